@@ -1,0 +1,115 @@
+"""The first check of a result: did the content arrive, is there a seam, is it a picture at all.
+
+The thresholds were measured, not chosen: `python -m edgedrag.benchmarks.thresholds` prints where
+true edits (real next frames) and failed ones (nothing moved, a pasted patch) lie, and
+benchmarks/results/thresholds.json holds the run that these come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+PATCH = 7  # half-side of the matched patch, generator pixels
+REACH = 16  # how far around handle and target the content is looked for, generator pixels
+MIN_TEXTURE = 4.0  # standard deviation of a patch, grey levels; below, a match says nothing
+DISTANCE_PENALTY = 0.002  # correlation a match loses for each pixel that it lies off the target
+
+LANDING_GOOD = 4.0  # generator pixels
+LANDING_BAD = 12.0
+SEAM_GOOD = 6.0  # grey levels
+SEAM_BAD = 16.0
+
+
+@dataclass(frozen=True)
+class Checks:
+    """A verdict "good", "doubtful" or "bad", why, and the worst drag's landing error.
+
+    `landing_error_px` is in photo pixels, None where no drag has texture to match; `seam` in grey
+    levels of 255.
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+    landing_error_px: float | None
+    seam: float
+
+
+def landing_errors(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> list[float | None]:
+    """How far from its target each handle's content is found in the result, in pixels.
+
+    Args:
+        before, after: uint8 RGB [H, W, 3], the same window.
+        points: [N, 4] in pixels of these pictures.
+
+    Returns:
+        A distance for each drag, by normalised correlation of a patch; None for a flat patch.
+    """
+    ring = PATCH + REACH + 1
+    padded = [cv2.copyMakeBorder(i, ring, ring, ring, ring, cv2.BORDER_REFLECT_101) for i in (before, after)]
+    h, w = before.shape[:2]
+    errors: list[float | None] = []
+    for hx, hy, tx, ty in np.round(points).astype(int).tolist():
+        hx, tx, hy, ty = (min(max(v, 0), n - 1) for v, n in ((hx, w), (tx, w), (hy, h), (ty, h)))
+        patch = padded[0][hy + ring - PATCH : hy + ring + PATCH + 1, hx + ring - PATCH : hx + ring + PATCH + 1]
+        if patch.mean(-1).std() < MIN_TEXTURE:
+            errors.append(None)
+            continue
+        left, right = min(hx, tx) - REACH, max(hx, tx) + REACH
+        top, bottom = min(hy, ty) - REACH, max(hy, ty) + REACH
+        left, right, top, bottom = max(left, 0), min(right, w - 1), max(top, 0), min(bottom, h - 1)
+        area = padded[1][top + ring - PATCH : bottom + ring + PATCH + 1, left + ring - PATCH : right + ring + PATCH + 1]
+        score = cv2.matchTemplate(area, patch, cv2.TM_CCOEFF_NORMED)
+        x, y = np.arange(left, right + 1)[None, :] - tx, np.arange(top, bottom + 1)[:, None] - ty
+        distance = np.hypot(x, y)
+        best = int(np.argmax(score - DISTANCE_PENALTY * distance))
+        errors.append(float(distance.flat[best]))
+    return errors
+
+
+def seam(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
+    """How much steeper the result is than the source across the mask's edge, in grey levels.
+
+    The mean step between neighbouring pixels, one inside and one outside the mask, over the result
+    and not below 0 against the source. uint8 RGB [H, W, 3], bool [H, W].
+    """
+    grey = [cv2.cvtColor(i, cv2.COLOR_RGB2GRAY).astype(np.float32) for i in (before, after)]
+    gains: list[np.ndarray] = []
+    for axis in (0, 1):
+        across = np.diff(mask.astype(np.int8), axis=axis) != 0
+        step_before, step_after = (np.abs(np.diff(g, axis=axis))[across] for g in grey)
+        gains.append(np.maximum(step_after - step_before, 0))
+    gain = np.concatenate(gains)
+    return float(gain.mean()) if gain.size else 0.0
+
+
+def check(
+    before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.ndarray, pixel: float, finite: bool
+) -> Checks:
+    """Judge an edit at the generator's size.
+
+    Args:
+        before, after: uint8 RGB [H, W, 3]. mask: bool [H, W]. points: [N, 4]. All in generator pixels.
+        pixel: photo pixels that a generator pixel stands for.
+        finite: whether the generator returned numbers only.
+    """
+    errors = [e for e in landing_errors(before, after, points) if e is not None]
+    worst = max(errors) if errors else None
+    step = seam(before, after, mask)
+    bad, doubtful = [], []
+    if not finite:
+        bad.append("the generator returned values that are not numbers; the photo was kept there")
+    elif mask.any() and after[mask].std() < 1.0 <= before[mask].std():
+        bad.append("the edited region is one flat colour")
+    if worst is None:
+        doubtful.append("the handles lie on flat colour, so it cannot be seen where they went")
+    elif worst > LANDING_GOOD:
+        (bad if worst > LANDING_BAD else doubtful).append(
+            f"the handle's content is {worst * pixel:.0f} px from its target; draw a larger mask or a shorter drag"
+        )
+    if step > SEAM_GOOD:
+        (bad if step > SEAM_BAD else doubtful).append("a seam shows at the mask's edge; draw the mask larger")
+    verdict = "bad" if bad else "doubtful" if doubtful else "good"
+    return Checks(verdict, (*bad, *doubtful), None if worst is None else round(worst * pixel, 2), round(step, 2))

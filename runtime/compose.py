@@ -1,0 +1,117 @@
+"""Back to native resolution: the photo's own pixels are warped, the generator fills what they cannot.
+
+Worked in strips of rows, so that memory does not grow with the photo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.flow import edge_fade, grid
+from edgedrag.runtime.image import colour_and_alpha
+
+STRIP = 512  # rows at a time
+SEAM = 1.5  # generator pixels over which an edit fades into the photo at the mask's edge
+
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What the generator made, at its own size.
+
+    `result` float32 [H, W, 3] in 0..1, or None in a preview; `flow` float32 [H, W, 2], backward, in
+    generator pixels, and `revealed` float32 [H, W, 1] in 0..1 (1 = the warp will not do), or None
+    where the bundle has none.
+    """
+
+    result: np.ndarray | None
+    flow: np.ndarray | None
+    revealed: np.ndarray | None
+
+    @property
+    def width(self) -> int:
+        made = self.flow if self.flow is not None else self.result
+        assert made is not None, "a generator makes a flow, a result or both"
+        return made.shape[1]
+
+    def is_finite(self) -> bool:
+        made = (self.result, self.flow, self.revealed)
+        return all(bool(np.isfinite(a).all()) for a in made if a is not None)
+
+
+def compose(window: np.ndarray, mask: np.ndarray, generated: Generated) -> np.ndarray:
+    """The window's pixels with the edit in them.
+
+    Args:
+        window: native pixels, any picture form.
+        mask: bool, the window's height and width, not empty.
+
+    Returns:
+        A new array like `window`; where the mask is false, and in alpha, the same values.
+    """
+    edited = window.copy()
+    old, new = colour_and_alpha(window)[0], colour_and_alpha(edited)[0]
+    full = np.iinfo(window.dtype).max
+    seam = max(1.0, SEAM * mask.shape[1] / generated.width)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    across = slice(int(columns[0]), int(columns[-1]) + 1)
+    for top in range(int(rows[0]), int(rows[-1]) + 1, STRIP):
+        box = (slice(top, min(top + STRIP, int(rows[-1]) + 1)), across)
+        made = _made_pixels(old, generated, box)
+        before = old[box].astype(np.float32)
+        mixed = before + _seam_fade(mask, box, seam) * (made - before)
+        inside = mask[box]
+        new[box][inside] = np.clip(np.rint(mixed[inside]), 0, full).astype(window.dtype)
+    return edited
+
+
+def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarray:
+    """The edit's pixels in `box`, float32 [h, w, C] in the photo's own range, before any mask."""
+    shape = photo.shape[:2]
+    moved = drawn = None
+    if generated.flow is not None:
+        moved = warp_native(photo, generated.flow, box)
+    if generated.result is not None:
+        drawn = enlarge(generated.result, shape, box, cv2.INTER_CUBIC) * np.float32(np.iinfo(photo.dtype).max)
+        if photo.shape[2] == 1:
+            drawn = drawn.mean(-1, keepdims=True)
+    if moved is None or drawn is None:
+        return moved if drawn is None else drawn
+    if generated.revealed is None:
+        return moved
+    return moved + enlarge(generated.revealed, shape, box) * (drawn - moved)
+
+
+def enlarge(made: np.ndarray, shape: tuple[int, int], box: Box, how: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """The part `box` of a generator-sized map [H, W, C] resampled to `shape`, [h, w, C]."""
+    rows, columns = box
+    sy, sx = made.shape[0] / shape[0], made.shape[1] / shape[1]
+    to_made = np.array([[sx, 0, (columns.start + 0.5) * sx - 0.5], [0, sy, (rows.start + 0.5) * sy - 0.5]])
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    out = cv2.warpAffine(made, to_made, size, flags=how | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    return out.reshape(size[1], size[0], -1)
+
+
+def warp_native(photo: np.ndarray, flow: np.ndarray, box: Box) -> np.ndarray:
+    """The part `box` of a photo [H, W, C] warped, bicubic, by a generator-sized backward flow; float32."""
+    shape = photo.shape[:2]
+    native = enlarge(flow, shape, box) * np.array([shape[1] / flow.shape[1], shape[0] / flow.shape[0]], np.float32)
+    x, y = grid(native.shape[:2])
+    at_x, at_y = native[..., 0] + (x + box[1].start), native[..., 1] + (y + box[0].start)
+    moved = cv2.remap(photo, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return moved.reshape(*native.shape[:2], -1).astype(np.float32)
+
+
+def _seam_fade(mask: np.ndarray, box: Box, width: float) -> np.ndarray:
+    """`edge_fade` of the mask in `box`, seen far enough around it to be exact; [h, w, 1]."""
+    reach = int(np.ceil(width)) + 1
+    (top, bottom), (left, right) = (
+        (max(part.start - reach, 0), min(part.stop + reach, length)) for part, length in zip(box, mask.shape)
+    )
+    fade = edge_fade(mask[top:bottom, left:right], width)
+    inner = np.s_[box[0].start - top : box[0].stop - top, box[1].start - left : box[1].stop - left]
+    return fade[inner][..., None]

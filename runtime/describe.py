@@ -1,0 +1,48 @@
+"""A bundle in words, for `edgedrag info`."""
+
+from __future__ import annotations
+
+from edgedrag.runtime.bundle import Bundle
+
+
+def cost_at(polynomial: list[float], height: int, width: int) -> float:
+    """A cost of the manifest, c0 + c1 P + c2 P^2, for a picture of height x width."""
+    pixels = height * width
+    return polynomial[0] + polynomial[1] * pixels + polynomial[2] * pixels**2
+
+
+def describe_bundle(bundle: Bundle) -> str:
+    """What is in a bundle, where it came from, and its figures."""
+    manifest = bundle.manifest
+    sampler, provenance = manifest["sampler"], manifest["provenance"]
+    height, width = max(bundle.sizes, key=lambda s: s[0] * s[1])
+    lines = [
+        f"{bundle.name} {manifest['version']}: {manifest['description']}",
+        f"licence     {manifest['licence']}",
+        f"folder      {bundle.folder}",
+        f"sampler     {sampler['method']}, predicts the {sampler['prediction']}, {sampler['default_steps']} step(s) "
+        f"by default, up to {len(sampler['timesteps'])}; guidance {sampler['guidance']['schedule']}",
+        "windows     " + ", ".join(f"{w} x {h}" for h, w in bundle.sizes),
+    ]
+    if bundle.gives_flow:
+        lines.append("resolution  native: moved content is warped from the photo's own pixels")
+    else:
+        lines.append(f"resolution  effective {width} x {height} in a window: this bundle gives no flow")
+    lines += ["", f"{'stage':<10} {'graph':<12} {'parameters':>11} {'GFLOP':>7} {'MB moved':>9}  variants"]
+    lines[-1] += f"   (at {width} x {height})"
+    for stage, graph in bundle.graphs():
+        cost = graph.cost
+        variants = ", ".join(f"{v.precision}/{v.placement}" for v in graph.variants)
+        flops, moved = (cost_at(cost[key], height, width) for key in ("flops", "bytes"))
+        lines.append(
+            f"{stage:<10} {graph.name:<12} {cost['parameters']:>11,} {flops / 1e9:>7.2f} {moved / 1e6:>9.1f}  {variants}"
+        )
+    lines += ["", f"checkpoint     sha256 {provenance['checkpoint_sha256']}"]
+    lines.append(f"training data  sha256 {provenance['training_data_sha256'] or 'not stated'}")
+    lines.append("made with      " + ", ".join(f"{k} {v}" for k, v in provenance["made_with"].items()))
+    worst = min((p["snr_db"] for p in provenance["parity"]), default=None)
+    if worst is not None:
+        lines.append(f"parity         {worst:g} dB or better against PyTorch, each graph, {len(provenance['parity'])} runs")
+    for name, value in provenance.get("figures", {}).items():
+        lines.append(f"{name:<40} {value:g}")
+    return "\n".join(lines)

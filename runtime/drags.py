@@ -1,0 +1,61 @@
+"""Drags as people give them: parsed, checked, and made into an array of points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgedrag.runtime.errors import InputError
+
+MAX_DRAGS = 64
+
+Drag = tuple[tuple[float, float], tuple[float, float]]
+
+
+def parse_drag(text: str) -> Drag:
+    """Read "X,Y:X,Y", handle before the colon, target after.
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    try:
+        (hx, hy), (tx, ty) = (map(float, part.split(",")) for part in text.split(":"))
+    except ValueError:
+        raise InputError(
+            f"drag '{text}': write it as X,Y:X,Y in pixels, handle before the colon, target after"
+        ) from None
+    return (hx, hy), (tx, ty)
+
+
+def check_drags(drags: Sequence[Drag], height: int, width: int) -> np.ndarray:
+    """The drags as float32 [N, 4] (handle x, y, target x, y) after every check that needs no mask.
+
+    Raises:
+        InputError: none or too many, not numbers, outside the photo, two targets for one handle.
+    """
+    try:
+        points = np.array([[*handle, *target] for handle, target in drags], np.float64).reshape(-1, 4)
+    except (TypeError, ValueError):
+        raise InputError("drags: give a list of ((handle x, handle y), (target x, target y))") from None
+    if not 1 <= len(points) <= MAX_DRAGS:
+        raise InputError(f"drags: {len(points)} given; give 1 to {MAX_DRAGS}")
+    if not np.isfinite(points).all():
+        raise InputError("drags: a coordinate is not a finite number")
+    for hx, hy, tx, ty in points:
+        for what, x, y in (("handle", hx, hy), ("target", tx, ty)):
+            if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+                raise InputError(f"{what} ({x:g}, {y:g}) lies outside the photo of {width} x {height} pixels")
+    seen: dict[tuple[int, int], tuple[float, float]] = {}
+    for hx, hy, tx, ty in points:
+        pixel = (round(hx), round(hy))
+        if seen.setdefault(pixel, (tx, ty)) != (tx, ty):
+            raise InputError(f"two drags share the handle pixel {pixel} but have different targets")
+    return points.astype(np.float32)
+
+
+def check_handles_in_mask(points: np.ndarray, mask: np.ndarray) -> None:
+    """Raise InputError where a handle is not in the editable region, bool [H, W]."""
+    for hx, hy in points[:, :2]:
+        if not mask[round(float(hy)), round(float(hx))]:
+            raise InputError(f"handle ({hx:g}, {hy:g}) lies outside the mask; draw the mask over what should move")

@@ -1,0 +1,86 @@
+"""Motion fields: the inverse-distance prior, its inverse, and the warp of pixels.
+
+A *backward flow* is float32 [H, W, 2] in pixels, x then y: the result at p shows the source at
+p + flow(p). Points are float32 [N, 4]: handle x, y, target x, y in pixels.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+FADE = 6.0  # pixels over which a prior falls to zero at the mask's edge
+SOFTENING = 4.0  # square pixels added to squared distances
+
+
+def grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel coordinates x [1, W] and y [H, 1], float32."""
+    h, w = shape
+    return np.arange(w, dtype=np.float32)[None, :], np.arange(h, dtype=np.float32)[:, None]
+
+
+def edge_fade(mask: np.ndarray, width: float = FADE) -> np.ndarray:
+    """0 outside the mask, rising linearly to 1 at `width` pixels inside it; float32 [H, W].
+
+    The border of the array is not an edge: what touches it goes on beyond.
+    """
+    padded = np.pad(mask.astype(np.uint8), 1, mode="edge")
+    inside = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    return np.minimum(inside / width, 1.0)
+
+
+def _spread(at: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Inverse-distance weighting (Shepard 1968): sum w_i v_i / sum w_i, w_i = 1 / (d_i^2 + 4)."""
+    x, y = grid(shape)
+    total = np.zeros(shape, np.float32)
+    field = np.zeros((*shape, values.shape[1]), np.float32)
+    for (px, py), value in zip(at, values):
+        weight = 1.0 / ((x - px) ** 2 + (y - py) ** 2 + SOFTENING)
+        total += weight
+        for channel, component in enumerate(value):
+            field[..., channel] += weight * component
+    return field / total[..., None]
+
+
+def prior_flow(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The inverse-distance backward flow of a drag: around each target, what lies at its handle.
+
+    Args:
+        points: [N, 4] with N >= 1.
+        mask: bool [H, W].
+    """
+    field = _spread(points[:, 2:], points[:, :2] - points[:, 2:], mask.shape)
+    return field * edge_fade(mask)[..., None]
+
+
+def bidirectional_flow(points: np.ndarray, mask: np.ndarray, rounds: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """A backward flow for bundles that give none: spread from the handles forward, then inverted.
+
+    The idea is Inpaint4Drag's (Lu and Han, ICCV 2025): move the pixels of the region forward, then
+    look up for each pixel of the result where it came from. The inverse is found by fixed-point
+    iteration of b(p) = -f(p + b(p)).
+
+    Returns:
+        flow [H, W, 2] and revealed, bool [H, W]: pixels of the mask that no pixel moved to.
+    """
+    fade = edge_fade(mask)[..., None]
+    forward = _spread(points[:, :2], points[:, 2:] - points[:, :2], mask.shape) * fade
+    backward = -forward
+    for _ in range(rounds):
+        backward = -warp(forward, backward)
+    missed = np.linalg.norm(backward + warp(forward, backward), axis=-1)
+    return backward, (missed > 1.0) & mask
+
+
+def warp(image: np.ndarray, flow: np.ndarray, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """Sample `image` [H, W] or [H, W, C] at p + flow(p); beyond the border its edge is repeated."""
+    x, y = grid(flow.shape[:2])
+    return cv2.remap(image, flow[..., 0] + x, flow[..., 1] + y, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def resize_flow(flow: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resample a flow to another size, its vectors scaled with it."""
+    h, w = flow.shape[:2]
+    resized = cv2.resize(flow, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    resized *= np.array([shape[1] / w, shape[0] / h], np.float32)
+    return resized

@@ -1,0 +1,83 @@
+"""The closed list of graph inputs that the runtime makes from a photo, a mask and a drag.
+
+`bundle.SUPPLIED` names them; docs/bundle.md says what each one holds. All float32, batch 1.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.bundle import Bundle
+from edgedrag.runtime.flow import prior_flow
+
+
+class PhotoInputs:
+    """Inputs that depend on the window's pixels alone: uint8 RGB [H, W, 3] at the generator's size."""
+
+    def __init__(self, bundle: Bundle, picture: np.ndarray):
+        self._options = bundle.manifest["inputs"]
+        self.picture = picture
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """[1, 3, H, W] in the manifest's low..high."""
+        low, high = self._options["image"]["low"], self._options["image"]["high"]
+        planes = cv2.split(self.picture)
+        return np.stack(planes)[None].astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
+
+    @cached_property
+    def clip_image(self) -> np.ndarray:
+        """[1, 3, S, S]: 0..1, less the mean, over the standard deviation."""
+        options = self._options["clip_image"]
+        small = cv2.resize(self.picture, (options["size"],) * 2, interpolation=cv2.INTER_AREA)
+        scaled = (small / np.float32(255) - options["mean"]) / options["std"]
+        return scaled.transpose(2, 0, 1)[None].astype(np.float32)
+
+
+class DragInputs:
+    """Inputs that depend on the mask, bool [H, W], and the points [N, 4], both at the generator's size."""
+
+    def __init__(self, photo: PhotoInputs, mask: np.ndarray, points: np.ndarray):
+        self._photo = photo
+        self._mask = mask
+        self._points = points
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """[1, 1, H, W], 1 where editable."""
+        return self._mask[None, None].astype(np.float32)
+
+    @cached_property
+    def masked_image(self) -> np.ndarray:
+        """[1, 3, H, W], `image` with 0 where editable."""
+        return self._photo.image * (1 - self.mask)
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """[1, N, 4]: handle x, y, target x, y."""
+        return self._points[None].astype(np.float32)
+
+    @cached_property
+    def prior_flow(self) -> np.ndarray:
+        """[1, 2, H, W]: the inverse-distance backward flow."""
+        return np.ascontiguousarray(prior_flow(self._points, self._mask).transpose(2, 0, 1)[None])
+
+    @cached_property
+    def handle_map(self) -> np.ndarray:
+        """[1, 1, H, W]: the drag's number, from 1, at its handle's pixel; a later one overwrites."""
+        return self._index_map(self._points[:, :2])
+
+    @cached_property
+    def target_map(self) -> np.ndarray:
+        """[1, 1, H, W]: the drag's number, from 1, at its target's pixel; a later one overwrites."""
+        return self._index_map(self._points[:, 2:])
+
+    def _index_map(self, at: np.ndarray) -> np.ndarray:
+        h, w = self._mask.shape
+        drawn = np.zeros((1, 1, h, w), np.float32)
+        for number, (x, y) in enumerate(np.round(at).astype(int), start=1):
+            drawn[0, 0, np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)] = number
+        return drawn

@@ -1,0 +1,82 @@
+"""The four stages of a bundle on a backend: graphs in order, joined by tensor name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph
+from edgedrag.runtime.bundle import STAGES, Bundle, Graph, Variant
+from edgedrag.runtime.errors import EngineError
+
+Supply = Callable[[str], np.ndarray]  # makes an input of the closed list by name
+
+
+def choose_precision(bundle: Bundle, backend: Backend, precision: str = "auto") -> str:
+    """The precision to run: as asked, or the backend's favourite that every graph has a variant of.
+
+    Raises:
+        EngineError: the bundle or the backend lacks it; the message says what there is.
+    """
+    shared = [
+        p
+        for p in backend.precisions
+        if all(any(_fits(v, backend, p, "single") for v in g.variants) for _, g in bundle.graphs())
+    ]
+    if precision == "auto" and shared:
+        return shared[0]
+    if precision not in shared:
+        raise EngineError(
+            f"bundle '{bundle.name}' has no precision '{precision}' for backend '{backend.name}'; "
+            f"it has: {', '.join(shared) or 'none'}"
+        )
+    return precision
+
+
+def _fits(variant: Variant, backend: Backend, precision: str, branch: str) -> bool:
+    return (variant.precision, variant.placement, variant.branch) == (precision, backend.placement, branch)
+
+
+class Stages:
+    """A bundle's graphs, compiled."""
+
+    def __init__(self, bundle: Bundle, backend: Backend, precision: str):
+        self.backend = backend
+        self._graphs: dict[str, list[tuple[Graph, dict[str, CompiledGraph]]]] = {}
+        for stage in STAGES:
+            self._graphs[stage] = []
+            for graph in bundle.stages[stage]:
+                compiled = {
+                    variant.branch: backend.compile(graph, bundle.verified_file(variant))
+                    for variant in graph.variants
+                    if _fits(variant, backend, precision, variant.branch)
+                }
+                self._graphs[stage].append((graph, compiled))
+
+    def has_pair(self) -> bool:
+        """Whether `denoise` has a guidance pair beside the single branch."""
+        return all("pair" in compiled for _, compiled in self._graphs["denoise"])
+
+    def run(
+        self,
+        stage: str,
+        tensors: dict[str, Array],
+        supply: Supply,
+        branch: str = "single",
+        until: str | None = None,
+    ) -> None:
+        """Run a stage's graphs in order; stop early once the tensor `until` is made.
+
+        Args:
+            tensors: by name, on the backend: outputs of earlier stages and inputs already uploaded.
+                What this stage makes or uploads is added.
+            supply: called for every input that is not yet there.
+        """
+        for graph, compiled in self._graphs[stage]:
+            for tensor in graph.inputs:
+                if tensor.name not in tensors:
+                    tensors[tensor.name] = self.backend.upload(supply(tensor.name).astype(tensor.dtype, copy=False))
+            tensors.update(compiled.get(branch, compiled["single"]).run(tensors))
+            if until in tensors:
+                break

@@ -1,0 +1,86 @@
+"""The window: the part of the photo that the generator sees, from a fixed ladder.
+
+Sides are 256, 384, 512, 768, 1024, ... pixels; positions are multiples of an eighth of the side.
+So nearby drags share one window, and with it the cached `reference` stage. Where a rung is larger
+than the photo, the window ends with the photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+FIRST_SIDE = 256
+POSITIONS = 8  # window positions per side
+
+
+@dataclass(frozen=True)
+class Window:
+    """A box of photo pixels and the generator's size (H, W) that it is resampled to."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    size: tuple[int, int]
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Index of the window in a photo [H, W, ...]."""
+        return np.s_[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Photo pixels a generator pixel stands for, (x, y)."""
+        return np.array([self.width / self.size[1], self.height / self.size[0]], np.float32)
+
+    def to_generator(self, xy: np.ndarray) -> np.ndarray:
+        """Photo coordinates [..., 2] in generator pixels, both with pixel centres at whole numbers."""
+        return ((xy - [self.left, self.top] + 0.5) / self.scale - 0.5).astype(np.float32)
+
+
+def rungs() -> Iterator[int]:
+    side = FIRST_SIDE
+    while True:
+        yield side
+        yield side * 3 // 2
+        side *= 2
+
+
+def _place(low: int, high: int, side: int, length: int) -> int | None:
+    """The ladder's position for a window of `side` that holds low..high (high excluded) of a photo's `length`."""
+    if side >= length:
+        return 0
+    step = side // POSITIONS
+    centred = (low + high - side) / 2
+    start = min(max(round(centred / step) * step, 0), length - side)
+    return start if start <= low and high <= start + side else None
+
+
+def choose_window(
+    mask: np.ndarray, points: np.ndarray, margin: float, sizes: Sequence[tuple[int, int]]
+) -> Window:
+    """The smallest window of the ladder that holds mask and points with room to spare.
+
+    Args:
+        mask: bool [H, W] of the photo, not empty.
+        points: [N, 4] in photo pixels.
+        margin: room around them, as a share of the window's side; cut at the photo's border.
+        sizes: the generator sizes (H, W) to pick from, by aspect.
+    """
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    xs, ys = points[:, [0, 2]], points[:, [1, 3]]
+    top, bottom = min(rows[0], int(ys.min())), max(rows[-1], int(np.ceil(ys.max()))) + 1
+    left, right = min(columns[0], int(xs.min())), max(columns[-1], int(np.ceil(xs.max()))) + 1
+    for side in rungs():
+        room = round(margin * side)
+        y = _place(max(top - room, 0), min(bottom + room, height), side, height)
+        x = _place(max(left - room, 0), min(right + room, width), side, width)
+        if x is not None and y is not None:
+            break
+    h, w = min(side, height), min(side, width)
+    size = min(sizes, key=lambda s: (abs(np.log(s[0] / s[1]) - np.log(h / w)), -s[0] * s[1]))
+    return Window(int(y), int(x), h, w, size)

@@ -1,0 +1,27 @@
+"""edgedrag: drag-based photo editing that runs on the device itself.
+
+>>> import edgedrag
+>>> photo = edgedrag.open().load("photo.jpg")
+>>> edit = photo.drag([((120, 80), (140, 80))])
+"""
+
+from edgedrag.runtime.errors import BundleError, EdgedragError, EngineError, InputError
+from edgedrag.runtime.image import Picture, load_picture, save_picture
+from edgedrag.runtime.session import Edit, Photo, Progress, Runtime
+from edgedrag.runtime.session import open_runtime as open
+
+__version__ = "0.1.0"
+__all__ = [
+    "BundleError",
+    "Edit",
+    "EdgedragError",
+    "EngineError",
+    "InputError",
+    "Photo",
+    "Picture",
+    "Progress",
+    "Runtime",
+    "load_picture",
+    "open",
+    "save_picture",
+]

@@ -1,0 +1,3 @@
+from edgedrag.cli import main
+
+main()

@@ -1,0 +1,307 @@
+"""The command line. Each command imports its room when it is called."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import edgedrag
+from edgedrag.runtime.backends import NAMES
+from edgedrag.runtime.errors import EdgedragError, InputError
+
+FILE = click.Path(path_type=Path)
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every command that runs drags."""
+    options = [
+        click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."),
+        click.option("--backend", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True),
+        click.option(
+            "--precision", type=click.Choice(["auto", "fp32", "fp16", "int8"]), default="auto", show_default=True
+        ),
+        click.option("--engines", type=FILE, help="Folder of built engines, for the TensorRT backends."),
+        click.option("--steps", type=int, help="Denoising steps.  [default: the bundle's]"),
+        click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result."),
+        click.option(
+            "--max-megapixels", type=float, default=100.0, show_default=True, help="Refuse photos larger than this."
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def open_timed(bundle: str, backend: str, precision: str, engines: Path | None) -> tuple[edgedrag.Runtime, float]:
+    """Open the runtime; returns it and the milliseconds that took."""
+    start = time.perf_counter()
+    runtime = edgedrag.open(bundle, backend, precision)
+    if engines is not None and runtime.backend.name == "cpu":
+        click.echo("note: --engines has no effect on the cpu backend", err=True)
+    return runtime, (time.perf_counter() - start) * 1e3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(edgedrag.__version__, prog_name="edgedrag")
+def cli() -> None:
+    """Edit photos by dragging: grab a point, move it, and the picture changes as the object would.
+
+    Runs on this device alone. Exit codes: 0 done, 2 bad usage or input, 3 no usable engine or
+    bundle, 1 anything else.
+    """
+
+
+@cli.command()
+@click.argument("photo", type=FILE)
+@click.option("--drag", "drags", multiple=True, required=True, metavar="X,Y:X,Y",
+              help="Handle and target in pixels of the photo as displayed; repeat for several points.")  # fmt: skip
+@click.option("--mask", type=FILE, help="Picture of the photo's size, nonzero = may change.  [default: made from the drags]")
+@click.option("-o", "--output", type=FILE, help="PNG or WebP (lossless) or JPEG.  [default: ./PHOTO-edited.png]")
+@click.option("--sheet", type=FILE, help="Also write before, drag and after side by side.")
+@click.option("--mask-out", type=FILE, help="Also write the mask that was used, to correct it and give it as --mask.")
+@engine_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def drag(
+    photo: Path,
+    drags: tuple[str, ...],
+    mask: Path | None,
+    output: Path | None,
+    sheet: Path | None,
+    mask_out: Path | None,
+    bundle: str,
+    backend: str,
+    precision: str,
+    engines: Path | None,
+    steps: int | None,
+    seed: int,
+    max_megapixels: float,
+    as_json: bool,
+) -> None:
+    """Edit PHOTO: what lies at each handle moves to its target.
+
+    \b
+    edgedrag drag cat.jpg --drag 120,80:140,80 --mask mask.png -o out.png --sheet sheet.png
+    """
+    from edgedrag.runtime.drags import parse_drag
+    from edgedrag.runtime.jobs import Job, check_outputs, run_job
+
+    output = output or Path(f"{photo.stem}-edited.png")
+    pairs = [parse_drag(text) for text in drags]
+    job = Job(photo, pairs, output, mask, sheet, mask_out, steps, seed, max_megapixels)
+    check_outputs(job)
+    runtime, opened_ms = open_timed(bundle, backend, precision, engines)
+    report = run_job(runtime, job, opened_ms)
+    if not report["outside_exact"]:
+        click.echo(f"warning: {output}: JPEG changes pixels outside the mask too; write a .png to keep them", err=True)
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    checks = report["checks"]
+    click.echo(f"{output}  {checks['verdict']}, {report['timings_ms']['total']:.0f} ms on {report['backend']}")
+    for reason in checks["reasons"]:
+        click.echo(f"  {reason}")
+
+
+@cli.command()
+@click.argument("jobs", type=FILE, metavar="JOBS.jsonl")
+@click.option("-o", "--output", "outdir", type=FILE, required=True, help="Existing folder for NAME.png of each job.")
+@engine_options
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each job.")
+def batch(
+    jobs: Path,
+    outdir: Path,
+    bundle: str,
+    backend: str,
+    precision: str,
+    engines: Path | None,
+    steps: int | None,
+    seed: int,
+    max_megapixels: float,
+    as_json: bool,
+) -> None:
+    """Run every drag of JOBS.jsonl; results that exist are kept, so a stopped run goes on.
+
+    \b
+    A line: {"name": "a", "image": "a.jpg", "mask": "m.png", "drags": [[[120, 80], [140, 80]]], "seed": 0}
+    mask and seed may be left out. A bad job is reported and the rest goes on; exit code 1 then.
+    """
+    from tqdm import tqdm
+
+    from edgedrag.runtime.image import check_folder
+    from edgedrag.runtime.jobs import read_jobs, run_job
+
+    check_folder(outdir)
+    listed = list(read_jobs(jobs, outdir, steps, seed, max_megapixels))
+    runtime, opened_ms = open_timed(bundle, backend, precision, engines)
+    failed = skipped = 0
+    for name, job in tqdm(listed, desc="drags", unit="drag", file=sys.stderr):
+        try:
+            if isinstance(job, InputError):
+                raise job
+            if job.output.exists():
+                skipped += 1
+                line = {"name": name, "output": str(job.output), "skipped": True}
+            else:
+                line = {"name": name, **run_job(runtime, job, opened_ms)}
+            opened_ms = 0.0
+        except Exception as error:  # one job must not take the others with it
+            failed += 1
+            text = str(error) if isinstance(error, EdgedragError) else f"{type(error).__name__}: {error}"
+            tqdm.write(f"error: {name}: {text}", file=sys.stderr)
+            line = {"name": name, "error": text}
+        if as_json:
+            click.echo(json.dumps(line))
+    click.echo(f"{len(listed) - failed - skipped} done, {skipped} were there, {failed} failed", err=True)
+    if failed:
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("bundle", default="embedded")
+def info(bundle: str) -> None:
+    """Show what is in BUNDLE (a folder or a shipped name), where it came from, and its figures."""
+    from edgedrag.runtime.bundle import open_bundle
+    from edgedrag.runtime.describe import describe_bundle
+
+    click.echo(describe_bundle(open_bundle(bundle)))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def doctor(as_json: bool) -> None:
+    """Show which engines this machine has, which would be chosen, and why not the others."""
+    from edgedrag.runtime.doctor import describe, examine
+
+    facts = examine(edgedrag.__version__)
+    click.echo(json.dumps(facts) if as_json else describe(facts))
+    if facts["chosen"] is None or not facts["bundle"]["usable"]:
+        sys.exit(3)
+
+
+@cli.command()
+@click.argument("videos", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--output", "cache", type=FILE, required=True, help="Folder for the mined pairs.")
+@click.option("--count", default=96, show_default=True, help="Pairs wanted of each clip.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--workers", default=2, show_default=True)
+def pairs(videos: tuple[Path, ...], cache: Path, count: int, seed: int, workers: int) -> None:
+    """Mine drags from VIDEOS (files or folders): frame pairs with their motion."""
+    from edgedrag.generator.pairs import mine
+
+    clips = [clip for video in videos for clip in (sorted(video.glob("*.mp4")) if video.is_dir() else [video])]
+    if not clips:
+        raise InputError(f"{videos[0]}: no .mp4 clips in this folder")
+    report = mine(clips, cache, count, seed, workers)
+    for split in ("train", "held_out"):
+        entries = [entry for entry in report.values() if entry["split"] == split]
+        click.echo(f"{split}: {sum(e['pairs'] for e in entries)} pairs of {len(entries)} clips")
+
+
+@cli.command()
+@click.argument("config", type=FILE)
+@click.option("-o", "--output", "run", type=FILE, required=True, help="Folder of the run; an unfinished one goes on.")
+def train(config: Path, run: Path) -> None:
+    """Train the embedded generator as CONFIG (JSON) says."""
+    from edgedrag.generator.training import TrainConfig
+    from edgedrag.generator.training import train as train_run
+
+    click.echo(train_run(TrainConfig.read(config), run))
+
+
+@cli.command()
+@click.argument("checkpoint", type=FILE)
+@click.option("-o", "--output", "bundle", type=FILE, required=True, help="Folder of the bundle to write.")
+@click.option("--figures", type=FILE, help="JSON object of measured figures to state in the manifest.")
+def export(checkpoint: Path, bundle: Path, figures: Path | None) -> None:
+    """Export CHECKPOINT of the embedded generator to a bundle of ONNX graphs."""
+    from edgedrag.export.embedded import export_embedded
+
+    export_embedded(checkpoint, bundle, json.loads(figures.read_text()) if figures else None)
+
+
+@cli.group()
+def bench() -> None:
+    """Measure latency and quality."""
+
+
+@bench.command()
+@engine_options
+@click.option("--repeats", default=9, show_default=True, help="Timed drags of each kind.")
+@click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def latency(
+    bundle: str,
+    backend: str,
+    precision: str,
+    engines: Path | None,
+    steps: int | None,
+    seed: int,
+    max_megapixels: float,
+    repeats: int,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Time drags on this device: first and further ones, a large photo, the whole process, memory."""
+    from edgedrag.benchmarks.latency import describe, measure
+    from edgedrag.runtime.image import write_aside
+
+    runtime, opened_ms = open_timed(bundle, backend, precision, engines)
+    figures = measure(runtime, opened_ms, steps, seed, repeats)
+    if output is not None:
+        write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
+    click.echo(json.dumps(figures) if as_json else describe(figures))
+
+
+@bench.command()
+@click.option("--pairs", "cache", type=FILE, required=True, help="Folder of mined pairs, CACHE/held_out.")
+@click.option("--per-clip", default=12, show_default=True, help="Pairs of each clip.")
+@engine_options
+@click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
+@click.option("--sheet", type=FILE, help="Write a picture of results beside the truth.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def quality(
+    cache: Path,
+    per_clip: int,
+    bundle: str,
+    backend: str,
+    precision: str,
+    engines: Path | None,
+    steps: int | None,
+    seed: int,
+    max_megapixels: float,
+    output: Path | None,
+    sheet: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare edits with the true next frames of held-out clips, and with baselines."""
+    from edgedrag.benchmarks.quality import describe, measure
+    from edgedrag.runtime.image import Picture, save_picture, write_aside
+
+    runtime, _ = open_timed(bundle, backend, precision, engines)
+    figures, picture = measure(runtime, cache, per_clip, steps, seed)
+    if output is not None:
+        write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
+    if sheet is not None:
+        save_picture(sheet, Picture(picture))
+    click.echo(json.dumps(figures) if as_json else describe(figures))
+
+
+def main() -> None:
+    """The console script: messages for people, no traceback for what they can mend."""
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except EdgedragError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(1)

@@ -1,0 +1,144 @@
+"""Training batches: mined pairs, cropped, flipped, recoloured and given a drag and a mask."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgedrag.generator.pairs import SIZE, sample_points
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.flow import prior_flow
+
+MAX_POINTS = 20
+
+
+@dataclass
+class Batch:
+    """Tensors as the networks take them (see `networks/embedded.py`), all float32 [B, ...]."""
+
+    source: Tensor
+    target: Tensor
+    flow: Tensor
+    valid: Tensor
+    mask: Tensor
+    points: Tensor
+    prior_flow: Tensor
+
+
+class PairCache:
+    """The mined pairs of one split, in memory."""
+
+    def __init__(self, folder: Path):
+        files = sorted(folder.glob("*.npz"))
+        if not files:
+            raise InputError(f"{folder}: no mined pairs here; make them with `edgedrag pairs VIDEOS... -o CACHE`")
+        self.clips: list[dict[str, np.ndarray]] = []
+        digest = hashlib.sha256()
+        for file in files:
+            with np.load(file) as stored:
+                clip = {k: stored[k] for k in stored.files}
+            digest.update(file.name.encode())
+            for name in sorted(clip):
+                digest.update(clip[name].tobytes())
+            if len(clip["mask"]):
+                self.clips.append(clip)
+        self.digest = digest.hexdigest()  # of names and arrays: what the weights were trained on
+
+    def __len__(self) -> int:
+        return sum(len(c["mask"]) for c in self.clips)
+
+    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """One pair; clips with many pairs come more often, but less than in proportion."""
+        weight = np.array([len(c["mask"]) for c in self.clips]) ** 0.5
+        clip = self.clips[rng.choice(len(self.clips), p=weight / weight.sum())]
+        index = rng.integers(len(clip["mask"]))
+        return {k: v[index] for k, v in clip.items()}
+
+
+def varied_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The motion mask as people draw it: tight, loose, or as a hull."""
+    mask = mask.astype(np.uint8)
+    if rng.random() < 0.3:
+        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        hulls = [cv2.convexHull(c) for c in contours]
+        mask = cv2.fillPoly(np.zeros_like(mask), hulls, (1,))
+    reach = int(rng.integers(0, max(2, mask.shape[0] // 10)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return cv2.dilate(mask, kernel).astype(bool)
+
+
+def augment(pair: dict[str, np.ndarray], size: int, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
+    """A random `size` x `size` view of a pair with points and mask, or None where nothing moves in it."""
+    side = int(rng.integers(min(size, SIZE), SIZE + 1))
+    top, left = rng.integers(0, SIZE - side + 1, 2)
+    cut = np.s_[top : top + side, left : left + side]
+    scale = size / side
+
+    def resized(array: np.ndarray, how: int) -> np.ndarray:
+        return array if side == size else cv2.resize(array, (size, size), interpolation=how)
+
+    images = [resized(pair[k][cut], cv2.INTER_AREA) for k in ("source", "target")]
+    flow = resized(pair["flow"][cut].astype(np.float32), cv2.INTER_LINEAR) * scale
+    valid, mask = (resized(pair[k][cut].astype(np.uint8), cv2.INTER_NEAREST).astype(bool) for k in ("valid", "mask"))
+    if mask.mean() < 0.01:
+        return None
+    mask = varied_mask(mask, rng)
+    if rng.random() < 0.5:  # mirror
+        images = [i[:, ::-1] for i in images]
+        flow, valid, mask = flow[:, ::-1] * np.array([-1, 1], np.float32), valid[:, ::-1], mask[:, ::-1]
+    if rng.random() < 0.3:  # transpose
+        images = [i.swapaxes(0, 1) for i in images]
+        flow, valid, mask = flow.swapaxes(0, 1)[..., ::-1], valid.T, mask.T
+    flow, valid, mask = (np.ascontiguousarray(a) for a in (flow, valid, mask))
+    points = sample_points(flow, valid, mask, rng, MAX_POINTS)
+    if not len(points):
+        return None
+    gain, lift = rng.uniform(0.8, 1.2, 3), rng.uniform(-20, 20)
+    source, target = (np.clip(i * gain + lift, 0, 255) / 127.5 - 1.0 for i in images)
+    return {
+        "source": source.transpose(2, 0, 1),
+        "target": target.transpose(2, 0, 1),
+        "flow": flow.transpose(2, 0, 1),
+        "valid": valid[None],
+        "mask": mask[None],
+        "points": points[np.arange(MAX_POINTS) % len(points)],
+        "prior_flow": prior_flow(points, mask).transpose(2, 0, 1),
+    }
+
+
+def make_batch(cache: PairCache, size: int, count: int, rng: np.random.Generator) -> Batch:
+    rows: list[dict[str, np.ndarray]] = []
+    while len(rows) < count:
+        row = augment(cache.draw(rng), size, rng)
+        if row is not None:
+            rows.append(row)
+    return Batch(**{k: torch.from_numpy(np.stack([r[k] for r in rows]).astype(np.float32)) for k in rows[0]})
+
+
+def batches(cache: PairCache, sizes: list[tuple[int, int, float]], seed: int, start: int) -> Iterator[Batch]:
+    """Endless batches from step `start` on, made one ahead in a thread; step n is the same in every run.
+
+    Args:
+        sizes: (size in pixels, batch, share of the steps) alternatives.
+    """
+
+    def make(step: int) -> Batch:
+        rng = np.random.default_rng([seed, step])
+        size, count, _ = sizes[rng.choice(len(sizes), p=[s[2] for s in sizes])]
+        return make_batch(cache, size, count, rng)
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(make, start)
+        step = start
+        while True:
+            step += 1
+            batch, ahead = ahead.result(), pool.submit(make, step)
+            yield batch

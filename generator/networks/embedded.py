@@ -1,0 +1,223 @@
+"""The embedded generator: a motion network, and a denoiser for what the motion reveals.
+
+Five modules, one for each graph of the bundle. The *latent* is the picture itself, folded
+4 x 4 pixels to 48 channels. No normalisation layers: convolution, LeakyReLU and residual blocks
+whose last convolution starts at zero, so that an engine can fuse everything it runs.
+
+Shapes: image [B, 3, H, W] in -1..1; mask [B, 1, H, W] in {0, 1}; points [B, N, 4] as handle x, y,
+target x, y in pixels (repeating a row changes nothing); flows [B, 2, H, W] in pixels, x then y,
+backward; H and W multiples of 32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FOLD = 4
+LATENT_CHANNELS = 3 * FOLD * FOLD
+FLOW_SCALE = 16.0  # pixels a network unit stands for
+
+
+@dataclass(frozen=True)
+class EmbeddedConfig:
+    """Channels at 1/4, 1/8 and 1/16 of the picture's size, and residual blocks at each."""
+
+    widths: tuple[int, int, int] = (48, 96, 160)
+    blocks: tuple[int, int, int] = (1, 2, 2)
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
+
+
+def activation(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.1)
+
+
+class Block(nn.Module):
+    """x + conv(act(conv(x))), the identity at the start of training (Fixup, Zhang et al. 2019)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first, self.second = conv(channels, channels), conv(channels, channels)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return activation(x + self.second(activation(self.first(x))))
+
+
+def blocks(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*[Block(channels) for _ in range(count)])
+
+
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Sample `image` at p + flow(p), bilinear, edges replicated; the flow has the image's size."""
+    h, w = image.shape[-2:]
+    x = torch.arange(w, dtype=flow.dtype, device=flow.device) + flow[:, 0]
+    y = torch.arange(h, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 1]
+    at = torch.stack([x * (2.0 / (w - 1)) - 1.0, y * (2.0 / (h - 1)) - 1.0], -1)
+    return F.grid_sample(image, at, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def enlarge(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def fold_flow(flow: Tensor) -> Tensor:
+    """The flow at 1/4 size, in pixels of that size."""
+    return F.avg_pool2d(flow, FOLD) / FOLD
+
+
+def heat(at: Tensor, h: int, w: int) -> Tensor:
+    """Two Gaussian maps [B, 2, h, w] of the nearest of the points [B, N, 2] (pixels), 4 and 16 pixels wide."""
+    x = (torch.arange(w, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
+    y = (torch.arange(h, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
+    distance = (x - at[:, :, 0, None])[:, :, None, :] ** 2 + (y - at[:, :, 1, None])[:, :, :, None] ** 2
+    nearest = distance.amin(1)
+    return torch.stack([torch.exp(-nearest / (2 * s * s)) for s in (4.0, 16.0)], 1)
+
+
+class Encoder(nn.Module):
+    """Stage `reference`: the photo as features at 1/4, 1/8 and 1/16."""
+
+    def __init__(self, config: EmbeddedConfig):
+        super().__init__()
+        a, b, c = config.widths
+        self.enter, self.level4 = conv(LATENT_CHANNELS, a), blocks(a, config.blocks[0])
+        self.down8, self.level8 = conv(a, b, stride=2), blocks(b, config.blocks[1])
+        self.down16, self.level16 = conv(b, c, stride=2), blocks(c, config.blocks[2])
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        f4 = self.level4(activation(self.enter(F.pixel_unshuffle(image, FOLD))))
+        f8 = self.level8(activation(self.down8(f4)))
+        return f4, f8, self.level16(activation(self.down16(f8)))
+
+
+class Motion(nn.Module):
+    """Stage `drag`, first graph: a correction of the prior flow, and where the warp will not do."""
+
+    def __init__(self, config: EmbeddedConfig):
+        super().__init__()
+        a, b, c = config.widths
+        self.enter, self.level4 = conv(2 * a + 7, a), blocks(a, config.blocks[0])
+        self.down8, self.join8, self.level8 = conv(a, b, stride=2), conv(2 * b, b, 1), blocks(b, config.blocks[1])
+        self.down16, self.join16, self.level16 = conv(b, c, stride=2), conv(2 * c, c, 1), blocks(c, config.blocks[2])
+        self.down32, self.level32 = conv(c, c, stride=2), blocks(c, 2)
+        self.up16, self.out16 = conv(c, c, 1), blocks(c, 1)
+        self.up8, self.out8 = conv(c, b, 1), blocks(b, 1)
+        self.up4, self.out4 = conv(b, a, 1), blocks(a, 1)
+        self.head = conv(a, 3)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self, f4: Tensor, f8: Tensor, f16: Tensor, mask: Tensor, points: Tensor, prior_flow: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        h, w = f4.shape[-2:]
+        small_flow = fold_flow(prior_flow)
+        drawn = torch.cat([heat(points[..., :2], h, w), heat(points[..., 2:], h, w)], 1)
+        x = torch.cat([f4, warp(f4, small_flow), F.avg_pool2d(mask, FOLD), small_flow * (FOLD / FLOW_SCALE), drawn], 1)
+        x4 = self.level4(activation(self.enter(x)))
+        x8 = self.level8(activation(self.join8(torch.cat([activation(self.down8(x4)), f8], 1))))
+        x16 = self.level16(activation(self.join16(torch.cat([activation(self.down16(x8)), f16], 1))))
+        x32 = self.level32(activation(self.down32(x16)))
+        x16 = self.out16(activation(x16 + enlarge(self.up16(x32), 2)))
+        x8 = self.out8(activation(x8 + enlarge(self.up8(x16), 2)))
+        x4 = self.out4(activation(x4 + enlarge(self.up4(x8), 2)))
+        out = enlarge(self.head(x4), FOLD)
+        flow = (prior_flow + FLOW_SCALE * out[:, :2]) * mask
+        return flow, torch.sigmoid(out[:, 2:] - 2.0) * mask
+
+
+class Condition(nn.Module):
+    """Stage `drag`, second graph: what the denoiser is told, and the latent it starts from.
+
+    The start is the warped photo at the noise level of the first step (the method's noised source
+    prior): a * warped + c * noise, with the coefficients a, b, c of the table's row 0.
+    """
+
+    def __init__(self, config: EmbeddedConfig):
+        super().__init__()
+        a, b, c = config.widths
+        self.enter = conv(LATENT_CHANNELS + a + 2, a)
+        self.down8, self.down16 = conv(a, b, stride=2), conv(b, c, stride=2)
+
+    def forward(
+        self, image: Tensor, f4: Tensor, mask: Tensor, flow: Tensor, revealed: Tensor, noise: Tensor, coefficients: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        warped = F.pixel_unshuffle(warp(image, flow), FOLD)
+        told = torch.cat([warped, warp(f4, fold_flow(flow)), F.avg_pool2d(mask, FOLD), F.avg_pool2d(revealed, FOLD)], 1)
+        c4 = activation(self.enter(told))
+        c8 = activation(self.down8(c4))
+        latent = coefficients[0] * warped + coefficients[2] * noise
+        return warped, c4, c8, activation(self.down16(c8)), latent
+
+
+class Denoiser(nn.Module):
+    """Stage `denoise`: predicts the clean latent and takes the sampler's step, x <- a x + b prediction + c noise."""
+
+    def __init__(self, config: EmbeddedConfig):
+        super().__init__()
+        a, b, c = config.widths
+        self.time1, self.time2 = nn.Linear(32, 64), nn.Linear(64, a)
+        self.enter, self.level4 = conv(LATENT_CHANNELS, a), blocks(a, 1)
+        self.down8, self.level8 = conv(a, b, stride=2), blocks(b, 1)
+        self.down16, self.level16 = conv(b, c, stride=2), blocks(c, 2)
+        self.up8, self.out8 = conv(c, b, 1), blocks(b, 1)
+        self.up4, self.out4 = conv(b, a, 1), blocks(a, 1)
+        self.head = conv(a, LATENT_CHANNELS)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def predict(self, latent: Tensor, warped: Tensor, c4: Tensor, c8: Tensor, c16: Tensor, timestep: Tensor) -> Tensor:
+        """The clean latent, as the warped photo and a correction; timestep [B] in 0..999."""
+        rates = torch.exp(torch.arange(16, dtype=timestep.dtype, device=timestep.device) * -0.575646)  # 10000^(-i/16)
+        angle = timestep[:, None] * rates
+        time = self.time2(F.silu(self.time1(torch.cat([torch.sin(angle), torch.cos(angle)], 1))))
+        x4 = self.level4(activation(self.enter(latent) + c4 + time[:, :, None, None]))
+        x8 = self.level8(activation(self.down8(x4) + c8))
+        x16 = self.level16(activation(self.down16(x8) + c16))
+        x8 = self.out8(activation(x8 + enlarge(self.up8(x16), 2)))
+        x4 = self.out4(activation(x4 + enlarge(self.up4(x8), 2)))
+        return warped + self.head(x4)
+
+    def forward(
+        self,
+        latent: Tensor,
+        warped: Tensor,
+        c4: Tensor,
+        c8: Tensor,
+        c16: Tensor,
+        timestep: Tensor,
+        coefficients: Tensor,
+        noise: Tensor,
+    ) -> Tensor:
+        prediction = self.predict(latent, warped, c4, c8, c16, timestep)
+        return coefficients[0] * latent + coefficients[1] * prediction + coefficients[2] * noise
+
+
+class Decoder(nn.Module):
+    """Stage `decode`: the latent unfolded to a picture."""
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return F.pixel_shuffle(latent, FOLD).clamp(-1.0, 1.0)
+
+
+class EmbeddedGenerator(nn.Module):
+    """All five modules; the state dict of this is the checkpoint."""
+
+    def __init__(self, config: EmbeddedConfig = EmbeddedConfig()):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.motion = Motion(config)
+        self.condition = Condition(config)
+        self.denoiser = Denoiser(config)
+        self.decoder = Decoder()
+
+    def config_dict(self) -> dict:
+        return asdict(self.config)

@@ -1,0 +1,64 @@
+"""Writing a bundle: graph files with their hashes, and the manifest, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgedrag.runtime.bundle import open_bundle
+from edgedrag.runtime.errors import InputError
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def file_variant(path: Path, precision: str, placement: str, branch: str = "single") -> dict[str, Any]:
+    """The manifest's `variant` entry of a graph file, with its external data where it has some beside it."""
+    entry = {"precision": precision, "placement": placement, "file": path.name, "sha256": sha256_of(path)}
+    if branch != "single":
+        entry["branch"] = branch
+    data = path.with_name(path.name + ".data")
+    if data.exists():
+        entry["external"] = [{"file": data.name, "sha256": sha256_of(data)}]
+    return entry
+
+
+@contextmanager
+def new_bundle(folder: Path) -> Iterator[Path]:
+    """A folder to write a bundle into, which takes the place of `folder` once it is written and opens.
+
+    Raises:
+        InputError: `folder` exists and is not a bundle, or its parent does not exist.
+    """
+    if not folder.parent.is_dir():
+        raise InputError(f"{folder.parent}: no such folder; make it first")
+    if folder.exists() and not (folder / "bundle.json").is_file():
+        raise InputError(f"{folder}: exists and is not a bundle; name another folder")
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield aside
+        open_bundle(aside)
+        aside.chmod(0o755)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
+            os.replace(folder, old / folder.name)
+            os.replace(aside, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write `bundle.json`; `open_bundle` validates it before the folder gets its name."""
+    (folder / "bundle.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

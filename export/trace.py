@@ -1,0 +1,80 @@
+"""PyTorch modules to ONNX graphs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.export import Dim
+
+OPSET = 18  # the newest that every TensorRT of JetPack 6 parses
+
+
+def trace(
+    module: nn.Module,
+    example: Sequence[Tensor],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    shapes: Sequence[Sequence[int | str]],
+    multiple: int,
+    file: Path,
+) -> None:
+    """Export a module to `file`, sizes such as "H/4" staying dynamic, weights stored as fp16.
+
+    Args:
+        example: the module's arguments at a size that is not special in any way.
+        shapes: of the inputs, in the manifest's words.
+        multiple: H and W are multiples of this.
+    """
+    symbols = {"H": Dim("h", min=2, max=256), "W": Dim("w", min=2, max=256), "N": Dim("n", min=2, max=64)}
+
+    def dynamic(shape: Sequence[int | str]) -> dict[int, object]:
+        dims: dict[int, object] = {}
+        for axis, size in enumerate(shape):
+            if isinstance(size, str):
+                symbol, _, divisor = size.partition("/")
+                factor = 1 if symbol == "N" else multiple // int(divisor or 1)
+                dims[axis] = factor * symbols[symbol] if factor > 1 else symbols[symbol]
+        return dims
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            tuple(example),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=tuple(dynamic(s) for s in shapes),
+            verbose=False,
+        )
+    model = program.model_proto
+    halve_weights(model)
+    for entry in (*model.graph.node, model.graph):
+        entry.doc_string = ""
+        if hasattr(entry, "metadata_props"):
+            del entry.metadata_props[:]
+    onnx.checker.check_model(model)
+    onnx.save(model, file)
+
+
+def halve_weights(model: onnx.ModelProto, smallest: int = 64) -> None:
+    """Store fp32 weights of at least `smallest` numbers as fp16, each cast back when the graph is loaded."""
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < smallest:
+            continue
+        values = numpy_helper.to_array(weight).astype(np.float16)
+        stored = numpy_helper.from_array(values, weight.name + ".fp16")
+        casts.append(helper.make_node("Cast", [stored.name], [weight.name], to=TensorProto.FLOAT))
+        weight.CopyFrom(stored)
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*casts, *nodes])

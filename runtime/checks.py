@@ -17,10 +17,11 @@ REACH = 16  # how far around handle and target the content is looked for, genera
 MIN_TEXTURE = 4.0  # standard deviation of a patch, grey levels; below, a match says nothing
 DISTANCE_PENALTY = 0.002  # correlation a match loses for each pixel that it lies off the target
 
-LANDING_GOOD = 4.0  # generator pixels
-LANDING_BAD = 12.0
-SEAM_GOOD = 6.0  # grey levels
-SEAM_BAD = 16.0
+LANDING_GOOD = 4.5  # generator pixels; 75% of true edits are nearer
+LANDING_BAD = 12.0  # 90% of true edits are nearer
+LANDING_BAD_SHARE = 0.7  # of the drag's length: the content stayed where it was
+SEAM_GOOD = 2.5  # grey levels; 95% of true edits are below
+SEAM_BAD = 10.0  # 75% of pasted patches are above
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def landing_errors(before: np.ndarray, after: np.ndarray, points: np.ndarray) ->
     for hx, hy, tx, ty in np.round(points).astype(int).tolist():
         hx, tx, hy, ty = (min(max(v, 0), n - 1) for v, n in ((hx, w), (tx, w), (hy, h), (ty, h)))
         patch = padded[0][hy + ring - PATCH : hy + ring + PATCH + 1, hx + ring - PATCH : hx + ring + PATCH + 1]
-        if patch.mean(-1).std() < MIN_TEXTURE:
+        if cv2.meanStdDev(patch)[1].mean() < MIN_TEXTURE:
             errors.append(None)
             continue
         left, right = min(hx, tx) - REACH, max(hx, tx) + REACH
@@ -85,6 +86,11 @@ def seam(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
     return float(gain.mean()) if gain.size else 0.0
 
 
+def _spread(picture: np.ndarray, mask: np.ndarray) -> float:
+    """The largest standard deviation of a channel inside the mask, grey levels."""
+    return float(cv2.meanStdDev(picture, mask=mask.astype(np.uint8))[1].max())
+
+
 def check(
     before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.ndarray, pixel: float, finite: bool
 ) -> Checks:
@@ -95,18 +101,20 @@ def check(
         pixel: photo pixels that a generator pixel stands for.
         finite: whether the generator returned numbers only.
     """
-    errors = [e for e in landing_errors(before, after, points) if e is not None]
-    worst = max(errors) if errors else None
+    lengths = np.hypot(*(points[:, 2:] - points[:, :2]).T).tolist()
+    landed = [(e, n) for e, n in zip(landing_errors(before, after, points), lengths) if e is not None]
+    worst = max((error for error, _ in landed), default=None)
+    missed = any(e > LANDING_BAD or e > max(LANDING_GOOD, LANDING_BAD_SHARE * n) for e, n in landed)
     step = seam(before, after, mask)
     bad, doubtful = [], []
     if not finite:
         bad.append("the generator returned values that are not numbers; the photo was kept there")
-    elif mask.any() and after[mask].std() < 1.0 <= before[mask].std():
+    elif _spread(after, mask) < 1.0 <= _spread(before, mask):
         bad.append("the edited region is one flat colour")
     if worst is None:
         doubtful.append("the handles lie on flat colour, so it cannot be seen where they went")
     elif worst > LANDING_GOOD:
-        (bad if worst > LANDING_BAD else doubtful).append(
+        (bad if missed else doubtful).append(
             f"the handle's content is {worst * pixel:.0f} px from its target; draw a larger mask or a shorter drag"
         )
     if step > SEAM_GOOD:

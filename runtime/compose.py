@@ -61,49 +61,60 @@ def compose(window: np.ndarray, mask: np.ndarray, generated: Generated) -> np.nd
     across = slice(int(columns[0]), int(columns[-1]) + 1)
     for top in range(int(rows[0]), int(rows[-1]) + 1, STRIP):
         box = (slice(top, min(top + STRIP, int(rows[-1]) + 1)), across)
-        made = _made_pixels(old, generated, box)
+        change = _made_pixels(old, generated, box)
         before = old[box].astype(np.float32)
-        mixed = before + _seam_fade(mask, box, seam) * (made - before)
-        inside = mask[box]
-        new[box][inside] = np.clip(np.rint(mixed[inside]), 0, full).astype(window.dtype)
+        change -= before
+        change *= _channels(_seam_fade(mask, box, seam), old.shape[2])  # 0 outside the mask: old + 0 is old
+        change += before
+        new[box] = np.clip(np.rint(change, out=change), 0, full, out=change)
     return edited
 
 
 def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarray:
     """The edit's pixels in `box`, float32 [h, w, C] in the photo's own range, before any mask."""
-    shape = photo.shape[:2]
+    shape, channels = photo.shape[:2], photo.shape[2]
     moved = drawn = None
     if generated.flow is not None:
         moved = warp_native(photo, generated.flow, box)
     if generated.result is not None:
-        drawn = enlarge(generated.result, shape, box, cv2.INTER_CUBIC) * np.float32(np.iinfo(photo.dtype).max)
-        if photo.shape[2] == 1:
-            drawn = drawn.mean(-1, keepdims=True)
+        result = generated.result if channels == 3 else generated.result.mean(-1, keepdims=True)
+        drawn = enlarge(result, shape, box)
+        drawn *= np.float32(np.iinfo(photo.dtype).max)
     if moved is None or drawn is None:
         return moved if drawn is None else drawn
     if generated.revealed is None:
         return moved
-    return moved + enlarge(generated.revealed, shape, box) * (drawn - moved)
+    drawn -= moved
+    drawn *= _channels(enlarge(generated.revealed, shape, box), channels)
+    return np.add(moved, drawn, out=moved)
 
 
-def enlarge(made: np.ndarray, shape: tuple[int, int], box: Box, how: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """The part `box` of a generator-sized map [H, W, C] resampled to `shape`, [h, w, C]."""
+def _channels(plane: np.ndarray, count: int) -> np.ndarray:
+    """A plane [H, W, 1] repeated to [H, W, count]; arithmetic on it is then one pass over memory."""
+    return cv2.merge([plane] * count).reshape(*plane.shape[:2], count)
+
+
+def enlarge(made: np.ndarray, shape: tuple[int, int], box: Box) -> np.ndarray:
+    """The part `box` of a generator-sized map [H, W, C] resampled to `shape`, bilinear, [h, w, C]."""
     rows, columns = box
     sy, sx = made.shape[0] / shape[0], made.shape[1] / shape[1]
     to_made = np.array([[sx, 0, (columns.start + 0.5) * sx - 0.5], [0, sy, (rows.start + 0.5) * sy - 0.5]])
     size = (columns.stop - columns.start, rows.stop - rows.start)
-    out = cv2.warpAffine(made, to_made, size, flags=how | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    out = cv2.warpAffine(made, to_made, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
     return out.reshape(size[1], size[0], -1)
 
 
 def warp_native(photo: np.ndarray, flow: np.ndarray, box: Box) -> np.ndarray:
     """The part `box` of a photo [H, W, C] warped, bicubic, by a generator-sized backward flow; float32."""
     shape = photo.shape[:2]
-    native = enlarge(flow, shape, box) * np.array([shape[1] / flow.shape[1], shape[0] / flow.shape[0]], np.float32)
-    x, y = grid(native.shape[:2])
-    at_x, at_y = native[..., 0] + (x + box[1].start), native[..., 1] + (y + box[0].start)
+    at_x, at_y = cv2.split(enlarge(flow, shape, box))
+    x, y = grid(at_x.shape)
+    at_x *= np.float32(shape[1] / flow.shape[1])
+    at_y *= np.float32(shape[0] / flow.shape[0])
+    at_x += x + box[1].start
+    at_y += y + box[0].start
     moved = cv2.remap(photo, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    return moved.reshape(*native.shape[:2], -1).astype(np.float32)
+    return moved.reshape(*at_x.shape, -1).astype(np.float32)
 
 
 def _seam_fade(mask: np.ndarray, box: Box, width: float) -> np.ndarray:

@@ -8,12 +8,14 @@ of each two, sqrt(-2 ln u1) cos(2 pi u2) and sqrt(-2 ln u1) sin(2 pi u2) are nei
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
 
+@lru_cache(maxsize=8)
 def normal(seed: int, row: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal float32 numbers of `shape`; `seed` in 0 .. 2^64 - 1."""
+    """Standard normal float32 numbers of `shape`, read-only; `seed` in 0 .. 2^64 - 1."""
     count = math.prod(shape)
     source = np.random.Philox(key=[seed, 0], counter=[0, 0, 0, row])
     raw = source.random_raw(count + count % 2)
@@ -21,4 +23,6 @@ def normal(seed: int, row: int, shape: tuple[int, ...]) -> np.ndarray:
     radius = np.sqrt(-2.0 * np.log(uniform[0::2]))
     angle = 2.0 * np.pi * uniform[1::2]
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
-    return pairs.reshape(-1)[:count].reshape(shape).astype(np.float32)
+    noise = pairs.reshape(-1)[:count].reshape(shape).astype(np.float32)
+    noise.flags.writeable = False
+    return noise

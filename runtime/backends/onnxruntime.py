@@ -19,6 +19,8 @@ class OrtGraph:
     def __init__(self, graph: Graph, file: Path):
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        # Each session has its own threads; left to spin between runs, those of one graph slow down the next.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no base class

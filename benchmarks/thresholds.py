@@ -1,0 +1,67 @@
+"""Where true and failed edits lie on the rulers of `runtime/checks.py`.
+
+python -m edgedrag.benchmarks.thresholds CACHE -o REPORT.json
+
+Uses pairs of training clips, so that held-out clips stay untouched. True edits are real next frames;
+failed ones are the unedited photo (the content never arrived) and the content pasted at the target
+with a hard edge (the content arrived and shows a seam).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+
+from edgedrag.generator.pairs import sample_points
+from edgedrag.runtime.checks import landing_errors, seam
+from edgedrag.runtime.flow import warp
+from edgedrag.runtime.image import write_aside
+
+QUANTILES = (5, 25, 50, 75, 90, 95)
+
+
+def pasted(source: np.ndarray, mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The masked region shifted by the first drag, nothing blended."""
+    shift = np.broadcast_to((points[0, :2] - points[0, 2:]).astype(np.float32), (*mask.shape, 2))
+    return np.where(mask[..., None], warp(source, shift), source)
+
+
+@click.command()
+@click.argument("cache", type=click.Path(path_type=Path))
+@click.option("--per-clip", default=16, show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the figures to this JSON file.")
+def main(cache: Path, per_clip: int, output: Path | None) -> None:
+    """Print quantiles of landing error and seam for true and failed edits of the pairs in CACHE/train."""
+    found: dict[str, list[float]] = {k: [] for k in ("landing true", "landing unedited", "seam true", "seam pasted")}
+    for file in sorted((cache / "train").glob("*.npz")):
+        with np.load(file) as stored:
+            clip = {k: stored[k] for k in stored.files}
+        for index in np.unique(np.linspace(0, len(clip["mask"]) - 1, per_clip).astype(int)):
+            source, target, valid = (clip[k][index] for k in ("source", "target", "valid"))
+            mask = cv2.dilate(clip["mask"][index].astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
+            rng = np.random.default_rng(int(index))
+            points = sample_points(clip["flow"][index].astype(np.float32), valid, mask, rng, limit=4)
+            points = points[np.hypot(*(points[:, 2:] - points[:, :2]).T) > 6]
+            if not len(points):
+                continue
+            true = np.where(mask[..., None], target, source)
+            for name, after in (("true", true), ("unedited", source)):
+                errors = [e for e in landing_errors(source, after, points) if e is not None]
+                if errors:
+                    found[f"landing {name}"].append(max(errors))
+            found["seam true"].append(seam(source, true, mask))
+            found["seam pasted"].append(seam(source, pasted(source, mask, points), mask))
+    figures = {k: {f"p{q}": round(float(np.percentile(v, q)), 2) for q in QUANTILES} for k, v in found.items()}
+    figures["n"] = {k: len(v) for k, v in found.items()}
+    for name, row in figures.items():
+        click.echo(f"{name:<18} " + "  ".join(f"{k} {v:g}" for k, v in row.items()))
+    if output is not None:
+        write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

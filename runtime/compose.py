@@ -113,7 +113,8 @@ def warp_native(photo: np.ndarray, flow: np.ndarray, box: Box) -> np.ndarray:
     at_y *= np.float32(shape[0] / flow.shape[0])
     at_x += x + box[1].start
     at_y += y + box[0].start
-    moved = cv2.remap(photo, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    # Not a reflecting border: OpenCV folds a far coordinate back one photo width at a time, without end.
+    moved = cv2.remap(photo, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return moved.reshape(*at_x.shape, -1).astype(np.float32)
 
 

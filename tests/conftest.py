@@ -1,0 +1,55 @@
+"""Fixtures that several rooms' tests share."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_bundle import write_toy_bundle
+
+import edgedrag
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+EXAMPLES = REPOSITORY / "examples"
+
+
+@pytest.fixture(scope="session")
+def runtime() -> edgedrag.Runtime:
+    """The shipped bundle on the CPU."""
+    return edgedrag.open()
+
+
+@pytest.fixture(scope="session")
+def cat() -> np.ndarray:
+    """The example photo, uint8 RGB 300 x 451."""
+    return edgedrag.load_picture(EXAMPLES / "chelsea.png").pixels
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """A bundle with LightningDrag's shape of contract and graphs of a few nodes."""
+    return write_toy_bundle(tmp_path / "toy")
+
+
+@pytest.fixture(scope="session")
+def edit_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user does: a process of its own."""
+
+    def run(*args: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "edgedrag", *map(str, args)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+    return run
+
+
+def rewrite_manifest(bundle: Path, change: Callable[[dict], object]) -> None:
+    """Apply `change` to a bundle's manifest in place."""
+    path = bundle / "bundle.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.checks import check, landing_errors, seam
+from edgedrag.runtime.flow import warp
+
+
+def textured(size: int = 256) -> np.ndarray:
+    coarse = np.random.default_rng(0).integers(0, 255, (size // 4, size // 4, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def shifted(picture: np.ndarray, dx: float, dy: float) -> np.ndarray:
+    return warp(picture, np.broadcast_to(np.array([-dx, -dy], np.float32), (*picture.shape[:2], 2)))
+
+
+POINTS = np.array([[100, 120, 130, 110]], np.float32)
+EVERYWHERE = np.ones((256, 256), bool)
+
+
+def test_content_that_arrived() -> None:
+    before = textured()
+    checks = check(before, shifted(before, 30, -10), EVERYWHERE, POINTS, pixel=2.0, finite=True)
+    assert (checks.verdict, checks.landing_error_px, checks.reasons) == ("good", 0.0, ())
+
+
+def test_content_that_stayed_or_stopped_short() -> None:
+    before = textured()
+    assert landing_errors(before, before, POINTS)[0] == np.hypot(30, 10)
+    assert check(before, before, EVERYWHERE, POINTS, 1.0, True).verdict == "bad"
+    short = check(before, shifted(before, 22, -10), EVERYWHERE, POINTS, 2.0, True)
+    assert (short.verdict, short.landing_error_px) == ("doubtful", 16.0)
+    assert "16 px" in short.reasons[0]
+
+
+def test_flat_content_cannot_be_judged() -> None:
+    flat = np.full((256, 256, 3), 90, np.uint8)
+    checks = check(flat, flat, EVERYWHERE, POINTS, 1.0, True)
+    assert (checks.verdict, checks.landing_error_px) == ("doubtful", None)
+
+
+def test_points_at_the_border() -> None:
+    before = textured()
+    corners = np.array([[0, 0, 255, 255], [255, 0, 255.4, 3]], np.float32)
+    assert len(landing_errors(before, before, corners)) == 2
+
+
+def test_seam() -> None:
+    before = textured()
+    mask = np.zeros((256, 256), bool)
+    mask[60:200, 60:200] = True
+    pasted = np.where(mask[..., None], 255 - before, before)
+    assert seam(before, before, mask) == 0
+    assert seam(before, pasted, mask) > 10
+    assert any("seam" in reason for reason in check(before, pasted, mask, POINTS, 1.0, True).reasons)
+
+
+def test_not_a_number_and_flat_results_are_bad() -> None:
+    before = textured()
+    broken = check(before, before, EVERYWHERE, POINTS, 1.0, finite=False)
+    assert broken.verdict == "bad" and "not numbers" in broken.reasons[0]
+    grey = check(before, np.full_like(before, 128), EVERYWHERE, POINTS, 1.0, True)
+    assert grey.verdict == "bad" and "flat colour" in grey.reasons[0]

@@ -39,10 +39,22 @@ class TrainConfig:
     save_every: int = 250
 
     @classmethod
-    def from_dict(cls, values: dict) -> TrainConfig:
-        unknown = set(values) - {f.name for f in fields(cls)}
+    def read(cls, file: Path) -> TrainConfig:
+        """Read a JSON config.
+
+        Raises:
+            InputError: unreadable, not JSON, or with keys that are none of the fields above.
+        """
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            unknown = set(values) - {f.name for f in fields(cls)}
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{file}: not a training config ({error})") from None
         if unknown or "pairs" not in values:
-            raise InputError(f"training config: unknown keys {sorted(unknown)}, or no `pairs`")
+            what = f"unknown keys: {', '.join(sorted(unknown))}" if unknown else "'pairs' is missing"
+            raise InputError(f"{file}: {what}; known: {', '.join(f.name for f in fields(cls))}")
+        if "sizes" in values:
+            values["sizes"] = tuple(tuple(size) for size in values["sizes"])
         return cls(**values)
 
 
@@ -64,9 +76,10 @@ def edge_loss(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
 def losses(model: EmbeddedGenerator, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
     """Every term of the loss, already weighted, and `psnr_*` figures for the log.
 
-    The motion is taught by the measured flow and by the picture it makes; the revealed map by which
-    of warp and generator is nearer the truth; the denoiser predicts the clean latent from a random
-    noise level, the first step's levels more often.
+    The motion is taught by the measured flow and by the picture it makes; the revealed map by where
+    forward and backward flow disagree, and by which of warp and generator is nearer the truth; the
+    denoiser predicts the clean latent from a random noise level, the first step's levels more often,
+    and what is revealed counts most.
     """
     features = model.encoder(batch.source)
     flow, revealed = model.motion(*features, batch.mask, batch.points, batch.prior_flow)
@@ -88,7 +101,8 @@ def losses(model: EmbeddedGenerator, batch: Batch, generator: torch.Generator) -
 
     blended = warped + revealed * (picture.detach() - warped)
     mask, inside = batch.mask, batch.mask * batch.valid
-    need = mask * (0.2 + revealed.detach())
+    hidden = 1 - batch.valid
+    need = mask * (0.15 + hidden)
     at_targets = (batch.points[..., 2:].round().clamp(0, flow.shape[-1] - 1)).long()
     flat = at_targets[..., 1] * flow.shape[-1] + at_targets[..., 0]
     landed = flow.flatten(2).gather(2, flat[:, None].expand(-1, 2, -1)).transpose(1, 2)
@@ -103,7 +117,7 @@ def losses(model: EmbeddedGenerator, batch: Batch, generator: torch.Generator) -
         "landing": 0.03 * (landed - wanted).abs().clamp_max(32).mean(),
         "warp": masked_mean((warped - batch.target).abs(), inside) + 0.5 * edge_loss(warped, batch.target, inside),
         "blend": masked_mean((blended - batch.target).abs(), mask) + 0.5 * edge_loss(blended, batch.target, mask),
-        "restraint": 0.02 * masked_mean(revealed, inside),
+        "revealed": 0.05 * masked_mean(F.binary_cross_entropy(revealed.clamp(1e-4, 1 - 1e-4), hidden, reduction="none"), mask),
         "denoise": masked_mean((picture - batch.target).abs(), need) + 0.5 * edge_loss(picture, batch.target, need),
         "psnr_prior": psnr(warp(batch.source, batch.prior_flow)).detach(),
         "psnr_warp": psnr(warped).detach(),

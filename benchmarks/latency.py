@@ -87,7 +87,9 @@ def time_drags(
     }
 
 
-def time_process(runtime: Runtime, size: tuple[int, int], radius: int, steps: int | None, repeats: int = 3) -> dict[str, Any]:
+def time_process(
+    runtime: Runtime, size: tuple[int, int], radius: int, steps: int | None, repeats: int = 3
+) -> dict[str, Any]:
     """`edgedrag drag` on a file as a whole process, from its start to the written file: seconds and peak memory."""
     height, width = size
     seconds, peaks = [], []
@@ -135,5 +137,7 @@ def describe(figures: dict[str, Any]) -> str:
             )
     for key, what in (("process_512", "512 x 512"), ("process_12mp", "12 megapixels")):
         process = figures[key]
-        lines.append(f"{what:<14} process     {process['median_s']:>7.2f} s, peak memory {process['peak_memory_mb']:.0f} MB")
+        lines.append(
+            f"{what:<14} process     {process['median_s']:>7.2f} s, peak memory {process['peak_memory_mb']:.0f} MB"
+        )
     return "\n".join(lines)

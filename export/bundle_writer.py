@@ -23,7 +23,12 @@ def sha256_of(path: Path) -> str:
 
 def file_variant(path: Path, precision: str, placement: str, branch: str = "single") -> dict[str, Any]:
     """The manifest's `variant` entry of a graph file, with its external data where it has some beside it."""
-    entry = {"precision": precision, "placement": placement, "file": path.name, "sha256": sha256_of(path)}
+    entry: dict[str, Any] = {
+        "precision": precision,
+        "placement": placement,
+        "file": path.name,
+        "sha256": sha256_of(path),
+    }
     if branch != "single":
         entry["branch"] = branch
     data = path.with_name(path.name + ".data")

@@ -6,6 +6,7 @@ import inspect
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,9 @@ def example_inputs(generator: EmbeddedGenerator, names: Sequence[str], h: int, w
     return [one(name) for name in names]
 
 
-def parity(module: nn.Module, file: Path, generator: EmbeddedGenerator, outputs: Sequence[str], h: int, w: int) -> float:
+def parity(
+    module: nn.Module, file: Path, generator: EmbeddedGenerator, outputs: Sequence[str], h: int, w: int
+) -> float:
     """The worst SNR of a graph's outputs on ONNX Runtime against the module's, dB."""
     names = input_names(module)
     inputs = example_inputs(generator, names, h, w, seed=h * 10007 + w)
@@ -144,7 +147,9 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
             for h, w in PARITY_SIZES:
                 snr = parity(module, file, generator, spec.outputs, h, w)
                 if snr < MIN_SNR_DB:
-                    raise EdgedragError(f"{spec.name} at {h} x {w}: SNR {snr:.1f} dB against PyTorch, below {MIN_SNR_DB}")
+                    raise EdgedragError(
+                        f"{spec.name} at {h} x {w}: SNR {snr:.1f} dB against PyTorch, below {MIN_SNR_DB}"
+                    )
                 figures_of_parity.append({"graph": spec.name, "height": h, "width": w, "snr_db": round(snr, 1)})
             stages.setdefault(spec.stage, []).append(
                 {
@@ -152,7 +157,7 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
                     "inputs": [tensor_entry(n, generator) for n in names],
                     "outputs": [tensor_entry(n, generator) for n in spec.outputs],
                     "variants": [file_variant(file, "fp32", "ort")],
-                    "cost": measure_cost(module, lambda h, w: example_inputs(generator, names, h, w)),
+                    "cost": measure_cost(module, partial(example_inputs, generator, names)),
                 }
             )
         provenance = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ def trace(
                 dims[axis] = factor * symbols[symbol] if factor > 1 else symbols[symbol]
         return dims
 
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a torchvision that is not needed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -55,6 +57,7 @@ def trace(
             dynamic_shapes=tuple(dynamic(s) for s in shapes),
             verbose=False,
         )
+    assert program is not None, "the exporter returns a program unless it was given a file"
     model = program.model_proto
     halve_weights(model)
     for entry in (*model.graph.node, model.graph):

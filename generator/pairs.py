@@ -51,7 +51,7 @@ class Rejected(Exception):
 
 def dense_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """DIS optical flow (Kroeger et al., ECCV 2016) from grey frame a to grey frame b, float32 [H, W, 2]."""
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(a, b, None)
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(a, b, None)  # type: ignore[call-overload]
 
 
 def stabilise(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -194,7 +194,7 @@ def _mine_to_file(job: tuple[Path, Path, int, int]) -> tuple[str, int, dict[str,
         arrays = {k: np.stack([getattr(p, k) for p in pairs]) for k in Pair.__annotations__}
         aside = out.with_suffix(".partial")
         with aside.open("wb") as f:
-            np.savez(f, **arrays)
+            np.savez(f, allow_pickle=False, **arrays)
         os.replace(aside, out)
     return path.name, len(pairs), dict(rejects)
 

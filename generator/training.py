@@ -1,7 +1,7 @@
 """One training run of the embedded generator: losses, optimiser, checkpoints, log.
 
-RUN/weights.safetensors holds the averaged weights rounded to fp16, as they ship; RUN/state.pt all that a resumed run needs,
-RUN/log.jsonl a line every `log_every` steps. Every file is written aside and renamed.
+RUN/weights.safetensors holds the averaged weights rounded to fp16, as they ship; RUN/state.pt all
+that a resumed run needs; RUN/log.jsonl a line every `log_every` steps. Every file is written aside and renamed.
 """
 
 from __future__ import annotations
@@ -95,8 +95,9 @@ def losses(model: EmbeddedGenerator, batch: Batch, generator: torch.Generator) -
     alpha, sigma = (torch.from_numpy(v).float()[timestep][:, None, None, None] for v in (alphas, sigmas))
     told = model.condition(
         batch.source, features[0], batch.mask, flow.detach(), revealed.detach(), noise, torch.zeros(3)
-    )[:4]
-    predicted = model.denoiser.predict(alpha * clean + sigma * noise, *told, timestep.float())
+    )
+    warped_latent, c4, c8, c16, _ = told
+    predicted = model.denoiser.predict(alpha * clean + sigma * noise, warped_latent, c4, c8, c16, timestep.float())
     picture = model.decoder(predicted)
 
     blended = warped + revealed * (picture.detach() - warped)
@@ -117,7 +118,8 @@ def losses(model: EmbeddedGenerator, batch: Batch, generator: torch.Generator) -
         "landing": 0.03 * (landed - wanted).abs().clamp_max(32).mean(),
         "warp": masked_mean((warped - batch.target).abs(), inside) + 0.5 * edge_loss(warped, batch.target, inside),
         "blend": masked_mean((blended - batch.target).abs(), mask) + 0.5 * edge_loss(blended, batch.target, mask),
-        "revealed": 0.05 * masked_mean(F.binary_cross_entropy(revealed.clamp(1e-4, 1 - 1e-4), hidden, reduction="none"), mask),
+        "revealed": 0.05
+        * masked_mean(F.binary_cross_entropy(revealed.clamp(1e-4, 1 - 1e-4), hidden, reduction="none"), mask),
         "denoise": masked_mean((picture - batch.target).abs(), need) + 0.5 * edge_loss(picture, batch.target, need),
         "psnr_prior": psnr(warp(batch.source, batch.prior_flow)).detach(),
         "psnr_warp": psnr(warped).detach(),
@@ -181,7 +183,7 @@ def train(config: TrainConfig, run: Path, threads: int = 2) -> Path:
                 for old, new in zip(average.parameters(), model.parameters()):
                     old.lerp_(new, 1 - decay)
             for name, value in terms.items():
-                figures[name] = figures.get(name, 0.0) + float(value) / config.log_every
+                figures[name] = figures.get(name, 0.0) + float(value.detach()) / config.log_every
             bar.update()
             if (step + 1) % config.log_every == 0:
                 log.write(json.dumps({"step": step + 1, **{k: round(v, 4) for k, v in figures.items()}}) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -45,5 +46,5 @@ def read_frames(path: Path, short_side: int = 320, limit: int = 1500) -> list[np
 def shot_of_each_frame(frames: list[np.ndarray]) -> np.ndarray:
     """Number the shots: frames with equal numbers have no cut between them."""
     small = [cv2.resize(f, (48, 48), interpolation=cv2.INTER_AREA).astype(np.float32) for f in frames]
-    jumps = [float(np.abs(b - a).mean()) > CUT_DIFFERENCE for a, b in zip(small, small[1:])]
+    jumps = [float(np.abs(b - a).mean()) > CUT_DIFFERENCE for a, b in pairwise(small)]
     return np.concatenate([[0], np.cumsum(jumps)]).astype(int)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import fastjsonschema
 import numpy as np
@@ -281,15 +282,15 @@ def _check_joints(bundle: Bundle) -> None:
     if made.get("result") is None or made["result"].shape != (1, 3, "H", "W"):
         raise BundleError(f"{bundle.folder}: 'decode' must make 'result' of shape [1, 3, H, W]")
     for name, channels in (("flow", 2), ("revealed", 1)):
-        tensor = bundle.outputs_of("drag").get(name)
-        if tensor and tensor.shape != (1, channels, "H", "W"):
+        optional = bundle.outputs_of("drag").get(name)
+        if optional and optional.shape != (1, channels, "H", "W"):
             raise BundleError(f"{bundle.folder}: '{name}' must have shape [1, {channels}, H, W]")
 
 
 def _check_sampler(bundle: Bundle) -> None:
     sampler = bundle.sampler
     steps = sampler["timesteps"]
-    if any(a <= b for a, b in zip(steps, steps[1:])) or steps[0] >= len(sampler["alphas"]):
+    if any(a <= b for a, b in pairwise(steps)) or steps[0] >= len(sampler["alphas"]):
         raise BundleError(f"{bundle.folder}: the sampler's timesteps must fall, from below {len(sampler['alphas'])}")
     if sampler["default_steps"] > len(steps):
         raise BundleError(f"{bundle.folder}: default_steps is more than the {len(steps)} timesteps of the grid")

@@ -80,9 +80,10 @@ def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarra
         result = generated.result if channels == 3 else generated.result.mean(-1, keepdims=True)
         drawn = enlarge(result, shape, box)
         drawn *= np.float32(np.iinfo(photo.dtype).max)
-    if moved is None or drawn is None:
-        return moved if drawn is None else drawn
-    if generated.revealed is None:
+    if moved is None:
+        assert drawn is not None, "a generator makes a flow, a result or both"
+        return drawn
+    if drawn is None or generated.revealed is None:
         return moved
     drawn -= moved
     drawn *= _channels(enlarge(generated.revealed, shape, box), channels)
@@ -100,7 +101,9 @@ def enlarge(made: np.ndarray, shape: tuple[int, int], box: Box) -> np.ndarray:
     sy, sx = made.shape[0] / shape[0], made.shape[1] / shape[1]
     to_made = np.array([[sx, 0, (columns.start + 0.5) * sx - 0.5], [0, sy, (rows.start + 0.5) * sy - 0.5]])
     size = (columns.stop - columns.start, rows.stop - rows.start)
-    out = cv2.warpAffine(made, to_made, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    out = cv2.warpAffine(
+        made, to_made, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
     return out.reshape(size[1], size[0], -1)
 
 

@@ -35,14 +35,17 @@ def describe_bundle(bundle: Bundle) -> str:
         variants = ", ".join(f"{v.precision}/{v.placement}" for v in graph.variants)
         flops, moved = (cost_at(cost[key], height, width) for key in ("flops", "bytes"))
         lines.append(
-            f"{stage:<10} {graph.name:<12} {cost['parameters']:>11,} {flops / 1e9:>7.2f} {moved / 1e6:>9.1f}  {variants}"
+            f"{stage:<10} {graph.name:<12} {cost['parameters']:>11,} {flops / 1e9:>7.2f} "
+            f"{moved / 1e6:>9.1f}  {variants}"
         )
     lines += ["", f"checkpoint     sha256 {provenance['checkpoint_sha256']}"]
     lines.append(f"training data  sha256 {provenance['training_data_sha256'] or 'not stated'}")
     lines.append("made with      " + ", ".join(f"{k} {v}" for k, v in provenance["made_with"].items()))
     worst = min((p["snr_db"] for p in provenance["parity"]), default=None)
     if worst is not None:
-        lines.append(f"parity         {worst:g} dB or better against PyTorch, each graph, {len(provenance['parity'])} runs")
+        lines.append(
+            f"parity         {worst:g} dB or better against PyTorch, each graph, {len(provenance['parity'])} runs"
+        )
     for name, value in provenance.get("figures", {}).items():
         lines.append(f"{name:<40} {value:g}")
     return "\n".join(lines)

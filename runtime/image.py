@@ -73,7 +73,7 @@ def _check_size(name: object, size: tuple[int, int], max_megapixels: float) -> N
 def _checked_array(pixels: np.ndarray, max_megapixels: float) -> np.ndarray:
     if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(f"photo: an array of {pixels.dtype}; give uint8 or uint16")
-    if not (pixels.ndim == 2 or pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4)) or 0 in pixels.shape:
+    if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))) or 0 in pixels.shape:
         raise InputError(f"photo: an array of shape {pixels.shape}; give [H, W] or [H, W, 2, 3 or 4]")
     _check_size("photo", (pixels.shape[1], pixels.shape[0]), max_megapixels)
     return pixels.copy()

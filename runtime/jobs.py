@@ -146,7 +146,7 @@ def _job(
         raise InputError(f"{name}: 'image' is missing")
     drags, own_seed = entry.get("drags"), entry.get("seed", seed)
     try:
-        pairs = [((float(h[0]), float(h[1])), (float(t[0]), float(t[1]))) for h, t in drags]
+        pairs = [((float(h[0]), float(h[1])), (float(t[0]), float(t[1]))) for h, t in drags or ()]
     except (TypeError, ValueError, IndexError, KeyError):
         raise InputError(f"{name}: 'drags' must be [[[handle x, y], [target x, y]], ...]") from None
     if not isinstance(own_seed, int) or isinstance(own_seed, bool):

@@ -9,6 +9,7 @@ from edgedrag.runtime.errors import InputError
 
 WORK_SIDE = 144  # pixels; the automatic mask is found in a picture of this size
 GRABCUT_ROUNDS = 2
+MARGIN = 8  # pixels of that picture, kept around what moves
 
 
 def check_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -19,7 +20,7 @@ def check_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     mask = np.asarray(mask)
     if mask.ndim == 3:  # a colour image; alpha does not count
-        mask = mask[..., : 1 if mask.shape[2] == 2 else 3].any(-1)
+        mask = np.asarray(mask[..., : 1 if mask.shape[2] == 2 else 3].any(-1))
     if mask.shape != (height, width):
         size = " x ".join(str(n) for n in mask.shape[::-1])
         raise InputError(f"mask: {size} pixels, but the photo has {width} x {height}")
@@ -63,7 +64,7 @@ def automatic_mask(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
             shift = np.array([[1, 0, (tx - hx) * k / steps], [0, 1, (ty - hy) * k / steps]], np.float32)
             region |= cv2.warpAffine(part, shift, (w, h), flags=cv2.INTER_NEAREST)
         cv2.circle(region, (tx, ty), 3, 1, -1)
-    region = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
+    region = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN + 1,) * 2))
 
     mask = np.zeros((height, width), bool)
     smooth = cv2.resize(region.astype(np.float32), box.shape[1::-1], interpolation=cv2.INTER_LINEAR)
@@ -84,7 +85,9 @@ def _segment(small: np.ndarray, at: np.ndarray, reach: float) -> np.ndarray:
         cv2.circle(seeds, (hx, hy), 2, cv2.GC_FGD, -1)
     cv2.setRNGSeed(0)  # GrabCut's clusters start at random
     try:
-        cv2.grabCut(small, seeds, None, np.zeros((1, 65)), np.zeros((1, 65)), GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(
+            small, seeds, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK
+        )
     except cv2.error:  # too few background pixels to model: keep the seeds' discs
         pass
     return ((seeds == cv2.GC_FGD) | (seeds == cv2.GC_PR_FGD)).astype(np.uint8)

@@ -183,9 +183,7 @@ class Photo:
         """The photo as it is now with its ICC profile and EXIF, to be saved."""
         return self._picture
 
-    def drag(
-        self, drags: Sequence[Drag], mask: Mask = None, *, steps: int | None = None, seed: int = 0
-    ) -> Edit:
+    def drag(self, drags: Sequence[Drag], mask: Mask = None, *, steps: int | None = None, seed: int = 0) -> Edit:
         """Move what lies at each handle to its target.
 
         Args:
@@ -288,7 +286,9 @@ class Photo:
         small_mask = cv2.resize(region[window.box].astype(np.float32), (w, h), interpolation=cv2.INTER_AREA) > 0
         small = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
         photo_inputs = self._photo_inputs(window, native)
-        return _Drag(window, native, region, small, small_mask, photo_inputs, DragInputs(photo_inputs, small_mask, small))
+        return _Drag(
+            window, native, region, small, small_mask, photo_inputs, DragInputs(photo_inputs, small_mask, small)
+        )
 
     def _photo_inputs(self, window: Window, native: np.ndarray) -> PhotoInputs:
         h, w = window.size
@@ -297,7 +297,7 @@ class Photo:
 
     def _reference(self, drag: _Drag) -> dict[str, Array]:
         """The `reference` stage's tensors, from the cache where these pixels were seen in this window."""
-        key = (drag.window, hashlib.blake2b(np.ascontiguousarray(drag.native), digest_size=16).digest())
+        key = (drag.window, hashlib.blake2b(np.ascontiguousarray(drag.native).data, digest_size=16).digest())
         if key not in self._references:
             tensors: dict[str, Array] = {}
             self._runtime.stages.run("reference", tensors, drag.supply)

@@ -59,9 +59,12 @@ def _place(low: int, high: int, side: int, length: int) -> int | None:
     return start if start <= low and high <= start + side else None
 
 
-def choose_window(
-    mask: np.ndarray, points: np.ndarray, margin: float, sizes: Sequence[tuple[int, int]]
-) -> Window:
+def nearest_size(height: int, width: int, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The generator size (H, W) of the nearest aspect; of equals, the largest."""
+    return min(sizes, key=lambda s: (abs(np.log(s[0] / s[1]) - np.log(height / width)), -s[0] * s[1]))
+
+
+def choose_window(mask: np.ndarray, points: np.ndarray, margin: float, sizes: Sequence[tuple[int, int]]) -> Window:
     """The smallest window of the ladder that holds mask and points with room to spare.
 
     Args:
@@ -80,7 +83,7 @@ def choose_window(
         y = _place(max(top - room, 0), min(bottom + room, height), side, height)
         x = _place(max(left - room, 0), min(right + room, width), side, width)
         if x is not None and y is not None:
-            break
-    h, w = min(side, height), min(side, width)
-    size = min(sizes, key=lambda s: (abs(np.log(s[0] / s[1]) - np.log(h / w)), -s[0] * s[1]))
-    return Window(int(y), int(x), h, w, size)
+            h, w = min(side, height), min(side, width)
+            size = nearest_size(h, w, sizes)
+            return Window(int(y), int(x), h, w, size)
+    raise AssertionError("a rung larger than the photo always fits")

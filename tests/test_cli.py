@@ -164,6 +164,15 @@ def test_info_and_doctor(edit_cli: Cli, toy: Path) -> None:
 
 
 def test_help_reads(edit_cli: Cli) -> None:
-    for command in ([], ["drag"], ["batch"], ["bench", "latency"], ["bench", "quality"], ["pairs"], ["train"], ["export"]):
+    for command in (
+        [],
+        ["drag"],
+        ["batch"],
+        ["bench", "latency"],
+        ["bench", "quality"],
+        ["pairs"],
+        ["train"],
+        ["export"],
+    ):
         done = edit_cli(*command, "--help")
         assert done.returncode == 0 and "Usage" in done.stdout

@@ -34,6 +34,13 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
 
 
+def silence(last: nn.Conv2d) -> None:
+    """Let a last convolution start by adding nothing."""
+    nn.init.zeros_(last.weight)
+    if last.bias is not None:
+        nn.init.zeros_(last.bias)
+
+
 def activation(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.1)
 
@@ -44,7 +51,7 @@ class Block(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.first, self.second = conv(channels, channels), conv(channels, channels)
-        nn.init.zeros_(self.second.weight)
+        silence(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         return activation(x + self.second(activation(self.first(x))))
@@ -111,8 +118,7 @@ class Motion(nn.Module):
         self.up8, self.out8 = conv(c, b, 1), blocks(b, 1)
         self.up4, self.out4 = conv(b, a, 1), blocks(a, 1)
         self.head = conv(a, 3)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        silence(self.head)
 
     def forward(
         self, f4: Tensor, f8: Tensor, f16: Tensor, mask: Tensor, points: Tensor, prior_flow: Tensor
@@ -147,7 +153,14 @@ class Condition(nn.Module):
         self.down8, self.down16 = conv(a, b, stride=2), conv(b, c, stride=2)
 
     def forward(
-        self, image: Tensor, f4: Tensor, mask: Tensor, flow: Tensor, revealed: Tensor, noise: Tensor, coefficients: Tensor
+        self,
+        image: Tensor,
+        f4: Tensor,
+        mask: Tensor,
+        flow: Tensor,
+        revealed: Tensor,
+        noise: Tensor,
+        coefficients: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         warped = F.pixel_unshuffle(warp(image, flow), FOLD)
         told = torch.cat([warped, warp(f4, fold_flow(flow)), F.avg_pool2d(mask, FOLD), F.avg_pool2d(revealed, FOLD)], 1)
@@ -170,8 +183,7 @@ class Denoiser(nn.Module):
         self.up8, self.out8 = conv(c, b, 1), blocks(b, 1)
         self.up4, self.out4 = conv(b, a, 1), blocks(a, 1)
         self.head = conv(a, LATENT_CHANNELS)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        silence(self.head)
 
     def predict(self, latent: Tensor, warped: Tensor, c4: Tensor, c8: Tensor, c16: Tensor, timestep: Tensor) -> Tensor:
         """The clean latent, as the warped photo and a correction; timestep [B] in 0..999."""

@@ -41,7 +41,7 @@ class OnnxRuntimeCpu:
 
     name = "cpu"
     placement = "ort"
-    precisions = ("fp32",)
+    precisions: tuple[str, ...] = ("fp32",)
 
     def __init__(self) -> None:
         self.device = cpu_name()

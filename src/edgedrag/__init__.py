@@ -13,8 +13,8 @@ from edgedrag.runtime.session import open_runtime as open
 __version__ = "0.1.0"
 __all__ = [
     "BundleError",
-    "Edit",
     "EdgedragError",
+    "Edit",
     "EngineError",
     "InputError",
     "Photo",

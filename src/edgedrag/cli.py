@@ -61,7 +61,9 @@ def cli() -> None:
 @click.argument("photo", type=FILE)
 @click.option("--drag", "drags", multiple=True, required=True, metavar="X,Y:X,Y",
               help="Handle and target in pixels of the photo as displayed; repeat for several points.")  # fmt: skip
-@click.option("--mask", type=FILE, help="Picture of the photo's size, nonzero = may change.  [default: made from the drags]")
+@click.option(
+    "--mask", type=FILE, help="Picture of the photo's size, nonzero = may change.  [default: made from the drags]"
+)
 @click.option("-o", "--output", type=FILE, help="PNG or WebP (lossless) or JPEG.  [default: ./PHOTO-edited.png]")
 @click.option("--sheet", type=FILE, help="Also write before, drag and after side by side.")
 @click.option("--mask-out", type=FILE, help="Also write the mask that was used, to correct it and give it as --mask.")

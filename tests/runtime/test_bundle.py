@@ -59,7 +59,10 @@ ATTACKS: dict[str, tuple[Callable[[dict], object], str]] = {
     "negative size": (lambda m: first(m, "decode")["outputs"][0].update(shape=[1, -3, "H", "W"]), "shape"),
     "unknown symbol": (lambda m: first(m, "decode")["outputs"][0].update(shape=[1, 3, "Q", "W"]), "shape"),
     "size that does not divide": (lambda m: m["symbols"]["H"].update(multiple=2), "not a whole size"),
-    "input that nothing makes": (lambda m: first(m, "reference")["inputs"][0].update(name="secret"), "nothing supplies"),
+    "input that nothing makes": (
+        lambda m: first(m, "reference")["inputs"][0].update(name="secret"),
+        "nothing supplies",
+    ),
     "input too early": (lambda m: first(m, "reference")["inputs"][0].update(name="mask"), "nothing supplies"),
     "clip image without its options": (lambda m: m["inputs"].pop("clip_image"), "clip_image"),
     "joint of two shapes": (lambda m: first(m, "denoise")["inputs"][0].update(shape=[1, 3, "H", "W"]), "changes shape"),

@@ -33,7 +33,7 @@ def test_lossless_round_trip_with_profile_and_exif(tmp_path: Path, shape: tuple[
     save_picture(tmp_path / f"a{suffix}", original)
     again = load_picture(tmp_path / f"a{suffix}")
     expected = original.pixels
-    if suffix == ".webp" and len(shape) < 3 or shape[-1] == 2 and suffix == ".webp":  # WebP has no grey
+    if (suffix == ".webp" and len(shape) < 3) or (shape[-1] == 2 and suffix == ".webp"):  # WebP has no grey
         expected = np.asarray(Image.fromarray(expected).convert("RGBA" if shape[-1] == 2 else "RGB"))
     assert np.array_equal(again.pixels, expected)
     assert again.icc == ICC

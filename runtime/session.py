@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -21,15 +21,13 @@ from edgedrag.runtime.drags import Drag, check_drags, check_handles_in_mask
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.flow import bidirectional_flow
 from edgedrag.runtime.image import MAX_MEGAPIXELS, Picture, as_rgb8, load_picture
-from edgedrag.runtime.inputs import DragInputs, PhotoInputs
 from edgedrag.runtime.masks import automatic_mask, check_mask
-from edgedrag.runtime.noise import normal
-from edgedrag.runtime.sampler import Table, make_table
+from edgedrag.runtime.pipeline import DragRun
+from edgedrag.runtime.sampler import make_table
 from edgedrag.runtime.stages import Stages, choose_precision
 from edgedrag.runtime.window import Window, choose_window
 
 REFERENCES_KEPT = 4  # windows of a photo whose `reference` stage stays on the backend
-GUIDANCE_EPSILON = 0.05  # scales this near 1 run the single branch
 
 Mask = str | Path | np.ndarray | None
 
@@ -85,22 +83,14 @@ class _Change:
     after: np.ndarray
 
 
-@dataclass
-class _Drag:
-    """A drag on its way through the stages."""
+@dataclass(frozen=True)
+class _Request:
+    """A checked drag: where it is in the photo, and its run through the stages."""
 
     window: Window
     native: np.ndarray  # the window's pixels
     mask: np.ndarray  # of the photo
-    points: np.ndarray  # in generator pixels
-    small_mask: np.ndarray  # at the generator's size
-    photo_inputs: PhotoInputs
-    drag_inputs: DragInputs
-    tensors: dict[str, Array] = field(default_factory=dict)
-
-    def supply(self, name: str) -> np.ndarray:
-        """Make an input of the closed list."""
-        return getattr(self.photo_inputs if name in ("image", "clip_image") else self.drag_inputs, name)
+    run: DragRun
 
 
 class Stopwatch:
@@ -169,7 +159,7 @@ class Photo:
     def __init__(self, runtime: Runtime, picture: Picture):
         self._runtime = runtime
         self._picture = picture
-        self._references: OrderedDict[tuple[Window, bytes], tuple[PhotoInputs, dict[str, Array]]] = OrderedDict()
+        self._references: OrderedDict[tuple[Window, bytes], dict[str, Array]] = OrderedDict()
         self._done: list[_Change] = []
         self._undone: list[_Change] = []
 
@@ -213,37 +203,36 @@ class Photo:
         table = make_table(self._runtime.bundle.sampler, steps)
         if not 0 <= seed < 2**64:
             raise InputError(f"seed: {seed} is not between 0 and 2^64 - 1")
-        drag = self._prepare(drags, mask)
+        request = self._prepare(drags, mask)
+        run = request.run
         watch.begin()
-        drag.tensors = self._reference(drag)
+        self._reference(request)
         watch.lap("reference")
-        noise = self._start(drag, table, seed)
+        run.start(table, seed)
         watch.lap("drag")
         for step in range(len(table.steps)):
             yield Progress(step, len(table.steps))
             watch.skip()
-            self._denoise(drag, table, step, noise)
+            run.denoise(table, step)
             watch.lap("denoise")
-        self._runtime.stages.run("decode", drag.tensors, drag.supply)
-        generated = self._generated(drag, with_result=True)
+        generated = run.decode()
         watch.lap("decode")
-        return self._finish(drag, generated, watch, len(table.steps), seed)
+        return self._finish(request, generated, watch, len(table.steps), seed)
 
     def preview(self, drags: Sequence[Drag], mask: Mask = None) -> np.ndarray:
         """The photo with the drag's motion alone, without what a generator would add; changes nothing.
 
         The bundle's flow, or a bidirectional warp where it gives none. Raises like `drag`.
         """
-        drag = self._prepare(drags, mask)
+        request = self._prepare(drags, mask)
+        run, box = request.run, request.window.box
         if self._runtime.bundle.gives_flow:
-            drag.tensors = self._reference(drag)
-            self._runtime.stages.run("drag", drag.tensors, drag.supply, until="flow")
-            generated = self._generated(drag, with_result=False)
+            self._reference(request)
+            motion = run.motion()
         else:
-            flow, _ = bidirectional_flow(drag.points, drag.small_mask)
-            generated = Generated(None, flow, None)
+            motion = Generated(None, bidirectional_flow(run.points, run.mask)[0], None)
         whole = self.image.copy()
-        whole[drag.window.box] = compose(drag.native, drag.mask[drag.window.box], generated)
+        whole[box] = compose(request.native, request.mask[box], motion)
         return whole
 
     def undo(self) -> np.ndarray:
@@ -269,7 +258,7 @@ class Photo:
         self._picture = Picture(whole, self._picture.icc, self._picture.exif)
         return whole
 
-    def _prepare(self, drags: Sequence[Drag], mask: Mask) -> _Drag:
+    def _prepare(self, drags: Sequence[Drag], mask: Mask) -> _Request:
         """Check the drag and bring photo, mask and points to the generator's size."""
         height, width = self.image.shape[:2]
         points = check_drags(drags, height, width)
@@ -279,96 +268,41 @@ class Photo:
             given = mask if isinstance(mask, np.ndarray) else load_picture(mask).pixels
             region = check_mask(given, height, width)
         check_handles_in_mask(points, region)
-        policy = self._runtime.bundle
-        window = choose_window(region, points, policy.manifest["window"]["margin"], policy.sizes)
+        bundle = self._runtime.bundle
+        window = choose_window(region, points, bundle.manifest["window"]["margin"], bundle.sizes)
         native = self.image[window.box]
         h, w = window.size
         small_mask = cv2.resize(region[window.box].astype(np.float32), (w, h), interpolation=cv2.INTER_AREA) > 0
-        small = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
-        photo_inputs = self._photo_inputs(window, native)
-        return _Drag(
-            window, native, region, small, small_mask, photo_inputs, DragInputs(photo_inputs, small_mask, small)
-        )
+        small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
+        run = DragRun(bundle, self._runtime.stages, shrink(native, window.size), small_mask, small_points)
+        return _Request(window, native, region, run)
 
-    def _photo_inputs(self, window: Window, native: np.ndarray) -> PhotoInputs:
-        h, w = window.size
-        picture = cv2.resize(as_rgb8(native), (w, h), interpolation=cv2.INTER_AREA)
-        return PhotoInputs(self._runtime.bundle, picture)
-
-    def _reference(self, drag: _Drag) -> dict[str, Array]:
-        """The `reference` stage's tensors, from the cache where these pixels were seen in this window."""
-        key = (drag.window, hashlib.blake2b(np.ascontiguousarray(drag.native).data, digest_size=16).digest())
-        if key not in self._references:
-            tensors: dict[str, Array] = {}
-            self._runtime.stages.run("reference", tensors, drag.supply)
-            self._references[key] = (drag.photo_inputs, tensors)
+    def _reference(self, request: _Request) -> None:
+        """Give the run its `reference` stage, from the cache where these pixels were seen in this window."""
+        digest = hashlib.blake2b(np.ascontiguousarray(request.native).data, digest_size=16).digest()
+        key = (request.window, digest)
+        if key in self._references:
+            request.run.tensors.update(self._references[key])
+        else:
+            request.run.reference()
+            self._references[key] = dict(request.run.tensors)
             while len(self._references) > REFERENCES_KEPT:
                 self._references.popitem(last=False)
         self._references.move_to_end(key)
-        return dict(self._references[key][1])
 
-    def _start(self, drag: _Drag, table: Table, seed: int) -> list[Array]:
-        """Run the `drag` stage; returns the noise of each row on the backend, the start's first."""
-        bundle, stages = self._runtime.bundle, self._runtime.stages
-        noise: list[Array] = []
-        shape = self._noise_shape(drag)
-        if shape is not None:
-            rows = [table.start[2], *table.steps[:, 2]]
-            quiet = stages.backend.upload(np.zeros(shape, np.float32))
-            noise = [
-                stages.backend.upload(normal(seed, row, shape)) if scale else quiet for row, scale in enumerate(rows)
-            ]
-            drag.tensors["noise"] = noise[0]
-        drag.tensors["coefficients"] = stages.backend.upload(table.start.astype(np.float32))
-        stages.run("drag", drag.tensors, drag.supply)
-        missing = bundle.carried - drag.tensors.keys()
-        assert not missing, "open_bundle checked that the loop has a start"
-        return noise
-
-    def _noise_shape(self, drag: _Drag) -> tuple[int, ...] | None:
-        h, w = drag.window.size
-        for _, graph in self._runtime.bundle.graphs():
-            for tensor in graph.inputs:
-                if tensor.name == "noise":
-                    return tensor.concrete({"H": h, "W": w, "N": len(drag.points)})
-        return None
-
-    def _denoise(self, drag: _Drag, table: Table, step: int, noise: list[Array]) -> None:
-        """One step: the latent is replaced by the next one, on the backend."""
-        stages = self._runtime.stages
-        scale = table.guidance[step]
-        pair = stages.has_pair() and abs(scale - 1) > GUIDANCE_EPSILON
-        drag.tensors["coefficients"] = stages.backend.upload(table.steps[step].astype(np.float32))
-        drag.tensors["timestep"] = stages.backend.upload(table.timesteps[step : step + 1].astype(np.float32))
-        drag.tensors["guidance"] = stages.backend.upload(np.array([scale], np.float32))
-        if noise:
-            drag.tensors["noise"] = noise[step + 1]
-        stages.run("denoise", drag.tensors, drag.supply, branch="pair" if pair else "single")
-
-    def _generated(self, drag: _Drag, with_result: bool) -> Generated:
-        """Bring what was made to the host, channels last, the result in 0..1."""
-
-        def fetch(name: str) -> np.ndarray | None:
-            if name not in drag.tensors:
-                return None
-            planes = self._runtime.backend.download(drag.tensors[name])[0].astype(np.float32)
-            return cv2.merge(list(planes)).reshape(*planes.shape[1:], -1)
-
-        result = fetch("result") if with_result else None
-        if result is not None:
-            options = self._runtime.bundle.manifest["inputs"]["image"]
-            result = (result - options["low"]) / (options["high"] - options["low"])
-        return Generated(result, fetch("flow"), fetch("revealed"))
-
-    def _finish(self, drag: _Drag, generated: Generated, watch: Stopwatch, steps: int, seed: int) -> Edit:
+    def _finish(self, request: _Request, generated: Generated, watch: Stopwatch, steps: int, seed: int) -> Edit:
         """Composite, check, and enter the edit into the history."""
-        window, finite = drag.window, generated.is_finite()
-        inside = drag.mask[window.box]
-        edited = compose(drag.native, inside, generated) if finite else drag.native.copy()
-        after = self._photo_inputs(window, edited).picture
+        window, run = request.window, request.run
+        finite = generated.is_finite()
+        edited = compose(request.native, request.mask[window.box], generated) if finite else request.native.copy()
         pixel = float(window.scale.mean())
-        checks = check(drag.photo_inputs.picture, after, drag.small_mask, drag.points, pixel, finite)
-        self._done.append(_Change(window.box, drag.native.copy(), edited))
+        checks = check(run.picture, shrink(edited, window.size), run.mask, run.points, pixel, finite)
+        self._done.append(_Change(window.box, request.native.copy(), edited))
         self._undone.clear()
         image = self._put(window.box, edited)
-        return Edit(image, drag.mask, checks, watch.finish(), steps, seed, window, generated)
+        return Edit(image, request.mask, checks, watch.finish(), steps, seed, window, generated)
+
+
+def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A window's pixels as uint8 RGB at the generator's size (H, W)."""
+    return cv2.resize(as_rgb8(pixels), size[::-1], interpolation=cv2.INTER_AREA)

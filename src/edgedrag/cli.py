@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +20,52 @@ from edgedrag.runtime.errors import EdgedragError, InputError
 FILE = click.Path(path_type=Path)
 
 
-def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of every command that runs drags."""
-    options = [
-        click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."),
-        click.option("--backend", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True),
-        click.option(
-            "--precision", type=click.Choice(["auto", "fp32", "fp16", "int8"]), default="auto", show_default=True
-        ),
-        click.option("--engines", type=FILE, help="Folder of built engines, for the TensorRT backends."),
-        click.option("--steps", type=int, help="Denoising steps.  [default: the bundle's]"),
-        click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result."),
-        click.option(
-            "--max-megapixels", type=float, default=100.0, show_default=True, help="Refuse photos larger than this."
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+@dataclass(frozen=True)
+class Engine:
+    """The options of every command that runs drags."""
+
+    bundle: str
+    backend: str
+    precision: str
+    engines: Path | None
+    steps: int | None
+    seed: int
+    max_megapixels: float
+
+    def open(self) -> tuple[edgedrag.Runtime, float]:
+        """Open the runtime; returns it and the milliseconds that took."""
+        start = time.perf_counter()
+        runtime = edgedrag.open(self.bundle, self.backend, self.precision)
+        if self.engines is not None and runtime.backend.name == "cpu":
+            click.echo("note: --engines has no effect on the cpu backend", err=True)
+        return runtime, (time.perf_counter() - start) * 1e3
 
 
-def open_timed(bundle: str, backend: str, precision: str, engines: Path | None) -> tuple[edgedrag.Runtime, float]:
-    """Open the runtime; returns it and the milliseconds that took."""
-    start = time.perf_counter()
-    runtime = edgedrag.open(bundle, backend, precision)
-    if engines is not None and runtime.backend.name == "cpu":
-        click.echo("note: --engines has no effect on the cpu backend", err=True)
-    return runtime, (time.perf_counter() - start) * 1e3
+ENGINE_OPTIONS = (
+    click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."),
+    click.option("--backend", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True),
+    click.option("--precision", type=click.Choice(["auto", "fp32", "fp16", "int8"]), default="auto", show_default=True),
+    click.option("--engines", type=FILE, help="Folder of built engines, for the TensorRT backends."),
+    click.option("--steps", type=int, help="Denoising steps.  [default: the bundle's]"),
+    click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result."),
+    click.option(
+        "--max-megapixels", type=float, default=100.0, show_default=True, help="Refuse photos larger than this."
+    ),
+)
+
+
+def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the engine's options to a command, which gets them as one argument `engine`."""
+
+    @functools.wraps(command)
+    def with_engine(**values: Any) -> None:
+        engine = Engine(**{field.name: values.pop(field.name) for field in fields(Engine)})
+        command(engine=engine, **values)
+
+    decorated: Callable[..., None] = with_engine
+    for option in reversed(ENGINE_OPTIONS):
+        decorated = option(decorated)
+    return decorated
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,13 +97,7 @@ def drag(
     output: Path | None,
     sheet: Path | None,
     mask_out: Path | None,
-    bundle: str,
-    backend: str,
-    precision: str,
-    engines: Path | None,
-    steps: int | None,
-    seed: int,
-    max_megapixels: float,
+    engine: Engine,
     as_json: bool,
 ) -> None:
     """Edit PHOTO: what lies at each handle moves to its target.
@@ -95,9 +110,9 @@ def drag(
 
     output = output or Path(f"{photo.stem}-edited.png")
     pairs = [parse_drag(text) for text in drags]
-    job = Job(photo, pairs, output, mask, sheet, mask_out, steps, seed, max_megapixels)
+    job = Job(photo, pairs, output, mask, sheet, mask_out, engine.steps, engine.seed, engine.max_megapixels)
     check_outputs(job)
-    runtime, opened_ms = open_timed(bundle, backend, precision, engines)
+    runtime, opened_ms = engine.open()
     report = run_job(runtime, job, opened_ms)
     if not report["outside_exact"]:
         click.echo(f"warning: {output}: JPEG changes pixels outside the mask too; write a .png to keep them", err=True)
@@ -118,13 +133,7 @@ def drag(
 def batch(
     jobs: Path,
     outdir: Path,
-    bundle: str,
-    backend: str,
-    precision: str,
-    engines: Path | None,
-    steps: int | None,
-    seed: int,
-    max_megapixels: float,
+    engine: Engine,
     as_json: bool,
 ) -> None:
     """Run every drag of JOBS.jsonl; results that exist are kept, so a stopped run goes on.
@@ -139,8 +148,8 @@ def batch(
     from edgedrag.runtime.jobs import read_jobs, run_job
 
     check_folder(outdir)
-    listed = list(read_jobs(jobs, outdir, steps, seed, max_megapixels))
-    runtime, opened_ms = open_timed(bundle, backend, precision, engines)
+    listed = list(read_jobs(jobs, outdir, engine.steps, engine.seed, engine.max_megapixels))
+    runtime, opened_ms = engine.open()
     failed = skipped = 0
     for name, job in tqdm(listed, desc="drags", unit="drag", file=sys.stderr):
         try:
@@ -238,13 +247,7 @@ def bench() -> None:
 @click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def latency(
-    bundle: str,
-    backend: str,
-    precision: str,
-    engines: Path | None,
-    steps: int | None,
-    seed: int,
-    max_megapixels: float,
+    engine: Engine,
     repeats: int,
     output: Path | None,
     as_json: bool,
@@ -253,8 +256,8 @@ def latency(
     from edgedrag.benchmarks.latency import describe, measure
     from edgedrag.runtime.image import write_aside
 
-    runtime, opened_ms = open_timed(bundle, backend, precision, engines)
-    figures = measure(runtime, opened_ms, steps, seed, repeats)
+    runtime, opened_ms = engine.open()
+    figures = measure(runtime, opened_ms, engine.steps, engine.seed, repeats)
     if output is not None:
         write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
     click.echo(json.dumps(figures) if as_json else describe(figures))
@@ -270,13 +273,7 @@ def latency(
 def quality(
     cache: Path,
     per_clip: int,
-    bundle: str,
-    backend: str,
-    precision: str,
-    engines: Path | None,
-    steps: int | None,
-    seed: int,
-    max_megapixels: float,
+    engine: Engine,
     output: Path | None,
     sheet: Path | None,
     as_json: bool,
@@ -285,8 +282,8 @@ def quality(
     from edgedrag.benchmarks.quality import describe, measure
     from edgedrag.runtime.image import Picture, save_picture, write_aside
 
-    runtime, _ = open_timed(bundle, backend, precision, engines)
-    figures, picture = measure(runtime, cache, per_clip, steps, seed)
+    runtime, _ = engine.open()
+    figures, picture = measure(runtime, cache, per_clip, engine.steps, engine.seed)
     if output is not None:
         write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
     if sheet is not None:

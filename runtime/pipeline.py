@@ -1,0 +1,100 @@
+"""One drag through the four stages of a bundle."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.backends.base import Array
+from edgedrag.runtime.bundle import Bundle
+from edgedrag.runtime.compose import Generated
+from edgedrag.runtime.inputs import DragInputs, PhotoInputs
+from edgedrag.runtime.noise import normal
+from edgedrag.runtime.sampler import Table
+from edgedrag.runtime.stages import Stages
+
+GUIDANCE_EPSILON = 0.05  # scales this near 1 run the single branch
+
+
+class DragRun:
+    """`reference` (or its cached tensors), `start`, `denoise` for each step, `decode`, in this order.
+
+    Attributes:
+        picture, mask, points: the window at the generator's size: uint8 RGB [H, W, 3], bool [H, W],
+            [N, 4] in its pixels.
+        tensors: what is on the backend, by name.
+    """
+
+    def __init__(self, bundle: Bundle, stages: Stages, picture: np.ndarray, mask: np.ndarray, points: np.ndarray):
+        self.picture, self.mask, self.points = picture, mask, points
+        self.tensors: dict[str, Array] = {}
+        self._bundle = bundle
+        self._stages = stages
+        self._photo_inputs = PhotoInputs(bundle, picture)
+        self._drag_inputs = DragInputs(self._photo_inputs, mask, points)
+        self._noise: list[Array] = []
+
+    def reference(self) -> None:
+        """What depends on the photo alone; `tensors` then hold what may be kept for further drags."""
+        self._stages.run("reference", self.tensors, self._supply)
+
+    def motion(self) -> Generated:
+        """Only the flow, for a preview; for bundles that give one."""
+        self._stages.run("drag", self.tensors, self._supply, until="flow")
+        return self._generated(with_result=False)
+
+    def start(self, table: Table, seed: int) -> None:
+        """The `drag` stage, with the latent that the loop starts from; all noise goes up here."""
+        shape = self._noise_shape()
+        if shape is not None:
+            silence = self._upload(np.zeros(shape))
+            rows = (table.start[2], *table.steps[:, 2])
+            self._noise = [self._upload(normal(seed, k, shape)) if c else silence for k, c in enumerate(rows)]
+            self.tensors["noise"] = self._noise[0]
+        self.tensors["coefficients"] = self._upload(table.start)
+        self._stages.run("drag", self.tensors, self._supply)
+
+    def denoise(self, table: Table, step: int) -> None:
+        """One step: the latent is replaced by the next one, on the backend."""
+        scale = table.guidance[step]
+        pair = self._stages.has_pair() and abs(scale - 1) > GUIDANCE_EPSILON
+        self.tensors["coefficients"] = self._upload(table.steps[step])
+        self.tensors["timestep"] = self._upload(table.timesteps[step : step + 1])
+        self.tensors["guidance"] = self._upload(table.guidance[step : step + 1])
+        if self._noise:
+            self.tensors["noise"] = self._noise[step + 1]
+        self._stages.run("denoise", self.tensors, self._supply, branch="pair" if pair else "single")
+
+    def decode(self) -> Generated:
+        """The picture, and the flow where the bundle gives one, on the host."""
+        self._stages.run("decode", self.tensors, self._supply)
+        return self._generated(with_result=True)
+
+    def _supply(self, name: str) -> np.ndarray:
+        """Make an input of the closed list."""
+        return getattr(self._photo_inputs if name in ("image", "clip_image") else self._drag_inputs, name)
+
+    def _upload(self, values: np.ndarray) -> Array:
+        return self._stages.backend.upload(values.astype(np.float32, copy=False))
+
+    def _noise_shape(self) -> tuple[int, ...] | None:
+        h, w = self.mask.shape
+        for _, graph in self._bundle.graphs():
+            for tensor in graph.inputs:
+                if tensor.name == "noise":
+                    return tensor.concrete({"H": h, "W": w, "N": len(self.points)})
+        return None
+
+    def _generated(self, with_result: bool) -> Generated:
+        result = self._fetch("result") if with_result else None
+        if result is not None:
+            options = self._bundle.manifest["inputs"]["image"]
+            result = (result - options["low"]) / (options["high"] - options["low"])
+        return Generated(result, self._fetch("flow"), self._fetch("revealed"))
+
+    def _fetch(self, name: str) -> np.ndarray | None:
+        """A [1, C, H, W] tensor on the host as float32 [H, W, C], or None where it was not made."""
+        if name not in self.tensors:
+            return None
+        planes = self._stages.backend.download(self.tensors[name])[0].astype(np.float32)
+        return cv2.merge(list(planes)).reshape(*planes.shape[1:], -1)

@@ -41,7 +41,7 @@ def check_outputs(job: Job) -> None:
     for path in (job.output, job.sheet, job.mask_out):
         if path is not None:
             check_output(path)
-            if path.exists() and path.samefile(job.photo):
+            if path.exists() and job.photo.exists() and path.samefile(job.photo):
                 raise InputError(f"{path}: is the photo itself, which is kept; name another file")
 
 

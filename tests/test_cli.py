@@ -66,6 +66,7 @@ BAD = {
     "not a number": (["drag", CAT, "--drag", "nan,2:3,4"], "finite"),
     "handle outside": (["drag", CAT, "--drag", "9999,2:3,4"], "outside the photo"),
     "no photo": (["drag", "none.png", *DRAG], "none.png"),
+    "no photo, but an output": (["drag", "none.png", *DRAG, "-o", "{tmp}/own.png"], "none.png"),
     "not an image": (["drag", "{tmp}/text.png", *DRAG], "not an image"),
     "steps": (["drag", CAT, *DRAG, "--steps", "0"], "steps"),
     "backend": (["drag", CAT, *DRAG, "--backend", "abacus"], "abacus"),

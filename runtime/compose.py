@@ -14,6 +14,7 @@ from edgedrag.runtime.flow import edge_fade, grid
 from edgedrag.runtime.image import colour_and_alpha
 
 STRIP = 512  # rows at a time
+REVEALED = (0.25, 0.75)  # below, the warp alone; above, the generator's pixels alone
 SEAM = 1.5  # generator pixels over which an edit fades into the photo at the mask's edge
 
 Box = tuple[slice, slice]
@@ -86,8 +87,15 @@ def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarra
     if drawn is None or generated.revealed is None:
         return moved
     drawn -= moved
-    drawn *= _channels(enlarge(generated.revealed, shape, box), channels)
+    drawn *= _channels(enlarge(decided(generated.revealed), shape, box), channels)
     return np.add(moved, drawn, out=moved)
+
+
+def decided(revealed: np.ndarray) -> np.ndarray:
+    """A revealed map as weights that leave the warp's sharpness alone where the map is unsure (smoothstep)."""
+    low, high = REVEALED
+    t = np.clip((revealed - low) * (1 / (high - low)), 0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _channels(plane: np.ndarray, count: int) -> np.ndarray:

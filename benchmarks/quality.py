@@ -52,7 +52,7 @@ def measure(
     outside = 0
     rows: list[np.ndarray] = []
     listed = list(held_out(cache, per_clip, seed))
-    for number, (clip, pair, points) in enumerate(tqdm(listed, desc="pairs")):
+    for number, (clip, pair, points) in enumerate(tqdm(listed, desc="pairs", disable=None)):
         source, truth, mask = pair["source"], pair["target"], pair["mask"]
         edit = runtime.load(source).drag([((p[0], p[1]), (p[2], p[3])) for p in points], mask, steps=steps, seed=seed)
         prior = warp(source, prior_flow(points, mask))

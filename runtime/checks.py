@@ -1,7 +1,7 @@
-"""The first check of a result: did the content arrive, is there a seam, is it a picture at all.
+"""The first check of a result: did the content arrive, is there a seam or a blur, is it a picture at all.
 
 The thresholds were measured, not chosen: `python -m edgedrag.benchmarks.thresholds` prints where
-true edits (real next frames) and failed ones (nothing moved, a pasted patch) lie, and
+true edits (real next frames) and failed ones (nothing moved, a pasted patch, a blur) lie, and
 benchmarks/results/thresholds.json holds the run that these come from.
 """
 
@@ -22,6 +22,8 @@ LANDING_BAD = 12.0  # 90% of true edits are nearer
 LANDING_BAD_SHARE = 0.7  # of the drag's length: the content stayed where it was
 SEAM_GOOD = 2.5  # grey levels; 95% of true edits are below
 SEAM_BAD = 10.0  # 75% of pasted patches are above
+DETAIL_GOOD = 0.73  # of the source's fine detail; 95% of true edits keep more
+DETAIL_BAD = 0.55  # 95% of true frames blurred by 1.5 pixels keep less
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Checks:
     """A verdict "good", "doubtful" or "bad", why, and the worst drag's landing error.
 
     `landing_error_px` is in photo pixels, None where no drag has texture to match; `seam` in grey
-    levels of 255.
+    levels of 255, see `seam`.
     """
 
     verdict: str
@@ -70,6 +72,12 @@ def landing_errors(before: np.ndarray, after: np.ndarray, points: np.ndarray) ->
     return errors
 
 
+def surroundings(mask: np.ndarray) -> tuple[slice, slice]:
+    """The box of the mask with two pixels around it; the rest of the window is as it was."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return np.s_[max(rows[0] - 2, 0) : rows[-1] + 3, max(columns[0] - 2, 0) : columns[-1] + 3]
+
+
 def seam(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
     """How much steeper the result is than the source across the mask's edge, in grey levels.
 
@@ -84,6 +92,19 @@ def seam(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
         gains.append(np.maximum(step_after - step_before, 0))
     gain = np.concatenate(gains)
     return float(gain.mean()) if gain.size else 0.0
+
+
+def detail(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
+    """How much of the fine detail inside the mask is left: mean |Laplacian| of the result over the source's.
+
+    uint8 RGB [H, W, 3], bool [H, W]; 1 where the source has none to lose.
+    """
+    inside = mask.astype(np.uint8)
+    energy = []
+    for picture in (before, after):
+        fine = cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_16S)
+        energy.append(cv2.mean(cv2.convertScaleAbs(fine), mask=inside)[0])
+    return energy[1] / energy[0] if energy[0] >= 1.0 else 1.0
 
 
 def _spread(picture: np.ndarray, mask: np.ndarray) -> float:
@@ -105,6 +126,8 @@ def check(
     landed = [(e, n) for e, n in zip(landing_errors(before, after, points), lengths) if e is not None]
     worst = max((error for error, _ in landed), default=None)
     missed = any(e > LANDING_BAD or e > max(LANDING_GOOD, LANDING_BAD_SHARE * n) for e, n in landed)
+    edited = surroundings(mask)
+    before, after, mask = before[edited], after[edited], mask[edited]
     step = seam(before, after, mask)
     bad, doubtful = [], []
     if not finite:
@@ -117,6 +140,9 @@ def check(
         (bad if missed else doubtful).append(
             f"the handle's content is {worst * pixel:.0f} px from its target; draw a larger mask or a shorter drag"
         )
+    left = detail(before, after, mask)
+    if left < DETAIL_GOOD:
+        (bad if left < DETAIL_BAD else doubtful).append("the edited region is blurred; try a shorter drag")
     if step > SEAM_GOOD:
         (bad if step > SEAM_BAD else doubtful).append("a seam shows at the mask's edge; draw the mask larger")
     verdict = "bad" if bad else "doubtful" if doubtful else "good"

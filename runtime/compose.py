@@ -94,8 +94,12 @@ def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarra
 def decided(revealed: np.ndarray) -> np.ndarray:
     """A revealed map as weights that leave the warp's sharpness alone where the map is unsure (smoothstep)."""
     low, high = REVEALED
-    t = np.clip((revealed - low) * (1 / (high - low)), 0, 1)
-    return t * t * (3 - 2 * t)
+    t = (revealed - np.float32(low)) * np.float32(1 / (high - low))
+    np.clip(t, 0, 1, out=t)
+    weight = 3 - 2 * t
+    weight *= t
+    weight *= t
+    return weight
 
 
 def _channels(plane: np.ndarray, count: int) -> np.ndarray:

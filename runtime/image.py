@@ -128,11 +128,11 @@ def colour_and_alpha(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]
 
 
 def as_rgb8(pixels: np.ndarray) -> np.ndarray:
-    """Any picture's colour as uint8 RGB [H, W, 3]."""
+    """Any picture's colour as uint8 RGB [H, W, 3]; a view where it can be."""
     colour, _ = colour_and_alpha(pixels)
     if colour.dtype == np.uint16:
         colour = (colour >> 8).astype(np.uint8)
-    return np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else np.ascontiguousarray(colour)
+    return cv2.merge([colour] * 3) if colour.shape[2] == 1 else colour
 
 
 def is_lossless(path: Path) -> bool:

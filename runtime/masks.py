@@ -9,7 +9,8 @@ from edgedrag.runtime.errors import InputError
 
 WORK_SIDE = 144  # pixels; the automatic mask is found in a picture of this size
 GRABCUT_ROUNDS = 2
-MARGIN = 8  # pixels of that picture, kept around what moves
+MARGIN = 5  # pixels of that picture, kept around what moves,
+MARGIN_SHARE = 0.5  # and this share of the longest drag: surroundings give way as far as they are pulled
 
 
 def check_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -64,7 +65,9 @@ def automatic_mask(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
             shift = np.array([[1, 0, (tx - hx) * k / steps], [0, 1, (ty - hy) * k / steps]], np.float32)
             region |= cv2.warpAffine(part, shift, (w, h), flags=cv2.INTER_NEAREST)
         cv2.circle(region, (tx, ty), 3, 1, -1)
-    region = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN + 1,) * 2))
+    longest = float(np.hypot(*(at[:, 2:] - at[:, :2]).T).max())
+    around = 2 * (MARGIN + round(MARGIN_SHARE * longest)) + 1
+    region = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (around, around)))
 
     mask = np.zeros((height, width), bool)
     smooth = cv2.resize(region.astype(np.float32), box.shape[1::-1], interpolation=cv2.INTER_LINEAR)

@@ -56,7 +56,7 @@ def make_table(sampler: dict[str, Any], steps: int | None = None) -> Table:
     """The table of `steps` (the bundle's default where None) for a manifest's `sampler` entry."""
     steps = sampler["default_steps"] if steps is None else steps
     timesteps = pick_timesteps(sampler["timesteps"], steps)
-    alpha = np.array(sampler["alphas"], np.float64)[timesteps]
+    alpha = np.array([sampler["alphas"][t] for t in timesteps], np.float64)
     sigma = np.sqrt(1 - alpha**2)
     next_alpha, next_sigma = np.append(alpha[1:], 1.0), np.append(sigma[1:], 0.0)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgedrag.runtime.checks import check, landing_errors, seam
+from edgedrag.runtime.checks import check, detail, landing_errors, seam
 from edgedrag.runtime.flow import warp
 
 
@@ -63,3 +63,13 @@ def test_not_a_number_and_flat_results_are_bad() -> None:
     assert broken.verdict == "bad" and "not numbers" in broken.reasons[0]
     grey = check(before, np.full_like(before, 128), EVERYWHERE, POINTS, 1.0, True)
     assert grey.verdict == "bad" and "flat colour" in grey.reasons[0]
+
+
+def test_blur() -> None:
+    before = textured()
+    assert detail(before, before, EVERYWHERE) == 1
+    blurred = cv2.GaussianBlur(before, None, 3)
+    assert detail(before, blurred, EVERYWHERE) < 0.5
+    flat = np.full_like(before, 90)
+    assert detail(flat, flat, EVERYWHERE) == 1
+    assert any("blurred" in reason for reason in check(before, blurred, EVERYWHERE, POINTS, 1.0, True).reasons)

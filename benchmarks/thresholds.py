@@ -45,7 +45,8 @@ def main(cache: Path, per_clip: int, output: Path | None) -> None:
         with np.load(file) as stored:
             clip = {k: stored[k] for k in stored.files}
         for index in np.unique(np.linspace(0, len(clip["mask"]) - 1, per_clip).astype(int)):
-            source, target, valid = (clip[k][index] for k in ("source", "target", "valid"))
+            source: np.ndarray = clip["source"][index]
+            target, valid = clip["target"][index], clip["valid"][index]
             mask = cv2.dilate(clip["mask"][index].astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
             rng = np.random.default_rng(int(index))
             points = sample_points(clip["flow"][index].astype(np.float32), valid, mask, rng, limit=4)
@@ -57,7 +58,7 @@ def main(cache: Path, per_clip: int, output: Path | None) -> None:
                 errors = [e for e in landing_errors(source, after, points) if e is not None]
                 if errors:
                     note(f"landing {name}", max(errors))
-            blurred = np.where(mask[..., None], cv2.GaussianBlur(target, None, 1.5), source)
+            blurred = np.where(mask[..., None], cv2.GaussianBlur(target, (0, 0), 1.5), source)
             note("seam true", seam(source, true, mask))
             note("seam pasted", seam(source, pasted(source, mask, points), mask))
             note("detail true", detail(source, true, mask))

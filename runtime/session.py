@@ -87,6 +87,7 @@ class _Change:
 class _Request:
     """A checked drag: where it is in the photo, and its run through the stages."""
 
+    photo: np.ndarray  # as it was when the drag began
     window: Window
     native: np.ndarray  # the window's pixels
     mask: np.ndarray  # of the photo
@@ -197,7 +198,8 @@ class Photo:
     ) -> Generator[Progress, None, Edit]:
         """Like `drag`, as a generator that yields before each step and returns the Edit.
 
-        Closing it cancels the drag; the photo changes only when it has run to its end.
+        Closing it cancels the drag; the photo changes only when it has run to its end, and not at all
+        where another drag, undo or redo came between (InputError).
         """
         watch = Stopwatch()
         table = make_table(self._runtime.bundle.sampler, steps)
@@ -275,7 +277,7 @@ class Photo:
         small_mask = cv2.resize(region[window.box].astype(np.float32), (w, h), interpolation=cv2.INTER_AREA) > 0
         small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
         run = DragRun(bundle, self._runtime.stages, shrink(native, window.size), small_mask, small_points)
-        return _Request(window, native, region, run)
+        return _Request(self.image, window, native, region, run)
 
     def _reference(self, request: _Request) -> None:
         """Give the run its `reference` stage, from the cache where these pixels were seen in this window."""
@@ -292,6 +294,8 @@ class Photo:
 
     def _finish(self, request: _Request, generated: Generated, watch: Stopwatch, steps: int, seed: int) -> Edit:
         """Composite, check, and enter the edit into the history."""
+        if self.image is not request.photo:
+            raise InputError("the photo was changed while this drag ran; drag again")
         window, run = request.window, request.run
         finite = generated.is_finite()
         edited = compose(request.native, request.mask[window.box], generated) if finite else request.native.copy()

@@ -112,6 +112,16 @@ def test_the_loop_is_a_generator_and_closing_it_cancels(runtime: edgedrag.Runtim
         photo.undo()
 
 
+def test_a_drag_does_not_overwrite_one_that_came_between(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo = runtime.load(cat)
+    slow = photo.drag_steps(DRAG, oval(cat.shape), steps=1)
+    next(slow)
+    between = photo.drag([((170, 120), (180, 125))], oval(cat.shape, (170, 120))).image
+    with pytest.raises(edgedrag.InputError, match="changed while this drag ran"):
+        next(slow)
+    assert np.array_equal(photo.image, between)
+
+
 def count_reference_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ran: list[str] = []
     run = Stages.run

@@ -123,11 +123,6 @@ class Bundle:
         return {t.name: t for graph in self.stages[stage] for t in graph.outputs}
 
     @property
-    def carried(self) -> frozenset[str]:
-        """Names of the tensors that `denoise` returns and takes again."""
-        return frozenset(self.outputs_of("denoise"))
-
-    @property
     def gives_flow(self) -> bool:
         return "flow" in self.outputs_of("drag")
 

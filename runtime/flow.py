@@ -76,11 +76,3 @@ def warp(image: np.ndarray, flow: np.ndarray, interpolation: int = cv2.INTER_LIN
     """Sample `image` [H, W] or [H, W, C] at p + flow(p); beyond the border its edge is repeated."""
     x, y = grid(flow.shape[:2])
     return cv2.remap(image, flow[..., 0] + x, flow[..., 1] + y, interpolation, borderMode=cv2.BORDER_REPLICATE)
-
-
-def resize_flow(flow: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resample a flow to another size, its vectors scaled with it."""
-    h, w = flow.shape[:2]
-    resized = cv2.resize(flow, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
-    resized *= np.array([shape[1] / w, shape[0] / h], np.float32)
-    return resized

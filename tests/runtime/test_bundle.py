@@ -21,7 +21,7 @@ from edgedrag.runtime.errors import BundleError
 def test_toy_bundle_opens(toy: Path) -> None:
     bundle = open_bundle(toy)
     assert [g.name for g in bundle.stages["drag"]] == ["masked_encode", "points", "start"]
-    assert bundle.carried == {"latent"}
+    assert set(bundle.outputs_of("denoise")) == {"latent"}
     assert not bundle.gives_flow
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.runtime.flow import FADE, bidirectional_flow, edge_fade, prior_flow, resize_flow, warp
+from edgedrag.runtime.flow import FADE, bidirectional_flow, edge_fade, prior_flow, warp
 
 
 def disc(size: int, radius: int) -> np.ndarray:
@@ -48,9 +48,3 @@ def test_bidirectional_flow_lands_the_handle_and_finds_what_is_revealed() -> Non
     flow, revealed = bidirectional_flow(np.array([[50, 64, 70, 64]], np.float32), mask)
     np.testing.assert_allclose(flow[64, 70], [-20, 0], atol=0.5)
     assert not flow[~mask].any() and not revealed[~mask].any()
-
-
-def test_resized_flow_points_at_the_same_content() -> None:
-    flow = np.full((32, 64, 2), (4.0, -2.0), np.float32)
-    large = resize_flow(flow, (64, 192))
-    np.testing.assert_allclose(large[10, 10], [12, -4])

@@ -25,7 +25,7 @@ def edge_fade(mask: np.ndarray, width: float = FADE) -> np.ndarray:
     The border of the array is not an edge: what touches it goes on beyond.
     """
     padded = np.pad(mask.astype(np.uint8), 1, mode="edge")
-    inside = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    inside = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
     return np.minimum(inside / width, 1.0)
 
 

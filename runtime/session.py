@@ -273,10 +273,9 @@ class Photo:
         bundle = self._runtime.bundle
         window = choose_window(region, points, bundle.manifest["window"]["margin"], bundle.sizes)
         native = self.image[window.box]
-        h, w = window.size
-        small_mask = cv2.resize(region[window.box].astype(np.float32), (w, h), interpolation=cv2.INTER_AREA) > 0
+        small_mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
         small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
-        run = DragRun(bundle, self._runtime.stages, shrink(native, window.size), small_mask, small_points)
+        run = DragRun(bundle, self._runtime.stages, shrink(as_rgb8(native), window.size), small_mask, small_points)
         return _Request(self.image, window, native, region, run)
 
     def _reference(self, request: _Request) -> None:
@@ -300,7 +299,7 @@ class Photo:
         finite = generated.is_finite()
         edited = compose(request.native, request.mask[window.box], generated) if finite else request.native.copy()
         pixel = float(window.scale.mean())
-        checks = check(run.picture, shrink(edited, window.size), run.mask, run.points, pixel, finite)
+        checks = check(run.picture, shrink(as_rgb8(edited), window.size), run.mask, run.points, pixel, finite)
         self._done.append(_Change(window.box, request.native.copy(), edited))
         self._undone.clear()
         image = self._put(window.box, edited)
@@ -308,5 +307,9 @@ class Photo:
 
 
 def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A window's pixels as uint8 RGB at the generator's size (H, W)."""
-    return cv2.resize(as_rgb8(pixels), size[::-1], interpolation=cv2.INTER_AREA)
+    """A window's pixels at the generator's size (H, W).
+
+    By areas, or bilinear where there is less than half to lose: OpenCV's areas of broken sizes are slow.
+    """
+    broad = max(pixels.shape[0] / size[0], pixels.shape[1] / size[1]) >= 2
+    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if broad else cv2.INTER_LINEAR)

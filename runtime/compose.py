@@ -14,7 +14,7 @@ from edgedrag.runtime.flow import edge_fade, grid
 from edgedrag.runtime.image import colour_and_alpha
 
 STRIP = 256  # rows at a time; more, and the intermediate pictures leave the cache
-REVEALED = (0.25, 0.75)  # below, the warp alone; above, the generator's pixels alone
+REVEALED = (0.5, 0.9)  # below, the warp alone; above, the generator's pixels alone
 SEAM = 1.5  # generator pixels over which an edit fades into the photo at the mask's edge
 
 Box = tuple[slice, slice]

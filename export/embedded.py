@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
@@ -23,15 +23,14 @@ from edgedrag.export.parity import snr_db
 from edgedrag.export.trace import trace
 from edgedrag.generator.checkpoint import load_checkpoint
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
-from edgedrag.generator.schedule import alphas_and_sigmas
+from edgedrag.generator.schedule import sampler
 from edgedrag.runtime.errors import EdgedragError
 
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 MULTIPLE = 32
 SIDES = (256, 192, 160, 128)  # the shorter side of a window whose longer side is 256
 PARITY_SIZES = ((256, 256), (128, 192))
 MIN_SNR_DB = 60.0
-GRID = 50  # timesteps that steps are picked from
 
 # name -> shape, meaning
 TENSORS: dict[str, tuple[list[int | str], str]] = {
@@ -163,6 +162,7 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
         provenance = {
             "checkpoint_sha256": sha256_of(checkpoint),
             "training_data_sha256": notes.get("training_data_sha256", ""),
+            "training_clips": json.loads(notes.get("training_clips", "[]")),
             "made_with": {
                 "python": platform.python_version(),
                 "torch": torch.__version__,
@@ -172,7 +172,7 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
             "parity": figures_of_parity,
             "figures": figures or {},
         }
-        write_manifest(aside, manifest(stages, provenance))
+        write_manifest(aside, manifest(stages, int(notes.get("default_steps", "1")), provenance))
 
 
 def file_outputs(inputs: Sequence[str], outputs: Sequence[str]) -> list[str]:
@@ -184,7 +184,7 @@ def tensor_entry(name: str, generator: EmbeddedGenerator) -> dict[str, Any]:
     return {"name": name, "dtype": "float32", "shape": shape_of(name, generator), "meaning": TENSORS[name][1]}
 
 
-def manifest(stages: dict[str, list[dict[str, Any]]], provenance: dict[str, Any]) -> dict[str, Any]:
+def manifest(stages: dict[str, list[dict[str, Any]]], default_steps: int, provenance: dict[str, Any]) -> dict[str, Any]:
     side = {"minimum": 64, "maximum": 1024, "multiple": MULTIPLE}
     sizes = [[256, s] for s in SIDES] + [[s, 256] for s in SIDES[1:]]
     return {
@@ -197,14 +197,7 @@ def manifest(stages: dict[str, list[dict[str, Any]]], provenance: dict[str, Any]
         "symbols": {"H": side, "W": side, "N": {"minimum": 1, "maximum": 64, "multiple": 1}},
         "inputs": {"image": {"low": -1.0, "high": 1.0}},
         "stages": stages,
-        "sampler": {
-            "method": "ddim",
-            "prediction": "sample",
-            "alphas": [round(float(a), 9) for a in alphas_and_sigmas()[0]],
-            "timesteps": np.arange(999, -1, -1000 // GRID).tolist(),
-            "default_steps": 1,
-            "guidance": {"schedule": "none", "scale": 1.0},
-        },
+        "sampler": sampler("sample", default_steps),
         "window": {"sizes": sizes, "margin": 0.06},
         "provenance": provenance,
     }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import cv2
@@ -22,7 +22,16 @@ MAX_POINTS = 20
 
 @dataclass
 class Batch:
-    """Tensors as the networks take them (see `networks/embedded.py`), all float32 [B, ...]."""
+    """A drag and its truth, float32.
+
+    Attributes:
+        source, target: [B, 3, H, W] in -1..1.
+        flow, prior_flow: [B, 2, H, W], pixels, x then y, backward; `prior_flow` is the points' alone.
+        valid, mask: [B, 1, H, W] in {0, 1}.
+        points: [B, N, 4], handle x, y, target x, y in pixels.
+        real: [B, 1, 1, 1], 1 where the source is a photo, 0 where it is an edit (`edited_sources`).
+        back_prior_flow: of the drag from target to source, for batches whose sources are to be edits.
+    """
 
     source: Tensor
     target: Tensor
@@ -31,6 +40,17 @@ class Batch:
     mask: Tensor
     points: Tensor
     prior_flow: Tensor
+    real: Tensor
+    back_prior_flow: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(**{f.name: v.to(device) for f in fields(self) if (v := getattr(self, f.name)) is not None})
+
+    def reversed(self) -> Batch:
+        """The drag from target to source; the truth of its motion is not known."""
+        points = torch.cat([self.points[..., 2:], self.points[..., :2]], -1)
+        assert self.back_prior_flow is not None
+        return replace(self, source=self.target, target=self.source, points=points, prior_flow=self.back_prior_flow)
 
 
 class PairCache:
@@ -40,6 +60,7 @@ class PairCache:
         files = sorted(folder.glob("*.npz"))
         if not files:
             raise InputError(f"{folder}: no mined pairs here; make them with `edgedrag pairs VIDEOS... -o CACHE`")
+        self.names = [file.stem for file in files]
         self.clips: list[dict[str, np.ndarray]] = []
         digest = hashlib.sha256()
         for file in files:
@@ -64,9 +85,13 @@ class PairCache:
 
 
 def varied_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The motion mask as people draw it: tight, loose, or as a hull."""
+    """The motion mask as people draw it: tight, loose, as a hull, or brushed."""
     mask = mask.astype(np.uint8)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:  # a round brush, set down here and there on what moves
+        spots = np.argwhere(mask)
+        for y, x in spots[rng.integers(len(spots), size=24)].tolist():
+            cv2.circle(mask, (x, y), int(rng.uniform(0.04, 0.1) * len(mask)), 1, -1)
+    elif rng.random() < 0.3:
         contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         hulls = [cv2.convexHull(c) for c in contours]
         mask = cv2.fillPoly(np.zeros_like(mask), hulls, (1,))
@@ -75,8 +100,13 @@ def varied_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.dilate(mask, kernel).astype(bool)
 
 
-def augment(pair: dict[str, np.ndarray], size: int, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
-    """A random `size` x `size` view of a pair with points and mask, or None where nothing moves in it."""
+def augment(
+    pair: dict[str, np.ndarray], size: int, rng: np.random.Generator, back: bool = False
+) -> dict[str, np.ndarray] | None:
+    """A random `size` x `size` view of a pair with points and mask, or None where nothing moves in it.
+
+    With `back`, also the prior flow of the drag from target to source.
+    """
     side = int(rng.integers(min(size, SIZE), SIZE + 1))
     top, left = rng.integers(0, SIZE - side + 1, 2)
     cut = np.s_[top : top + side, left : left + side]
@@ -103,7 +133,20 @@ def augment(pair: dict[str, np.ndarray], size: int, rng: np.random.Generator) ->
         return None
     gain, lift = rng.uniform(0.8, 1.2, 3), rng.uniform(-20, 20)
     source, target = (np.clip(i * gain + lift, 0, 255) / 127.5 - 1.0 for i in images)
-    return {
+    return row_of(source, target, flow, valid, mask, points, back)
+
+
+def row_of(
+    source: np.ndarray,
+    target: np.ndarray,
+    flow: np.ndarray,
+    valid: np.ndarray,
+    mask: np.ndarray,
+    points: np.ndarray,
+    back: bool = False,
+) -> dict[str, np.ndarray]:
+    """One row of a batch, from pictures float [H, W, 3] in -1..1 and the arrays of a Pair."""
+    row = {
         "source": source.transpose(2, 0, 1),
         "target": target.transpose(2, 0, 1),
         "flow": flow.transpose(2, 0, 1),
@@ -111,29 +154,41 @@ def augment(pair: dict[str, np.ndarray], size: int, rng: np.random.Generator) ->
         "mask": mask[None],
         "points": points[np.arange(MAX_POINTS) % len(points)],
         "prior_flow": prior_flow(points, mask).transpose(2, 0, 1),
+        "real": np.ones((1, 1, 1)),
     }
+    if back:
+        row["back_prior_flow"] = prior_flow(points[:, [2, 3, 0, 1]], mask).transpose(2, 0, 1)
+    return row
 
 
-def make_batch(cache: PairCache, size: int, count: int, rng: np.random.Generator) -> Batch:
-    rows: list[dict[str, np.ndarray]] = []
-    while len(rows) < count:
-        row = augment(cache.draw(rng), size, rng)
-        if row is not None:
-            rows.append(row)
+def stack(rows: list[dict[str, np.ndarray]]) -> Batch:
     return Batch(**{k: torch.from_numpy(np.stack([r[k] for r in rows]).astype(np.float32)) for k in rows[0]})
 
 
-def batches(cache: PairCache, sizes: list[tuple[int, int, float]], seed: int, start: int) -> Iterator[Batch]:
+def make_batch(cache: PairCache, size: int, count: int, rng: np.random.Generator, back: bool = False) -> Batch:
+    rows: list[dict[str, np.ndarray]] = []
+    while len(rows) < count:
+        row = augment(cache.draw(rng), size, rng, back)
+        if row is not None:
+            rows.append(row)
+    return stack(rows)
+
+
+def batches(
+    cache: PairCache, sizes: Sequence[tuple[int, int, float]], edited: float, seed: Sequence[int], start: int
+) -> Iterator[Batch]:
     """Endless batches from step `start` on, made one ahead in a thread; step n is the same in every run.
 
     Args:
         sizes: (size in pixels, batch, share of the steps) alternatives.
+        edited: share of the batches that get a `back_prior_flow`, for sources that are edits.
+        seed: of the run, and of the process in it.
     """
 
     def make(step: int) -> Batch:
-        rng = np.random.default_rng([seed, step])
+        rng = np.random.default_rng([*seed, step])
         size, count, _ = sizes[rng.choice(len(sizes), p=[s[2] for s in sizes])]
-        return make_batch(cache, size, count, rng)
+        return make_batch(cache, size, count, rng, back=rng.random() < edited)
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(make, start)

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from edgedrag.generator.contract import DragGenerator
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
 from edgedrag.runtime.errors import InputError
 
@@ -17,7 +18,7 @@ SHIPPED = Path(__file__).with_name("checkpoints") / "embedded.safetensors"
 
 
 def save_checkpoint(
-    model: EmbeddedGenerator, path: Path, notes: dict[str, str], dtype: torch.dtype = torch.float32
+    model: DragGenerator, path: Path, notes: dict[str, str], dtype: torch.dtype = torch.float32
 ) -> None:
     """Write the weights (as `dtype`) and string notes; the file is whole or absent."""
     weights = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items()}

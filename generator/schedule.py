@@ -1,10 +1,13 @@
-"""The noise schedule that the embedded generator is trained with, and that its bundle states."""
+"""The noise schedule of training, and the sampler that a bundle states for it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 STEPS = 1000
+GRID = 50  # timesteps that a sampler's steps are picked from
 
 
 def alphas_and_sigmas() -> tuple[np.ndarray, np.ndarray]:
@@ -12,3 +15,15 @@ def alphas_and_sigmas() -> tuple[np.ndarray, np.ndarray]:
     betas = np.linspace(0.00085**0.5, 0.012**0.5, STEPS) ** 2
     kept = np.cumprod(1.0 - betas)
     return np.sqrt(kept), np.sqrt(1.0 - kept)
+
+
+def sampler(prediction: str, default_steps: int) -> dict[str, Any]:
+    """A manifest's `sampler` entry: DDIM without added noise, guidance folded in or not needed."""
+    return {
+        "method": "ddim",
+        "prediction": prediction,
+        "alphas": [round(float(a), 9) for a in alphas_and_sigmas()[0]],
+        "timesteps": np.arange(STEPS - 1, -1, -STEPS // GRID).tolist(),
+        "default_steps": default_steps,
+        "guidance": {"schedule": "none", "scale": 1.0},
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,14 +12,21 @@ import numpy as np
 
 from edgedrag.runtime.errors import InputError
 
+SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".gif")
 SPLIT_FILE = Path(__file__).with_name("split.tsv")
 CUT_DIFFERENCE = 28.0  # mean grey-level change between neighbouring frames that marks a cut
 
 
+@functools.cache
 def read_split() -> dict[str, str]:
     """The committed split: clip file name -> "train" or "held_out"."""
     with SPLIT_FILE.open(newline="") as f:
         return {row["clip"]: row["split"] for row in csv.DictReader(f, delimiter="\t")}
+
+
+def split_of(clip: str) -> str:
+    """The split of a clip by its file name: as committed, "train" for others."""
+    return read_split().get(clip, "train")
 
 
 def read_frames(path: Path, short_side: int = 320, limit: int = 1500) -> list[np.ndarray]:

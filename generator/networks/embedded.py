@@ -12,14 +12,20 @@ backward; H and W multiples of 32.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgedrag.generator.batches import Batch
+from edgedrag.generator.contract import DragGenerator
+from edgedrag.generator.objectives import edge_loss, masked_mean
+
 FOLD = 4
 LATENT_CHANNELS = 3 * FOLD * FOLD
 FLOW_SCALE = 16.0  # pixels a network unit stands for
+LANDING_REACH = 24.0  # pixels
 
 
 @dataclass(frozen=True)
@@ -79,13 +85,36 @@ def fold_flow(flow: Tensor) -> Tensor:
     return F.avg_pool2d(flow, FOLD) / FOLD
 
 
-def heat(at: Tensor, h: int, w: int) -> Tensor:
-    """Two Gaussian maps [B, 2, h, w] of the nearest of the points [B, N, 2] (pixels), 4 and 16 pixels wide."""
+def nearness(at: Tensor, h: int, w: int) -> Tensor:
+    """Squared distances [B, N, h, w] (pixels) of points [B, N, 2] (pixels) from the cells of a map at 1/4."""
     x = (torch.arange(w, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
     y = (torch.arange(h, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
-    distance = (x - at[:, :, 0, None])[:, :, None, :] ** 2 + (y - at[:, :, 1, None])[:, :, :, None] ** 2
-    nearest = distance.amin(1)
+    return (x - at[:, :, 0, None])[:, :, None, :] ** 2 + (y - at[:, :, 1, None])[:, :, :, None] ** 2
+
+
+def heat(at: Tensor, h: int, w: int) -> Tensor:
+    """Two Gaussian maps [B, 2, h, w] of the nearest of the points [B, N, 2] (pixels), 4 and 16 pixels wide."""
+    nearest = nearness(at, h, w).amin(1)
     return torch.stack([torch.exp(-nearest / (2 * s * s)) for s in (4.0, 16.0)], 1)
+
+
+def land(flow: Tensor, points: Tensor) -> Tensor:
+    """The flow [B, 2, H, W] bent so that each target shows its handle, fading out over LANDING_REACH pixels.
+
+    What a flow misses at the targets is spread by Shepard's interpolation, which is exact there;
+    a repeated row of the points counts once.
+    """
+    h, w = flow.shape[-2:]
+    at = points[..., 2:]
+    scale = torch.tensor([2.0 / (w - 1), 2.0 / (h - 1)], dtype=at.dtype, device=at.device)
+    found = F.grid_sample(flow, (at * scale - 1)[:, None], padding_mode="border", align_corners=True)
+    missed = points[..., :2] - at - found[:, :, 0].transpose(1, 2)
+    copies = ((points[:, :, None] - points[:, None]).abs().amax(-1) < 0.01).to(flow.dtype).sum(-1)
+    distance = nearness(at, h // FOLD, w // FOLD)
+    weight = ((distance + 1) ** -2 / copies[..., None, None]).flatten(2)
+    field = (missed.transpose(1, 2) @ weight) / weight.sum(1, keepdim=True)
+    fade = torch.exp(distance.amin(1, keepdim=True) * (-0.5 / LANDING_REACH**2))
+    return flow + enlarge(field.unflatten(2, (h // FOLD, w // FOLD)) * fade, FOLD)
 
 
 class Encoder(nn.Module):
@@ -135,7 +164,7 @@ class Motion(nn.Module):
         x8 = self.out8(activation(x8 + enlarge(self.up8(x16), 2)))
         x4 = self.out4(activation(x4 + enlarge(self.up4(x8), 2)))
         out = enlarge(self.head(x4), FOLD)
-        flow = (prior_flow + FLOW_SCALE * out[:, :2]) * mask
+        flow = land(prior_flow + FLOW_SCALE * out[:, :2], points) * mask
         return flow, torch.sigmoid(out[:, 2:] - 2.0) * mask
 
 
@@ -219,7 +248,18 @@ class Decoder(nn.Module):
         return F.pixel_shuffle(latent, FOLD).clamp(-1.0, 1.0)
 
 
-class EmbeddedGenerator(nn.Module):
+class Told(NamedTuple):
+    """What the denoiser is told, and the motion that it was made from."""
+
+    warped: Tensor
+    c4: Tensor
+    c8: Tensor
+    c16: Tensor
+    flow: Tensor
+    revealed: Tensor
+
+
+class EmbeddedGenerator(DragGenerator):
     """All five modules; the state dict of this is the checkpoint."""
 
     def __init__(self, config: EmbeddedConfig = EmbeddedConfig()):
@@ -233,3 +273,52 @@ class EmbeddedGenerator(nn.Module):
 
     def config_dict(self) -> dict:
         return asdict(self.config)
+
+    def encode(self, picture: Tensor) -> Tensor:
+        return F.pixel_unshuffle(picture, FOLD)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        return self.decoder(latent)
+
+    def tell(self, batch: Batch) -> Told:
+        features = self.encoder(batch.source)
+        flow, revealed = self.motion(*features, batch.mask, batch.points, batch.prior_flow)
+        # The start's noise and coefficients do not enter what is told; the denoiser does not teach the motion.
+        silence = torch.zeros_like(self.encode(batch.source))
+        warped, c4, c8, c16, _ = self.condition(
+            batch.source, features[0], batch.mask, flow.detach(), revealed.detach(), silence, silence.new_zeros(3)
+        )
+        return Told(warped, c4, c8, c16, flow, revealed)
+
+    def predict(self, latent: Tensor, told: Told, timestep: Tensor) -> Tensor:
+        return self.denoiser.predict(latent, told.warped, told.c4, told.c8, told.c16, timestep)
+
+    def prior(self, batch: Batch, told: Told) -> Tensor:
+        return told.warped
+
+    def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+        warped = warp(batch.source, told.flow)
+        edit = warped + told.revealed * (picture - warped)
+        return batch.source + batch.mask * (edit - batch.source)
+
+    def denoiser_parts(self) -> tuple[nn.Module, ...]:
+        return self.condition, self.denoiser
+
+    def motion_parts(self) -> tuple[nn.Module, ...]:
+        return (self.motion,)
+
+    def motion_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
+        """The motion is taught by the measured flow (where the source is a real frame) and by the picture
+        it makes; the revealed map by where forward and backward flow disagree, and by which of warp and
+        generator is nearer the truth.
+        """
+        warped, mask, inside = warp(batch.source, told.flow), batch.mask, batch.mask * batch.valid
+        blended = warped + told.revealed * (picture.detach() - warped)
+        revealed = told.revealed.float().clamp(1e-4, 1 - 1e-4)
+        hidden = -torch.where(batch.valid > 0, 1 - revealed, revealed).log()  # binary cross entropy
+        return {
+            "flow": 0.03 * masked_mean((told.flow - batch.flow).abs().clamp_max(32), inside * batch.real),
+            "warp": masked_mean((warped - batch.target).abs(), inside) + 0.5 * edge_loss(warped, batch.target, inside),
+            "blend": masked_mean((blended - batch.target).abs(), mask) + 0.5 * edge_loss(blended, batch.target, mask),
+            "revealed": 0.05 * masked_mean(hidden, mask * batch.real),
+        }

@@ -198,31 +198,96 @@ def doctor(as_json: bool) -> None:
 @cli.command()
 @click.argument("videos", nargs=-1, required=True, type=FILE)
 @click.option("-o", "--output", "cache", type=FILE, required=True, help="Folder for the mined pairs.")
-@click.option("--count", default=96, show_default=True, help="Pairs wanted of each clip.")
+@click.option("--count", default=96, show_default=True, help="Pairs of frames wanted of each clip.")
+@click.option("--made", default=48, show_default=True, help="Pairs of made motion from stills of each clip.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--workers", default=2, show_default=True)
-def pairs(videos: tuple[Path, ...], cache: Path, count: int, seed: int, workers: int) -> None:
-    """Mine drags from VIDEOS (files or folders): frame pairs with their motion."""
-    from edgedrag.generator.pairs import mine
+@click.option("--by-time", is_flag=True, help="Hold out the last fifth of every clip, not the clips of the split.")
+def pairs(videos: tuple[Path, ...], cache: Path, count: int, made: int, seed: int, workers: int, by_time: bool) -> None:
+    """Mine drags from VIDEOS (files or folders): frame pairs with their motion, and motion made from stills."""
+    from edgedrag.generator.pairs import describe, mine
 
-    clips = [clip for video in videos for clip in (sorted(video.glob("*.mp4")) if video.is_dir() else [video])]
-    if not clips:
-        raise InputError(f"{videos[0]}: no .mp4 clips in this folder")
-    report = mine(clips, cache, count, seed, workers)
-    for split in ("train", "held_out"):
-        entries = [entry for entry in report.values() if entry["split"] == split]
-        click.echo(f"{split}: {sum(e['pairs'] for e in entries)} pairs of {len(entries)} clips")
+    click.echo(describe(mine(videos, cache, count, made, seed, workers, by_time)))
 
 
 @cli.command()
 @click.argument("config", type=FILE)
-@click.option("-o", "--output", "run", type=FILE, required=True, help="Folder of the run; an unfinished one goes on.")
-def train(config: Path, run: Path) -> None:
-    """Train the embedded generator as CONFIG (JSON) says."""
+@click.option(
+    "-o", "--output", "run", type=FILE, help="Folder of the run; an unfinished one goes on.  [default: runs/CONFIG]"
+)
+def train(config: Path, run: Path | None) -> None:
+    """Train a generator as CONFIG (JSON) says; under `torchrun`, in several processes."""
     from edgedrag.generator.training import TrainConfig
     from edgedrag.generator.training import train as train_run
 
-    click.echo(train_run(TrainConfig.read(config), run))
+    click.echo(train_run(TrainConfig.read(config), run or Path("runs") / config.stem))
+
+
+@cli.command()
+@click.argument("checkpoint", type=FILE)
+@click.option(
+    "--steps", "steps", default="1,2,4", show_default=True, help="Step counts to serve; the last is the default."
+)
+@click.option(
+    "-o", "--output", "run", type=FILE, help="Folder of the run; an unfinished one goes on.  [default: runs/student]"
+)
+@click.option("--pairs", type=FILE, help="Folder of mined pairs.  [default: what CHECKPOINT was trained on]")
+@click.option("--teacher-steps", default=16, show_default=True, help="Steps of the teacher's path.")
+@click.option("--updates", default=1500, show_default=True, help="Training steps.")
+@click.option("--learning-rate", default=2e-4, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def distill(
+    checkpoint: Path,
+    steps: str,
+    run: Path | None,
+    pairs: Path | None,
+    teacher_steps: int,
+    updates: int,
+    learning_rate: float,
+    device: str,
+    precision: str,
+    seed: int,
+) -> None:
+    """Teach a few-step student from the teacher CHECKPOINT."""
+    from edgedrag.generator.distillation import DistillConfig
+    from edgedrag.generator.distillation import distill as distill_run
+
+    try:
+        counts = tuple(sorted({int(count) for count in steps.split(",")}))
+    except ValueError:
+        raise click.BadParameter(f"{steps!r} is not a list of numbers like 1,2,4", param_hint="--steps") from None
+    config = DistillConfig(
+        steps=updates,
+        learning_rate=learning_rate,
+        device=device,
+        precision=precision,
+        seed=seed,
+        student_steps=counts,
+        teacher_steps=teacher_steps,
+    )
+    config.check("--steps, --teacher-steps")
+    click.echo(distill_run(checkpoint, config, pairs, run or Path("runs") / "student"))
+
+
+@cli.command()
+@click.argument("videos", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--output", "bundle", type=FILE, required=True, help="Folder of the bundle to write.")
+@click.option("--start", type=FILE, help="Checkpoint to start from.  [default: the one that ships]")
+@click.option("--updates", default=400, show_default=True, help="Training steps.")
+@click.option("--count", default=96, show_default=True, help="Pairs of frames wanted of each clip.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def finetune(
+    videos: tuple[Path, ...], bundle: Path, start: Path | None, updates: int, count: int, seed: int, as_json: bool
+) -> None:
+    """Tune the shipped generator to a site's own VIDEOS and write a bundle, if it got better on their last part."""
+    from edgedrag.export.finetune import describe
+    from edgedrag.export.finetune import finetune as finetune_run
+
+    figures = finetune_run(videos, bundle, start, updates, count, seed)
+    click.echo(json.dumps(figures) if as_json else describe(figures))
 
 
 @cli.command()
@@ -264,26 +329,48 @@ def latency(
 
 
 @bench.command()
-@click.option("--pairs", "cache", type=FILE, required=True, help="Folder of mined pairs, CACHE/held_out.")
-@click.option("--per-clip", default=12, show_default=True, help="Pairs of each clip.")
+@click.option("--pairs", type=FILE, help="Folder of mined pairs: compare with the true frames of CACHE/held_out.")
+@click.option("--dragbench", type=FILE, help="Folder of samples in DragBench's form: see where the content went.")
+@click.option("--per-clip", default=12, show_default=True, type=click.IntRange(1),
+              help="Pairs of real frames of each clip; each kind of made motion gets a quarter.")  # fmt: skip
+@click.option("--compare", multiple=True, metavar="NAME=BUNDLE", help="A further bundle in the table; repeatable.")
+@click.option("--weights", type=FILE, help="Folder of the metric networks' weights.  [default: of their packages]")
 @engine_options
 @click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
-@click.option("--sheet", type=FILE, help="Write a picture of results beside the truth.")
+@click.option("--sheet", type=FILE, help="Write a picture of results side by side.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def quality(
-    cache: Path,
+    pairs: Path | None,
+    dragbench: Path | None,
     per_clip: int,
+    compare: tuple[str, ...],
+    weights: Path | None,
     engine: Engine,
     output: Path | None,
     sheet: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare edits with the true next frames of held-out clips, and with baselines."""
-    from edgedrag.benchmarks.quality import describe, measure
-    from edgedrag.runtime.image import Picture, save_picture, write_aside
+    """Compare edits with the true frames of held-out clips, or judge them on drags without a truth; and baselines."""
+    from edgedrag.benchmarks.quality import Request, describe, measure
+    from edgedrag.runtime.image import Picture, check_folder, check_output, save_picture, write_aside
 
+    if (pairs is None) == (dragbench is None):
+        raise click.UsageError("give one of --pairs and --dragbench")
+    further = dict(text.partition("=")[::2] for text in compare)
+    if not all(further) or not all(further.values()):
+        raise click.BadParameter("write it as NAME=BUNDLE", param_hint="--compare")
+    if sheet is not None:
+        check_output(sheet)
+    if output is not None:
+        check_folder(output.parent)
     runtime, _ = engine.open()
-    figures, picture = measure(runtime, cache, per_clip, engine.steps, engine.seed)
+    relatives = engine.bundle == "embedded"
+    figures, picture = measure(
+        runtime,
+        Request(
+            pairs, dragbench, weights, per_clip, further, relatives, engine.steps, engine.seed, engine.max_megapixels
+        ),
+    )
     if output is not None:
         write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
     if sheet is not None:

@@ -8,11 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from edgedrag.generator.batches import PairCache, augment, make_batch
-from edgedrag.generator.pairs import SIZE, Rejected, make_pair, mine, sample_points
+from edgedrag.generator.made_motion import KINDS, affine_flow, make_motion
+from edgedrag.generator.pairs import SIZE, Rejected, describe, make_pair, mine, sample_points, video_pairs
 from edgedrag.generator.videos import SPLIT_FILE, read_frames, read_split, shot_of_each_frame
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.flow import warp
 
 
 def texture(size: int, seed: int) -> np.ndarray:
@@ -67,21 +70,89 @@ def test_cuts_are_found(tmp_path: Path) -> None:
 
 def test_mining_is_deterministic_resumes_and_names_what_fails(tmp_path: Path) -> None:
     write_clip(tmp_path / "a.mp4", [scene(120 + 3 * i, 160) for i in range(24)])
+    write_clip(tmp_path / "still.mp4", [scene(160, 160)] * 12)
+    write_clip(tmp_path / "cuts.mp4", [texture(320, i) for i in range(12)])
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    clips = [tmp_path / "a.mp4", tmp_path / "broken.mp4"]
-    report = mine(clips, tmp_path / "one", count=4, workers=1)
-    assert report["a.mp4"]["pairs"] == 4 and report["a.mp4"]["split"] == "train"
-    assert report["broken.mp4"]["rejects"] == {"undecodable": 1}
-    mine(clips, tmp_path / "two", count=4, workers=1)
+    report = mine([tmp_path], tmp_path / "one", count=4, made=8, workers=1)
+    clips = {name.split("/")[1]: entry for name, entry in report["clips"].items()}
+    assert clips["a.mp4"]["pairs"].pop("video") == 4 and set(clips["a.mp4"]["pairs"]) <= set(KINDS)
+    assert {n: e["skipped"] for n, e in clips.items() if "skipped" in e} == {
+        "broken.mp4": "cannot be decoded",
+        "cuts.mp4": "all cuts",
+        "still.mp4": "no motion to learn from",
+    }
+    assert "skipped: train/broken.mp4: cannot be decoded" in describe(report)
+    assert (tmp_path / "one" / "sheet.png").stat().st_size > 10_000
+    mine([tmp_path / "a.mp4"], tmp_path / "two", count=4, made=8, workers=2)
     one, two = (PairCache(tmp_path / n / "train") for n in ("one", "two"))
-    assert one.digest == two.digest and len(one) == 4
-    stamp = (tmp_path / "one" / "train" / "a.npz").stat().st_mtime_ns
-    assert mine(clips, tmp_path / "one", count=4, workers=1) == json.loads(json.dumps(report))
-    assert (tmp_path / "one" / "train" / "a.npz").stat().st_mtime_ns == stamp
+    assert one.digest == two.digest and one.names == ["a.mp4"]
+    stamp = (tmp_path / "one" / "train" / "a.mp4.npz").stat().st_mtime_ns
+    again = mine([tmp_path], tmp_path / "one", count=4, made=8, workers=1)
+    assert json.dumps(again) == json.dumps(json.loads((tmp_path / "one" / "report.json").read_text()))
+    assert (tmp_path / "one" / "train" / "a.mp4.npz").stat().st_mtime_ns == stamp
+    with pytest.raises(InputError, match="other settings"):
+        mine([tmp_path], tmp_path / "one", count=5, made=8, workers=1)
 
-    batch = make_batch(one, 128, 3, np.random.default_rng(0))
+    batch = make_batch(one, 128, 3, np.random.default_rng(0), back=True)
     assert batch.source.shape == (3, 3, 128, 128) and batch.points.shape == (3, 20, 4)
     assert float(batch.source.min()) >= -1 and float(batch.source.max()) <= 1
+    back = batch.reversed()
+    assert torch.equal(back.source, batch.target) and torch.equal(back.points[..., :2], batch.points[..., 2:])
+
+
+def test_slow_and_fast_clips_both_serve() -> None:
+    """The gap between the frames of a pair grows where little moves and shrinks where much does."""
+    for speed in (0.4, 9.0):
+        frames = [scene(round(60 + speed * i % 200), 160) for i in range(40)]
+        pairs, _ = video_pairs(frames, np.zeros(40, int), 4, np.random.default_rng(0))
+        assert len(pairs) == 4
+        for pair in pairs:
+            assert 4 <= np.percentile(np.linalg.norm(pair.flow.astype(np.float32), axis=-1)[pair.mask], 95) <= 48
+
+
+def test_a_clip_split_by_time_gives_both_parts(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", [scene(100 + 2 * i, 160) for i in range(60)])
+    report = mine([tmp_path / "a.mp4"], tmp_path / "cache", count=3, made=0, workers=1, by_time=True)
+    assert {n: (e["frames"], e["pairs"]) for n, e in report["clips"].items()} == {
+        "train/a.mp4": (45, {"video": 3}),
+        "held_out/a.mp4": (12, {"video": 3}),
+    }
+
+
+def test_no_clips(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        mine([tmp_path / "nowhere"], tmp_path / "cache")
+    with pytest.raises(InputError, match="no clips"):
+        mine([tmp_path], tmp_path / "cache")
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(InputError, match=r"no clip gave a pair .*broken\.mp4: cannot be decoded"):
+        mine([tmp_path], tmp_path / "cache", workers=1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_made_motion_is_what_its_flow_says(kind: str) -> None:
+    """Warping the source by the flow gives the target where it is valid; nothing changes outside the mask."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        pair = make_motion(texture(SIZE, 1), texture(SIZE, 2), kind, rng)
+        change = np.abs(pair["source"].astype(int) - pair["target"])[~pair["mask"]]
+        assert change.mean() < 0.05, "only the tails of soft edges lie outside the mask"
+        edge = cv2.dilate(pair["mask"].astype(np.uint8), np.ones((3, 3))) > 0
+        silhouette = cv2.morphologyEx(
+            (np.abs(pair["flow"]).max(-1) > 0).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((9, 9))
+        )
+        sure = edge & pair["valid"] & (silhouette == 0)
+        warped = warp(pair["source"], pair["flow"].astype(np.float32))
+        assert np.abs(warped[sure].astype(float) - pair["target"][sure]).mean() < 3
+
+
+def test_turns_and_resizes_are_as_drawn() -> None:
+    """A quarter turn clockwise shows at the right what was at the top; twice as large, what was half as far."""
+    centre = np.array([50.0, 50.0])
+    turned = affine_flow(101, centre, np.pi / 2, 1.0, np.zeros(2))
+    np.testing.assert_allclose(turned[50, 70] + [70, 50], [50, 30], atol=1e-4)
+    grown = affine_flow(101, centre, 0.0, 2.0, np.zeros(2))
+    np.testing.assert_allclose(grown[50, 70] + [70, 50], [60, 50], atol=1e-4)
 
 
 def test_augmented_flow_still_explains_the_target() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -11,11 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from edgedrag.generator.batches import Batch
+from edgedrag.generator.batches import Batch, row_of, stack
 from edgedrag.generator.checkpoint import load_checkpoint, save_checkpoint
-from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
-from edgedrag.generator.training import TrainConfig, losses, train
+from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator, land
+from edgedrag.generator.sampling import sample
+from edgedrag.generator.training import TrainConfig, edited_sources, losses, train
+from edgedrag.generator.validation import psnr_in_mask
 from edgedrag.runtime.errors import EdgedragError, InputError
+from edgedrag.runtime.image import load_picture
 
 
 def moving_square(size: int = 64) -> dict[str, np.ndarray]:
@@ -33,19 +40,10 @@ def moving_square(size: int = 64) -> dict[str, np.ndarray]:
 
 
 def batch_of(pair: dict[str, np.ndarray]) -> Batch:
-    from edgedrag.runtime.flow import prior_flow
-
+    source, target = (pair[k].astype(np.float32) / 127.5 - 1 for k in ("source", "target"))
     points = np.array([[26, 30, 34, 30]], np.float32)
-    planes = {
-        "source": pair["source"].transpose(2, 0, 1) / 127.5 - 1,
-        "target": pair["target"].transpose(2, 0, 1) / 127.5 - 1,
-        "flow": pair["flow"].transpose(2, 0, 1),
-        "valid": pair["valid"][None],
-        "mask": pair["mask"][None],
-        "points": points,
-        "prior_flow": prior_flow(points, pair["mask"]).transpose(2, 0, 1),
-    }
-    return Batch(**{k: torch.from_numpy(np.ascontiguousarray(v)).float()[None] for k, v in planes.items()})
+    row = row_of(source, target, pair["flow"].astype(np.float32), pair["valid"], pair["mask"], points, back=True)
+    return replace(stack([row]), back_prior_flow=None)
 
 
 @pytest.fixture(autouse=True)
@@ -57,59 +55,125 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_one_batch_is_learnt() -> None:
+def small_generator() -> EmbeddedGenerator:
+    return EmbeddedGenerator(EmbeddedConfig(widths=(16, 24, 32), blocks=(1, 1, 1)))
+
+
+@pytest.mark.parametrize("objective", ["diffusion", "regression"])
+def test_one_batch_is_learnt(objective: str) -> None:
     torch.manual_seed(0)
-    model = EmbeddedGenerator(EmbeddedConfig(widths=(16, 24, 32), blocks=(1, 1, 1)))
+    model = small_generator()
     batch = batch_of(moving_square())
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
     history = []
-    for step in range(100):
-        terms = losses(model, batch, torch.Generator().manual_seed(step))
+    for step in range(80):
+        terms = losses(model, batch, objective, torch.Generator().manual_seed(step))
         optimiser.zero_grad()
-        sum(v for k, v in terms.items() if not k.startswith("psnr")).backward()
+        torch.stack(list(terms.values())).sum().backward()
         optimiser.step()
         history.append({k: float(v.detach()) for k, v in terms.items()})
-    assert history[-1]["psnr_blend"] > history[0]["psnr_prior"] + 2
-    assert history[-1]["flow"] < 0.7 * history[0]["flow"]
-    assert history[-1]["revealed"] < history[0]["revealed"]
+    for name in history[0]:
+        first, last = (np.mean([h[name] for h in part]) for part in (history[:8], history[-8:]))
+        assert last < (0.8 if name != "edges" else 1.0) * first, name
+    told = model.tell(batch)
+    edit = model.finish(batch, told, model.decode(sample(model, batch, told, 4, torch.Generator().manual_seed(0))[-1]))
+    assert float(psnr_in_mask(edit.detach(), batch)) > float(psnr_in_mask(batch.source, batch)) + 3
+    outside = batch.mask == 0
+    assert torch.equal((edit * outside), (batch.source * outside))
+
+
+def test_targets_show_their_handles_whatever_the_network_says() -> None:
+    torch.manual_seed(0)
+    points = torch.tensor([[[20.0, 40.0, 33.0, 28.0], [50.0, 44.0, 41.0, 51.0]]])
+    flow = land(8 * torch.randn(1, 2, 64, 96), points)
+    for hx, hy, tx, ty in points[0].tolist():
+        np.testing.assert_allclose(flow[0, :, int(ty), int(tx)], [hx - tx, hy - ty], atol=0.4)
+    repeated = land(torch.zeros(1, 2, 64, 96), torch.cat([points, points[:, :1].expand(-1, 5, -1)], 1))
+    torch.testing.assert_close(repeated, land(torch.zeros(1, 2, 64, 96), points), rtol=1e-4, atol=1e-4)
+
+
+def test_sources_that_are_edits_hold_the_target_content_at_the_handle() -> None:
+    """Dragged back by the network: inside the mask the source is made of the target, outside it is the target."""
+    batch = batch_of(moving_square())
+    back = replace(batch, back_prior_flow=-batch.prior_flow)
+    edited = edited_sources(small_generator(), back, torch.Generator().manual_seed(0))
+    outside = (batch.mask == 0).expand_as(batch.source)
+    assert torch.equal(edited.source[outside], batch.target[outside])
+    assert not torch.equal(edited.source, batch.target) and float(edited.real.max()) == 0
+    torch.testing.assert_close(edited.source[0, :, 30, 26], batch.target[0, :, 30, 34], atol=0.2, rtol=0)
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    folder = tmp_path / "train"
-    folder.mkdir()
+    """A cache of one clip, for training and held out."""
     pair = moving_square(256)
-    np.savez(folder / "clip.npz", **{k: np.stack([v, v]) for k, v in pair.items()})
-    return folder
+    for split in ("train", "held_out"):
+        folder = tmp_path / "cache" / split
+        folder.mkdir(parents=True)
+        np.savez(folder / "clip.mp4.npz", **{k: np.stack([v, v]) for k, v in pair.items()}, kind=["video"] * 2)
+    return tmp_path / "cache"
 
 
-def config(cache: Path, steps: int) -> TrainConfig:
-    return TrainConfig(str(cache), steps=steps, warmup=1, sizes=((64, 1, 1.0),), log_every=1, save_every=2)
+def config(cache: Path, steps: int, **others: object) -> TrainConfig:
+    settings = {"warmup": 1, "sizes": ((64, 1, 1.0),), "log_every": 1, "save_every": 2, "validate_every": 2}
+    return TrainConfig(pairs=str(cache), steps=steps, **{**settings, **others})
 
 
-def test_a_run_writes_weights_and_a_log(cache: Path, tmp_path: Path) -> None:
-    weights = train(config(cache, 2), tmp_path / "run", threads=1)
+def test_a_run_writes_weights_log_curves_and_samples(cache: Path, tmp_path: Path) -> None:
+    weights = train(config(cache, 2), tmp_path / "run")
     model, notes = load_checkpoint(weights)
     assert notes["steps"] == "2" and len(notes["training_data_sha256"]) == 64
+    assert json.loads(notes["training_clips"]) == ["clip.mp4"] and notes["objective"] == "diffusion"
     assert all(torch.equal(p, p.half().float()) for p in model.parameters()), "weights are those that ship"
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, 2] and "psnr_warp" in lines[0]
+    assert [line["step"] for line in lines] == [1, 2, 2] and "flow" in lines[0]
+    assert lines[2]["held_out_psnr_unedited"] > 5 and "held_out_psnr_4_step" in lines[2]
+    for picture in ("curves.png", "samples.png"):
+        assert load_picture(tmp_path / "run" / picture).pixels.shape[2] >= 3
     assert not list((tmp_path / "run").glob("*.partial"))
+
+
+@pytest.mark.parametrize(("learns", "still"), [("denoiser", "motion"), ("motion", "denoiser")])
+def test_only_the_part_that_is_to_learn_changes(cache: Path, tmp_path: Path, learns: str, still: str) -> None:
+    start = train(config(cache, 1), tmp_path / "start")
+    weights = train(config(cache, 2, learns=learns, start=str(start), average=0.0), tmp_path / "run")
+    before, after = (load_checkpoint(p)[0].state_dict() for p in (start, weights))
+    changed = {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])}
+    assert learns in changed and still not in changed and "encoder" not in changed
+
+
+def test_two_processes_learn_the_same_weights(cache: Path, tmp_path: Path) -> None:
+    settings = {**asdict(config(cache, 2)), "sizes": [[64, 1, 1.0]]}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "edgedrag", "train"]
+    done = subprocess.run(
+        [sys.executable, *command, str(tmp_path / "config.json"), "-o", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 2], "one process writes"
+    alone = load_checkpoint(train(config(cache, 2), tmp_path / "alone"))[0].state_dict()
+    both = load_checkpoint(tmp_path / "run" / "weights.safetensors")[0].state_dict()
+    assert any(not torch.equal(alone[k], both[k]) for k in alone), "the other process's gradients count"
 
 
 def test_nonsense_stops_the_run_and_keeps_the_last_state(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    train(config(cache, 2), run, threads=1)
+    train(config(cache, 2), run)
     state = (run / "state.pt").read_bytes()
 
-    def poisoned(model: EmbeddedGenerator, batch: Batch, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    def poisoned(*_: object) -> dict[str, torch.Tensor]:
         return {"flow": torch.tensor(float("nan"), requires_grad=True)}
 
     monkeypatch.setattr("edgedrag.generator.training.losses", poisoned)
     with pytest.raises(EdgedragError, match="not a number at step 2"):
-        train(config(cache, 4), run, threads=1)
+        train(config(cache, 4), run)
     assert (run / "state.pt").read_bytes() == state
 
 
@@ -117,29 +181,52 @@ def test_an_interrupted_run_ends_with_the_same_weights(cache: Path, tmp_path: Pa
     class Interrupted(Exception):
         pass
 
-    whole = train(config(cache, 4), tmp_path / "whole", threads=1)
+    whole = train(config(cache, 4), tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
         import edgedrag.generator.training as training
 
         real = training.losses
 
-        def stops(model: EmbeddedGenerator, batch: Batch, generator: torch.Generator) -> dict[str, torch.Tensor]:
-            if generator.initial_seed() == 2:
+        def stops(model: EmbeddedGenerator, batch: Batch, objective: str, noise: torch.Generator) -> dict:
+            if noise.initial_seed() == 3:
                 raise Interrupted
-            return real(model, batch, generator)
+            return real(model, batch, objective, noise)
 
         patch.setattr(training, "losses", stops)
         with pytest.raises(Interrupted):
-            train(config(cache, 4), tmp_path / "cut", threads=1)
-    again = train(config(cache, 4), tmp_path / "cut", threads=1)
+            train(config(cache, 4), tmp_path / "cut")
+    again = train(config(cache, 4), tmp_path / "cut")
     one, two = (load_checkpoint(p)[0].state_dict() for p in (whole, again))
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=1e-2, atol=1e-4)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "cut" / "log.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 2, 3, 4, 4]
+
+
+def test_a_run_of_another_network_is_not_gone_on_with(cache: Path, tmp_path: Path) -> None:
+    train(config(cache, 1), tmp_path / "run")
+    save_checkpoint(small_generator(), tmp_path / "small.safetensors", {})
+    with pytest.raises(InputError, match="another network or config"):
+        train(config(cache, 2, start=str(tmp_path / "small.safetensors")), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("nonsense", "not a training config"), ('{"steps": 3}', "'pairs' is missing"), ('{"pairs": "a", "x": 1}', "x")],
+    [
+        ("nonsense", "not a training config"),
+        ('{"steps": 3}', "'pairs' is missing"),
+        ('{"pairs": "a", "x": 1}', "unknown keys: x"),
+        ('{"pairs": "a", "steps": 0}', "steps is 0"),
+        ('{"pairs": "a", "objective": "magic"}', "objective is 'magic'"),
+        ('{"pairs": "a", "precision": "int4"}', "precision is 'int4'"),
+        ('{"pairs": "a", "sizes": [[100, 4, 1]]}', "multiple of 32"),
+        ('{"pairs": "a", "sizes": [[128, 4, 0.5]]}', "sum to 1"),
+        pytest.param(
+            '{"pairs": "a", "device": "cuda"}',
+            "no CUDA GPU",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU"),
+        ),
+    ],
 )
 def test_configs_that_are_refused(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "config.json"
@@ -148,8 +235,9 @@ def test_configs_that_are_refused(tmp_path: Path, text: str, words: str) -> None
         TrainConfig.read(file)
 
 
-def test_the_committed_config_reads() -> None:
-    file = Path(train.__code__.co_filename).parent / "configs" / "embedded.json"
+@pytest.mark.parametrize("name", ["teacher", "regression"])
+def test_the_committed_configs_read(name: str) -> None:
+    file = Path(train.__code__.co_filename).parent / "configs" / f"{name}.json"
     assert TrainConfig.read(file).steps > 0
 
 
@@ -157,7 +245,7 @@ def test_checkpoints_that_do_not_fit_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"nonsense")
     with pytest.raises(InputError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "a.safetensors")
-    small = EmbeddedGenerator(EmbeddedConfig(widths=(16, 24, 32), blocks=(1, 1, 1)))
+    small = small_generator()
     del small.motion.head
     save_checkpoint(small, tmp_path / "b.safetensors", {})
     with pytest.raises(InputError, match=r"motion\.head\.bias, motion\.head\.weight"):

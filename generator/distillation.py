@@ -1,0 +1,142 @@
+"""A few-step student of a teacher: from each place on the teacher's path to where that path ends.
+
+The teacher's sampler is deterministic (DDIM), so the noise fixes where a path ends and the student can learn
+that end as a function of where it stands: consistency along the path (Song et al., ICML 2023; LCM, Luo et
+al. 2023) with the path itself computed instead of one step of it estimated, as in knowledge distillation
+(Luhman and Luhman 2021). Guidance is in the teacher's path, so the student runs no pair.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgedrag.generator.batches import Batch, PairCache, batches
+from edgedrag.generator.checkpoint import load_checkpoint
+from edgedrag.generator.contract import DragGenerator, clean_latent, levels
+from edgedrag.generator.loop import LoopConfig, Processes, learn
+from edgedrag.generator.networks.embedded import EmbeddedGenerator
+from edgedrag.generator.objectives import edge_loss, masked_mean, need
+from edgedrag.generator.sampling import sample
+from edgedrag.generator.schedule import sampler
+from edgedrag.generator.training import set_threads
+from edgedrag.generator.validation import Validation
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.sampler import make_table, pick_timesteps
+
+
+@dataclass
+class DistillConfig(LoopConfig):
+    """A distillation; see LoopConfig for the rest.
+
+    Attributes:
+        student_steps: step counts that the student is to serve; each divides the teacher's and the last is the default.
+        teacher_steps: of the path that is learned from.
+    """
+
+    steps: int = 1500
+    learning_rate: float = 2e-4
+    average: float = 0.995
+    student_steps: tuple[int, ...] = (1, 2, 4)
+    teacher_steps: int = 16
+    sizes: tuple[tuple[int, int, float], ...] = ((128, 12, 0.5), (256, 3, 0.5))
+
+    def check(self, where: str) -> None:
+        super().check(where)
+        grid = len(sampler("sample", 1)["timesteps"])
+        if not 1 <= self.teacher_steps <= grid:
+            raise InputError(f"{where}: the teacher's steps must be 1 to {grid}")
+        for steps in self.student_steps:
+            if steps < 1 or self.teacher_steps % steps:
+                raise InputError(
+                    f"{where}: {steps} steps is no part of the teacher's {self.teacher_steps}; it must divide them"
+                )
+
+
+def standing_places(student_steps: Sequence[int], teacher_steps: int) -> list[int]:
+    """Which of the teacher's steps (by number) begin at a timestep where the student will stand."""
+    grid = sampler("sample", 1)["timesteps"]
+    wanted = {int(t) for steps in student_steps for t in pick_timesteps(grid, steps)}
+    path = make_table(sampler("sample", teacher_steps)).timesteps.tolist()
+    return [min(range(len(path)), key=lambda k: abs(path[k] - t)) for t in sorted(wanted, reverse=True)]
+
+
+def distillation_loss(
+    student: DragGenerator,
+    teacher: DragGenerator,
+    batch: Batch,
+    places: Sequence[int],
+    steps: int,
+    noise: torch.Generator,
+) -> dict[str, Tensor]:
+    """How far the student's answer at one of `places` on the teacher's path is from the path's end."""
+    with torch.no_grad():
+        told = teacher.tell(batch)
+        entered, timesteps, end = sample(teacher, batch, told, steps, noise)
+        picture = teacher.decode(end)
+    place = places[int(torch.randint(len(places), (1,), generator=noise))]
+    at = torch.full((len(end),), float(timesteps[place]), device=end.device)
+    found = clean_latent(student, entered[place], student.tell(batch), at, *levels(at, end))
+    weight = need(batch)
+    small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
+    return {
+        "latent": 4 * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small),
+        "picture": masked_mean((student.decode(found) - picture).abs(), weight),
+        "edges": edge_loss(student.decode(found), picture, weight),
+    }
+
+
+def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Path) -> Path:
+    """Teach a student, or go on with the run in folder `run`; returns the path of the student's weights.
+
+    Only the denoiser's parts learn; appearance and motion are the teacher's, shared.
+
+    Args:
+        pairs: a folder made by `edgedrag pairs`; None takes the one that the teacher was trained on.
+
+    Raises:
+        InputError: no such checkpoint or pairs.
+    """
+    set_threads()
+    torch.manual_seed(config.seed)
+    processes = Processes.join(config.device)
+    teacher, taught = load_checkpoint(checkpoint)
+    student, average = load_checkpoint(checkpoint)[0].train(), EmbeddedGenerator(teacher.config)
+    student.guidance = average.guidance = 1.0
+    student.requires_grad_(False)
+    for part in student.denoiser_parts():
+        part.requires_grad_(True)
+    folder = pairs or Path(taught.get("pairs", "cache"))
+    cache = PairCache(folder / "train")
+    places = standing_places(config.student_steps, config.teacher_steps)
+    notes = {
+        **taught,
+        "objective": "distillation",
+        "default_steps": str(config.student_steps[-1]),
+        "distillation": json.dumps({"steps": config.student_steps, "teacher_steps": config.teacher_steps}),
+        "teacher_training_steps": taught.get("steps", ""),
+    }
+    held_out = folder / "held_out"
+    watch = processes.leads and held_out.is_dir()
+    teacher.to(config.device)
+
+    def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
+        return distillation_loss(student, teacher, batch, places, config.teacher_steps, noise)
+
+    return learn(
+        student.to(config.device),
+        average.to(config.device),
+        loss,
+        lambda start: batches(cache, config.sizes, 0.0, (config.seed, processes.rank), start),
+        config,
+        run,
+        processes,
+        notes,
+        Validation(held_out, config.device, config.student_steps) if watch else None,
+    )

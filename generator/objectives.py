@@ -1,0 +1,82 @@
+"""What a denoiser is taught: to generate (diffusion), or the mean of all answers (the baseline, regression)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgedrag.generator.batches import Batch
+from edgedrag.generator.contract import DragGenerator, Told, clean_latent, levels
+from edgedrag.generator.schedule import STEPS
+
+SEEN_WEIGHT = 0.15  # of a pixel that the warp can show, beside 1 for one it cannot
+SNR_CAP, SNR_FLOOR = 5.0, 0.2  # weights of noise levels (min-SNR, Hang et al., ICCV 2023), and the least
+
+
+def masked_mean(value: Tensor, weight: Tensor) -> Tensor:
+    """Mean of [B, C, H, W] under a weight [B, 1, H, W]."""
+    return (value * weight).sum() / (weight.sum() * value.shape[1] + 1e-6)
+
+
+def edge_loss(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    """L1 between the two pictures' horizontal and vertical differences."""
+    along_x = (a - b)[..., :, 1:] - (a - b)[..., :, :-1]
+    along_y = (a - b)[..., 1:, :] - (a - b)[..., :-1, :]
+    return masked_mean(along_x.abs(), weight[..., :, 1:]) + masked_mean(along_y.abs(), weight[..., 1:, :])
+
+
+def need(batch: Batch) -> Tensor:
+    """How much each pixel of the generator's picture counts, [B, 1, H, W]: most where no warp can show it."""
+    return batch.mask * (SEEN_WEIGHT + 1 - batch.valid)
+
+
+def draw_noise(model: DragGenerator, batch: Batch, generator: torch.Generator) -> Tensor:
+    """Standard normal of the latent's shape, drawn on the CPU so that every device gets the same."""
+    with torch.no_grad():
+        shape = model.encode(batch.target[:1]).shape[1:]
+    return torch.randn((len(batch.mask), *shape), generator=generator).to(batch.target)
+
+
+def diffusion(
+    model: DragGenerator, batch: Batch, told: Told, generator: torch.Generator
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The clean latent from a random noise level (Ho et al. 2020), high levels more often.
+
+    Returns the weighted loss and the picture that was predicted.
+    """
+    count = len(batch.mask)
+    timestep = torch.randint(0, STEPS, (count,), generator=generator)
+    high = torch.rand(count, generator=generator) < 0.3
+    timestep = torch.where(high, STEPS - 1 - timestep // 4, timestep).to(batch.target.device)
+    noise = draw_noise(model, batch, generator)
+    alpha, sigma = levels(timestep, batch.target)
+    with torch.no_grad():
+        clean = model.encode(batch.target)
+    found = clean_latent(model, alpha * clean + sigma * noise, told, timestep.float(), alpha, sigma)
+    weight = F.adaptive_avg_pool2d(need(batch), (clean.shape[-2], clean.shape[-1]))
+    certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP) + SNR_FLOOR
+    # Huber: a square near zero, so that the answer is a mean and sampling can draw from what it leaves open.
+    error = F.huber_loss(found, clean, reduction="none", delta=0.5)
+    return {"diffusion": 10 * masked_mean(error * certain, weight)}, model.decode(found)
+
+
+def regression(
+    model: DragGenerator, batch: Batch, told: Told, generator: torch.Generator
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The picture in one step from the sampler's own start, nearest in L1 and in its edges.
+
+    Returns the weighted losses and the picture.
+    """
+    timestep = torch.full((len(batch.mask),), STEPS - 1, device=batch.target.device)
+    alpha, sigma = levels(timestep, batch.target)
+    start = alpha * model.prior(batch, told).detach() + sigma * draw_noise(model, batch, generator)
+    picture = model.decode(clean_latent(model, start, told, timestep.float(), alpha, sigma))
+    weight = need(batch)
+    return {
+        "picture": masked_mean((picture - batch.target).abs(), weight),
+        "edges": 0.5 * edge_loss(picture, batch.target, weight),
+    }, picture
+
+
+OBJECTIVES = {"diffusion": diffusion, "regression": regression}

@@ -16,6 +16,7 @@ import click
 import cv2
 import numpy as np
 
+from edgedrag.benchmarks.pairs import VIDEO, evenly, grown, load_clip
 from edgedrag.generator.pairs import sample_points
 from edgedrag.runtime.checks import detail, landing_errors, seam
 from edgedrag.runtime.flow import warp
@@ -42,13 +43,12 @@ def main(cache: Path, per_clip: int, output: Path | None) -> None:
         found.setdefault(name, []).append(value)
 
     for file in sorted((cache / "train").glob("*.npz")):
-        with np.load(file) as stored:
-            clip = {k: stored[k] for k in stored.files}
-        for index in np.unique(np.linspace(0, len(clip["mask"]) - 1, per_clip).astype(int)):
+        clip = load_clip(file, ("source", "target", "flow", "valid", "mask", "kind"))
+        for index in evenly(np.flatnonzero(clip["kind"] == VIDEO), per_clip):
             source: np.ndarray = clip["source"][index]
             target, valid = clip["target"][index], clip["valid"][index]
-            mask = cv2.dilate(clip["mask"][index].astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
-            rng = np.random.default_rng(int(index))
+            mask = grown(clip["mask"][index])
+            rng = np.random.default_rng(index)
             points = sample_points(clip["flow"][index].astype(np.float32), valid, mask, rng, limit=4)
             points = points[np.hypot(*(points[:, 2:] - points[:, :2]).T) > 6]
             if not len(points):

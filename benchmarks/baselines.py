@@ -1,0 +1,39 @@
+"""What an edit is held against: nothing done, and two warps that know no more than the drag.
+
+Photos are uint8 RGB [H, W, 3], points [N, 4] of handle x, y, target x, y in pixels, masks bool [H, W].
+Outside the mask all of them leave the photo as it is.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.flow import bidirectional_flow, edge_fade, prior_flow, warp
+
+FADE = 12.0  # pixels over which the inverse-distance warp falls to zero at the mask's edge
+INPAINT_RADIUS = 5.0  # pixels
+
+
+def unedited(photo: np.ndarray, points: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The photo as it was."""
+    return photo
+
+
+def inverse_distance_warp(photo: np.ndarray, points: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Warped by the drags' inverse-distance mean, weights 1 / (d^2 + 4) around the targets, fading at the mask's edge.
+
+    The field of `prior_flow` for a mask without an edge, times its own, wider fade.
+    """
+    flow = prior_flow(points, np.ones_like(mask)) * edge_fade(mask, FADE)[..., None]
+    return np.where(mask[..., None], warp(photo, flow), photo)
+
+
+def bidirectional_warp(photo: np.ndarray, points: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Pixels moved forward and looked up backward, what that reveals inpainted.
+
+    Inpaint4Drag (Lu and Han, ICCV 2025) with Telea's inpainting (2004) in the place of a diffusion model.
+    """
+    flow, revealed = bidirectional_flow(points, mask)
+    filled = cv2.inpaint(warp(photo, flow), revealed.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA)
+    return np.where(mask[..., None], filled, photo)

@@ -5,6 +5,7 @@ Worked in strips of rows, so that memory does not grow with the photo.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -39,6 +40,11 @@ class Generated:
         assert made is not None, "a generator makes a flow, a result or both"
         return made.shape[1]
 
+    @property
+    def draws(self) -> bool:
+        """Whether it has pixels to show: all of them where it has no flow, else what its flow reveals."""
+        return self.result is not None and (self.flow is None or self.revealed is not None)
+
     def is_finite(self) -> bool:
         made = (self.result, self.flow, self.revealed)
         return all(bool(np.isfinite(a).all()) for a in made if a is not None)
@@ -57,15 +63,12 @@ def compose(window: np.ndarray, mask: np.ndarray, generated: Generated) -> np.nd
     edited = window.copy()
     old, new = colour_and_alpha(window)[0], colour_and_alpha(edited)[0]
     full = np.iinfo(window.dtype).max
-    seam = max(1.0, SEAM * mask.shape[1] / generated.width)
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    across = slice(int(columns[0]), int(columns[-1]) + 1)
-    for top in range(int(rows[0]), int(rows[-1]) + 1, STRIP):
-        box = (slice(top, min(top + STRIP, int(rows[-1]) + 1)), across)
+    seam = seam_width(mask, generated)
+    for box in strips(box_of(mask)):
         change = _made_pixels(old, generated, box)
         before = old[box].astype(np.float32)
         change -= before
-        change *= _channels(_seam_fade(mask, box, seam), old.shape[2])  # 0 outside the mask: old + 0 is old
+        change *= _channels(seam_fade(mask, box, seam), old.shape[2])  # 0 outside the mask: old + 0 is old
         change += before
         new[box] = np.clip(np.rint(change, out=change), 0, full, out=change)
     return edited
@@ -119,13 +122,18 @@ def enlarge(made: np.ndarray, shape: tuple[int, int], box: Box) -> np.ndarray:
     return out.reshape(size[1], size[0], -1)
 
 
+def native_flow(flow: np.ndarray, shape: tuple[int, int], box: Box) -> tuple[np.ndarray, np.ndarray]:
+    """The part `box` of a generator-sized flow at a photo's `shape`, in its pixels: x and y, each [h, w]."""
+    along_x, along_y = cv2.split(enlarge(flow, shape, box))
+    along_x *= np.float32(shape[1] / flow.shape[1])
+    along_y *= np.float32(shape[0] / flow.shape[0])
+    return along_x, along_y
+
+
 def warp_native(photo: np.ndarray, flow: np.ndarray, box: Box) -> np.ndarray:
     """The part `box` of a photo [H, W, C] warped, bicubic, by a generator-sized backward flow; float32."""
-    shape = photo.shape[:2]
-    at_x, at_y = cv2.split(enlarge(flow, shape, box))
+    at_x, at_y = native_flow(flow, photo.shape[:2], box)
     x, y = grid(at_x.shape)
-    at_x *= np.float32(shape[1] / flow.shape[1])
-    at_y *= np.float32(shape[0] / flow.shape[0])
     at_x += x + box[1].start
     at_y += y + box[0].start
     # Not a reflecting border: OpenCV folds a far coordinate back one photo width at a time, without end.
@@ -133,7 +141,25 @@ def warp_native(photo: np.ndarray, flow: np.ndarray, box: Box) -> np.ndarray:
     return moved.reshape(*at_x.shape, -1).astype(np.float32)
 
 
-def _seam_fade(mask: np.ndarray, box: Box, width: float) -> np.ndarray:
+def box_of(mask: np.ndarray) -> Box:
+    """The smallest box that holds a mask, which is not empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def strips(box: Box) -> Iterator[Box]:
+    """A box in strips of rows, from the top."""
+    rows, columns = box
+    for top in range(rows.start, rows.stop, STRIP):
+        yield slice(top, min(top + STRIP, rows.stop)), columns
+
+
+def seam_width(mask: np.ndarray, generated: Generated) -> float:
+    """How many pixels of a window with this mask its seam takes."""
+    return max(1.0, SEAM * mask.shape[1] / generated.width)
+
+
+def seam_fade(mask: np.ndarray, box: Box, width: float) -> np.ndarray:
     """`edge_fade` of the mask in `box`, seen far enough around it to be exact; [h, w, 1]."""
     reach = int(np.ceil(width)) + 1
     (top, bottom), (left, right) = (

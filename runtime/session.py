@@ -16,13 +16,14 @@ from edgedrag.runtime.backends import open_backend
 from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.bundle import Bundle, open_bundle
 from edgedrag.runtime.checks import Checks, check
-from edgedrag.runtime.compose import Generated, compose, enlarge
+from edgedrag.runtime.compose import Generated, enlarge
 from edgedrag.runtime.drags import Drag, check_drags, check_handles_in_mask
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.flow import bidirectional_flow
 from edgedrag.runtime.image import MAX_MEGAPIXELS, Picture, as_rgb8, load_picture
 from edgedrag.runtime.masks import automatic_mask, check_mask
 from edgedrag.runtime.pipeline import DragRun
+from edgedrag.runtime.rounds import Rounds
 from edgedrag.runtime.sampler import make_table
 from edgedrag.runtime.stages import Stages, choose_precision
 from edgedrag.runtime.window import Window, choose_window
@@ -74,15 +75,6 @@ class Edit:
         return whole
 
 
-@dataclass
-class _Change:
-    """One entry of a photo's history."""
-
-    box: tuple[slice, slice]
-    before: np.ndarray
-    after: np.ndarray
-
-
 @dataclass(frozen=True)
 class _Request:
     """A checked drag: where it is in the photo, and its run through the stages."""
@@ -91,6 +83,7 @@ class _Request:
     window: Window
     native: np.ndarray  # the window's pixels
     mask: np.ndarray  # of the photo
+    points: np.ndarray  # [N, 4], in its pixels
     run: DragRun
 
 
@@ -155,14 +148,13 @@ def open_runtime(bundle: str | Path = "embedded", backend: str = "auto", precisi
 
 
 class Photo:
-    """A photo and the edits made on it; each drag builds on the last result."""
+    """A photo and the edits made on it; each drag builds on the last result, and samples the original's pixels."""
 
     def __init__(self, runtime: Runtime, picture: Picture):
         self._runtime = runtime
         self._picture = picture
         self._references: OrderedDict[tuple[Window, bytes], dict[str, Array]] = OrderedDict()
-        self._done: list[_Change] = []
-        self._undone: list[_Change] = []
+        self._rounds = Rounds(picture.pixels)
 
     @property
     def image(self) -> np.ndarray:
@@ -227,37 +219,35 @@ class Photo:
         The bundle's flow, or a bidirectional warp where it gives none. Raises like `drag`.
         """
         request = self._prepare(drags, mask)
-        run, box = request.run, request.window.box
+        run = request.run
         if self._runtime.bundle.gives_flow:
             self._reference(request)
             motion = run.motion()
         else:
             motion = Generated(None, bidirectional_flow(run.points, run.mask)[0], None)
-        whole = self.image.copy()
-        whole[box] = compose(request.native, request.mask[box], motion)
-        return whole
+        made = self._rounds.compose(request.photo, request.window, request.mask, request.points, motion)
+        return self._with(made.box, made.after)
 
     def undo(self) -> np.ndarray:
         """Take the last drag back; returns the photo as it is then. Raises InputError where there is none."""
-        if not self._done:
-            raise InputError("nothing to undo")
-        change = self._done.pop()
-        self._undone.append(change)
-        return self._put(change.box, change.before)
+        last = self._rounds.undo()
+        return self._put(last.box, last.before)
 
     def redo(self) -> np.ndarray:
         """Make an undone drag again; returns the photo as it is then. Raises InputError where there is none."""
-        if not self._undone:
-            raise InputError("nothing to redo")
-        change = self._undone.pop()
-        self._done.append(change)
-        return self._put(change.box, change.after)
+        again = self._rounds.redo()
+        return self._put(again.box, again.after)
 
     def _put(self, box: tuple[slice, slice], pixels: np.ndarray) -> np.ndarray:
-        """Replace part of the photo; arrays handed out earlier stay as they are."""
+        """Replace part of the photo."""
+        whole = self._with(box, pixels)
+        self._picture = Picture(whole, self._picture.icc, self._picture.exif)
+        return whole
+
+    def _with(self, box: tuple[slice, slice], pixels: np.ndarray) -> np.ndarray:
+        """The photo with a part replaced; arrays handed out earlier stay as they are."""
         whole = self.image.copy()
         whole[box] = pixels
-        self._picture = Picture(whole, self._picture.icc, self._picture.exif)
         return whole
 
     def _prepare(self, drags: Sequence[Drag], mask: Mask) -> _Request:
@@ -276,7 +266,7 @@ class Photo:
         small_mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
         small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
         run = DragRun(bundle, self._runtime.stages, shrink(as_rgb8(native), window.size), small_mask, small_points)
-        return _Request(self.image, window, native, region, run)
+        return _Request(self.image, window, native, region, points, run)
 
     def _reference(self, request: _Request) -> None:
         """Give the run its `reference` stage, from the cache where these pixels were seen in this window."""
@@ -296,13 +286,11 @@ class Photo:
         if self.image is not request.photo:
             raise InputError("the photo was changed while this drag ran; drag again")
         window, run = request.window, request.run
-        finite = generated.is_finite()
-        edited = compose(request.native, request.mask[window.box], generated) if finite else request.native.copy()
-        pixel = float(window.scale.mean())
-        checks = check(run.picture, shrink(as_rgb8(edited), window.size), run.mask, run.points, pixel, finite)
-        self._done.append(_Change(window.box, request.native.copy(), edited))
-        self._undone.clear()
-        image = self._put(window.box, edited)
+        made = self._rounds.compose(request.photo, window, request.mask, request.points, generated)
+        self._rounds.enter(made)
+        image = self._put(made.box, made.after)
+        pixel, edited = float(window.scale.mean()), shrink(as_rgb8(image[window.box]), window.size)
+        checks = check(run.picture, edited, run.mask, run.points, pixel, generated.is_finite())
         return Edit(image, request.mask, checks, watch.finish(), steps, seed, window, generated)
 
 

@@ -38,7 +38,7 @@ TENSORS: dict[str, tuple[list[int | str], str]] = {
     "mask": ([1, 1, "H", "W"], "1 where pixels may change"),
     "points": ([1, "N", 4], "handle x, y, target x, y in pixels; a repeated row changes nothing"),
     "prior_flow": ([1, 2, "H", "W"], "inverse-distance backward flow, pixels, x then y"),
-    "noise": ([1, 48, "H/4", "W/4"], "standard normal"),
+    "noise": ([1, 12, "H/4", "W/4"], "standard normal"),
     "coefficients": ([3], "a, b, c of the sampler's row"),
     "timestep": ([1], "noise level, 0..999"),
     "f4": ([1, "A", "H/4", "W/4"], "features of the window at 1/4"),
@@ -46,11 +46,11 @@ TENSORS: dict[str, tuple[list[int | str], str]] = {
     "f16": ([1, "C", "H/16", "W/16"], "features of the window at 1/16"),
     "flow": ([1, 2, "H", "W"], "backward flow, pixels, x then y: the result at p shows the window at p + flow(p)"),
     "revealed": ([1, 1, "H", "W"], "0..1, 1 where the warp will not do and the generator's pixels count"),
-    "warped": ([1, 48, "H/4", "W/4"], "the window warped by the flow, folded 4 x 4"),
+    "warped": ([1, 3, "H", "W"], "the window warped by the flow, RGB, -1..1"),
     "c4": ([1, "A", "H/4", "W/4"], "what the denoiser is told, at 1/4"),
     "c8": ([1, "B", "H/8", "W/8"], "what the denoiser is told, at 1/8"),
     "c16": ([1, "C", "H/16", "W/16"], "what the denoiser is told, at 1/16"),
-    "latent": ([1, 48, "H/4", "W/4"], "the picture folded 4 x 4, at the loop's noise level"),
+    "latent": ([1, 12, "H/4", "W/4"], "the picture at half its size, folded 2 x 2, at the loop's noise level"),
     "result": ([1, 3, "H", "W"], "the generator's picture of the window, RGB, -1..1"),
 }
 

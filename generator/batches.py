@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgedrag.generator.pairs import SIZE, sample_points
+from edgedrag.generator.pairs import SIZE, draggable, sample_points
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.flow import prior_flow
 
@@ -128,7 +128,8 @@ def augment(
         images = [i.swapaxes(0, 1) for i in images]
         flow, valid, mask = flow.swapaxes(0, 1)[..., ::-1], valid.T, mask.T
     flow, valid, mask = (np.ascontiguousarray(a) for a in (flow, valid, mask))
-    points = sample_points(flow, valid, mask, rng, MAX_POINTS)
+    images = [np.ascontiguousarray(i) for i in images]
+    points = sample_points(flow, draggable(images[1], valid), mask, rng, MAX_POINTS)
     if not len(points):
         return None
     gain, lift = rng.uniform(0.8, 1.2, 3), rng.uniform(-20, 20)

@@ -31,7 +31,7 @@ class DragGenerator(nn.Module, ABC):
         """A picture [B, 3, H, W] in -1..1 as a clean latent [B, C, h, w]."""
 
     @abstractmethod
-    def decode(self, latent: Tensor) -> Tensor:
+    def decode(self, latent: Tensor, told: Told) -> Tensor:
         """A clean latent as a picture."""
 
     @abstractmethod

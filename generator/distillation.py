@@ -79,16 +79,18 @@ def distillation_loss(
     with torch.no_grad():
         told = teacher.tell(batch)
         entered, timesteps, end = sample(teacher, batch, told, steps, noise)
-        picture = teacher.decode(end)
+        picture = teacher.decode(end, told)
     place = places[int(torch.randint(len(places), (1,), generator=noise))]
     at = torch.full((len(end),), float(timesteps[place]), device=end.device)
-    found = clean_latent(student, entered[place], student.tell(batch), at, *levels(at, end))
+    told = student.tell(batch)
+    found = clean_latent(student, entered[place], told, at, *levels(at, end))
+    answer = student.decode(found, told)
     weight = need(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
     return {
         "latent": 4 * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small),
-        "picture": masked_mean((student.decode(found) - picture).abs(), weight),
-        "edges": edge_loss(student.decode(found), picture, weight),
+        "picture": masked_mean((answer - picture).abs(), weight),
+        "edges": edge_loss(answer, picture, weight),
     }
 
 

@@ -58,7 +58,7 @@ def diffusion(
     certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP) + SNR_FLOOR
     # Huber: a square near zero, so that the answer is a mean and sampling can draw from what it leaves open.
     error = F.huber_loss(found, clean, reduction="none", delta=0.5)
-    return {"diffusion": 10 * masked_mean(error * certain, weight)}, model.decode(found)
+    return {"diffusion": 10 * masked_mean(error * certain, weight)}, model.decode(found, told)
 
 
 def regression(
@@ -71,7 +71,7 @@ def regression(
     timestep = torch.full((len(batch.mask),), STEPS - 1, device=batch.target.device)
     alpha, sigma = levels(timestep, batch.target)
     start = alpha * model.prior(batch, told).detach() + sigma * draw_noise(model, batch, generator)
-    picture = model.decode(clean_latent(model, start, told, timestep.float(), alpha, sigma))
+    picture = model.decode(clean_latent(model, start, told, timestep.float(), alpha, sigma), told)
     weight = need(batch)
     return {
         "picture": masked_mean((picture - batch.target).abs(), weight),

@@ -34,6 +34,7 @@ from edgedrag.runtime.sheet import draw_drag
 SIZE = 256
 GAPS = (2, 60)  # frames between the two of a pair, least and most
 PARTS = {"train": (0.0, 0.75), "held_out": (0.8, 1.0)}  # of a clip that is split by time
+MIN_CORNER = 1e-4  # eigenvalue of the structure tensor over 7 x 7 pixels of a picture in 0..1
 TRIES = 4  # gaps tried from one first frame: longer where too little moves, shorter where too much
 MOTION = 1.0  # pixels; what moves less counts as still
 MOTION_RANGE = (4.0, 48.0)  # 95th percentile of the motion inside the mask, pixels
@@ -244,10 +245,25 @@ def mine_clip(job: Job) -> tuple[list[Pair], dict[str, Any]]:
     return pairs, entry
 
 
+def draggable(target: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Where a drag may end, bool [H, W]: the motion is known there, and there is something to grab.
+
+    On flat ground and along straight edges flow is a guess (the aperture problem), and people grab corners:
+    the structure tensor's smaller eigenvalue tells them (Shi and Tomasi, CVPR 1994).
+
+    Args:
+        target: uint8 RGB [H, W, 3]. valid: bool [H, W].
+    """
+    grey = cv2.cvtColor(target, cv2.COLOR_RGB2GRAY)
+    return valid & (cv2.cornerMinEigenVal(grey, 7) > MIN_CORNER)
+
+
 def sample_points(
     flow: np.ndarray, valid: np.ndarray, mask: np.ndarray, rng: np.random.Generator, limit: int = 20
 ) -> np.ndarray:
     """Draw 1 to `limit` handle/target pairs where motion is strong.
+
+    `valid` says where targets may lie, see `draggable`.
 
     Returns float32 [N, 4] of handle x, y, target x, y in pixels; the handle lies inside the mask.
     Few points are more likely than many, as in real use.
@@ -385,7 +401,10 @@ def draw_sheet(cache: Path, rows: int = 12) -> None:
             index = int(of_kind[len(of_kind) // 2]) if len(of_kind) else 0
             pair = {k: stored[k][index] for k in stored.files}
         points = sample_points(
-            pair["flow"].astype(np.float32), pair["valid"], pair["mask"], np.random.default_rng(number)
+            pair["flow"].astype(np.float32),
+            draggable(pair["target"], pair["valid"]),
+            pair["mask"],
+            np.random.default_rng(number),
         )
         agree = np.repeat(np.where(pair["mask"], 80 + 175 * pair["valid"], 0).astype(np.uint8)[..., None], 3, -1)
         drawn = draw_drag(pair["source"], pair["mask"], points)

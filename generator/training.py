@@ -144,5 +144,5 @@ def edited_sources(model: DragGenerator, batch: Batch, noise: torch.Generator) -
     """The batch with sources that are edits: the target dragged back by the network, as a further round starts from."""
     back = batch.reversed()
     told = model.tell(back)
-    edit = model.finish(back, told, model.decode(sample(model, back, told, 1, noise)[-1]))
+    edit = model.finish(back, told, model.decode(sample(model, back, told, 1, noise)[-1], told))
     return Batch(**{**vars(batch), "source": edit.clamp(-1, 1), "real": torch.zeros_like(batch.real)})

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from edgedrag.generator.batches import Batch, PairCache, row_of, stack
 from edgedrag.generator.contract import DragGenerator, Told
-from edgedrag.generator.pairs import sample_points
+from edgedrag.generator.pairs import draggable, sample_points
 from edgedrag.generator.sampling import sample
 from edgedrag.runtime.image import Picture, save_picture
 from edgedrag.runtime.sheet import draw_drag
@@ -38,7 +38,9 @@ class Validation:
             for index in np.unique(np.linspace(0, len(clip["mask"]) - 1, per_clip).astype(int)):
                 pair = {k: v[index] for k, v in clip.items()}
                 flow = pair["flow"].astype(np.float32)
-                points = sample_points(flow, pair["valid"], pair["mask"], np.random.default_rng(int(index)))
+                points = sample_points(
+                    flow, draggable(pair["target"], pair["valid"]), pair["mask"], np.random.default_rng(int(index))
+                )
                 if len(points):
                     source, target = (pair[k].astype(np.float32) / 127.5 - 1 for k in ("source", "target"))
                     self.rows.append(stack([row_of(source, target, flow, pair["valid"], pair["mask"], points)]))
@@ -57,7 +59,7 @@ class Validation:
             edit = batch.source
             for steps in self.steps:
                 noise = torch.Generator().manual_seed(number)
-                edit = model.finish(batch, told, model.decode(sample(model, batch, told, steps, noise)[-1]))
+                edit = model.finish(batch, told, model.decode(sample(model, batch, told, steps, noise)[-1], told))
                 scores.setdefault(f"held_out_psnr_{steps}_step", []).append(float(psnr_in_mask(edit, batch)))
             if number % max(1, len(self.rows) // SHEET_ROWS) == 0:
                 source, result, truth = (_pixels(p) for p in (batch.source, edit, batch.target))

@@ -38,7 +38,7 @@ class LatentGenerator(DragGenerator):
         small = nn.functional.avg_pool2d(picture, 8)
         return torch.cat([small, small.mean(1, keepdim=True)], 1)
 
-    def decode(self, latent: Tensor) -> Tensor:
+    def decode(self, latent: Tensor, told: Any) -> Tensor:
         return nn.functional.interpolate(latent[:, :3], scale_factor=8)
 
     def tell(self, batch: Batch) -> dict[str, Tensor]:

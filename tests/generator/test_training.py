@@ -76,7 +76,8 @@ def test_one_batch_is_learnt(objective: str) -> None:
         first, last = (np.mean([h[name] for h in part]) for part in (history[:8], history[-8:]))
         assert last < (0.8 if name != "edges" else 1.0) * first, name
     told = model.tell(batch)
-    edit = model.finish(batch, told, model.decode(sample(model, batch, told, 4, torch.Generator().manual_seed(0))[-1]))
+    end = sample(model, batch, told, 4, torch.Generator().manual_seed(0))[-1]
+    edit = model.finish(batch, told, model.decode(end, told))
     assert float(psnr_in_mask(edit.detach(), batch)) > float(psnr_in_mask(batch.source, batch)) + 3
     outside = batch.mask == 0
     assert torch.equal((edit * outside), (batch.source * outside))

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edgedrag.benchmarks.methods import Task
-from edgedrag.generator.pairs import sample_points
+from edgedrag.generator.pairs import draggable, sample_points
 from edgedrag.runtime.drags import check_drags, check_handles_in_mask
 from edgedrag.runtime.errors import InputError
 
@@ -36,11 +36,25 @@ class PairTask(Task):
     revealed: np.ndarray
 
 
-def held_out_clips(cache: Path, per_clip: int) -> list[tuple[Path, list[int]]]:
-    """Files of held-out clips and the pairs to take of each: evenly spread, of real frames and of each made kind."""
+def unseen_clips(cache: Path, per_clip: int, learned_from: Sequence[str]) -> list[tuple[Path, list[int]]]:
+    """Files of clips to measure on, and the pairs to take of each: evenly spread, of real frames and of each made kind.
+
+    All that is in CACHE/held_out, and of CACHE/train what a bundle that names its clips did not learn from.
+
+    Args:
+        learned_from: file names of the clips that the bundle learned from; empty where it does not say.
+
+    Raises:
+        InputError: there is none, or a file is damaged.
+    """
     files = sorted((cache / "held_out").glob("*.npz"))
+    if learned_from:
+        files += [file for file in sorted((cache / "train").glob("*.npz")) if file.stem not in learned_from]
     if not files:
-        raise InputError(f"{cache / 'held_out'}: no pairs; make them with `edgedrag pairs VIDEOS... -o {cache}`")
+        raise InputError(
+            f"{cache}: no pairs of clips that the bundle did not learn from; "
+            f"make them with `edgedrag pairs VIDEOS... -o {cache}`"
+        )
     clips = []
     for file in files:
         kinds = np.array(load_clip(file, ["kind"])["kind"])
@@ -88,7 +102,7 @@ def held_out_tasks(clips: Sequence[tuple[Path, list[int]]], seed: int) -> Iterat
             source, truth, flow, valid, mask, kind = (a[index] for a in arrays.values())
             flow = flow.astype(np.float32)
             mask = grown(mask)
-            points = sample_points(flow, valid, mask, np.random.default_rng([seed, index]))
+            points = sample_points(flow, draggable(truth, valid), mask, np.random.default_rng([seed, index]))
             moved = mask & valid & (np.linalg.norm(flow, axis=-1) > MOVED)
             task = PairTask(source, points, mask, file.stem, str(kind), truth, moved, mask & ~valid)
             try:

@@ -79,7 +79,7 @@ def tabulate(scores: Sequence[Score]) -> Figures:
 def measure_pairs(
     rows: LineUp, clips: Sequence[tuple[Path, list[int]]], seed: int, ruler: STLPIPS
 ) -> tuple[dict[str, Any], Page]:
-    """The figures of `held_out_clips`, and a page of results.
+    """The figures of `unseen_clips`, and a page of results.
 
     The headline is of pairs of real frames alone; made motion has its rows in `by_kind`.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.methods import LineUp, line_up
-from edgedrag.benchmarks.pairs import held_out_clips
+from edgedrag.benchmarks.pairs import unseen_clips
 from edgedrag.benchmarks.tables import as_text
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.session import Runtime
@@ -62,7 +62,8 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
             return line_up(runtime, request.steps, request.seed, request.compare, folder)
 
         if request.pairs is not None:
-            clips = held_out_clips(request.pairs, request.per_clip)
+            learned_from = runtime.bundle.manifest["provenance"].get("training_clips", ())
+            clips = unseen_clips(request.pairs, request.per_clip, learned_from)
             lined_up = rows()
             figures, page = measure_pairs(lined_up, clips, request.seed, likeness)
         else:
@@ -94,7 +95,7 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
 def describe(figures: dict[str, Any]) -> str:
     """The report for people."""
     if figures["kind"] == "pairs":
-        lines = [f"{figures['pairs']} pairs of real frames, of {figures['clips']} held-out clips"]
+        lines = [f"{figures['pairs']} pairs of real frames, of {figures['clips']} clips that were not learned from"]
         tables = {f"{kind} ({g['pairs']} pairs)": g["methods"] for kind, g in figures["by_kind"].items()}
         tables |= {f"{clip} ({g['pairs']} pairs)": g["methods"] for clip, g in figures["by_clip"].items()}
     else:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from edgedrag.benchmarks.pairs import VIDEO, evenly, grown, load_clip
-from edgedrag.generator.pairs import sample_points
+from edgedrag.generator.pairs import draggable, sample_points
 from edgedrag.runtime.checks import detail, landing_errors, seam
 from edgedrag.runtime.flow import warp
 from edgedrag.runtime.image import write_aside
@@ -49,7 +49,7 @@ def main(cache: Path, per_clip: int, output: Path | None) -> None:
             target, valid = clip["target"][index], clip["valid"][index]
             mask = grown(clip["mask"][index])
             rng = np.random.default_rng(index)
-            points = sample_points(clip["flow"][index].astype(np.float32), valid, mask, rng, limit=4)
+            points = sample_points(clip["flow"][index].astype(np.float32), draggable(target, valid), mask, rng, limit=4)
             points = points[np.hypot(*(points[:, 2:] - points[:, :2]).T) > 6]
             if not len(points):
                 continue

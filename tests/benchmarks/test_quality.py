@@ -17,7 +17,7 @@ from edgedrag.benchmarks import methods
 from edgedrag.benchmarks.dragbench import INSTRUCTION, MASK, PHOTO, find_samples, read_sample
 from edgedrag.benchmarks.methods import OWN, FullEdit, LineUp, line_up, make
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS
-from edgedrag.benchmarks.pairs import held_out_clips, held_out_tasks
+from edgedrag.benchmarks.pairs import held_out_tasks, unseen_clips
 from edgedrag.benchmarks.pairs_quality import score_all
 from edgedrag.benchmarks.quality import Request, describe, measure
 from edgedrag.cli import cli
@@ -110,7 +110,7 @@ def test_pairs_report(runtime: edgedrag.Runtime, cache: Path) -> None:
 
 def test_pair_rulers_see_the_mask_alone(cache: Path) -> None:
     """What a method does outside the mask is an error of its own and changes no other figure."""
-    task = next(held_out_tasks(held_out_clips(cache, 1), seed=0))
+    task = next(held_out_tasks(unseen_clips(cache, 1, ()), seed=0))
     assert task is not None
     assert task.moved.any() and task.revealed.any() and not (task.moved & task.revealed).any()
     method = methods.Baseline(methods.BASELINES["unedited"])
@@ -160,17 +160,26 @@ def test_nothing_usable_is_an_input_error(runtime: edgedrag.Runtime, samples: Pa
     with pytest.raises(InputError, match="none of 7 samples"):
         measure(runtime, replace(REQUEST, dragbench=samples))
     with pytest.raises(InputError, match="no pairs"):
-        held_out_clips(tmp_path, 1)
+        unseen_clips(tmp_path, 1, ())
     (tmp_path / "held_out").mkdir()
     (tmp_path / "held_out" / "clip.npz").write_bytes(b"PK no archive")
     with pytest.raises(InputError, match=r"clip\.npz"):
-        held_out_clips(tmp_path, 1)
+        unseen_clips(tmp_path, 1, ())
+
+
+def test_what_was_learned_from_is_not_measured_on(cache: Path, cat: np.ndarray) -> None:
+    """A clip that no split names lies in train/, but a bundle that never saw it can be measured on it."""
+    for name in ("known.mp4", "new.mp4"):
+        write_clip(cache / "train" / f"{name}.npz", cat, None)
+    names = [file.stem for file, _ in unseen_clips(cache, 1, ["known.mp4"])]
+    assert names == ["new", "old", "new.mp4"]
+    assert [file.stem for file, _ in unseen_clips(cache, 1, ())] == ["new", "old"], "it does not say what it knows"
 
 
 def test_a_configuration_runs_once(runtime: edgedrag.Runtime, cache: Path) -> None:
     rows = line_up(runtime, 2, 0, {}, None)
     assert rows.steps == 2 and rows.methods[OWN] == rows.methods["edgedrag_2"] != rows.methods["edgedrag_1"]
-    task = next(held_out_tasks(held_out_clips(cache, 1), seed=0))
+    task = next(held_out_tasks(unseen_clips(cache, 1, ()), seed=0))
     assert task is not None
     assert len(rows.make_all(task)) == len(ROWS) - 1
 

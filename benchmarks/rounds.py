@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ MIDDLE = (0.25, 0.75)  # of the photo's width and height; handles lie in it, so 
 RADIUS = 1.5  # of the mask's disc around a drag's middle, in its lengths
 MISS = 1.5  # generator pixels that an inverse of `near_inverse` misses the handle by
 SMALLEST = 64  # pixels, of a photo's short side
+
+Scores = dict[str, dict[str, dict[int, list[float]]]]  # protocol -> method -> rounds -> PSNR of each sequence
 
 
 @dataclass(frozen=True)
@@ -102,50 +105,43 @@ def measure(
     """PSNR against the photo in the union of the masks, mean over photos and seeds; and a page, uint8 RGB.
 
     Raises:
-        InputError: not photos, too small ones, or a number of rounds that is not even.
+        InputError: not photos, too small ones, or an odd number of rounds.
     """
     if rounds < 2 or rounds % 2:
         raise InputError(f"--rounds {rounds}: give an even number, each drag has its inverse")
+    if seed < 0:
+        raise InputError(f"seed: {seed} is negative")
     pictures = [load_picture(photo, max_megapixels) for photo in photos]
     for path, picture in zip(photos, pictures):
         if min(picture.pixels.shape[:2]) < SMALLEST:
             raise InputError(f"{path}: smaller than {SMALLEST} pixels, too small for these drags")
     marks = sorted({mark for mark in MARKS if mark <= rounds} | {rounds})
-    scores: dict[str, dict[str, dict[int, list[float]]]] = {}
+    scores: Scores = {p: {m: {} for m in METHODS} for p in PROTOCOLS}
     rows: list[list[np.ndarray]] = []
-    runs = [
-        (index, turn, p, m)
-        for index in range(len(pictures))
-        for turn in range(seeds)
-        for p in PROTOCOLS
-        for m in METHODS
-    ]
-    for index, turn, protocol, method in tqdm(runs, desc="rounds", disable=None):
-        picture = pictures[index]
-        original = as_rgb8(picture.pixels)
-        moves = sequence(protocol, runtime, picture.pixels.shape, rounds, [seed, turn, index])
-        union = np.zeros(original.shape[:2], bool)
-        kept = scores.setdefault(protocol, {}).setdefault(method, {})
-        for number, (move, image) in enumerate(zip(moves, play(method, runtime, picture, moves, steps, seed)), start=1):
-            union |= move.mask
-            if number == rounds or (number in marks and protocol != "nested"):
-                kept.setdefault(number, []).append(psnr_in_mask(as_rgb8(image), original, union))
-        if turn == 0 and protocol != "nested":
-            if protocol == PROTOCOLS[0] and method == METHODS[0]:
-                rows.append([fit(original)])
-            rows[-1].append(fit(as_rgb8(image)))
+    for index, turn in tqdm(list(product(range(len(pictures)), range(seeds))), desc="sequences", disable=None):
+        original = as_rgb8(pictures[index].pixels)
+        row = [fit(original)]
+        for protocol, method in product(PROTOCOLS, METHODS):
+            moves = sequence(protocol, runtime, original.shape, rounds, [seed, turn, index])
+            union = np.zeros(original.shape[:2], bool)
+            images = play(method, runtime, pictures[index], moves, steps, seed)
+            for number, (move, image) in enumerate(zip(moves, images), start=1):
+                union |= move.mask
+                if number == rounds or (number in marks and protocol != "nested"):
+                    score = psnr_in_mask(as_rgb8(image), original, union)
+                    scores[protocol][method].setdefault(number, []).append(score)
+            row.append(fit(as_rgb8(image)))
+        if turn == 0:
+            rows.append(row)
     return {
         **context(runtime),
         "steps": steps or runtime.bundle.sampler["default_steps"],
         "photos": [photo.name for photo in photos],
         "seeds": seeds,
         "rounds": rounds,
-        "psnr_of_an_exact_return": 68.13,
+        "psnr_of_an_exact_return": round(psnr_in_mask(original, original, union), 2),
         "protocols": {
-            protocol: {
-                method: {str(number): mean(values, 2) for number, values in kept.items()}
-                for method, kept in methods.items()
-            }
+            protocol: {m: {str(n): mean(values, 2) for n, values in marked.items()} for m, marked in methods.items()}
             for protocol, methods in scores.items()
         },
     }, page(rows)
@@ -153,7 +149,7 @@ def measure(
 
 def page(rows: list[list[np.ndarray]]) -> np.ndarray:
     """For each photo: itself, and what each method leaves of it after the last round."""
-    names = ["photo", *(f"{p}: {m}" for p in PROTOCOLS if p != "nested" for m in METHODS)]
+    names = ["photo", *(f"{protocol}: {method}" for protocol, method in product(PROTOCOLS, METHODS))]
     width = max(tile.shape[1] for row in rows for tile in row) + GAP
     lines = [np.hstack([caption(name, width) for name in names])]
     for row in rows:
@@ -164,8 +160,8 @@ def page(rows: list[list[np.ndarray]]) -> np.ndarray:
 def describe(figures: dict[str, Any]) -> str:
     """The figures for people."""
     marks = list(figures["protocols"]["alternating"][METHODS[0]])
-    photos = ", ".join(figures["photos"])
-    lines = [f"PSNR in the masks after so many rounds, dB; {photos}, {figures['seeds']} seed(s); 68.13 is exact"]
+    lines = [f"PSNR in the masks after so many rounds, dB; {figures['psnr_of_an_exact_return']} is exact"]
+    lines += [f"{', '.join(figures['photos'])}; {figures['seeds']} sequence(s) of each"]
     lines.append(" " * 28 + "".join(f"{mark:>9}" for mark in marks))
     for protocol, methods in figures["protocols"].items():
         for method, scores in methods.items():

@@ -234,6 +234,7 @@ def train(config: Path, run: Path | None) -> None:
 @click.option("--pairs", type=FILE, help="Folder of mined pairs.  [default: what CHECKPOINT was trained on]")
 @click.option("--teacher-steps", default=16, show_default=True, help="Steps of the teacher's path.")
 @click.option("--updates", default=1500, show_default=True, help="Training steps.")
+@click.option("--adversarial", default=0.0, show_default=True, help="Weight of a critic of what is drawn; 0 for none.")
 @click.option("--learning-rate", default=2e-4, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
@@ -245,6 +246,7 @@ def distill(
     pairs: Path | None,
     teacher_steps: int,
     updates: int,
+    adversarial: float,
     learning_rate: float,
     device: str,
     precision: str,
@@ -265,6 +267,7 @@ def distill(
         precision=precision,
         seed=seed,
         student_steps=counts,
+        adversarial=adversarial,
         teacher_steps=teacher_steps,
     )
     config.check("--steps, --teacher-steps")
@@ -303,7 +306,7 @@ def export(checkpoint: Path, bundle: Path, figures: Path | None) -> None:
 
 @cli.group()
 def bench() -> None:
-    """Measure latency and quality."""
+    """Measure latency, quality and what many rounds leave."""
 
 
 @bench.command()
@@ -371,6 +374,40 @@ def quality(
             pairs, dragbench, weights, per_clip, further, relatives, engine.steps, engine.seed, engine.max_megapixels
         ),
     )
+    if output is not None:
+        write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
+    if sheet is not None:
+        save_picture(sheet, Picture(picture))
+    click.echo(json.dumps(figures) if as_json else describe(figures))
+
+
+@bench.command()
+@click.argument("photos", nargs=-1, required=True, type=FILE)
+@click.option("--rounds", default=10, show_default=True, help="Drags and inverses in all, an even number.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Random sequences of each photo.")
+@engine_options
+@click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
+@click.option("--sheet", type=FILE, help="Write a picture of what is left of each photo.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def rounds(
+    photos: tuple[Path, ...],
+    rounds: int,
+    seeds: int,
+    engine: Engine,
+    output: Path | None,
+    sheet: Path | None,
+    as_json: bool,
+) -> None:
+    """Drag PHOTOS forth and back, many times: what is left of them, and of a chain of single edits."""
+    from edgedrag.benchmarks.rounds import describe, measure
+    from edgedrag.runtime.image import Picture, check_folder, check_output, save_picture, write_aside
+
+    if sheet is not None:
+        check_output(sheet)
+    if output is not None:
+        check_folder(output.parent)
+    runtime, _ = engine.open()
+    figures, picture = measure(runtime, photos, rounds, seeds, engine.steps, engine.seed, engine.max_megapixels)
     if output is not None:
         write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
     if sheet is not None:

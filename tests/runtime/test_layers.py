@@ -9,7 +9,7 @@ import pytest
 from edgedrag.runtime.compose import Generated, compose
 from edgedrag.runtime.flow import warp
 from edgedrag.runtime.layers import render
-from edgedrag.runtime.rounds import Rounds
+from edgedrag.runtime.rounds import Round, Rounds
 from edgedrag.runtime.window import Window
 
 RED, GREY = np.array([1, 0, 0], np.float32), np.array([0.4, 0.4, 0.4], np.float32)
@@ -21,11 +21,13 @@ class Editor:
     def __init__(self, photo: np.ndarray):
         self.picture = photo
         self.rounds = Rounds(photo)
+        self.made: list[Round] = []
 
     def move(self, window: Window, mask: np.ndarray, generated: Generated) -> np.ndarray:
-        points = np.full((1, 4), 100 * len(self.rounds._done), np.float32)
+        points = np.full((1, 4), 100 * len(self.made), np.float32)
         made = self.rounds.compose(self.picture, window, mask, points, generated)
         self.rounds.enter(made)
+        self.made.append(made)
         self.picture = self.picture.copy()
         self.picture[made.box] = made.after
         return self.picture
@@ -178,6 +180,6 @@ def test_layers_are_small_in_a_large_photo_and_are_the_picture() -> None:
     editor = Editor(photo)
     for k in range(3):
         editor.move(window, mask, steady(3, k))
-    (layer,) = editor.rounds._done[-1].layers_after
+    (layer,) = editor.made[-1].layers_after
     assert layer.state.flow.nbytes < 512 * 512 * 8
     assert np.array_equal(render(photo, layer)[1000:1400, 1000:1400], editor.picture[layer.box][1000:1400, 1000:1400])

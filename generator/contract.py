@@ -66,6 +66,10 @@ class DragGenerator(nn.Module, ABC):
         """The other half of the guidance pair: the same, without the drag."""
         raise NotImplementedError(f"{type(self).__name__} has no guidance pair")
 
+    def drawn_where(self, batch: Batch, told: Told) -> Tensor:
+        """How much each pixel of the edit is the generator's picture, [B, 1, H, W] in 0..1."""
+        return batch.mask
+
     def motion_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
         """Weighted losses beside the denoiser's, for generators that also give a motion."""
         return {}

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edgedrag.generator.adversary import Adversary
 from edgedrag.generator.batches import Batch, PairCache, batches
 from edgedrag.generator.checkpoint import load_checkpoint
 from edgedrag.generator.contract import DragGenerator, clean_latent, levels
@@ -38,6 +39,7 @@ class DistillConfig(LoopConfig):
     Attributes:
         student_steps: step counts that the student is to serve; each divides the teacher's and the last is the default.
         teacher_steps: of the path that is learned from.
+        adversarial: weight of the critic's judgement; 0 runs none.
     """
 
     steps: int = 1500
@@ -45,6 +47,7 @@ class DistillConfig(LoopConfig):
     average: float = 0.995
     student_steps: tuple[int, ...] = (1, 2, 4)
     teacher_steps: int = 16
+    adversarial: float = 0.0
     sizes: tuple[tuple[int, int, float], ...] = ((128, 12, 0.5), (256, 3, 0.5))
 
     def check(self, where: str) -> None:
@@ -74,8 +77,11 @@ def distillation_loss(
     places: Sequence[int],
     steps: int,
     noise: torch.Generator,
+    adversary: Adversary | None = None,
 ) -> dict[str, Tensor]:
-    """How far the student's answer at one of `places` on the teacher's path is from the path's end."""
+    """How far the student's answer at one of `places` on the teacher's path is from the path's end, and what an
+    adversary holds against the edit with that answer, beside the same edit with the true picture.
+    """
     with torch.no_grad():
         told = teacher.tell(batch)
         entered, timesteps, end = sample(teacher, batch, told, steps, noise)
@@ -87,11 +93,15 @@ def distillation_loss(
     answer = student.decode(found, told)
     weight = need(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
-    return {
+    terms = {
         "latent": 4 * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small),
         "picture": masked_mean((answer - picture).abs(), weight),
         "edges": edge_loss(answer, picture, weight),
     }
+    if adversary is not None:
+        drawn, true = (student.finish(batch, told, p) for p in (answer, batch.target))
+        terms["adversary"] = adversary.judge(drawn, true, student.drawn_where(batch, told).detach())
+    return terms
 
 
 def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Path) -> Path:
@@ -128,8 +138,11 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
     watch = processes.leads and held_out.is_dir()
     teacher.to(config.device)
 
+    adversary = Adversary(config.learning_rate, config.device, processes) if config.adversarial else None
+
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        return distillation_loss(student, teacher, batch, places, config.teacher_steps, noise)
+        terms = distillation_loss(student, teacher, batch, places, config.teacher_steps, noise, adversary)
+        return {k: config.adversarial * v if k == "adversary" else v for k, v in terms.items()}
 
     return learn(
         student.to(config.device),
@@ -141,4 +154,5 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
         processes,
         notes,
         Validation(held_out, config.device, config.student_steps) if watch else None,
+        adversary,
     )

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
@@ -73,6 +74,13 @@ class LoopConfig:
         return self.learning_rate * (0.02 + 0.49 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
 
+class Companion(Protocol):
+    """Something with a state of its own."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
 @dataclass(frozen=True)
 class Processes:
     """This process among those that `torchrun` started; alone without it."""
@@ -113,6 +121,7 @@ def learn(
     processes: Processes,
     notes: dict[str, str],
     validation: Validation | None = None,
+    companion: Companion | None = None,
 ) -> Path:
     """Learn, or go on with the run in folder `run`; returns the path of the averaged weights.
 
@@ -121,6 +130,7 @@ def learn(
         average: another of the same kind; becomes the moving average.
         loss: of a batch, with a generator for its noise.
         data: batches from a step on.
+        companion: what learns beside the model, within `loss`, and is kept with it.
 
     Raises:
         InputError: the folder's state is of another network.
@@ -139,6 +149,8 @@ def learn(
             model.load_state_dict(state["model"])
             average.load_state_dict(state["average"])
             optimiser.load_state_dict(state["optimiser"])
+            if companion is not None:
+                companion.load_state_dict(state["companion"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise InputError(f"{state_file}: of another network or config; choose another folder ({error})") from None
         start = state["step"]
@@ -146,9 +158,15 @@ def learn(
 
     def save(step: int) -> None:
         aside = state_file.with_suffix(".partial")
-        state = {"model": model.state_dict(), "average": average.state_dict(), "step": step}
+        state = {
+            "model": model.state_dict(),
+            "average": average.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "companion": companion.state_dict() if companion is not None else None,
+            "step": step,
+        }
         try:
-            torch.save({**state, "optimiser": optimiser.state_dict()}, aside)
+            torch.save(state, aside)
             os.replace(aside, state_file)
             save_checkpoint(average, run / "weights.safetensors", {**notes, "steps": str(step)}, torch.float16)
         except (OSError, RuntimeError) as error:

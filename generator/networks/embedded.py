@@ -309,6 +309,9 @@ class EmbeddedGenerator(DragGenerator):
         edit = told.warped + told.revealed * (picture - told.warped)
         return batch.source + batch.mask * (edit - batch.source)
 
+    def drawn_where(self, batch: Batch, told: Told) -> Tensor:
+        return told.revealed
+
     def denoiser_parts(self) -> tuple[nn.Module, ...]:
         return self.condition, self.denoiser
 

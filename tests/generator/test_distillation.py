@@ -13,10 +13,12 @@ import torch
 from test_training import batch_of, moving_square
 from torch import Tensor, nn
 
+from edgedrag.generator.adversary import Adversary
 from edgedrag.generator.batches import Batch
 from edgedrag.generator.checkpoint import load_checkpoint, save_checkpoint
 from edgedrag.generator.contract import DragGenerator, clean_latent, levels
 from edgedrag.generator.distillation import DistillConfig, distill, distillation_loss, standing_places
+from edgedrag.generator.loop import Processes
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.training import losses
@@ -95,6 +97,21 @@ def test_another_topology_trains_and_distils_with_the_same_code() -> None:
     assert np.mean(history[-10:]) < 0.6 * np.mean(history[:10])
 
 
+def test_a_critic_tells_blurred_from_true_and_teaches_the_difference() -> None:
+    """Judged against a texture, a flat picture learns to be less flat."""
+    torch.manual_seed(0)
+    adversary = Adversary(2e-3, "cpu", Processes(0, 1))
+    true, where = torch.rand(4, 3, 32, 32) * 2 - 1, torch.ones(4, 1, 32, 32)
+    drawn = torch.zeros(4, 3, 32, 32, requires_grad=True)
+    painter = torch.optim.Adam([drawn], lr=0.02)
+    for _ in range(60):
+        loss = adversary.judge(drawn, true, where)
+        painter.zero_grad()
+        loss.backward()
+        painter.step()
+    assert float(drawn.detach().std()) > 0.1
+
+
 def test_predictions_of_each_kind_give_the_same_clean_latent() -> None:
     clean, noise = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
     timestep = torch.tensor([100.0, 900.0])
@@ -122,7 +139,8 @@ def test_sampling_is_the_runtimes() -> None:
     assert torch.equal(end, again) and not torch.allclose(end, other)
 
 
-def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path) -> None:
+@pytest.mark.parametrize("adversarial", [0.0, 0.1])
+def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path, adversarial: float) -> None:
     for split in ("train", "held_out"):
         folder = tmp_path / "cache" / split
         folder.mkdir(parents=True)
@@ -132,7 +150,7 @@ def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path) 
     nn.init.normal_(small.denoiser.head.weight, std=0.05)  # a fresh head adds nothing, so there is nothing to learn
     save_checkpoint(small, tmp_path / "teacher.safetensors", {"pairs": str(tmp_path / "cache"), "steps": "7"})
     config = DistillConfig(steps=2, sizes=((64, 1, 1.0),), warmup=1, average=0.0, validate_every=2, teacher_steps=4)
-    config.learning_rate = 0.01
+    config.learning_rate, config.adversarial = 0.01, adversarial
     student = distill(tmp_path / "teacher.safetensors", config, None, tmp_path / "run")
     model, notes = load_checkpoint(student)
     assert notes["default_steps"] == "4" and notes["teacher_training_steps"] == "7"
@@ -142,6 +160,10 @@ def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path) 
     assert changed <= {"denoiser", "condition"} and "denoiser" in changed
     line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
     assert {"held_out_psnr_1_step", "held_out_psnr_2_step", "held_out_psnr_4_step"} <= set(line)
+    config.steps = 3
+    distill(tmp_path / "teacher.safetensors", config, None, tmp_path / "run")  # goes on, critic and all
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 3
 
 
 def test_steps_that_are_no_part_of_the_path() -> None:

@@ -65,6 +65,7 @@ def finetune(
         seed=seed,
         pairs=str(work / "pairs"),
         learns="motion",
+        made=0.0,
         start=str(checkpoint),
         default_steps=steps,
     )

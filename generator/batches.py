@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgedrag.generator.pairs import SIZE, draggable, sample_points
+from edgedrag.generator.made_motion import KINDS, SHARES
+from edgedrag.generator.pairs import SIZE, Rejected, draggable, made_pair, sample_points
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.flow import prior_flow
 
@@ -83,6 +84,15 @@ class PairCache:
         index = rng.integers(len(clip["mask"]))
         return {k: v[index] for k, v in clip.items()}
 
+    def draw_made(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """A pair of made motion from the sources of two others."""
+        while True:
+            stills = [self.draw(rng)["source"] for _ in range(2)]
+            try:
+                return vars(made_pair(stills[0], stills[1], str(rng.choice(KINDS, p=SHARES)), rng))
+            except Rejected:
+                continue
+
 
 def varied_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The motion mask as people draw it: tight, loose, as a hull, or brushed."""
@@ -95,7 +105,7 @@ def varied_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         hulls = [cv2.convexHull(c) for c in contours]
         mask = cv2.fillPoly(np.zeros_like(mask), hulls, (1,))
-    reach = int(rng.integers(0, max(2, mask.shape[0] // 10)))
+    reach = int(rng.integers(0, max(2, mask.shape[0] // (5 if rng.random() < 0.3 else 10))))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     return cv2.dilate(mask, kernel).astype(bool)
 
@@ -166,22 +176,31 @@ def stack(rows: list[dict[str, np.ndarray]]) -> Batch:
     return Batch(**{k: torch.from_numpy(np.stack([r[k] for r in rows]).astype(np.float32)) for k in rows[0]})
 
 
-def make_batch(cache: PairCache, size: int, count: int, rng: np.random.Generator, back: bool = False) -> Batch:
+def make_batch(
+    cache: PairCache, size: int, count: int, rng: np.random.Generator, made: float = 0.0, back: bool = False
+) -> Batch:
     rows: list[dict[str, np.ndarray]] = []
     while len(rows) < count:
-        row = augment(cache.draw(rng), size, rng, back)
+        pair = cache.draw_made(rng) if rng.random() < made else cache.draw(rng)
+        row = augment(pair, size, rng, back)
         if row is not None:
             rows.append(row)
     return stack(rows)
 
 
 def batches(
-    cache: PairCache, sizes: Sequence[tuple[int, int, float]], edited: float, seed: Sequence[int], start: int
+    cache: PairCache,
+    sizes: Sequence[tuple[int, int, float]],
+    made: float,
+    edited: float,
+    seed: Sequence[int],
+    start: int,
 ) -> Iterator[Batch]:
     """Endless batches from step `start` on, made one ahead in a thread; step n is the same in every run.
 
     Args:
         sizes: (size in pixels, batch, share of the steps) alternatives.
+        made: share of the rows with motion made anew, beside the made pairs of the cache.
         edited: share of the batches that get a `back_prior_flow`, for sources that are edits.
         seed: of the run, and of the process in it.
     """
@@ -189,7 +208,7 @@ def batches(
     def make(step: int) -> Batch:
         rng = np.random.default_rng([*seed, step])
         size, count, _ = sizes[rng.choice(len(sizes), p=[s[2] for s in sizes])]
-        return make_batch(cache, size, count, rng, back=rng.random() < edited)
+        return make_batch(cache, size, count, rng, made, back=rng.random() < edited)
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(make, start)

@@ -48,6 +48,7 @@ class DistillConfig(LoopConfig):
     student_steps: tuple[int, ...] = (1, 2, 4)
     teacher_steps: int = 16
     adversarial: float = 0.0
+    made: float = 0.3
     sizes: tuple[tuple[int, int, float], ...] = ((128, 12, 0.5), (256, 3, 0.5))
 
     def check(self, where: str) -> None:
@@ -148,7 +149,7 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
         student.to(config.device),
         average.to(config.device),
         loss,
-        lambda start: batches(cache, config.sizes, 0.0, (config.seed, processes.rank), start),
+        lambda start: batches(cache, config.sizes, config.made, 0.0, (config.seed, processes.rank), start),
         config,
         run,
         processes,

@@ -8,6 +8,7 @@ import numpy as np
 from edgedrag.runtime.flow import grid, warp
 
 KINDS = ("warp", "rotation", "scaling", "move")
+SHARES = (0.2, 0.2, 0.2, 0.4)  # of the kinds where one is drawn at random
 
 
 def blob(size: int, centre: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
@@ -42,7 +43,7 @@ def draw_motion(kind: str, radius: float, rng: np.random.Generator) -> tuple[flo
         scale = float(rng.choice([rng.uniform(0.6, 0.88), rng.uniform(1.14, 1.6)]))
     else:
         direction = rng.uniform(0, 2 * np.pi)
-        shift = rng.uniform(0.2, 1.0) * radius * np.array([np.cos(direction), np.sin(direction)])
+        shift = rng.uniform(0.2, 1.8) * radius * np.array([np.cos(direction), np.sin(direction)])
     return turn, scale, shift
 
 
@@ -56,10 +57,12 @@ def recomposed(still: np.ndarray, other: np.ndarray, kind: str, rng: np.random.G
         The arrays of a Pair, before any check.
     """
     size = len(still)
-    radius = rng.uniform(0.1, 0.24) * size
+    radius = rng.uniform(0.08, 0.26) * size
     centre = rng.uniform(0.3, 0.7, 2) * size
     inside = blob(size, centre, radius, rng)
-    flow = affine_flow(size, centre, *draw_motion(kind, radius, rng))
+    turn, scale, shift = draw_motion(kind, radius, rng)
+    shift = np.clip(centre + shift, 0.15 * size, 0.85 * size) - centre
+    flow = affine_flow(size, centre, turn, scale, shift)
     soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), rng.uniform(0.6, 1.5))
     moved_soft, moved_piece = warp(soft, flow), warp(other, flow, cv2.INTER_CUBIC)
     source = still + soft[..., None] * (other.astype(np.float32) - still)
@@ -92,7 +95,7 @@ def deformed(still: np.ndarray, kind: str, rng: np.random.Generator) -> dict[str
     fade = cv2.GaussianBlur((rise * rise * (3 - 2 * rise)).astype(np.float32), (0, 0), 2.0) * mask
     turn, scale, shift = draw_motion(kind, radius, rng)
     # A shift as long as the fade folds the picture over itself.
-    flow = affine_flow(size, centre, 0.6 * turn, scale, 0.6 * shift) * fade[..., None]
+    flow = affine_flow(size, centre, 0.6 * turn, scale, 0.35 * shift) * fade[..., None]
     return {
         "source": still,
         "target": warp(still, flow, cv2.INTER_CUBIC),

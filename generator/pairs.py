@@ -37,7 +37,8 @@ PARTS = {"train": (0.0, 0.75), "held_out": (0.8, 1.0)}  # of a clip that is spli
 MIN_CORNER = 1e-4  # eigenvalue of the structure tensor over 7 x 7 pixels of a picture in 0..1
 TRIES = 4  # gaps tried from one first frame: longer where too little moves, shorter where too much
 MOTION = 1.0  # pixels; what moves less counts as still
-MOTION_RANGE = (4.0, 48.0)  # 95th percentile of the motion inside the mask, pixels
+MOTION_RANGE = (4.0, 48.0)  # 95th percentile of the motion inside the mask, pixels,
+MADE_RANGE = (4.0, 96.0)  # and where it was made, so that it is known however far it goes
 MASK_SHARE = (0.02, 0.70)
 MIN_CONSISTENT = 0.55  # share of the mask where forward and backward flow must agree
 MAX_OUTSIDE_CHANGE = 5.0  # mean grey-level difference allowed outside the mask
@@ -110,7 +111,7 @@ def resized(array: np.ndarray, how: int = cv2.INTER_AREA) -> np.ndarray:
     return cv2.resize(array, (SIZE, SIZE), interpolation=how)
 
 
-def check_motion(flow: np.ndarray, mask: np.ndarray) -> None:
+def check_motion(flow: np.ndarray, mask: np.ndarray, reach: tuple[float, float] = MOTION_RANGE) -> None:
     """Raise Rejected where too little or too much moves to learn a drag from."""
     share = mask.mean()
     if share < MASK_SHARE[0]:
@@ -118,8 +119,8 @@ def check_motion(flow: np.ndarray, mask: np.ndarray) -> None:
     if share > MASK_SHARE[1]:
         raise Rejected("large")
     speed = np.percentile(np.linalg.norm(flow, axis=-1)[mask], 95)
-    if not MOTION_RANGE[0] <= speed <= MOTION_RANGE[1]:
-        raise Rejected("slow" if speed < MOTION_RANGE[0] else "fast")
+    if not reach[0] <= speed <= reach[1]:
+        raise Rejected("slow" if speed < reach[0] else "fast")
 
 
 def make_pair(source: np.ndarray, target: np.ndarray, rng: np.random.Generator) -> Pair:
@@ -199,14 +200,18 @@ def made_pairs(frames: list[np.ndarray], count: int, rng: np.random.Generator) -
             h, w = frames[index].shape[:2]
             crop, _ = random_crop((h, w), rng.uniform(0, 1, 2) * [h, w], rng)
             stills.append(cv2.cvtColor(resized(frames[index][crop]), cv2.COLOR_BGR2RGB))
-        kind = KINDS[number % len(KINDS)]
-        arrays = make_motion(stills[0], stills[1][::-1] if rng.random() < 0.5 else stills[1], kind, rng)
         try:
-            check_motion(arrays["flow"], arrays["mask"])
+            pairs.append(made_pair(stills[0], stills[1], KINDS[number % len(KINDS)], rng))
         except Rejected:
             continue
-        pairs.append(Pair(**{**arrays, "flow": arrays["flow"].astype(np.float16)}, kind=kind))
     return pairs
+
+
+def made_pair(still: np.ndarray, other: np.ndarray, kind: str, rng: np.random.Generator) -> Pair:
+    """A pair of a kind of made motion from two stills, uint8 RGB [SIZE, SIZE, 3], or Rejected with the reason."""
+    arrays = make_motion(still, other[::-1] if rng.random() < 0.5 else other, kind, rng)
+    check_motion(arrays["flow"], arrays["mask"], MADE_RANGE)
+    return Pair(**{**arrays, "flow": arrays["flow"].astype(np.float16)}, kind=kind)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class TrainConfig(LoopConfig):
         objective: "diffusion" or "regression".
         learns: "all", "denoiser" with the motion as it is, or "motion" with the rest as it is.
         start: a checkpoint to start from; "" starts from random weights.
+        made: share of the rows with motion made anew from the pairs' own pictures.
         edited: share of the batches whose sources are edits by the network itself, for many rounds.
         sizes: (pixels, batch, share of the steps).
         default_steps: of the sampler, as the checkpoint's bundle will state it.
@@ -41,6 +42,7 @@ class TrainConfig(LoopConfig):
     objective: str = "diffusion"
     learns: str = "all"
     start: str = ""
+    made: float = 0.3
     edited: float = 0.15
     sizes: tuple[tuple[int, int, float], ...] = ((128, 12, 0.5), (256, 3, 0.5))
     default_steps: int = 16
@@ -121,7 +123,7 @@ def train(config: TrainConfig, run: Path) -> Path:
         model.to(config.device),
         average.to(config.device),
         loss,
-        lambda start: batches(cache, config.sizes, config.edited, (config.seed, processes.rank), start),
+        lambda start: batches(cache, config.sizes, config.made, config.edited, (config.seed, processes.rank), start),
         config,
         run,
         processes,

@@ -27,7 +27,8 @@ FOLD = 4
 PIXEL_CHANNELS = 3 * FOLD * FOLD
 LATENT_CHANNELS = 12
 FLOW_SCALE = 16.0  # pixels a network unit stands for
-LANDING_REACH = 24.0  # pixels
+LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
+GRIP = 8.0  # pixels around a target that move as one
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,13 @@ def heat(at: Tensor, h: int, w: int) -> Tensor:
     return torch.stack([torch.exp(-nearest / (2 * s * s)) for s in (4.0, 16.0)], 1)
 
 
+def grip(flow: Tensor, prior_flow: Tensor, points: Tensor) -> Tensor:
+    """The flow with what lies around each target moved as one piece, as the prior does."""
+    h, w = flow.shape[-2:]
+    near = nearness(points[..., 2:], h // FOLD, w // FOLD).amin(1, keepdim=True)
+    return flow + enlarge(torch.exp(near * (-0.5 / GRIP**2)), FOLD) * (prior_flow - flow)
+
+
 def land(flow: Tensor, points: Tensor) -> Tensor:
     """The flow [B, 2, H, W] bent so that each target shows its handle, fading out over LANDING_REACH pixels.
 
@@ -171,7 +179,8 @@ class Motion(nn.Module):
         x8 = self.out8(activation(x8 + enlarge(self.up8(x16), 2)))
         x4 = self.out4(activation(x4 + enlarge(self.up4(x8), 2)))
         out = enlarge(self.head(x4), FOLD)
-        flow = land(prior_flow + FLOW_SCALE * out[:, :2], points) * mask
+        flow = grip(prior_flow + FLOW_SCALE * out[:, :2], prior_flow, points)
+        flow = land(flow, points) * mask
         return flow, torch.sigmoid(out[:, 2:] - 2.0) * mask
 
 

@@ -157,7 +157,7 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder}: not writable")
 
 
-def save_picture(path: Path, picture: Picture) -> None:
+def save_picture(path: str | Path, picture: Picture) -> None:
     """Write a picture in the format of its suffix; the file appears whole or not at all.
 
     PNG and WebP are lossless, JPEG is not.
@@ -165,6 +165,7 @@ def save_picture(path: Path, picture: Picture) -> None:
     Raises:
         InputError: a format that cannot hold the pixels, or a folder that cannot be written to.
     """
+    path = Path(path)
     check_output(path)
     write_aside(path, _encode(path, picture))
 

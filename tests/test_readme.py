@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import REPOSITORY
+
+import edgedrag
 
 README = (REPOSITORY / "README.md").read_text()
 IGNORED = shutil.ignore_patterns(".git", ".venv*", "__pycache__", "*.egg-info", "build", "dist", ".*_cache")
@@ -58,6 +61,15 @@ print(len(names))
     assert int(run(f".venv/bin/python -c '{script}'".replace("'\n", "'\n"), clone)) > 15
 
 
+def test_the_usage_example_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cat: np.ndarray) -> None:
+    edgedrag.save_picture(tmp_path / "photo.jpg", edgedrag.load_picture(cat))
+    monkeypatch.chdir(tmp_path)
+    example = re.search(r"^## Use\n.*?```python\n(.*?)```", README, re.S | re.M)
+    assert example is not None
+    exec(example.group(1), {})
+    assert edgedrag.load_picture(tmp_path / "out.png").pixels.shape == cat.shape
+
+
 def test_a_built_wheel_carries_its_data(clone: Path) -> None:
     run(f"{sys.executable} -m build --wheel --outdir dist .", clone)
     wheel = next((clone / "dist").glob("*.whl"))
@@ -73,7 +85,7 @@ bundle = open_bundle("embedded")
 assert here in bundle.folder.resolve().parents
 edgedrag.open()
 root = pathlib.Path(edgedrag.__file__).parent
-for name in ("py.typed", "runtime/bundle.schema.json", "generator/split.tsv", "generator/configs/embedded.json",
+for name in ("py.typed", "runtime/bundle.schema.json", "generator/split.tsv", "generator/configs/teacher.json",
              "generator/checkpoints/embedded.safetensors"):
     assert (root / name).stat().st_size >= 0, name
 """

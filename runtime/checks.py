@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from edgedrag.runtime.compose import Generated, decided
+
 PATCH = 7  # half-side of the matched patch, generator pixels
 REACH = 16  # how far around handle and target the content is looked for, generator pixels
 MIN_TEXTURE = 4.0  # standard deviation of a patch, grey levels; below, a match says nothing
@@ -23,6 +25,9 @@ LANDING_BAD_SHARE = 0.7  # of the drag's length: the content stayed where it was
 SEAM_GOOD = 2.5  # grey levels; 95% of true edits are below
 SEAM_BAD = 10.0  # 75% of pasted patches are above
 DETAIL_GOOD = 0.73  # of the source's fine detail; 95% of true edits keep more
+TORN_STRETCH, TORN_CRUSH = 0.35, 2.5  # singular values of the Jacobian
+TORN_TEXTURE = 30.0  # grey levels a pixel; steeper edges count no more
+TORN_GOOD, TORN_BAD = 0.2, 0.28  # of the texture
 DETAIL_BAD = 0.55  # 95% of true frames blurred by 1.5 pixels keep less
 
 
@@ -107,20 +112,42 @@ def detail(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
     return energy[1] / energy[0] if energy[0] >= 1.0 else 1.0
 
 
+def torn(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray, mask: np.ndarray) -> float:
+    """Which share of the result's texture inside the mask was stretched or crushed beyond what things do.
+
+    The singular values of the sampling map's Jacobian say how far: below TORN_STRETCH a pixel of the source is drawn
+    out over several, above TORN_CRUSH several are crushed into one.
+
+    Args:
+        flow: float32 [H, W, 2], backward, pixels. revealed: float32 [H, W, 1] in 0..1, or None: what the generator
+            drew counts as whole. after: uint8 RGB [H, W, 3]. mask: bool [H, W].
+    """
+    grey = cv2.cvtColor(after, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    texture = np.minimum(np.hypot(*np.gradient(grey)), TORN_TEXTURE) * mask
+    (xy, xx), (yy, yx) = np.gradient(flow[..., 0]), np.gradient(flow[..., 1])
+    xx, yy = xx + 1, yy + 1
+    sum_of_squares, determinant = xx * xx + xy * xy + yx * yx + yy * yy, xx * yy - xy * yx
+    root = np.sqrt(np.maximum(sum_of_squares**2 - 4 * determinant**2, 0))
+    beyond = ((sum_of_squares - root) / 2 < TORN_STRETCH**2) | ((sum_of_squares + root) / 2 > TORN_CRUSH**2)
+    if revealed is not None:
+        beyond = beyond * (1 - decided(revealed)[..., 0])
+    return float((texture * beyond).sum() / (texture.sum() + 1e-6))
+
+
 def _spread(picture: np.ndarray, mask: np.ndarray) -> float:
     """The largest standard deviation of a channel inside the mask, grey levels."""
     return float(cv2.meanStdDev(picture, mask=mask.astype(np.uint8))[1].max())
 
 
 def check(
-    before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.ndarray, pixel: float, finite: bool
+    before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.ndarray, pixel: float, made: Generated
 ) -> Checks:
     """Judge an edit at the generator's size.
 
     Args:
         before, after: uint8 RGB [H, W, 3]. mask: bool [H, W]. points: [N, 4]. All in generator pixels.
         pixel: photo pixels that a generator pixel stands for.
-        finite: whether the generator returned numbers only.
+        made: what the generator returned.
     """
     lengths = np.hypot(*(points[:, 2:] - points[:, :2]).T).tolist()
     landed = [(e, n) for e, n in zip(landing_errors(before, after, points), lengths) if e is not None]
@@ -128,9 +155,12 @@ def check(
     missed = any(e > LANDING_BAD or e > max(LANDING_GOOD, LANDING_BAD_SHARE * n) for e, n in landed)
     edited = surroundings(mask)
     before, after, mask = before[edited], after[edited], mask[edited]
+    tear = 0.0
+    if made.flow is not None:
+        tear = torn(made.flow[edited], None if made.revealed is None else made.revealed[edited], after, mask)
     step = seam(before, after, mask)
     bad, doubtful = [], []
-    if not finite:
+    if not made.is_finite():
         bad.append("the generator returned values that are not numbers; the photo was kept there")
     elif _spread(after, mask) < 1.0 <= _spread(before, mask):
         bad.append("the edited region is one flat colour")
@@ -143,6 +173,10 @@ def check(
     left = detail(before, after, mask)
     if left < DETAIL_GOOD:
         (bad if left < DETAIL_BAD else doubtful).append("the edited region is blurred; try a shorter drag")
+    if tear > TORN_GOOD:
+        (bad if tear > TORN_BAD else doubtful).append(
+            "the content is stretched out of shape; mask all that should move along, or drag less far"
+        )
     if step > SEAM_GOOD:
         (bad if step > SEAM_BAD else doubtful).append("a seam shows at the mask's edge; draw the mask larger")
     verdict = "bad" if bad else "doubtful" if doubtful else "good"

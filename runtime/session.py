@@ -290,7 +290,7 @@ class Photo:
         self._rounds.enter(made)
         image = self._put(made.box, made.after)
         pixel, edited = float(window.scale.mean()), shrink(as_rgb8(image[window.box]), window.size)
-        checks = check(run.picture, edited, run.mask, run.points, pixel, generated.is_finite())
+        checks = check(run.picture, edited, run.mask, run.points, pixel, generated)
         return Edit(image, request.mask, checks, watch.finish(), steps, seed, window, generated)
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgedrag.runtime.checks import check, detail, landing_errors, seam
-from edgedrag.runtime.flow import warp
+from edgedrag.runtime.checks import check, detail, landing_errors, seam, torn
+from edgedrag.runtime.compose import Generated
+from edgedrag.runtime.flow import edge_fade, warp
 
 
 def textured(size: int = 256) -> np.ndarray:
@@ -17,27 +18,29 @@ def shifted(picture: np.ndarray, dx: float, dy: float) -> np.ndarray:
 
 
 POINTS = np.array([[100, 120, 130, 110]], np.float32)
+SOUND = Generated(None, None, None)
+NONSENSE = Generated(np.full((256, 256, 3), np.nan, np.float32), None, None)
 EVERYWHERE = np.ones((256, 256), bool)
 
 
 def test_content_that_arrived() -> None:
     before = textured()
-    checks = check(before, shifted(before, 30, -10), EVERYWHERE, POINTS, pixel=2.0, finite=True)
+    checks = check(before, shifted(before, 30, -10), EVERYWHERE, POINTS, pixel=2.0, made=SOUND)
     assert (checks.verdict, checks.landing_error_px, checks.reasons) == ("good", 0.0, ())
 
 
 def test_content_that_stayed_or_stopped_short() -> None:
     before = textured()
     assert landing_errors(before, before, POINTS)[0] == np.hypot(30, 10)
-    assert check(before, before, EVERYWHERE, POINTS, 1.0, True).verdict == "bad"
-    short = check(before, shifted(before, 22, -10), EVERYWHERE, POINTS, 2.0, True)
+    assert check(before, before, EVERYWHERE, POINTS, 1.0, SOUND).verdict == "bad"
+    short = check(before, shifted(before, 22, -10), EVERYWHERE, POINTS, 2.0, SOUND)
     assert (short.verdict, short.landing_error_px) == ("doubtful", 16.0)
     assert "16 px" in short.reasons[0]
 
 
 def test_flat_content_cannot_be_judged() -> None:
     flat = np.full((256, 256, 3), 90, np.uint8)
-    checks = check(flat, flat, EVERYWHERE, POINTS, 1.0, True)
+    checks = check(flat, flat, EVERYWHERE, POINTS, 1.0, SOUND)
     assert (checks.verdict, checks.landing_error_px) == ("doubtful", None)
 
 
@@ -54,14 +57,14 @@ def test_seam() -> None:
     pasted = np.where(mask[..., None], 255 - before, before)
     assert seam(before, before, mask) == 0
     assert seam(before, pasted, mask) > 10
-    assert any("seam" in reason for reason in check(before, pasted, mask, POINTS, 1.0, True).reasons)
+    assert any("seam" in reason for reason in check(before, pasted, mask, POINTS, 1.0, SOUND).reasons)
 
 
 def test_not_a_number_and_flat_results_are_bad() -> None:
     before = textured()
-    broken = check(before, before, EVERYWHERE, POINTS, 1.0, finite=False)
+    broken = check(before, before, EVERYWHERE, POINTS, 1.0, NONSENSE)
     assert broken.verdict == "bad" and "not numbers" in broken.reasons[0]
-    grey = check(before, np.full_like(before, 128), EVERYWHERE, POINTS, 1.0, True)
+    grey = check(before, np.full_like(before, 128), EVERYWHERE, POINTS, 1.0, SOUND)
     assert grey.verdict == "bad" and "flat colour" in grey.reasons[0]
 
 
@@ -72,4 +75,21 @@ def test_blur() -> None:
     assert detail(before, blurred, EVERYWHERE) < 0.5
     flat = np.full_like(before, 90)
     assert detail(flat, flat, EVERYWHERE) == 1
-    assert any("blurred" in reason for reason in check(before, blurred, EVERYWHERE, POINTS, 1.0, True).reasons)
+    assert any("blurred" in reason for reason in check(before, blurred, EVERYWHERE, POINTS, 1.0, SOUND).reasons)
+
+
+def test_content_drawn_out_like_rubber_is_bad_and_a_turn_is_not() -> None:
+    before = textured()
+    mask = np.zeros((256, 256), bool)
+    mask[80:160, 80:160] = True
+    steep = edge_fade(mask, 20)[..., None] * np.array([-60, 20], np.float32)
+    after = warp(before, steep)
+    assert torn(steep, None, after, mask) > 0.28
+    judged = check(before, after, mask, POINTS, 1.0, Generated(None, steep, None))
+    assert judged.verdict == "bad" and any("out of shape" in reason for reason in judged.reasons)
+    drawn = Generated(None, steep, np.ones((256, 256, 1), np.float32))
+    assert not any("out of shape" in reason for reason in check(before, after, mask, POINTS, 1.0, drawn).reasons)
+    y, x = np.mgrid[:256, :256].astype(np.float32) - 120
+    turn = np.stack([0.8 * x + 0.6 * y - x, -0.6 * x + 0.8 * y - y], -1)
+    assert torn(turn, None, warp(before, turn), mask) == 0
+    assert torn(turn, None, np.full_like(before, 9), mask) == 0, "nothing to see is nothing torn"

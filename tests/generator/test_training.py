@@ -251,3 +251,19 @@ def test_checkpoints_that_do_not_fit_are_named(tmp_path: Path) -> None:
     save_checkpoint(small, tmp_path / "b.safetensors", {})
     with pytest.raises(InputError, match=r"motion\.head\.bias, motion\.head\.weight"):
         load_checkpoint(tmp_path / "b.safetensors")
+
+
+def test_a_checkpoint_may_share_the_rest_with_another(tmp_path: Path) -> None:
+    one, two = small_generator(), small_generator()
+    two.load_state_dict(one.state_dict())
+    torch.nn.init.normal_(two.denoiser.head.weight)
+    save_checkpoint(one, tmp_path / "one.safetensors", {})
+    save_checkpoint(two, tmp_path / "two.safetensors", {"a": "b"}, rest=tmp_path / "one.safetensors")
+    assert (tmp_path / "two.safetensors").stat().st_size < 0.2 * (tmp_path / "one.safetensors").stat().st_size
+    found, notes = load_checkpoint(tmp_path / "two.safetensors")
+    assert notes == {"a": "b"}
+    for name, weight in two.state_dict().items():
+        assert torch.equal(weight, found.state_dict()[name])
+    save_checkpoint(two, tmp_path / "one.safetensors", {})
+    with pytest.raises(InputError, match=r"belongs beside another one\.safetensors"):
+        load_checkpoint(tmp_path / "two.safetensors")

@@ -30,6 +30,8 @@ from edgedrag.runtime.masks import check_mask
 
 PHOTO, MASK, INSTRUCTION = "original_image.png", "mask.png", "drag_instruction.json"
 
+PAGE_ROWS = 14  # at most, evenly spread over the samples
+
 
 @dataclass(frozen=True)
 class Score:
@@ -123,7 +125,8 @@ def measure_dragbench(
     Raises:
         InputError: no sample can be used.
     """
-    page = Page(rows, len(folders))
+    page = Page(rows)
+    every = -(-len(folders) // PAGE_ROWS)
     scored: dict[str, dict[Method, Score]] = {}
     skipped: dict[str, str] = {}
     drags = 0
@@ -136,7 +139,8 @@ def measure_dragbench(
             continue
         made = rows.make_all(task)
         scored[name] = score_all(task, made, likeness, finder)
-        page.note(task, made)
+        if (len(scored) - 1) % every == 0:
+            page.add(task, made)
         drags += len(task.points)
     if not scored:
         name, why = next(iter(skipped.items()))

@@ -8,7 +8,6 @@ import numpy as np
 from edgedrag.benchmarks.methods import OWN, RELATIVES, WARP, LineUp, Made, Method, Task
 from edgedrag.runtime.sheet import draw_drag
 
-ROWS = 10
 COLUMNS = (WARP, "bidirectional_warp", *RELATIVES, OWN)  # of these, the ones that were run
 TILE = 384  # pixels, of a tile's longer side at most
 AROUND = 0.15  # of the mask's box, shown around it at each side where the photo is larger than a tile
@@ -18,28 +17,24 @@ PAPER, INK = 255, 0
 
 
 class Page:
-    """Rows of tiles, taken evenly from the tasks that come by."""
+    """Rows of tiles."""
 
-    def __init__(self, rows: LineUp, tasks: int):
-        """For the methods of a line-up and this many tasks in all."""
+    def __init__(self, rows: LineUp):
+        """For the methods of a line-up."""
         self._methods = {name: rows.methods[name] for name in COLUMNS if name in rows.methods}
-        self._every = max(1, -(-tasks // ROWS))
-        self._seen = 0
         self._rows: list[list[np.ndarray]] = []
 
-    def note(self, task: Task, made: dict[Method, Made], truth: np.ndarray | None = None) -> None:
-        """Keep a task's row where it is its turn; `truth` is uint8 RGB [H, W, 3]."""
-        if self._seen % self._every == 0:
-            pictures = [task.photo, *(made[m].image for m in self._methods.values())]
-            pictures += [] if truth is None else [truth]
-            box = part_to_show(task.mask)
-            tiles = [fit(p[box]) for p in pictures]
-            mask = fit(task.mask[box].astype(np.uint8), cv2.INTER_NEAREST)
-            scale = mask.shape[0] / (box[0].stop - box[0].start)
-            corner = np.array([box[1].start, box[0].start] * 2)
-            tiles[0] = draw_drag(tiles[0], mask, (task.points - corner) * scale)
-            self._rows.append(tiles)
-        self._seen += 1
+    def add(self, task: Task, made: dict[Method, Made], truth: np.ndarray | None = None) -> None:
+        """A row for a task; `truth` is uint8 RGB [H, W, 3]."""
+        pictures = [task.photo, *(made[m].image for m in self._methods.values())]
+        pictures += [] if truth is None else [truth]
+        box = part_to_show(task.mask)
+        tiles = [fit(p[box]) for p in pictures]
+        mask = fit(task.mask[box].astype(np.uint8), cv2.INTER_NEAREST)
+        scale = mask.shape[0] / (box[0].stop - box[0].start)
+        corner = np.array([box[1].start, box[0].start] * 2)
+        tiles[0] = draw_drag(tiles[0], mask, (task.points - corner) * scale)
+        self._rows.append(tiles)
 
     def draw(self) -> np.ndarray:
         """The page, uint8 RGB, with the columns' names at its top."""

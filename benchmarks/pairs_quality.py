@@ -20,7 +20,11 @@ from edgedrag.benchmarks.metrics.stlpips import STLPIPS
 from edgedrag.benchmarks.page import Page
 from edgedrag.benchmarks.pairs import VIDEO, PairTask, held_out_tasks
 from edgedrag.benchmarks.tables import Figures, count_verdicts, mean, median, ratio
+from edgedrag.generator.made_motion import KINDS
 from edgedrag.runtime.errors import InputError
+
+# A row of the page for each clip: real frames and every made motion in turn.
+PAGE_KINDS = (VIDEO, KINDS[0], VIDEO, KINDS[1], VIDEO, KINDS[2], VIDEO, KINDS[3])
 
 
 @dataclass(frozen=True)
@@ -87,13 +91,16 @@ def measure_pairs(
         InputError: no pair of real frames is among them.
     """
     total = sum(len(indices) for _, indices in clips)
-    page = Page(rows, total)
+    page = Page(rows)
+    shown: set[str] = set()
     scored: list[dict[Method, Score]] = []
     for task in tqdm(held_out_tasks(clips, seed), total=total, desc="pairs", disable=None):
         if task is not None:
             made = rows.make_all(task)
             scored.append(score_all(task, made, ruler))
-            page.note(task, made, task.truth)
+            if task.clip not in shown and task.kind == PAGE_KINDS[len(shown) % len(PAGE_KINDS)]:
+                page.add(task, made, task.truth)
+                shown.add(task.clip)
 
     def table(chosen: Sequence[dict[Method, Score]]) -> dict[str, Figures]:
         return {name: tabulate([s[method] for s in chosen]) for name, method in rows.methods.items()}

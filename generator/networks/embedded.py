@@ -28,7 +28,7 @@ PIXEL_CHANNELS = 3 * FOLD * FOLD
 LATENT_CHANNELS = 12
 FLOW_SCALE = 16.0  # pixels a network unit stands for
 LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
-GRIP = 8.0  # pixels around a target that move as one
+GRIP = 10.0  # pixels around a handle or target that move as one
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,19 @@ def heat(at: Tensor, h: int, w: int) -> Tensor:
     return torch.stack([torch.exp(-nearest / (2 * s * s)) for s in (4.0, 16.0)], 1)
 
 
+def closeness(at: Tensor, h: int, w: int) -> Tensor:
+    """1 at the nearest of the points [B, N, 2], falling to 0 over GRIP pixels: [B, 1, h, w] for a picture of h x w."""
+    nearest = nearness(at, h // FOLD, w // FOLD).amin(1, keepdim=True)
+    return enlarge(torch.exp(nearest * (-0.5 / GRIP**2)), FOLD)
+
+
 def grip(flow: Tensor, prior_flow: Tensor, points: Tensor) -> Tensor:
-    """The flow with what lies around each target moved as one piece, as the prior does."""
-    h, w = flow.shape[-2:]
-    near = nearness(points[..., 2:], h // FOLD, w // FOLD).amin(1, keepdim=True)
-    return flow + enlarge(torch.exp(near * (-0.5 / GRIP**2)), FOLD) * (prior_flow - flow)
+    """The flow with what lies around each target moved as one piece, as the prior does.
+
+    So is what then lies around each handle: else a copy of the handle could stay behind.
+    """
+    ends = torch.cat([points[..., :2], points[..., 2:]], 1)
+    return flow + closeness(ends, *flow.shape[-2:]) * (prior_flow - flow)
 
 
 def land(flow: Tensor, points: Tensor) -> Tensor:
@@ -181,7 +189,9 @@ class Motion(nn.Module):
         out = enlarge(self.head(x4), FOLD)
         flow = grip(prior_flow + FLOW_SCALE * out[:, :2], prior_flow, points)
         flow = land(flow, points) * mask
-        return flow, torch.sigmoid(out[:, 2:] - 2.0) * mask
+        # What was dragged is to be seen where it was dragged to, not drawn anew.
+        free = mask * (1 - closeness(points[..., 2:], *mask.shape[-2:]))
+        return flow, torch.sigmoid(out[:, 2:] - 2.0) * free
 
 
 class Condition(nn.Module):

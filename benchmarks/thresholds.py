@@ -3,8 +3,9 @@
 python -m edgedrag.benchmarks.thresholds CACHE -o REPORT.json
 
 Uses pairs of training clips, so that held-out clips stay untouched. True edits are real next frames;
-failed ones are the unedited photo (the content never arrived) and the content pasted at the target
-with a hard edge (the content arrived and shows a seam) and the true frame blurred by 1.5 pixels.
+failed ones are the unedited photo (the content never arrived), the content pasted at the target with a
+hard edge (it arrived and shows a seam), the true frame blurred by 1.5 pixels, and the region pulled by half
+its size and held fast at its edge (torn).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import numpy as np
 
 from edgedrag.benchmarks.pairs import VIDEO, evenly, grown, load_clip
 from edgedrag.generator.pairs import draggable, sample_points
-from edgedrag.runtime.checks import detail, landing_errors, seam
-from edgedrag.runtime.flow import warp
+from edgedrag.runtime.checks import detail, landing_errors, seam, torn
+from edgedrag.runtime.flow import prior_flow, warp
 from edgedrag.runtime.image import write_aside
 
 QUANTILES = (2, 5, 25, 50, 75, 90, 95)
@@ -29,6 +30,13 @@ def pasted(source: np.ndarray, mask: np.ndarray, points: np.ndarray) -> np.ndarr
     """The masked region shifted by the first drag, nothing blended."""
     shift = np.broadcast_to((points[0, :2] - points[0, 2:]).astype(np.float32), (*mask.shape, 2))
     return np.where(mask[..., None], warp(source, shift), source)
+
+
+def pulled(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The flow that pulls the masked region by half its size along the first drag, held fast at its edge."""
+    way = points[:1, 2:] - points[:1, :2]
+    way *= 0.5 * np.sqrt(mask.sum()) / np.hypot(*way.T)
+    return prior_flow(np.hstack([points[:1, 2:] - way, points[:1, 2:]]).astype(np.float32), mask)
 
 
 @click.command()
@@ -63,6 +71,10 @@ def main(cache: Path, per_clip: int, output: Path | None) -> None:
             note("seam pasted", seam(source, pasted(source, mask, points), mask))
             note("detail true", detail(source, true, mask))
             note("detail blurred", detail(source, blurred, mask))
+            flow = clip["flow"][index].astype(np.float32) * mask[..., None]
+            note("torn true", torn(flow, (mask & ~valid)[..., None].astype(np.float32), true, mask))
+            flow = pulled(mask, points)
+            note("torn pulled", torn(flow, None, warp(source, flow), mask))
     figures = {k: {f"p{q}": round(float(np.percentile(v, q)), 2) for q in QUANTILES} for k, v in found.items()}
     figures["n"] = {k: len(v) for k, v in found.items()}
     for name, row in figures.items():

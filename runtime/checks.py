@@ -19,16 +19,18 @@ REACH = 16  # how far around handle and target the content is looked for, genera
 MIN_TEXTURE = 4.0  # standard deviation of a patch, grey levels; below, a match says nothing
 DISTANCE_PENALTY = 0.002  # correlation a match loses for each pixel that it lies off the target
 
-LANDING_GOOD = 4.5  # generator pixels; 75% of true edits are nearer
+LANDING_GOOD = 4.0  # generator pixels; 75% of true edits are nearer
 LANDING_BAD = 12.0  # 90% of true edits are nearer
 LANDING_BAD_SHARE = 0.7  # of the drag's length: the content stayed where it was
-SEAM_GOOD = 2.5  # grey levels; 95% of true edits are below
-SEAM_BAD = 10.0  # 75% of pasted patches are above
-DETAIL_GOOD = 0.73  # of the source's fine detail; 95% of true edits keep more
-TORN_STRETCH, TORN_CRUSH = 0.35, 2.5  # singular values of the Jacobian
+SEAM_GOOD = 2.6  # grey levels; 95% of true edits are below
+SEAM_BAD = 9.0  # 75% of pasted patches are above
+DETAIL_GOOD = 0.77  # of the source's fine detail; 95% of true edits keep more
+DETAIL_BAD = 0.59  # 95% of true frames blurred by 1.5 pixels keep less
+TORN_GOOD = 0.17  # of the texture; true edits are below 0.01, 95% of regions pulled by half their size above
+TORN_BAD = 0.29  # 75% of pulled regions are above
+
+TORN_STRETCH, TORN_CRUSH = 0.35, 2.5  # singular values of the sampling map's Jacobian
 TORN_TEXTURE = 30.0  # grey levels a pixel; steeper edges count no more
-TORN_GOOD, TORN_BAD = 0.2, 0.28  # of the texture
-DETAIL_BAD = 0.55  # 95% of true frames blurred by 1.5 pixels keep less
 
 
 @dataclass(frozen=True)

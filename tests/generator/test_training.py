@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -176,6 +177,24 @@ def test_nonsense_stops_the_run_and_keeps_the_last_state(
     with pytest.raises(EdgedragError, match="not a number at step 2"):
         train(config(cache, 4), run)
     assert (run / "state.pt").read_bytes() == state
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(cache: Path, tmp_path: Path) -> None:
+    """Files may not grow beyond 1 MB: the real error of a real write."""
+    run = tmp_path / "run"
+    train(config(cache, 2), run)
+    before = {name: (run / name).read_bytes() for name in ("state.pt", "weights.safetensors")}
+    (tmp_path / "config.json").write_text(json.dumps({**asdict(config(cache, 4)), "sizes": [[64, 1, 1.0]]}))
+    done = subprocess.run(
+        [sys.executable, "-m", "edgedrag", "train", str(tmp_path / "config.json"), "-o", str(run)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20)),
+    )
+    assert done.returncode == 1 and "cannot be written at step 4" in done.stderr, done.stderr
+    assert {name: (run / name).read_bytes() for name in before} == before
+    assert not list(run.glob("*.partial"))
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(cache: Path, tmp_path: Path) -> None:

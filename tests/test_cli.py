@@ -79,6 +79,13 @@ BAD = {
     "too large": (["drag", CAT, *DRAG, "-o", "{tmp}/out.png", "--max-megapixels", "0.01"], "megapixels"),
     "batch folder": (["batch", "{tmp}/jobs.jsonl", "-o", "{tmp}/no"], "no such folder"),
     "batch file": (["batch", "{tmp}/none.jsonl", "-o", "{tmp}"], "none.jsonl"),
+    "no videos": (["pairs", "{tmp}", "-o", "{tmp}/cache"], "no clips"),
+    "no config": (["train", "{tmp}/none.json"], "none.json"),
+    "no config's text": (["train", "{tmp}/text.png"], "not a training config"),
+    "no teacher": (["distill", "{tmp}/none.safetensors"], "none.safetensors"),
+    "steps of a student": (["distill", "{tmp}/none.safetensors", "--steps", "one"], "'one' is not a list of numbers"),
+    "steps off the path": (["distill", "{tmp}/none.safetensors", "--steps", "3"], "must divide"),
+    "no site videos": (["finetune", "{tmp}/none.mp4", "-o", "{tmp}/site"], "none.mp4"),
 }
 
 
@@ -171,8 +178,11 @@ def test_help_reads(edit_cli: Cli) -> None:
         ["batch"],
         ["bench", "latency"],
         ["bench", "quality"],
+        ["bench", "rounds"],
         ["pairs"],
         ["train"],
+        ["distill"],
+        ["finetune"],
         ["export"],
     ):
         done = edit_cli(*command, "--help")

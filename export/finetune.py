@@ -15,8 +15,8 @@ import torch
 
 from edgedrag.export.embedded import export_embedded
 from edgedrag.generator.checkpoint import SHIPPED, load_checkpoint
-from edgedrag.generator.pairs import describe as describe_pairs
-from edgedrag.generator.pairs import mine
+from edgedrag.generator.mining import describe as describe_pairs
+from edgedrag.generator.mining import mine
 from edgedrag.generator.training import TrainConfig, set_threads, train
 from edgedrag.generator.validation import Validation
 from edgedrag.runtime.errors import EdgedragError, InputError

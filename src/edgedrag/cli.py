@@ -205,7 +205,7 @@ def doctor(as_json: bool) -> None:
 @click.option("--by-time", is_flag=True, help="Hold out the last fifth of every clip, not the clips of the split.")
 def pairs(videos: tuple[Path, ...], cache: Path, count: int, made: int, seed: int, workers: int, by_time: bool) -> None:
     """Mine drags from VIDEOS (files or folders): frame pairs with their motion, and motion made from stills."""
-    from edgedrag.generator.pairs import describe, mine
+    from edgedrag.generator.mining import describe, mine
 
     click.echo(describe(mine(videos, cache, count, made, seed, workers, by_time)))
 

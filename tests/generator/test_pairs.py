@@ -12,7 +12,8 @@ import torch
 
 from edgedrag.generator.batches import PairCache, augment, make_batch
 from edgedrag.generator.made_motion import KINDS, affine_flow, make_motion
-from edgedrag.generator.pairs import SIZE, Rejected, describe, make_pair, mine, sample_points, video_pairs
+from edgedrag.generator.mining import describe, mine, video_pairs
+from edgedrag.generator.pairs import SIZE, Rejected, make_pair, sample_points
 from edgedrag.generator.videos import SPLIT_FILE, read_frames, read_split, shot_of_each_frame
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.flow import warp

@@ -25,8 +25,9 @@ class Page:
         self._rows: list[list[np.ndarray]] = []
 
     def add(self, task: Task, made: dict[Method, Made], truth: np.ndarray | None = None) -> None:
-        """A row for a task; `truth` is uint8 RGB [H, W, 3]."""
-        pictures = [task.photo, *(made[m].image for m in self._methods.values())]
+        """A row for a task, with the verdict under each result that has one; `truth` is uint8 RGB [H, W, 3]."""
+        results = [made[m] for m in self._methods.values()]
+        pictures = [task.photo, *(result.image for result in results)]
         pictures += [] if truth is None else [truth]
         box = part_to_show(task.mask)
         tiles = [fit(p[box]) for p in pictures]
@@ -34,6 +35,10 @@ class Page:
         scale = mask.shape[0] / (box[0].stop - box[0].start)
         corner = np.array([box[1].start, box[0].start] * 2)
         tiles[0] = draw_drag(tiles[0], mask, (task.points - corner) * scale)
+        for column, result in enumerate(results, 1):
+            if result.checks is not None:
+                verdict = caption(result.checks.verdict, tiles[column].shape[1])
+                tiles[column] = np.vstack([tiles[column], verdict])
         self._rows.append(tiles)
 
     def draw(self) -> np.ndarray:
@@ -73,7 +78,7 @@ def on_paper(tile: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def caption(name: str, width: int) -> np.ndarray:
-    """A column's name on white, as large as fits."""
+    """A column's name or a verdict on white, as large as fits."""
     strip = np.full((CAPTION, width, 3), PAPER, np.uint8)
     text = name.replace("_", " ")
     needed = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)[0][0]

@@ -135,6 +135,17 @@ def test_a_run_writes_weights_log_curves_and_samples(cache: Path, tmp_path: Path
     assert not list((tmp_path / "run").glob("*.partial"))
 
 
+def test_bf16_learns_the_same_way(cache: Path, tmp_path: Path) -> None:
+    """The first step's losses agree with fp32's to bf16's precision, and the weights stay numbers."""
+    logs = []
+    for precision in ("fp32", "bf16"):
+        weights = train(config(cache, 2, precision=precision), tmp_path / precision)
+        assert all(torch.isfinite(p).all() for p in load_checkpoint(weights)[0].parameters())
+        logs.append(json.loads((tmp_path / precision / "log.jsonl").read_text().splitlines()[0]))
+    for name in ("flow", "warp", "diffusion"):
+        assert logs[1][name] == pytest.approx(logs[0][name], rel=0.05)
+
+
 @pytest.mark.parametrize(("learns", "still"), [("denoiser", "motion"), ("motion", "denoiser")])
 def test_only_the_part_that_is_to_learn_changes(cache: Path, tmp_path: Path, learns: str, still: str) -> None:
     start = train(config(cache, 1), tmp_path / "start")

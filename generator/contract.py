@@ -70,6 +70,10 @@ class DragGenerator(nn.Module, ABC):
         """How much each pixel of the edit is the generator's picture, [B, 1, H, W] in 0..1."""
         return batch.mask
 
+    def gate_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
+        """Weighted losses of what decides where the generator's picture is shown, for generators that decide."""
+        return {}
+
     def motion_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
         """Weighted losses beside the denoiser's, for generators that also give a motion."""
         return {}

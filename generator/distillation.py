@@ -81,7 +81,7 @@ def distillation_loss(
     adversary: Adversary | None = None,
 ) -> dict[str, Tensor]:
     """How far the student's answer at one of `places` on the teacher's path is from the path's end, and what an
-    adversary holds against the edit with that answer, beside the same edit with the true picture.
+    adversary holds against the true frame with that answer in it.
     """
     with torch.no_grad():
         told = teacher.tell(batch)
@@ -98,10 +98,11 @@ def distillation_loss(
         "latent": 4 * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small),
         "picture": masked_mean((answer - picture).abs(), weight),
         "edges": edge_loss(answer, picture, weight),
+        **student.gate_losses(batch, told, answer),
     }
     if adversary is not None:
-        drawn, true = (student.finish(batch, told, p) for p in (answer, batch.target))
-        terms["adversary"] = adversary.judge(drawn, true, student.drawn_where(batch, told).detach())
+        where = student.drawn_where(batch, told).detach()
+        terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
     return terms
 
 

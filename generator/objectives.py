@@ -76,6 +76,7 @@ def regression(
     return {
         "picture": masked_mean((picture - batch.target).abs(), weight),
         "edges": 0.5 * edge_loss(picture, batch.target, weight),
+        **model.gate_losses(batch, told, picture),
     }, picture
 
 

@@ -117,7 +117,7 @@ def train(config: TrainConfig, run: Path) -> Path:
         validation = Validation(held_out, config.device, (1,) if config.default_steps == 1 else (1, 4))
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        return losses(model, batch, config.objective, noise)
+        return losses(model, batch, config.objective, noise, motion=config.learns != "denoiser")
 
     return learn(
         model.to(config.device),
@@ -132,13 +132,15 @@ def train(config: TrainConfig, run: Path) -> Path:
     )
 
 
-def losses(model: DragGenerator, batch: Batch, objective: str, noise: torch.Generator) -> dict[str, Tensor]:
-    """Every term of the loss, weighted: the denoiser's by its objective, and the motion's."""
+def losses(
+    model: DragGenerator, batch: Batch, objective: str, noise: torch.Generator, motion: bool = True
+) -> dict[str, Tensor]:
+    """Every term of the loss, weighted: the denoiser's by its objective, and the motion's unless it stays as it is."""
     if batch.back_prior_flow is not None:
         batch = edited_sources(model, batch, noise)
     told = model.tell(batch)
     terms, picture = OBJECTIVES[objective](model, batch, told, noise)
-    return {**terms, **model.motion_losses(batch, told, picture)}
+    return {**terms, **model.motion_losses(batch, told, picture)} if motion else terms
 
 
 @torch.no_grad()

@@ -28,6 +28,7 @@ PIXEL_CHANNELS = 3 * FOLD * FOLD
 LATENT_CHANNELS = 12
 FLOW_SCALE = 16.0  # pixels a network unit stands for
 LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
+GATE_MARGIN, GATE_WINDOW = 0.8, 9  # the picture must be this much nearer the truth than the warp; pixels
 GRIP = 10.0  # pixels around a handle or target that move as one
 
 
@@ -276,6 +277,14 @@ class Decoder(nn.Module):
         return (warped + enlarge(change, 2)).clamp(-1.0, 1.0)
 
 
+def local_error(picture: Tensor, truth: Tensor) -> Tensor:
+    """How far a picture is from the truth around each pixel, in colour and in its edges, [B, 1, H, W]."""
+    off = picture - truth
+    along_x, along_y = F.pad(off.diff(dim=-1), (0, 1)), F.pad(off.diff(dim=-2), (0, 0, 0, 1))
+    error = (off.abs() + along_x.abs() + along_y.abs()).mean(1, keepdim=True)
+    return F.avg_pool2d(error, GATE_WINDOW, 1, GATE_WINDOW // 2, count_include_pad=False)
+
+
 class Told(NamedTuple):
     """What the denoiser is told, and the motion that it was made from."""
 
@@ -332,10 +341,20 @@ class EmbeddedGenerator(DragGenerator):
         return told.revealed
 
     def denoiser_parts(self) -> tuple[nn.Module, ...]:
-        return self.condition, self.denoiser
+        return self.condition, self.denoiser, self.motion.head  # the head for `gate_losses`; its flow gets no gradient
 
     def motion_parts(self) -> tuple[nn.Module, ...]:
         return (self.motion,)
+
+    def gate_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
+        """The revealed map becomes a choice: the picture where it is clearly nearer the truth than the warp, in
+        pixels and in edges around them. A choice counts by what is lost with the wrong one.
+        """
+        warp_error, picture_error = (local_error(p.detach(), batch.target) for p in (told.warped, picture))
+        better = picture_error < GATE_MARGIN * warp_error
+        revealed = told.revealed.float().clamp(1e-4, 1 - 1e-4)
+        wrong = -torch.where(better, revealed, 1 - revealed).log()  # binary cross entropy
+        return {"gate": 0.1 * masked_mean(wrong, batch.mask * (warp_error - picture_error).abs())}
 
     def motion_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
         """The motion is taught by the measured flow (where the source is a real frame) and by the picture

@@ -157,7 +157,11 @@ def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path, 
     assert json.loads(notes["distillation"]) == {"steps": [1, 2, 4], "teacher_steps": 4}
     before, after = (m.state_dict() for m in (load_checkpoint(tmp_path / "teacher.safetensors")[0], model))
     changed = {k.split(".")[0] for k in before if not torch.allclose(before[k], after[k], atol=1e-3, rtol=1e-3)}
-    assert changed <= {"denoiser", "condition"} and "denoiser" in changed
+    assert changed <= {"denoiser", "condition", "motion"} and "denoiser" in changed
+    moved = {k for k in before if k.startswith("motion.") and not torch.allclose(before[k], after[k], atol=1e-3)}
+    assert moved <= {"motion.head.weight", "motion.head.bias"}
+    for name in moved:  # channels 0 and 1 are the flow, 2 is the gate
+        torch.testing.assert_close(before[name][:2], after[name][:2], atol=1e-3, rtol=1e-3)
     line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
     assert {"held_out_psnr_1_step", "held_out_psnr_2_step", "held_out_psnr_4_step"} <= set(line)
     config.steps = 3

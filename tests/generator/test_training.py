@@ -18,7 +18,7 @@ import torch
 
 from edgedrag.generator.batches import Batch, row_of, stack
 from edgedrag.generator.checkpoint import load_checkpoint, save_checkpoint
-from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator, land
+from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator, land, local_error
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.training import TrainConfig, edited_sources, losses, train
 from edgedrag.generator.validation import psnr_in_mask
@@ -73,7 +73,7 @@ def test_one_batch_is_learnt(objective: str) -> None:
         torch.stack(list(terms.values())).sum().backward()
         optimiser.step()
         history.append({k: float(v.detach()) for k, v in terms.items()})
-    for name in history[0]:
+    for name in history[0].keys() - {"gate"}:  # what the gate is to learn changes while the picture does
         first, last = (np.mean([h[name] for h in part]) for part in (history[:8], history[-8:]))
         assert last < (0.8 if name != "edges" else 1.0) * first, name
     told = model.tell(batch)
@@ -92,6 +92,28 @@ def test_targets_show_their_handles_whatever_the_network_says() -> None:
         np.testing.assert_allclose(flow[0, :, int(ty), int(tx)], [hx - tx, hy - ty], atol=0.4)
     repeated = land(torch.zeros(1, 2, 64, 96), torch.cat([points, points[:, :1].expand(-1, 5, -1)], 1))
     torch.testing.assert_close(repeated, land(torch.zeros(1, 2, 64, 96), points), rtol=1e-4, atol=1e-4)
+
+
+def test_the_gate_opens_where_the_picture_is_nearer_the_truth_than_the_warp() -> None:
+    torch.manual_seed(0)
+    batch = batch_of(moving_square())
+    model = small_generator().requires_grad_(False)
+    model.motion.head.requires_grad_(True)
+    optimiser = torch.optim.Adam(model.motion.head.parameters(), lr=0.02)
+    flow = model.tell(batch).flow
+    left = (torch.arange(64) < 30).expand(1, 1, 64, 64)
+    good, bad = batch.target, torch.full_like(batch.target, 0.9)
+    for _ in range(60):
+        told = model.tell(batch)
+        loss = model.gate_losses(batch, told, torch.where(left, good, bad))["gate"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    told = model.tell(batch)
+    wrong = local_error(told.warped, batch.target) > 0.2
+    inside = (batch.mask > 0) & wrong
+    assert float(told.revealed.detach()[inside & left].mean() - told.revealed.detach()[inside & ~left].mean()) > 0.1
+    assert torch.equal(told.flow, flow), "the motion is not touched"
 
 
 def test_sources_that_are_edits_hold_the_target_content_at_the_handle() -> None:
@@ -151,7 +173,7 @@ def test_only_the_part_that_is_to_learn_changes(cache: Path, tmp_path: Path, lea
     start = train(config(cache, 1), tmp_path / "start")
     weights = train(config(cache, 2, learns=learns, start=str(start), average=0.0), tmp_path / "run")
     before, after = (load_checkpoint(p)[0].state_dict() for p in (start, weights))
-    changed = {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])}
+    changed = {k.split(".")[0] for k in before if not torch.allclose(before[k], after[k], rtol=1e-3, atol=1e-4)}
     assert learns in changed and still not in changed and "encoder" not in changed
 
 
@@ -181,7 +203,7 @@ def test_nonsense_stops_the_run_and_keeps_the_last_state(
     train(config(cache, 2), run)
     state = (run / "state.pt").read_bytes()
 
-    def poisoned(*_: object) -> dict[str, torch.Tensor]:
+    def poisoned(*_: object, **__: object) -> dict[str, torch.Tensor]:
         return {"flow": torch.tensor(float("nan"), requires_grad=True)}
 
     monkeypatch.setattr("edgedrag.generator.training.losses", poisoned)
@@ -218,10 +240,10 @@ def test_an_interrupted_run_ends_with_the_same_weights(cache: Path, tmp_path: Pa
 
         real = training.losses
 
-        def stops(model: EmbeddedGenerator, batch: Batch, objective: str, noise: torch.Generator) -> dict:
+        def stops(model: EmbeddedGenerator, batch: Batch, objective: str, noise: torch.Generator, motion: bool) -> dict:
             if noise.initial_seed() == 3:
                 raise Interrupted
-            return real(model, batch, objective, noise)
+            return real(model, batch, objective, noise, motion)
 
         patch.setattr(training, "losses", stops)
         with pytest.raises(Interrupted):

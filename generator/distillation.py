@@ -37,7 +37,7 @@ class DistillConfig(LoopConfig):
     """A distillation; see LoopConfig for the rest.
 
     Attributes:
-        student_steps: step counts that the student is to serve; each divides the teacher's and the last is the default.
+        student_steps: step counts that the student is to serve; each divides the teacher's and the first is the default.
         teacher_steps: of the path that is learned from.
         adversarial: weight of the critic's judgement; 0 runs none.
     """
@@ -132,7 +132,7 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
     notes = {
         **taught,
         "objective": "distillation",
-        "default_steps": str(config.student_steps[-1]),
+        "default_steps": str(config.student_steps[0]),
         "distillation": json.dumps({"steps": config.student_steps, "teacher_steps": config.teacher_steps}),
         "teacher_training_steps": taught.get("steps", ""),
     }

@@ -26,8 +26,8 @@ SEAM_GOOD = 2.6  # grey levels; 95% of true edits are below
 SEAM_BAD = 9.0  # 75% of pasted patches are above
 DETAIL_GOOD = 0.77  # of the source's fine detail; 95% of true edits keep more
 DETAIL_BAD = 0.59  # 95% of true frames blurred by 1.5 pixels keep less
-TORN_GOOD = 0.17  # of the texture; true edits are below 0.01, 95% of regions pulled by half their size above
-TORN_BAD = 0.29  # 75% of pulled regions are above
+TORN_GOOD = 0.17  # of the texture; 95% of regions pulled by half their size are above, 95% of true edits below 0.01
+TORN_BAD = 0.29  # 75% of regions pulled by half their size are above
 
 TORN_STRETCH, TORN_CRUSH = 0.35, 2.5  # singular values of the sampling map's Jacobian
 TORN_TEXTURE = 30.0  # grey levels a pixel; steeper edges count no more

@@ -29,7 +29,7 @@ LATENT_CHANNELS = 12
 FLOW_SCALE = 16.0  # pixels a network unit stands for
 LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
 GATE_MARGIN, GATE_WINDOW = 0.8, 9  # the picture must be this much nearer the truth than the warp; pixels
-GRIP = 10.0  # pixels around a handle or target that move as one
+GRIP = 16.0  # pixels around a handle or target that move as one
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ def train(config: Path, run: Path | None) -> None:
 @cli.command()
 @click.argument("checkpoint", type=FILE)
 @click.option(
-    "--steps", "steps", default="1,2,4", show_default=True, help="Step counts to serve; the last is the default."
+    "--steps", "steps", default="1,2,4", show_default=True, help="Step counts to serve; the least is the default."
 )
 @click.option(
     "-o", "--output", "run", type=FILE, help="Folder of the run; an unfinished one goes on.  [default: runs/student]"

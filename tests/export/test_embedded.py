@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 import edgedrag
 from edgedrag.export.costs import fit
@@ -16,6 +17,7 @@ from edgedrag.export.parity import snr_db
 from edgedrag.generator.checkpoint import SHIPPED, load_checkpoint, save_checkpoint
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
 from edgedrag.runtime.bundle import open_bundle
+from edgedrag.runtime.compose import decided, enlarge
 from edgedrag.runtime.describe import cost_at
 from edgedrag.runtime.errors import InputError
 
@@ -99,3 +101,28 @@ def test_manifest_states_the_checkpoint_that_ships() -> None:
 
     manifest = json.loads((open_bundle("embedded").folder / "bundle.json").read_text())
     assert manifest["provenance"]["checkpoint_sha256"] == sha256_of(SHIPPED)
+
+
+def test_another_seed_changes_revealed_areas_and_nothing_else(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    """A long drag of the cat's face: something is revealed, and only there does the noise show."""
+    mask = np.zeros(cat.shape[:2], bool)
+    mask[60:260, 100:330] = True
+    edits = [runtime.load(cat).drag([((170, 150), (225, 165))], mask, seed=seed) for seed in (0, 1)]
+    flows = [edit.flow for edit in edits]
+    assert flows[0] is not None and np.array_equal(*flows)
+    changed = (edits[0].image != edits[1].image).any(-1)
+    window, generated = edits[0]._window, edits[0]._generated
+    every = (slice(0, window.height), slice(0, window.width))
+    drawn = np.zeros(cat.shape[:2], bool)
+    drawn[window.box] = enlarge(decided(generated.revealed), (window.height, window.width), every)[..., 0] > 0
+    assert changed.any() and not (changed & ~drawn).any()
+    assert (mask & ~drawn).any(), "not all of the mask is drawn anew"
+
+
+@pytest.mark.parametrize("name", ["teacher", "regression"])
+def test_the_relatives_share_appearance_and_motion_with_the_shipped_one(shipped: EmbeddedGenerator, name: str) -> None:
+    relative, notes = load_checkpoint(SHIPPED.with_name(f"{name}.safetensors"))
+    own, other = shipped.state_dict(), relative.state_dict()
+    apart = {k.split(".")[0] for k in own if not torch.equal(own[k], other[k]) and not k.startswith("motion.head.")}
+    assert apart == {"condition", "denoiser"}
+    assert notes["objective"] == {"teacher": "diffusion", "regression": "regression"}[name]

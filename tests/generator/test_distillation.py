@@ -153,7 +153,7 @@ def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path, 
     config.learning_rate, config.adversarial = 0.01, adversarial
     student = distill(tmp_path / "teacher.safetensors", config, None, tmp_path / "run")
     model, notes = load_checkpoint(student)
-    assert notes["default_steps"] == "4" and notes["teacher_training_steps"] == "7"
+    assert notes["default_steps"] == "1" and notes["teacher_training_steps"] == "7"
     assert json.loads(notes["distillation"]) == {"steps": [1, 2, 4], "teacher_steps": 4}
     before, after = (m.state_dict() for m in (load_checkpoint(tmp_path / "teacher.safetensors")[0], model))
     changed = {k.split(".")[0] for k in before if not torch.allclose(before[k], after[k], atol=1e-3, rtol=1e-3)}

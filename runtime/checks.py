@@ -125,15 +125,24 @@ def torn(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray, mask:
             drew counts as whole. after: uint8 RGB [H, W, 3]. mask: bool [H, W].
     """
     grey = cv2.cvtColor(after, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    texture = np.minimum(np.hypot(*np.gradient(grey)), TORN_TEXTURE) * mask
-    (xy, xx), (yy, yx) = np.gradient(flow[..., 0]), np.gradient(flow[..., 1])
+    grey_x, grey_y = _slopes(grey)
+    texture = np.minimum(cv2.magnitude(grey_x, grey_y), TORN_TEXTURE) * mask
+    (xx, xy), (yx, yy) = (_slopes(plane) for plane in cv2.split(flow))
     xx, yy = xx + 1, yy + 1
     sum_of_squares, determinant = xx * xx + xy * xy + yx * yx + yy * yy, xx * yy - xy * yx
-    root = np.sqrt(np.maximum(sum_of_squares**2 - 4 * determinant**2, 0))
-    beyond = ((sum_of_squares - root) / 2 < TORN_STRETCH**2) | ((sum_of_squares + root) / 2 > TORN_CRUSH**2)
+    root = np.sqrt(np.maximum(sum_of_squares * sum_of_squares - 4 * determinant * determinant, 0))
+    beyond = (sum_of_squares - root < 2 * TORN_STRETCH**2) | (sum_of_squares + root > 2 * TORN_CRUSH**2)
     if revealed is not None:
         beyond = beyond * (1 - decided(revealed)[..., 0])
     return float((texture * beyond).sum() / (texture.sum() + 1e-6))
+
+
+def _slopes(plane: np.ndarray) -> list[np.ndarray]:
+    """Central differences of a plane along x and along y, edges replicated."""
+    return [
+        cv2.Sobel(plane, cv2.CV_32F, dx, dy, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
+        for dx, dy in ((1, 0), (0, 1))
+    ]
 
 
 def _spread(picture: np.ndarray, mask: np.ndarray) -> float:

@@ -62,35 +62,33 @@ def compose(window: np.ndarray, mask: np.ndarray, generated: Generated) -> np.nd
     """
     edited = window.copy()
     old, new = colour_and_alpha(window)[0], colour_and_alpha(edited)[0]
-    full = np.iinfo(window.dtype).max
     seam = seam_width(mask, generated)
     for box in strips(box_of(mask)):
         change = _made_pixels(old, generated, box)
         before = old[box].astype(np.float32)
         change -= before
         change *= _channels(seam_fade(mask, box, seam), old.shape[2])  # 0 outside the mask: old + 0 is old
-        change += before
-        new[box] = np.clip(np.rint(change, out=change), 0, full, out=change)
+        # Rounds to even and keeps within the type's range.
+        new[box] = cv2.add(change, before, dtype=cv2.CV_8U if new.dtype == np.uint8 else cv2.CV_16U).reshape(
+            change.shape
+        )
     return edited
 
 
 def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarray:
     """The edit's pixels in `box`, float32 [h, w, C] in the photo's own range, before any mask."""
     shape, channels = photo.shape[:2], photo.shape[2]
-    moved = drawn = None
-    if generated.flow is not None:
-        moved = warp_native(photo, generated.flow, box)
-    if generated.result is not None:
-        result = generated.result if channels == 3 else generated.result.mean(-1, keepdims=True)
-        drawn = enlarge(result, shape, box)
-        drawn *= np.float32(np.iinfo(photo.dtype).max)
-    if moved is None:
-        assert drawn is not None, "a generator makes a flow, a result or both"
-        return drawn
-    if drawn is None or generated.revealed is None:
+    moved = None if generated.flow is None else warp_native(photo, generated.flow, box)
+    weight = None if generated.revealed is None else decided(generated.revealed)
+    if moved is not None and (generated.result is None or weight is None or not weight.any()):
         return moved
+    assert generated.result is not None, "a generator makes a flow, a result or both"
+    drawn = enlarge(generated.result if channels == 3 else generated.result.mean(-1, keepdims=True), shape, box)
+    drawn *= np.float32(np.iinfo(photo.dtype).max)
+    if moved is None or weight is None:
+        return drawn
     drawn -= moved
-    drawn *= _channels(enlarge(decided(generated.revealed), shape, box), channels)
+    drawn *= _channels(enlarge(weight, shape, box), channels)
     return np.add(moved, drawn, out=moved)
 
 

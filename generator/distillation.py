@@ -37,7 +37,7 @@ class DistillConfig(LoopConfig):
     """A distillation; see LoopConfig for the rest.
 
     Attributes:
-        student_steps: step counts that the student is to serve; each divides the teacher's and the first is the default.
+        student_steps: step counts to serve; each divides the teacher's, and the first is the default.
         teacher_steps: of the path that is learned from.
         adversarial: weight of the critic's judgement; 0 runs none.
     """

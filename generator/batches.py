@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgedrag.generator.made_motion import KINDS, SHARES
+from edgedrag.generator.made_motion import KINDS, SHARES, silhouette
 from edgedrag.generator.pairs import SIZE, Rejected, draggable, made_pair, sample_points
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.flow import prior_flow
 
 MAX_POINTS = 20
+CUT_OUT = 0.75  # of the pieces that are moved over another ground are cut out along what moved in a clip
 
 
 @dataclass
@@ -85,11 +86,13 @@ class PairCache:
         return {k: v[index] for k, v in clip.items()}
 
     def draw_made(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A pair of made motion from the sources of two others."""
+        """A pair of made motion from the pictures of two others: of the second, mostly what moves in it."""
         while True:
-            stills = [self.draw(rng)["source"] for _ in range(2)]
+            ground, piece = self.draw(rng), self.draw(rng)
+            shape = silhouette(piece["flow"], piece["valid"]) if rng.random() < CUT_OUT else None
             try:
-                return vars(made_pair(stills[0], stills[1], str(rng.choice(KINDS, p=SHARES)), rng))
+                kind = str(rng.choice(KINDS, p=SHARES))
+                return vars(made_pair(ground["source"], piece["target"], kind, rng, shape))
             except Rejected:
                 continue
 
@@ -105,7 +108,8 @@ def varied_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         hulls = [cv2.convexHull(c) for c in contours]
         mask = cv2.fillPoly(np.zeros_like(mask), hulls, (1,))
-    reach = int(rng.integers(0, max(2, mask.shape[0] // (5 if rng.random() < 0.3 else 10))))
+    most = rng.choice((0.03, 0.1, 0.2), p=(0.35, 0.4, 0.25))  # of the side: tight, loose, very loose
+    reach = int(rng.uniform(0, most) * len(mask))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     return cv2.dilate(mask, kernel).astype(bool)
 

@@ -9,6 +9,8 @@ from edgedrag.runtime.flow import grid, warp
 
 KINDS = ("warp", "rotation", "scaling", "move")
 SHARES = (0.2, 0.2, 0.2, 0.4)  # of the kinds where one is drawn at random
+MOVES = 1.5  # pixels; less may be what the flow's smoothness carries over from its neighbours
+PIECE = (0.015, 0.4)  # least and largest share of a picture that a piece cut out of it may have
 
 
 def blob(size: int, centre: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
@@ -47,19 +49,43 @@ def draw_motion(kind: str, radius: float, rng: np.random.Generator) -> tuple[flo
     return turn, scale, shift
 
 
-def recomposed(still: np.ndarray, other: np.ndarray, kind: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def silhouette(flow: np.ndarray, valid: np.ndarray) -> np.ndarray | None:
+    """The largest thing that moves as seen in a pair's target, bool [S, S]; None where it is small or nearly all.
+
+    Args:
+        flow: float [S, S, 2], pixels; what moves less than MOVES is still. valid: bool [S, S].
+    """
+    moving = (valid & (np.linalg.norm(flow.astype(np.float32), axis=-1) > MOVES)).astype(np.uint8)
+    moving = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
+    moving = cv2.morphologyEx(moving, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(moving)
+    if count < 2:
+        return None
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    share = stats[largest, cv2.CC_STAT_AREA] / moving.size
+    return labels == largest if PIECE[0] <= share <= PIECE[1] else None
+
+
+def recomposed(
+    still: np.ndarray, other: np.ndarray, shape: np.ndarray | None, kind: str, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """A piece of `other` that lies on `still` and turns, grows or moves; what it uncovers is known.
 
     Args:
         still, other: uint8 RGB [S, S, 3].
+        shape: of the piece, bool [S, S], not empty; None cuts out a blob.
 
     Returns:
         The arrays of a Pair, before any check.
     """
     size = len(still)
-    radius = rng.uniform(0.08, 0.26) * size
-    centre = rng.uniform(0.3, 0.7, 2) * size
-    inside = blob(size, centre, radius, rng)
+    if shape is None:
+        radius = rng.uniform(0.08, 0.26) * size
+        centre = rng.uniform(0.3, 0.7, 2) * size
+        inside = blob(size, centre, radius, rng)
+    else:
+        inside, radius = shape, float(np.sqrt(shape.sum() / np.pi))
+        centre = np.argwhere(shape).mean(0)[::-1]
     turn, scale, shift = draw_motion(kind, radius, rng)
     shift = np.clip(centre + shift, 0.15 * size, 0.85 * size) - centre
     flow = affine_flow(size, centre, turn, scale, shift)
@@ -105,8 +131,11 @@ def deformed(still: np.ndarray, kind: str, rng: np.random.Generator) -> dict[str
     }
 
 
-def make_motion(still: np.ndarray, other: np.ndarray, kind: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """One pair of a kind of `KINDS`: "warp" is rubber, "move" a piece on a ground, the others either."""
+def make_motion(
+    still: np.ndarray, other: np.ndarray, shape: np.ndarray | None, kind: str, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """One pair of a kind of `KINDS`: "warp" is rubber, "move" a piece on a ground (see `recomposed`), the others
+    either."""
     if kind == "warp" or (kind != "move" and rng.random() < 0.5):
         return deformed(still, kind, rng)
-    return recomposed(still, other, kind, rng)
+    return recomposed(still, other, shape, kind, rng)

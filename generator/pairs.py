@@ -136,9 +136,16 @@ def make_pair(source: np.ndarray, target: np.ndarray, rng: np.random.Generator) 
     return Pair(images[0], images[1], flow.astype(np.float16), valid, mask)
 
 
-def made_pair(still: np.ndarray, other: np.ndarray, kind: str, rng: np.random.Generator) -> Pair:
-    """A pair of a kind of made motion from two stills, uint8 RGB [SIZE, SIZE, 3], or Rejected with the reason."""
-    arrays = make_motion(still, other[::-1] if rng.random() < 0.5 else other, kind, rng)
+def made_pair(
+    still: np.ndarray, other: np.ndarray, kind: str, rng: np.random.Generator, shape: np.ndarray | None = None
+) -> Pair:
+    """A pair of a kind of made motion from two stills, uint8 RGB [SIZE, SIZE, 3], or Rejected with the reason.
+
+    `shape` bool [SIZE, SIZE] is what of `other` is moved over `still`, where a piece is; None cuts out a blob.
+    """
+    if shape is None and rng.random() < 0.5:
+        other = other[::-1]
+    arrays = make_motion(still, other, shape, kind, rng)
     check_motion(arrays["flow"], arrays["mask"], MADE_RANGE)
     return Pair(**{**arrays, "flow": arrays["flow"].astype(np.float16)}, kind=kind)
 

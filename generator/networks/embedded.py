@@ -357,8 +357,8 @@ class EmbeddedGenerator(DragGenerator):
         return {"gate": 0.1 * masked_mean(wrong, batch.mask * (warp_error - picture_error).abs())}
 
     def motion_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
-        """The motion is taught by the measured flow (where the source is a real frame) and by the picture
-        it makes; the revealed map by where forward and backward flow disagree, and by which of warp and
+        """The motion is taught by the measured flow and how it bends (where the source is a real frame), and by the
+        picture it makes; the revealed map by where forward and backward flow disagree, and by which of warp and
         generator is nearer the truth.
         """
         warped, mask, inside = warp(batch.source, told.flow), batch.mask, batch.mask * batch.valid
@@ -369,6 +369,7 @@ class EmbeddedGenerator(DragGenerator):
         hidden = -torch.where(batch.valid > 0, 1 - revealed, revealed).log()  # binary cross entropy
         return {
             "flow": 0.03 * masked_mean((told.flow - batch.flow).abs().clamp_max(32), inside * batch.real),
+            "bends": 0.15 * edge_loss(told.flow, batch.flow, inside * batch.real, most=2.0),
             "warp": masked_mean((warped - batch.target).abs(), seen) + 0.5 * edge_loss(warped, batch.target, seen),
             "blend": masked_mean((blended - batch.target).abs(), mask) + 0.5 * edge_loss(blended, batch.target, mask),
             "revealed": 0.05 * masked_mean(hidden, mask * batch.real),

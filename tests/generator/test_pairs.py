@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from edgedrag.generator.batches import PairCache, augment, make_batch
-from edgedrag.generator.made_motion import KINDS, affine_flow, make_motion
+from edgedrag.generator.made_motion import KINDS, affine_flow, make_motion, silhouette
 from edgedrag.generator.mining import describe, mine, video_pairs
 from edgedrag.generator.pairs import SIZE, Rejected, make_pair, sample_points
 from edgedrag.generator.videos import SPLIT_FILE, read_frames, read_split, shot_of_each_frame
@@ -130,12 +130,31 @@ def test_no_clips(tmp_path: Path) -> None:
         mine([tmp_path], tmp_path / "cache", workers=1)
 
 
+def moved_disc() -> dict[str, np.ndarray]:
+    """A textured disc that moved by 12 pixels: `flow` and `valid` as seen in the target, with the ground it left."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    disc = np.hypot(x - 120, y - 100) < 40
+    left = np.hypot(x - 108, y - 100) < 40
+    flow = np.where(disc[..., None], np.float16([-12, 0]), np.float16(0))
+    return {"disc": disc, "flow": flow, "valid": disc | ~left}
+
+
+def test_what_moved_in_a_clip_is_cut_out_by_its_silhouette() -> None:
+    moved = moved_disc()
+    shape = silhouette(moved["flow"], moved["valid"])
+    assert shape is not None
+    assert (shape & moved["disc"]).sum() > 0.98 * (shape | moved["disc"]).sum()
+    assert silhouette(np.zeros_like(moved["flow"]), moved["valid"]) is None, "nothing moves"
+    assert silhouette(np.full_like(moved["flow"], 9), np.ones_like(moved["valid"])) is None, "all moves"
+
+
+@pytest.mark.parametrize("shape", [None, moved_disc()["disc"]], ids=["blob", "silhouette"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_made_motion_is_what_its_flow_says(kind: str) -> None:
+def test_made_motion_is_what_its_flow_says(kind: str, shape: np.ndarray | None) -> None:
     """Warping the source by the flow gives the target where it is valid; nothing changes outside the mask."""
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        pair = make_motion(texture(SIZE, 1), texture(SIZE, 2), kind, rng)
+        pair = make_motion(texture(SIZE, 1), texture(SIZE, 2), shape, kind, rng)
         change = np.abs(pair["source"].astype(int) - pair["target"])[~pair["mask"]]
         assert change.mean() < 0.05, "only the tails of soft edges lie outside the mask"
         edge = cv2.dilate(pair["mask"].astype(np.uint8), np.ones((3, 3))) > 0

@@ -57,10 +57,7 @@ def published_schedule(size: Size) -> dict[str, Any]:
     with torch.device("meta"):
         weights = RandomWeights(size, 0)
         pair = next(b for b in graphs["unet"].branches if b.name == "pair").build(weights)
-        blocks = weights.denoiser().blocks()
-        step = PublishedStep(
-            pair, nn.ModuleList(b.attn1.to_k for b in blocks), nn.ModuleList(b.attn1.to_v for b in blocks)
-        )
+        step = PublishedStep(pair, *weights.denoiser().projections())
         encoder, prompt, small = weights.appearance_encoder(), weights.prompt(), empty_small_decoder()
 
     def run(name: str, once: int, each: int) -> dict[str, Any]:

@@ -58,8 +58,15 @@ class Denoiser(nn.Module):
 
     def project(self, bank: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Keys and values of the photo's features by layer, [B, tokens, width]."""
-        layers = list(zip(self.blocks(), bank, strict=True))
-        return [b.attn1.to_k(x) for b, x in layers], [b.attn1.to_v(x) for b, x in layers]
+        to_k, to_v = self.projections()
+        return [k(x) for k, x in zip(to_k, bank)], [v(x) for v, x in zip(to_v, bank)]
+
+    def projections(self) -> tuple[nn.ModuleList, nn.ModuleList]:
+        """The layers that make keys and values in self-attention."""
+        return (
+            nn.ModuleList(block.attn1.to_k for block in self.blocks()),
+            nn.ModuleList(block.attn1.to_v for block in self.blocks()),
+        )
 
     def forward(
         self, latent: Tensor, mask: Tensor, masked_latent: Tensor, image_tokens: Tensor, told: Told, timestep: Tensor

@@ -43,12 +43,10 @@ class Clip(nn.Module):
 class Appearance(nn.Module):
     """Stage `reference`: the photo's keys and values for every layer, projected as the denoiser would at every step."""
 
-    def __init__(self, encoder: AppearanceEncoder, denoiser: Denoiser, prompt: Tensor):
+    def __init__(self, projections: tuple[nn.ModuleList, nn.ModuleList], encoder: AppearanceEncoder, prompt: Tensor):
         super().__init__()
-        blocks = denoiser.blocks()
+        self.to_k, self.to_v = projections
         self.encoder = encoder
-        self.to_k = nn.ModuleList(block.attn1.to_k for block in blocks)
-        self.to_v = nn.ModuleList(block.attn1.to_v for block in blocks)
         self.register_buffer("text", prompt)
 
     def forward(self, source_latent: Tensor) -> tuple[Tensor, ...]:

@@ -21,8 +21,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def file_variant(path: Path, precision: str, placement: str, branch: str = "single") -> dict[str, Any]:
-    """The manifest's `variant` entry of a graph file, with its external data where it has some beside it."""
+def file_variant(
+    path: Path, precision: str, placement: str, branch: str = "single", data: Path | None = None
+) -> dict[str, Any]:
+    """The manifest's `variant` entry of a graph file, with the file of its external data where it has one."""
     entry: dict[str, Any] = {
         "precision": precision,
         "placement": placement,
@@ -31,8 +33,7 @@ def file_variant(path: Path, precision: str, placement: str, branch: str = "sing
     }
     if branch != "single":
         entry["branch"] = branch
-    data = path.with_name(path.name + ".data")
-    if data.exists():
+    if data is not None:
         entry["external"] = [{"file": data.name, "sha256": sha256_of(data)}]
     return entry
 

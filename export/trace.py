@@ -6,15 +6,80 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.export import Dim
 
 OPSET = 18  # the newest that every TensorRT of JetPack 6 parses
+
+
+Axes = dict[int, object]  # axis -> what its size depends on
+
+
+def dynamic_axes(shapes: Sequence[Sequence[int | str]], multiple: int, least: int = 2, most: int = 256) -> list[Axes]:
+    """The axes whose sizes stay open, of tensors with shapes in the manifest's words.
+
+    Args:
+        multiple: H and W are multiples of this, from `least` to `most` of them.
+    """
+    symbols = {"H": Dim("h", min=least, max=most), "W": Dim("w", min=least, max=most), "N": Dim("n", min=2, max=64)}
+
+    def dynamic(shape: Sequence[int | str]) -> Axes:
+        dims: Axes = {}
+        for axis, size in enumerate(shape):
+            if isinstance(size, str):
+                symbol, _, divisor = size.partition("/")
+                factor = 1 if symbol == "N" else multiple // int(divisor or 1)
+                dims[axis] = factor * symbols[symbol] if factor > 1 else symbols[symbol]
+        return dims
+
+    return [dynamic(shape) for shape in shapes]
+
+
+def to_program(
+    module: nn.Module,
+    example: Sequence[Tensor],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: Sequence[object],
+) -> torch.onnx.ONNXProgram:
+    """Export a module.
+
+    Args:
+        example: the module's arguments at a size that is not special in any way.
+        axes: of the inputs, those whose sizes stay open.
+    """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a torchvision that is not needed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            tuple(example),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=tuple(axes),
+            verbose=False,
+        )
+    assert program is not None, "the exporter returns a program unless it was given a file"
+    return program
+
+
+def clean(model: ir.Model) -> None:
+    """Take out what the exporter notes about where a graph came from."""
+    nodes = list(model.graph)
+    values = [*model.graph.inputs, *model.graph.initializers.values(), *(v for node in nodes for v in node.outputs)]
+    entries: list[Any] = [model, model.graph, *nodes, *values]
+    for entry in entries:
+        entry.doc_string = None
+        entry.metadata_props.clear()
 
 
 def trace(
@@ -29,36 +94,10 @@ def trace(
     """Export a module to `file`, sizes such as "H/4" staying dynamic, weights stored as fp16.
 
     Args:
-        example: the module's arguments at a size that is not special in any way.
         shapes: of the inputs, in the manifest's words.
         multiple: H and W are multiples of this.
     """
-    symbols = {"H": Dim("h", min=2, max=256), "W": Dim("w", min=2, max=256), "N": Dim("n", min=2, max=64)}
-
-    def dynamic(shape: Sequence[int | str]) -> dict[int, object]:
-        dims: dict[int, object] = {}
-        for axis, size in enumerate(shape):
-            if isinstance(size, str):
-                symbol, _, divisor = size.partition("/")
-                factor = 1 if symbol == "N" else multiple // int(divisor or 1)
-                dims[axis] = factor * symbols[symbol] if factor > 1 else symbols[symbol]
-        return dims
-
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a torchvision that is not needed
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            module,
-            tuple(example),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_shapes=tuple(dynamic(s) for s in shapes),
-            verbose=False,
-        )
-    assert program is not None, "the exporter returns a program unless it was given a file"
-    model = program.model_proto
+    model = to_program(module, example, inputs, outputs, dynamic_axes(shapes, multiple)).model_proto
     halve_weights(model)
     for entry in (*model.graph.node, model.graph):
         entry.doc_string = ""

@@ -41,6 +41,7 @@ SUPPLIED = {
     "timestep": ("denoise",),
     "guidance": ("denoise",),
 }
+PHOTO_AND_MASK = {"image", "clip_image", "mask", "masked_image"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Graph:
     outputs: tuple[Tensor, ...]
     variants: tuple[Variant, ...]
     cost: dict[str, Any]
+    pair_cost: dict[str, Any] | None = None
 
     @property
     def file_outputs(self) -> dict[str, str]:
@@ -121,6 +123,16 @@ class Bundle:
 
     def outputs_of(self, stage: str) -> dict[str, Tensor]:
         return {t.name: t for graph in self.stages[stage] for t in graph.outputs}
+
+    @property
+    def masked_tensors(self) -> frozenset[str]:
+        """What the `drag` stage makes of the photo and the mask alone, so that other points leave it as it is."""
+        known = set(self.outputs_of("reference")) | PHOTO_AND_MASK
+        made: set[str] = set()
+        for graph in self.stages["drag"]:
+            if {t.name for t in graph.inputs} <= known | made:
+                made |= {t.name for t in graph.outputs}
+        return frozenset(made)
 
     @property
     def gives_flow(self) -> bool:
@@ -234,7 +246,7 @@ def _graph(entry: dict[str, Any]) -> Graph:
         )
         for v in entry["variants"]
     )
-    return Graph(entry["name"], tensors("inputs"), tensors("outputs"), variants, entry["cost"])
+    return Graph(entry["name"], tensors("inputs"), tensors("outputs"), variants, entry["cost"], entry.get("pair_cost"))
 
 
 def _check_symbols(bundle: Bundle) -> None:

@@ -33,6 +33,16 @@ class DragRun:
         self._photo_inputs = PhotoInputs(bundle, picture)
         self._drag_inputs = DragInputs(self._photo_inputs, mask, points)
         self._noise: list[Array] = []
+        self._kept: dict[str, Array] = {}
+
+    def keep(self, masked: dict[str, Array]) -> None:
+        """Take over what an earlier drag on the same window made of the same mask."""
+        self._kept = masked
+        self.tensors.update(masked)
+
+    def masked(self) -> dict[str, Array]:
+        """After `start`: what further drags on this window with this mask may take over."""
+        return {name: self.tensors[name] for name in self._bundle.masked_tensors}
 
     def reference(self) -> None:
         """What depends on the photo alone; `tensors` then hold what may be kept for further drags."""
@@ -40,7 +50,7 @@ class DragRun:
 
     def motion(self) -> Generated:
         """Only the flow, for a preview; for bundles that give one."""
-        self._stages.run("drag", self.tensors, self._supply, until="flow")
+        self._stages.run("drag", self.tensors, self._supply, until="flow", kept=self._kept)
         return self._generated(with_result=False)
 
     def start(self, table: Table, seed: int) -> None:
@@ -52,7 +62,7 @@ class DragRun:
             self._noise = [self._upload(normal(seed, k, shape)) if c else silence for k, c in enumerate(rows)]
             self.tensors["noise"] = self._noise[0]
         self.tensors["coefficients"] = self._upload(table.start)
-        self._stages.run("drag", self.tensors, self._supply)
+        self._stages.run("drag", self.tensors, self._supply, kept=self._kept)
 
     def denoise(self, table: Table, step: int) -> None:
         """One step: the latent is replaced by the next one, on the backend."""

@@ -58,7 +58,8 @@ def make_table(sampler: dict[str, Any], steps: int | None = None) -> Table:
     timesteps = pick_timesteps(sampler["timesteps"], steps)
     alpha = np.array([sampler["alphas"][t] for t in timesteps], np.float64)
     sigma = np.sqrt(1 - alpha**2)
-    next_alpha, next_sigma = np.append(alpha[1:], 1.0), np.append(sigma[1:], 0.0)
+    next_alpha = np.append(alpha[1:], sampler.get("final_alpha", 1.0))
+    next_sigma = np.sqrt(1 - next_alpha**2)
 
     # Clean sample and noise as combinations of x and the prediction: (weight of x, weight of prediction).
     zero, one = np.zeros(steps), np.ones(steps)
@@ -75,8 +76,9 @@ def make_table(sampler: dict[str, Any], steps: int | None = None) -> Table:
         out = scaled / np.sqrt(scaled**2 + LCM_SIGMA_DATA**2)
         a, b, c = next_alpha * (skip + out * clean[0]), next_alpha * out * clean[1], next_sigma
     guidance = sampler["guidance"]
+    start = sampler["alphas"][sampler.get("start_timestep", timesteps[0])]
     return Table(
-        start=np.array([alpha[0], 0.0, sigma[0]]),
+        start=np.array([start, 0.0, np.sqrt(1 - start**2)]),
         steps=np.stack([a, b, c], 1),
         timesteps=timesteps,
         guidance=guidance_scales(guidance["schedule"], guidance["scale"], steps),

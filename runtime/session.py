@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from edgedrag.runtime.backends import open_backend
-from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.bundle import Bundle, open_bundle
 from edgedrag.runtime.checks import Checks, check
 from edgedrag.runtime.compose import Generated, enlarge
@@ -21,14 +20,13 @@ from edgedrag.runtime.drags import Drag, check_drags, check_handles_in_mask
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.flow import bidirectional_flow
 from edgedrag.runtime.image import MAX_MEGAPIXELS, Picture, as_rgb8, load_picture
+from edgedrag.runtime.kept import Kept
 from edgedrag.runtime.masks import automatic_mask, check_mask
 from edgedrag.runtime.pipeline import DragRun
 from edgedrag.runtime.rounds import Rounds
 from edgedrag.runtime.sampler import make_table
 from edgedrag.runtime.stages import Stages, choose_precision
 from edgedrag.runtime.window import Window, choose_window
-
-REFERENCES_KEPT = 4  # windows of a photo whose `reference` stage stays on the backend
 
 Mask = str | Path | np.ndarray | None
 
@@ -85,6 +83,11 @@ class _Request:
     mask: np.ndarray  # of the photo
     points: np.ndarray  # [N, 4], in its pixels
     run: DragRun
+
+    @cached_property
+    def pixels(self) -> tuple[Window, bytes]:
+        """The window and its content."""
+        return self.window, digest(self.native)
 
 
 class Stopwatch:
@@ -153,7 +156,8 @@ class Photo:
     def __init__(self, runtime: Runtime, picture: Picture):
         self._runtime = runtime
         self._picture = picture
-        self._references: OrderedDict[tuple[Window, bytes], dict[str, Array]] = OrderedDict()
+        self._references = Kept()  # what `reference` made, by window and pixels
+        self._masked = Kept()  # what `drag` made of the mask alone, by the same and the mask
         self._rounds = Rounds(picture.pixels)
 
     @property
@@ -203,6 +207,7 @@ class Photo:
         self._reference(request)
         watch.lap("reference")
         run.start(table, seed)
+        self._masked.put((request.pixels, digest(run.mask)), run.masked())
         watch.lap("drag")
         for step in range(len(table.steps)):
             yield Progress(step, len(table.steps))
@@ -269,17 +274,15 @@ class Photo:
         return _Request(self.image, window, native, region, points, run)
 
     def _reference(self, request: _Request) -> None:
-        """Give the run its `reference` stage, from the cache where these pixels were seen in this window."""
-        digest = hashlib.blake2b(np.ascontiguousarray(request.native).data, digest_size=16).digest()
-        key = (request.window, digest)
-        if key in self._references:
-            request.run.tensors.update(self._references[key])
+        """Give the run its `reference` stage and what depends on its mask alone, where these were seen before."""
+        run = request.run
+        reference = self._references.find(request.pixels)
+        if reference is None:
+            run.reference()
+            self._references.put(request.pixels, run.tensors)
         else:
-            request.run.reference()
-            self._references[key] = dict(request.run.tensors)
-            while len(self._references) > REFERENCES_KEPT:
-                self._references.popitem(last=False)
-        self._references.move_to_end(key)
+            run.tensors.update(reference)
+        run.keep(self._masked.find((request.pixels, digest(run.mask))) or {})
 
     def _finish(self, request: _Request, generated: Generated, watch: Stopwatch, steps: int, seed: int) -> Edit:
         """Composite, check, and enter the edit into the history."""
@@ -292,6 +295,11 @@ class Photo:
         pixel, edited = float(window.scale.mean()), shrink(as_rgb8(image[window.box]), window.size)
         checks = check(run.picture, edited, run.mask, run.points, pixel, generated)
         return Edit(image, request.mask, checks, watch.finish(), steps, seed, window, generated)
+
+
+def digest(array: np.ndarray) -> bytes:
+    """A hash of an array's values."""
+    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
 
 
 def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -65,6 +65,7 @@ class Stages:
         supply: Supply,
         branch: str = "single",
         until: str | None = None,
+        kept: Collection[str] = (),
     ) -> None:
         """Run a stage's graphs in order; stop early once the tensor `until` is made.
 
@@ -72,8 +73,11 @@ class Stages:
             tensors: by name, on the backend: outputs of earlier stages and inputs already uploaded.
                 What this stage makes or uploads is added.
             supply: called for every input that is not yet there.
+            kept: tensors of this stage that are there from an earlier drag; what makes only such does not run.
         """
         for graph, compiled in self._graphs[stage]:
+            if all(tensor.name in kept for tensor in graph.outputs):
+                continue
             for tensor in graph.inputs:
                 if tensor.name not in tensors:
                     tensors[tensor.name] = self.backend.upload(supply(tensor.name).astype(tensor.dtype, copy=False))

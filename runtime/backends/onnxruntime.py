@@ -41,7 +41,7 @@ class OnnxRuntimeCpu:
 
     name = "cpu"
     placement = "ort"
-    precisions: tuple[str, ...] = ("fp32",)
+    precisions: tuple[str, ...] = ("fp32", "fp16")  # fp16 for correctness; it is slower here
 
     def __init__(self) -> None:
         self.device = cpu_name()

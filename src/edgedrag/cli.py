@@ -175,12 +175,15 @@ def batch(
 
 @cli.command()
 @click.argument("bundle", default="embedded")
-def info(bundle: str) -> None:
+@click.option("--cost", is_flag=True, help="What a drag costs: by graph, by schedule, beside the published code.")
+def info(bundle: str, cost: bool) -> None:
     """Show what is in BUNDLE (a folder or a shipped name), where it came from, and its figures."""
     from edgedrag.runtime.bundle import open_bundle
+    from edgedrag.runtime.cost import describe_cost
     from edgedrag.runtime.describe import describe_bundle
 
-    click.echo(describe_bundle(open_bundle(bundle)))
+    opened = open_bundle(bundle)
+    click.echo(describe_cost(opened) if cost else describe_bundle(opened))
 
 
 @cli.command()
@@ -297,14 +300,35 @@ def finetune(
 
 
 @cli.command()
-@click.argument("checkpoint", type=FILE)
+@click.argument("checkpoint", type=FILE, required=False)
+@click.option("--random-weights", type=int, metavar="SEED", help="LightningDrag's networks without a checkpoint.")
 @click.option("-o", "--output", "bundle", type=FILE, required=True, help="Folder of the bundle to write.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
+@click.option("--size", type=click.Choice(["tiny", "full"]), default="full", show_default=True,
+              help="Of random weights; a checkpoint has its own.")  # fmt: skip
+@click.option("--lora", type=FILE, help="LCM-LoRA to fuse into LightningDrag's denoiser, for few steps.")
+@click.option("--small-decoder", type=FILE, help="A small decoder's weights (AutoencoderTiny), in place of the VAE's.")
 @click.option("--figures", type=FILE, help="JSON object of measured figures to state in the manifest.")
-def export(checkpoint: Path, bundle: Path, figures: Path | None) -> None:
-    """Export CHECKPOINT of the embedded generator to a bundle of ONNX graphs."""
-    from edgedrag.export.embedded import export_embedded
+def export(
+    checkpoint: Path | None,
+    random_weights: int | None,
+    bundle: Path,
+    precision: str,
+    size: str,
+    lora: Path | None,
+    small_decoder: Path | None,
+    figures: Path | None,
+) -> None:
+    """Export CHECKPOINT to a bundle of ONNX graphs: a file of the embedded generator, or a folder of LightningDrag."""
+    from edgedrag.export.checkpoints import export_checkpoint, export_random
 
-    export_embedded(checkpoint, bundle, json.loads(figures.read_text()) if figures else None)
+    if (checkpoint is None) == (random_weights is None):
+        raise click.UsageError("give one of CHECKPOINT and --random-weights")
+    if checkpoint is None:
+        export_random(random_weights or 0, size, bundle, precision, small_decoder)
+    else:
+        stated = json.loads(figures.read_text()) if figures else None
+        export_checkpoint(checkpoint, bundle, precision, lora, small_decoder, stated)
 
 
 @cli.group()

@@ -1,0 +1,50 @@
+"""What kind of checkpoint is it, and out as a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgedrag.export.embedded import export_embedded
+from edgedrag.runtime.errors import InputError
+
+
+def export_checkpoint(
+    checkpoint: Path,
+    bundle: Path,
+    precision: str = "fp32",
+    lora: Path | None = None,
+    small_decoder: Path | None = None,
+    figures: dict[str, float] | None = None,
+) -> None:
+    """Write the bundle of a checkpoint: a file is the embedded generator's, a folder LightningDrag's.
+
+    Raises:
+        InputError: no such checkpoint, or options that it has not; see `export_embedded`, `export_lightningdrag`.
+    """
+    if not checkpoint.is_dir():
+        if precision != "fp32" or lora is not None or small_decoder is not None:
+            raise InputError("--precision, --lora and --small-decoder are for LightningDrag's checkpoint, a folder")
+        export_embedded(checkpoint, bundle, figures)
+        return
+    if figures is not None:
+        raise InputError("--figures is for the embedded generator's checkpoint, a file")
+    from edgedrag.export.lightningdrag import export_lightningdrag
+    from edgedrag.generator.networks.lightningdrag.published import PublishedWeights
+
+    weights = PublishedWeights(checkpoint, lora)
+    export_lightningdrag(weights, bundle, precision, "ddim" if lora is None else "lcm", small_decoder)
+
+
+def export_random(
+    seed: int, size: str, bundle: Path, precision: str = "fp32", small_decoder: Path | None = None
+) -> None:
+    """Write LightningDrag's bundle with random weights of a size, "tiny" or "full".
+
+    Raises:
+        InputError: see `export_lightningdrag`.
+    """
+    from edgedrag.export.lightningdrag import export_lightningdrag
+    from edgedrag.generator.networks.lightningdrag.sizes import SIZES
+    from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
+
+    export_lightningdrag(RandomWeights(SIZES[size], seed), bundle, precision, small_decoder=small_decoder)

@@ -1,0 +1,65 @@
+"""A picture and a drag to run networks on while they are exported, made from a seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgedrag.runtime.bundle import Bundle
+from edgedrag.runtime.inputs import DragInputs, PhotoInputs
+from edgedrag.runtime.noise import normal
+from edgedrag.runtime.sampler import Table
+
+POINTS = np.array([[0.4, 0.4, 0.55, 0.45], [0.6, 0.55, 0.5, 0.7], [0.3, 0.6, 0.3, 0.5]])  # of the width and height
+LATENT_CHANNELS = 4
+
+
+def make_picture(height: int, width: int) -> np.ndarray:
+    """Blotches of all sizes, as photos have them, uint8 RGB [H, W, 3]."""
+    rng = np.random.default_rng(0)
+    layers = [
+        cv2.resize(rng.normal(0, 40 / n**0.5, (4 * n, 4 * n, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
+        for n in (1, 2, 4, 8, 16, 32)
+    ]
+    return np.clip(128 + sum(layers), 0, 255).astype(np.uint8)
+
+
+class Scene:
+    """The runtime's inputs for one drag, as tensors by name."""
+
+    def __init__(self, height: int, width: int, inputs: dict[str, Any], table: Table):
+        mask = np.zeros((height, width), bool)
+        mask[height // 5 : -height // 5, width // 5 : -width // 5] = True
+        photo = PhotoInputs(Bundle(Path(), {"inputs": inputs}, {}), make_picture(height, width))
+        drag = DragInputs(photo, mask, POINTS * ([width, height] * 2))
+        self._shape = (1, LATENT_CHANNELS, height // 8, width // 8)
+        self._table = table
+        self.tensors: dict[str, Tensor] = {
+            name: torch.from_numpy(np.ascontiguousarray(getattr(source, name)))
+            for source, names in (
+                (photo, ("image", "clip_image")),
+                (drag, ("mask", "masked_image", "handle_map", "target_map")),
+            )
+            for name in names
+        }
+        self._put(table.start, 0)
+
+    @property
+    def steps(self) -> int:
+        return len(self._table.steps)
+
+    def enter(self, step: int) -> None:
+        """Set what the sampler says to a step."""
+        table = self._table
+        self._put(table.steps[step], step + 1)
+        for name, values in (("timestep", table.timesteps), ("guidance", table.guidance)):
+            self.tensors[name] = torch.tensor(values[step : step + 1], dtype=torch.float32)
+
+    def _put(self, coefficients: np.ndarray, row: int) -> None:
+        self.tensors["coefficients"] = torch.tensor(coefficients, dtype=torch.float32)
+        self.tensors["noise"] = torch.from_numpy(normal(0, row, self._shape).astype(np.float32))

@@ -1,0 +1,90 @@
+"""What LightningDrag does in the denoiser's attention: the photo and the drag in self-attention, the image's tokens
+beside the text's in cross-attention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+Told = Sequence["LayerTold"]  # by layer
+
+
+class LayerTold(NamedTuple):
+    """What one layer's self-attention is told, each [B, tokens, width].
+
+    `key` and `value` are of the photo (K_ref, V_ref); `target` and `handle` of the points (E_t, E_h).
+    """
+
+    key: Tensor
+    value: Tensor
+    target: Tensor
+    handle: Tensor
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Attention of [B, tokens, width]; in the wider type where layers were left in float32."""
+    wide = torch.promote_types(torch.promote_types(query.dtype, key.dtype), value.dtype)
+    query, key, value = (t.to(wide) for t in (query, key, value))
+    q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+class ReferenceAttention:
+    """Self-attention over the picture and the photo, with the points added to queries and keys."""
+
+    def __init__(self, layer: int):
+        self.layer = layer
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        told: Told = (),
+    ) -> Tensor:
+        key, value, target, handle = told[self.layer]
+        query = attn.to_q(hidden_states) + target
+        keys = torch.cat([attn.to_k(hidden_states) + target, key + handle], 1)
+        values = torch.cat([attn.to_v(hidden_states), value], 1)
+        return attn.to_out[0](attend(query, keys, values, attn.heads))
+
+
+class ImagePromptAttention(nn.Module):
+    """Cross-attention to the empty prompt and, added to it, to the image's tokens (IP-Adapter, Ye et al. 2023).
+
+    The prompt never changes, so its keys and values are constants, set by `set_prompt`.
+    """
+
+    def __init__(self, width: int, told_width: int):
+        super().__init__()
+        self.to_k_ip = nn.Linear(told_width, width, bias=False)
+        self.to_v_ip = nn.Linear(told_width, width, bias=False)
+        self.register_buffer("prompt_key", None, persistent=False)
+        self.register_buffer("prompt_value", None, persistent=False)
+
+    def set_prompt(self, attn: Attention, prompt: Tensor) -> None:
+        """Take the keys and values of a prompt's embedding [1, tokens, width]."""
+        with torch.no_grad():
+            self.prompt_key, self.prompt_value = attn.to_k(prompt), attn.to_v(prompt)
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        told: Told = (),
+    ) -> Tensor:
+        query, count = attn.to_q(hidden_states), len(hidden_states)
+        of_text = attend(
+            query, self.prompt_key.expand(count, -1, -1), self.prompt_value.expand(count, -1, -1), attn.heads
+        )
+        of_image = attend(query, self.to_k_ip(encoder_hidden_states), self.to_v_ip(encoder_hidden_states), attn.heads)
+        return attn.to_out[0](of_text + of_image)

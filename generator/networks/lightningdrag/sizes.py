@@ -1,0 +1,46 @@
+"""The two sizes of the networks: Stable Diffusion 1.5's, and the same topology for tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LATENT_CHANNELS = 4
+TEXT_TOKENS = 77
+IMAGE_TOKENS = 4
+CLIP_SIDE = 224  # pixels
+LAYERS = 16
+LAYER_LEVEL = (0, 0, 1, 1, 2, 2, 2, 2, 2, 1, 1, 1, 0, 0, 0, 3)  # halvings below the latent, by layer
+
+
+@dataclass(frozen=True)
+class Size:
+    """Widths of every network.
+
+    Attributes:
+        widths: of the UNets at 1/8, 1/16, 1/32 and 1/64 of the picture.
+        told_width: of the text's and the image's tokens.
+        groups: of every group norm.
+        vae_widths: at 1, 1/2, 1/4 and 1/8 of the picture.
+        vision: the image encoder's width, layers, heads, hidden width, patch (pixels) and output width.
+        point_width: of the point embedding; its four outputs have 8, 16, 32 and 64 times as many channels.
+    """
+
+    name: str
+    widths: tuple[int, int, int, int]
+    told_width: int
+    groups: int
+    vae_widths: tuple[int, int, int, int]
+    vision: tuple[int, int, int, int, int, int]
+    point_width: int
+
+    def layer_width(self, layer: int) -> int:
+        return self.widths[LAYER_LEVEL[layer]]
+
+    def point_channels(self, layer: int) -> int:
+        """Of a layer's handle or target embedding."""
+        return self.point_width * 8 * 2 ** LAYER_LEVEL[layer]
+
+
+FULL = Size("full", (320, 640, 1280, 1280), 768, 32, (128, 256, 512, 512), (1280, 32, 16, 5120, 14, 1024), 16)
+TINY = Size("tiny", (32, 64, 128, 128), 64, 8, (16, 32, 32, 32), (64, 2, 4, 128, 28, 64), 2)
+SIZES = {size.name: size for size in (TINY, FULL)}

@@ -1,0 +1,32 @@
+"""A small decoder in the shape of TAESD's, with the user's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderTiny
+from torch import nn
+
+from edgedrag.generator.networks.lightningdrag.tensor_files import check_fit, fill, read_tensors
+
+PREFIX = "decoder."
+
+
+def empty_small_decoder() -> nn.Module:
+    """Latent [B, 4, h, w] -> picture [B, 3, 8h, 8w] near -1..1."""
+    return AutoencoderTiny().decoder
+
+
+def load_small_decoder(path: Path) -> nn.Module:
+    """The decoder of a file of AutoencoderTiny's weights.
+
+    Raises:
+        InputError: unreadable, or of another shape; every key that does not fit is named.
+    """
+    tensors = {k.removeprefix(PREFIX): v for k, v in read_tensors(path).items() if k.startswith(PREFIX)}
+    with torch.device("meta"):
+        decoder = empty_small_decoder()
+    check_fit(decoder, tensors, path)
+    fill(decoder, tensors)
+    return decoder.eval()

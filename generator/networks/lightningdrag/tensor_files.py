@@ -1,0 +1,93 @@
+"""Weight files, safetensors and pickles without code, into modules that they must fit exactly."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from edgedrag.runtime.errors import InputError
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def find_weights(folder: Path, *stems: str) -> Path:
+    """The first of folder/STEM.safetensors, .fp16.safetensors, .bin that is there.
+
+    Raises:
+        InputError: none is.
+    """
+    names = [f"{stem}{suffix}" for suffix in (".safetensors", ".fp16.safetensors", ".bin") for stem in stems]
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"{folder}: no weights here; one of {', '.join(names)} is expected")
+
+
+def read_tensors(path: Path, *parts: str) -> dict[str, Tensor]:
+    """The tensors of a file by name, mapped rather than read where the format allows it.
+
+    Args:
+        parts: keys of the dictionaries within a pickle that hold the tensors.
+
+    Raises:
+        InputError: it cannot be read, is cut short, wants to run code, or holds something else than weights.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        held = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    except pickle.UnpicklingError:
+        raise InputError(
+            f"{path}: refused; it holds more than weights and would run code when read. Get the file again from its "
+            "publisher, as .safetensors where there is one"
+        ) from None
+    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as weights, damaged or cut short ({_first_line(error)})") from None
+    for part in parts:
+        held = held.get(part) if isinstance(held, Mapping) else None
+    if not isinstance(held, Mapping) or not all(isinstance(v, Tensor) for v in held.values()):
+        raise InputError(f"{path}: no named tensors{f' under {parts}' if parts else ''} in it")
+    return {str(name): tensor for name, tensor in held.items()}
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def misfits(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+    """What keeps tensors from being a module's weights, a line for each key."""
+    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    wrong = [f"missing: {name}" for name in sorted(expected.keys() - tensors.keys())]
+    wrong += [f"extra: {name}" for name in sorted(tensors.keys() - expected.keys())]
+    for name in sorted(expected.keys() & tensors.keys()):
+        found = tensors[name]
+        if tuple(found.shape) != expected[name]:
+            wrong.append(f"{name}: shape {list(found.shape)}, not {list(expected[name])}")
+        elif found.dtype not in DTYPES:
+            wrong.append(f"{name}: {str(found.dtype).removeprefix('torch.')}, not fp32, fp16 or bf16")
+    return wrong
+
+
+def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raise InputError that names every key of a file that does not fit a module."""
+    wrong = misfits(module, tensors)
+    if wrong:
+        lines = "".join(f"\n  {line}" for line in wrong)
+        raise InputError(f"{path}: {len(wrong)} keys do not fit the network:{lines}")
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a module made without weights those of a file that was checked, as float32 and not to be learnt."""
+    module.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False, assign=True)
+    module.requires_grad_(False)

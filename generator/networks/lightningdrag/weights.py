@@ -1,0 +1,84 @@
+"""Where weights come from. Each network is made when it is asked for, so that not all are held at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from edgedrag.generator.networks.lightningdrag.networks import AppearanceEncoder, Denoiser, ImagePrompt, Vae
+from edgedrag.generator.networks.lightningdrag.points import PointNetwork
+from edgedrag.generator.networks.lightningdrag.sizes import TEXT_TOKENS, Size
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Weights(ABC):
+    """The networks of one size, float32, in evaluation mode."""
+
+    size: Size
+
+    @abstractmethod
+    def prompt(self) -> Tensor:
+        """The empty prompt's embedding, [1, 77, width]."""
+
+    @abstractmethod
+    def denoiser(self) -> Denoiser:
+        """With the prompt baked in."""
+
+    @abstractmethod
+    def appearance_encoder(self) -> AppearanceEncoder: ...
+
+    @abstractmethod
+    def point_network(self) -> PointNetwork: ...
+
+    @abstractmethod
+    def image_prompt(self) -> ImagePrompt: ...
+
+    @abstractmethod
+    def vae(self) -> Vae: ...
+
+    @abstractmethod
+    def digest(self) -> str:
+        """What identifies the weights: a SHA-256 of the files, or "" where there are none."""
+
+
+class RandomWeights(Weights):
+    """Every network as initialised from a seed, alike in whatever order they are made."""
+
+    def __init__(self, size: Size, seed: int):
+        self.size = size
+        self.seed = seed
+
+    def _make(self, number: int, build: Callable[[Size], Network]) -> Network:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed * 1009 + number)
+            return build(self.size).eval()
+
+    def prompt(self) -> Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return torch.randn(1, TEXT_TOKENS, self.size.told_width)
+
+    def denoiser(self) -> Denoiser:
+        network = self._make(1, Denoiser)
+        network.set_prompt(self.prompt())
+        return network
+
+    def appearance_encoder(self) -> AppearanceEncoder:
+        return self._make(2, AppearanceEncoder)
+
+    def point_network(self) -> PointNetwork:
+        return self._make(3, PointNetwork)
+
+    def image_prompt(self) -> ImagePrompt:
+        return self._make(4, ImagePrompt)
+
+    def vae(self) -> Vae:
+        return self._make(5, Vae)
+
+    def digest(self) -> str:
+        return ""

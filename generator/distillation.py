@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -24,16 +23,13 @@ from edgedrag.generator.checkpoint import load_checkpoint
 from edgedrag.generator.contract import DragGenerator, clean_latent, levels
 from edgedrag.generator.loop import LoopConfig, Processes, learn
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
-from edgedrag.generator.objectives import edge_loss, likeness, masked_mean, need
+from edgedrag.generator.objectives import edge_loss, masked_mean, need
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.schedule import sampler
-from edgedrag.generator.training import load_ruler, set_threads
+from edgedrag.generator.training import set_threads
 from edgedrag.generator.validation import Validation
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampler import make_table, pick_timesteps
-
-if TYPE_CHECKING:
-    from edgedrag.benchmarks.metrics.stlpips import STLPIPS
 
 
 @dataclass
@@ -83,10 +79,9 @@ def distillation_loss(
     steps: int,
     noise: torch.Generator,
     adversary: Adversary | None = None,
-    ruler: STLPIPS | None = None,
 ) -> dict[str, Tensor]:
-    """How far the student's answer at one of `places` on the teacher's path is from the path's end; what an
-    adversary holds against the true frame with that answer in it, and a ruler against the edit.
+    """How far the student's answer at one of `places` on the teacher's path is from the path's end, and what an
+    adversary holds against the true frame with that answer in it.
     """
     with torch.no_grad():
         told = teacher.tell(batch)
@@ -108,8 +103,6 @@ def distillation_loss(
     if adversary is not None:
         where = student.drawn_where(batch, told).detach()
         terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
-    if ruler is not None:
-        terms["perceptual"] = likeness(ruler, student.finish(batch, told, answer), batch)
     return terms
 
 
@@ -148,12 +141,10 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
     teacher.to(config.device)
 
     adversary = Adversary(config.learning_rate, config.device, processes) if config.adversarial else None
-    ruler = load_ruler(config.device) if config.perceptual else None
-    weights = {"adversary": config.adversarial, "perceptual": config.perceptual}
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        terms = distillation_loss(student, teacher, batch, places, config.teacher_steps, noise, adversary, ruler)
-        return {k: weights.get(k, 1.0) * v for k, v in terms.items()}
+        terms = distillation_loss(student, teacher, batch, places, config.teacher_steps, noise, adversary)
+        return {k: config.adversarial * v if k == "adversary" else v for k, v in terms.items()}
 
     return learn(
         student.to(config.device),

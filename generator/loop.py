@@ -39,7 +39,6 @@ class LoopConfig:
     Attributes:
         steps, warmup: of the optimiser; the rate rises linearly over `warmup` and falls by a cosine to 2%.
         average: decay of the weights' moving average.
-        perceptual: weight of ST-LPIPS between edit and truth (`objectives.likeness`); 0 runs none.
         precision: "fp32", or "bf16" where the device computes it.
         device: "cpu" or "cuda".
         log_every, save_every, validate_every: in steps.
@@ -50,7 +49,6 @@ class LoopConfig:
     warmup: int = 100
     average: float = 0.998
     seed: int = 0
-    perceptual: float = 0.0
     precision: str = "fp32"
     device: str = "cpu"
     log_every: int = 50

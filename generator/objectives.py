@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +12,7 @@ from edgedrag.generator.batches import Batch
 from edgedrag.generator.contract import DragGenerator, Told, clean_latent, levels
 from edgedrag.generator.schedule import STEPS
 
-if TYPE_CHECKING:
-    from edgedrag.benchmarks.metrics.stlpips import STLPIPS
-
 SEEN_WEIGHT = 0.15  # of a pixel that the warp can show, beside 1 for one it cannot
-JUDGED = 256 * 256  # pixels of each batch that ST-LPIPS judges: its network costs more than what it teaches
 SNR_CAP, SNR_FLOOR = 5.0, 0.2  # weights of noise levels (min-SNR, Hang et al., ICCV 2023), and the least
 
 
@@ -30,16 +25,6 @@ def edge_loss(a: Tensor, b: Tensor, weight: Tensor, most: float = math.inf) -> T
     """L1 between the two pictures' horizontal and vertical differences, each counted up to `most`."""
     along_x, along_y = ((a - b).diff(dim=axis).abs().clamp_max(most) for axis in (-1, -2))
     return masked_mean(along_x, weight[..., :, 1:]) + masked_mean(along_y, weight[..., 1:, :])
-
-
-def likeness(ruler: STLPIPS, edit: Tensor, batch: Batch) -> Tensor:
-    """ST-LPIPS of edits [B, 3, H, W] to the truth inside the mask; of as many rows as make up JUDGED pixels."""
-    rows = slice(max(1, JUDGED // edit[0, 0].numel()))
-    truth, mask = batch.target[rows], batch.mask[rows]
-    inside = truth + mask * (edit[rows].clamp(-1, 1) - truth)
-    with torch.no_grad():
-        true_features = ruler(truth)
-    return ruler.mean(ruler(inside), true_features, mask)
 
 
 def need(batch: Batch) -> Tensor:

@@ -6,7 +6,6 @@ import json
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,13 +15,10 @@ from edgedrag.generator.checkpoint import load_checkpoint
 from edgedrag.generator.contract import DragGenerator
 from edgedrag.generator.loop import LoopConfig, Processes, learn
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
-from edgedrag.generator.objectives import OBJECTIVES, likeness
+from edgedrag.generator.objectives import OBJECTIVES
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.validation import Validation
 from edgedrag.runtime.errors import InputError
-
-if TYPE_CHECKING:
-    from edgedrag.benchmarks.metrics.stlpips import STLPIPS
 
 LEARNING = ("all", "motion", "denoiser")
 
@@ -120,11 +116,8 @@ def train(config: TrainConfig, run: Path) -> Path:
     if processes.leads and held_out.is_dir():
         validation = Validation(held_out, config.device, (1,) if config.default_steps == 1 else (1, 4))
 
-    ruler = load_ruler(config.device) if config.perceptual else None
-
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        terms = losses(model, batch, config.objective, noise, config.learns != "denoiser", ruler)
-        return {k: config.perceptual * v if k == "perceptual" else v for k, v in terms.items()}
+        return losses(model, batch, config.objective, noise, motion=config.learns != "denoiser")
 
     return learn(
         model.to(config.device),
@@ -139,33 +132,15 @@ def train(config: TrainConfig, run: Path) -> Path:
     )
 
 
-def load_ruler(device: str) -> STLPIPS:
-    """ST-LPIPS as something to learn from. Raises InputError where its weights are not installed."""
-    from edgedrag.benchmarks.metrics.stlpips import STLPIPS
-
-    return STLPIPS().to(device)
-
-
 def losses(
-    model: DragGenerator,
-    batch: Batch,
-    objective: str,
-    noise: torch.Generator,
-    motion: bool = True,
-    ruler: STLPIPS | None = None,
+    model: DragGenerator, batch: Batch, objective: str, noise: torch.Generator, motion: bool = True
 ) -> dict[str, Tensor]:
-    """Every term of the loss, weighted: the denoiser's by its objective, the motion's unless it stays as it is; and
-    as it is, with a ruler, the edit's distance from the truth.
-    """
+    """Every term of the loss, weighted: the denoiser's by its objective, and the motion's unless it stays as it is."""
     if batch.back_prior_flow is not None:
         batch = edited_sources(model, batch, noise)
     told = model.tell(batch)
     terms, picture = OBJECTIVES[objective](model, batch, told, noise)
-    if motion:
-        terms |= model.motion_losses(batch, told, picture)
-    if ruler is not None:
-        terms["perceptual"] = likeness(ruler, model.finish(batch, told, picture), batch)
-    return terms
+    return {**terms, **model.motion_losses(batch, told, picture)} if motion else terms
 
 
 @torch.no_grad()

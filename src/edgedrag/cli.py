@@ -238,7 +238,6 @@ def train(config: Path, run: Path | None) -> None:
 @click.option("--teacher-steps", default=16, show_default=True, help="Steps of the teacher's path.")
 @click.option("--updates", default=1500, show_default=True, help="Training steps.")
 @click.option("--adversarial", default=0.0, show_default=True, help="Weight of a critic of what is drawn; 0 for none.")
-@click.option("--perceptual", default=0.0, show_default=True, help="Weight of ST-LPIPS to the truth; 0 for none.")
 @click.option("--learning-rate", default=2e-4, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
@@ -251,7 +250,6 @@ def distill(
     teacher_steps: int,
     updates: int,
     adversarial: float,
-    perceptual: float,
     learning_rate: float,
     device: str,
     precision: str,
@@ -273,7 +271,6 @@ def distill(
         seed=seed,
         student_steps=counts,
         adversarial=adversarial,
-        perceptual=perceptual,
         teacher_steps=teacher_steps,
     )
     config.check("--steps, --teacher-steps")

@@ -23,7 +23,7 @@ from edgedrag.generator.checkpoint import load_checkpoint
 from edgedrag.generator.contract import DragGenerator, clean_latent, levels
 from edgedrag.generator.loop import LoopConfig, Processes, learn
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
-from edgedrag.generator.objectives import edge_loss, masked_mean, need
+from edgedrag.generator.objectives import Ruler, edge_loss, likeness, masked_mean, need
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.schedule import sampler
 from edgedrag.generator.training import set_threads
@@ -79,9 +79,10 @@ def distillation_loss(
     steps: int,
     noise: torch.Generator,
     adversary: Adversary | None = None,
+    ruler: Ruler | None = None,
 ) -> dict[str, Tensor]:
-    """How far the student's answer at one of `places` on the teacher's path is from the path's end, and what an
-    adversary holds against the true frame with that answer in it.
+    """How far the student's answer at one of `places` on the teacher's path is from the path's end; what an
+    adversary holds against the true frame with that answer in it, and a ruler against the edit.
     """
     with torch.no_grad():
         told = teacher.tell(batch)
@@ -103,16 +104,21 @@ def distillation_loss(
     if adversary is not None:
         where = student.drawn_where(batch, told).detach()
         terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
+    if ruler is not None:
+        terms["perceptual"] = likeness(ruler, student.finish(batch, told, answer), batch)
     return terms
 
 
-def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Path) -> Path:
+def distill(
+    checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Path, ruler: Ruler | None = None
+) -> Path:
     """Teach a student, or go on with the run in folder `run`; returns the path of the student's weights.
 
     Only the denoiser's parts learn; appearance and motion are the teacher's, shared.
 
     Args:
         pairs: a folder made by `edgedrag pairs`; None takes the one that the teacher was trained on.
+        ruler: what edits are also judged by, with the config's weight `perceptual`.
 
     Raises:
         InputError: no such checkpoint or pairs.
@@ -141,10 +147,11 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
     teacher.to(config.device)
 
     adversary = Adversary(config.learning_rate, config.device, processes) if config.adversarial else None
+    weights = {"adversary": config.adversarial, "perceptual": config.perceptual}
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        terms = distillation_loss(student, teacher, batch, places, config.teacher_steps, noise, adversary)
-        return {k: config.adversarial * v if k == "adversary" else v for k, v in terms.items()}
+        terms = distillation_loss(student, teacher, batch, places, config.teacher_steps, noise, adversary, ruler)
+        return {k: weights.get(k, 1.0) * v for k, v in terms.items()}
 
     return learn(
         student.to(config.device),

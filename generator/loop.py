@@ -39,6 +39,7 @@ class LoopConfig:
     Attributes:
         steps, warmup: of the optimiser; the rate rises linearly over `warmup` and falls by a cosine to 2%.
         average: decay of the weights' moving average.
+        perceptual: weight of a ruler's distance between edit and truth (`objectives.likeness`); 0 asks for no ruler.
         precision: "fp32", or "bf16" where the device computes it.
         device: "cpu" or "cuda".
         log_every, save_every, validate_every: in steps.
@@ -49,6 +50,7 @@ class LoopConfig:
     warmup: int = 100
     average: float = 0.998
     seed: int = 0
+    perceptual: float = 0.0
     precision: str = "fp32"
     device: str = "cpu"
     log_every: int = 50
@@ -57,6 +59,8 @@ class LoopConfig:
 
     def check(self, where: str) -> None:
         """Raise InputError for values that no run can have."""
+        if not self.perceptual >= 0:
+            raise InputError(f"{where}: perceptual is {self.perceptual!r}, not a weight from 0 on")
         for name in ("steps", "warmup", "log_every", "save_every", "validate_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise InputError(f"{where}: {name} is {getattr(self, name)!r}, not a whole number from 1 on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,10 @@ from edgedrag.generator.batches import Batch
 from edgedrag.generator.contract import DragGenerator, Told, clean_latent, levels
 from edgedrag.generator.schedule import STEPS
 
+Ruler = Callable[[Tensor, Tensor, Tensor], Tensor]  # a perceptual distance of picture and truth under a weight
+
 SEEN_WEIGHT = 0.15  # of a pixel that the warp can show, beside 1 for one it cannot
+JUDGED = 256 * 256  # pixels of each batch that a ruler judges: its network costs more than the one it teaches
 SNR_CAP, SNR_FLOOR = 5.0, 0.2  # weights of noise levels (min-SNR, Hang et al., ICCV 2023), and the least
 
 
@@ -25,6 +29,13 @@ def edge_loss(a: Tensor, b: Tensor, weight: Tensor, most: float = math.inf) -> T
     """L1 between the two pictures' horizontal and vertical differences, each counted up to `most`."""
     along_x, along_y = ((a - b).diff(dim=axis).abs().clamp_max(most) for axis in (-1, -2))
     return masked_mean(along_x, weight[..., :, 1:]) + masked_mean(along_y, weight[..., 1:, :])
+
+
+def likeness(ruler: Ruler, edit: Tensor, batch: Batch) -> Tensor:
+    """The distance of edits [B, 3, H, W] from the truth inside the mask, for as many rows as make up JUDGED pixels."""
+    rows = slice(max(1, JUDGED // edit[0, 0].numel()))
+    truth, mask = batch.target[rows], batch.mask[rows]
+    return ruler(truth + mask * (edit[rows].clamp(-1, 1) - truth), truth, mask)
 
 
 def need(batch: Batch) -> Tensor:

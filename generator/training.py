@@ -15,7 +15,7 @@ from edgedrag.generator.checkpoint import load_checkpoint
 from edgedrag.generator.contract import DragGenerator
 from edgedrag.generator.loop import LoopConfig, Processes, learn
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
-from edgedrag.generator.objectives import OBJECTIVES
+from edgedrag.generator.objectives import OBJECTIVES, Ruler, likeness
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.validation import Validation
 from edgedrag.runtime.errors import InputError
@@ -85,10 +85,13 @@ def set_threads() -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def train(config: TrainConfig, run: Path) -> Path:
+def train(config: TrainConfig, run: Path, ruler: Ruler | None = None) -> Path:
     """Train the embedded generator, or go on with the run in folder `run`; returns the path of the averaged weights.
 
     Started by `torchrun`, each process trains on batches of its own and the gradients are averaged.
+
+    Args:
+        ruler: what the motion is also judged by, with the config's weight `perceptual`.
 
     Raises:
         InputError, EdgedragError: as `learn`.
@@ -117,7 +120,8 @@ def train(config: TrainConfig, run: Path) -> Path:
         validation = Validation(held_out, config.device, (1,) if config.default_steps == 1 else (1, 4))
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        return losses(model, batch, config.objective, noise, motion=config.learns != "denoiser")
+        terms = losses(model, batch, config.objective, noise, config.learns != "denoiser", ruler)
+        return {k: config.perceptual * v if k == "perceptual" else v for k, v in terms.items()}
 
     return learn(
         model.to(config.device),
@@ -133,14 +137,26 @@ def train(config: TrainConfig, run: Path) -> Path:
 
 
 def losses(
-    model: DragGenerator, batch: Batch, objective: str, noise: torch.Generator, motion: bool = True
+    model: DragGenerator,
+    batch: Batch,
+    objective: str,
+    noise: torch.Generator,
+    motion: bool = True,
+    ruler: Ruler | None = None,
 ) -> dict[str, Tensor]:
-    """Every term of the loss, weighted: the denoiser's by its objective, and the motion's unless it stays as it is."""
+    """Every term of the loss: the denoiser's by its objective, weighted; unless the motion stays as it is, the
+    motion's, weighted, and what a ruler says of the edit. The ruler does not teach the denoiser: a mean that it
+    likes is no draw.
+    """
     if batch.back_prior_flow is not None:
         batch = edited_sources(model, batch, noise)
     told = model.tell(batch)
     terms, picture = OBJECTIVES[objective](model, batch, told, noise)
-    return {**terms, **model.motion_losses(batch, told, picture)} if motion else terms
+    if motion:
+        terms |= model.motion_losses(batch, told, picture)
+        if ruler is not None:
+            terms["perceptual"] = likeness(ruler, model.finish(batch, told, picture.detach()), batch)
+    return terms
 
 
 @torch.no_grad()

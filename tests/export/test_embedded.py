@@ -38,7 +38,7 @@ def test_shipped_graphs_equal_the_checkpoint(shipped: EmbeddedGenerator, spec: o
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of a narrow generator with random weights."""
     folder = tmp_path_factory.mktemp("export")
-    generator = EmbeddedGenerator(EmbeddedConfig(widths=(16, 24, 32), blocks=(1, 1, 1)))
+    generator = EmbeddedGenerator(EmbeddedConfig((16, 24, 32), (1, 1, 1), (1, 1, 1, 1), (1, 1, 1)))
     save_checkpoint(generator, folder / "weights.safetensors", {"steps": "0", "training_data_sha256": "0" * 64})
     export_embedded(folder / "weights.safetensors", folder / "bundle", {"made_up_db": 1.5})
     return folder / "bundle"

@@ -57,7 +57,7 @@ def one_thread() -> Iterator[None]:
 
 
 def small_generator() -> EmbeddedGenerator:
-    return EmbeddedGenerator(EmbeddedConfig(widths=(16, 24, 32), blocks=(1, 1, 1)))
+    return EmbeddedGenerator(EmbeddedConfig((16, 24, 32), (1, 1, 1), (1, 1, 1, 1), (1, 1, 1)))
 
 
 @pytest.mark.parametrize("objective", ["diffusion", "regression"])

@@ -1,6 +1,6 @@
 """The loop that every kind of learning here runs in: optimiser, average, checkpoints, log, validation, processes.
 
-A run's folder holds `weights.safetensors` (the averaged weights rounded to fp16, as they ship),
+A run's folder holds the averaged weights rounded to fp16, as they ship (under the generator's `file`),
 `state.pt` (all that a resumed run needs), `log.jsonl` (means since the last line), `curves.png` and
 `samples.png`. Every file is written aside and renamed.
 """
@@ -21,7 +21,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from edgedrag.generator.batches import Batch
-from edgedrag.generator.checkpoint import save_checkpoint
 from edgedrag.generator.contract import DragGenerator
 from edgedrag.generator.curves import draw_curves
 from edgedrag.generator.validation import Validation
@@ -172,7 +171,7 @@ def learn(
         try:
             torch.save(state, aside)
             os.replace(aside, state_file)
-            save_checkpoint(average, run / "weights.safetensors", {**notes, "steps": str(step)}, torch.float16)
+            average.write(run / average.file, {**notes, "steps": str(step)})
         except (OSError, RuntimeError) as error:
             aside.unlink(missing_ok=True)
             raise EdgedragError(f"{run}: cannot be written at step {step} ({error}); the last state is whole") from None
@@ -216,7 +215,7 @@ def learn(
             log(done, validation.measure(average, run / "samples.png"))
             draw_curves(log_file, run / "curves.png")
     bar.close()
-    return run / "weights.safetensors"
+    return run / average.file
 
 
 def _forget_after(log_file: Path, step: int) -> None:

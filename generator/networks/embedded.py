@@ -12,7 +12,9 @@ backward; H and W multiples of 32.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import copy
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -20,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgedrag.generator.batches import Batch
+from edgedrag.generator.checkpoint_file import save_checkpoint
 from edgedrag.generator.contract import DragGenerator
 from edgedrag.generator.objectives import edge_loss, masked_mean
 
@@ -29,6 +32,7 @@ LATENT_CHANNELS = 12
 FLOW_SCALE = 16.0  # pixels a network unit stands for
 LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
 GATE_MARGIN, GATE_WINDOW = 0.8, 9  # the picture must be this much nearer the truth than the warp; pixels
+SEEN_WEIGHT = 0.15  # in training, of a pixel that the warp can show, beside 1 for one it cannot
 GRIP = 16.0  # pixels around a handle or target that move as one
 
 
@@ -166,16 +170,17 @@ class Motion(nn.Module):
 
     def __init__(self, config: EmbeddedConfig):
         super().__init__()
-        a, b, c = config.widths
-        self.enter, self.level4 = conv(2 * a + 7, a), blocks(a, config.motion_blocks[0])
-        self.down8, self.join8, self.level8 = conv(a, b, stride=2), conv(2 * b, b, 1), blocks(b, config.motion_blocks[1])
-        self.down16, self.join16, self.level16 = conv(b, c, stride=2), conv(2 * c, c, 1), blocks(c, config.motion_blocks[2])
-        self.down32, self.level32 = conv(c, c, stride=2), blocks(c, config.motion_blocks[3])
+        (a, b, c), (i, j, k, n) = config.widths, config.motion_blocks
+        self.enter, self.level4 = conv(2 * a + 7, a), blocks(a, i)
+        self.down8, self.join8, self.level8 = conv(a, b, stride=2), conv(2 * b, b, 1), blocks(b, j)
+        self.down16, self.join16, self.level16 = conv(b, c, stride=2), conv(2 * c, c, 1), blocks(c, k)
+        self.down32, self.level32 = conv(c, c, stride=2), blocks(c, n)
         self.up16, self.out16 = conv(c, c, 1), blocks(c, 1)
         self.up8, self.out8 = conv(c, b, 1), blocks(b, 1)
         self.up4, self.out4 = conv(b, a, 1), blocks(a, 1)
-        self.head = conv(a, 4)
-        silence(self.head)
+        self.flow_head, self.gate_head = conv(a, 3), conv(a, 1)
+        silence(self.flow_head)
+        silence(self.gate_head)
 
     def forward(
         self, f4: Tensor, f8: Tensor, f16: Tensor, mask: Tensor, points: Tensor, prior_flow: Tensor
@@ -191,12 +196,12 @@ class Motion(nn.Module):
         x16 = self.out16(activation(x16 + enlarge(self.up16(x32), 2)))
         x8 = self.out8(activation(x8 + enlarge(self.up8(x16), 2)))
         x4 = self.out4(activation(x4 + enlarge(self.up4(x8), 2)))
-        out = enlarge(self.head(x4), FOLD)
-        flow = grip(prior_flow * (1 + out[:, 3:]) + FLOW_SCALE * out[:, :2], prior_flow, points)
+        change = enlarge(self.flow_head(x4), FOLD)
+        flow = grip(prior_flow * (1 + change[:, 2:]) + FLOW_SCALE * change[:, :2], prior_flow, points)
         flow = land(flow, points) * mask
         # What was dragged is to be seen where it was dragged to, not drawn anew.
         free = mask * (1 - closeness(points[..., 2:], *mask.shape[-2:]))
-        return flow, torch.sigmoid(out[:, 2:3] - 2.0) * free
+        return flow, torch.sigmoid(enlarge(self.gate_head(x4), FOLD) - 2.0) * free
 
 
 class Condition(nn.Module):
@@ -312,8 +317,15 @@ class EmbeddedGenerator(DragGenerator):
         self.denoiser = Denoiser(config)
         self.decoder = Decoder()
 
-    def config_dict(self) -> dict:
-        return asdict(self.config)
+    def another(self) -> EmbeddedGenerator:
+        return copy.deepcopy(self)
+
+    def write(self, path: Path, notes: dict[str, str]) -> None:
+        save_checkpoint(self, path, notes, torch.float16)
+
+    def need(self, batch: Batch) -> Tensor:
+        """Most where no warp can show it."""
+        return batch.mask * (SEEN_WEIGHT + 1 - batch.valid)
 
     def encode(self, picture: Tensor) -> Tensor:
         return to_latent(picture)
@@ -345,7 +357,7 @@ class EmbeddedGenerator(DragGenerator):
         return told.revealed
 
     def denoiser_parts(self) -> tuple[nn.Module, ...]:
-        return self.condition, self.denoiser, self.motion.head  # the head for `gate_losses`; its flow gets no gradient
+        return self.condition, self.denoiser, self.motion.gate_head
 
     def motion_parts(self) -> tuple[nn.Module, ...]:
         return (self.motion,)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,8 @@ import pytest
 import torch
 
 from edgedrag.generator.batches import Batch, row_of, stack
-from edgedrag.generator.checkpoint import load_checkpoint, save_checkpoint
+from edgedrag.generator.checkpoint import load_checkpoint
+from edgedrag.generator.checkpoint_file import save_checkpoint
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator, land, local_error
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.training import TrainConfig, edited_sources, losses, train
@@ -98,8 +100,8 @@ def test_the_gate_opens_where_the_picture_is_nearer_the_truth_than_the_warp() ->
     torch.manual_seed(0)
     batch = batch_of(moving_square())
     model = small_generator().requires_grad_(False)
-    model.motion.head.requires_grad_(True)
-    optimiser = torch.optim.Adam(model.motion.head.parameters(), lr=0.02)
+    model.motion.gate_head.requires_grad_(True)
+    optimiser = torch.optim.Adam(model.motion.gate_head.parameters(), lr=0.02)
     flow = model.tell(batch).flow
     left = (torch.arange(64) < 30).expand(1, 1, 64, 64)
     good, bad = batch.target, torch.full_like(batch.target, 0.9)
@@ -240,10 +242,10 @@ def test_an_interrupted_run_ends_with_the_same_weights(cache: Path, tmp_path: Pa
 
         real = training.losses
 
-        def stops(model: EmbeddedGenerator, batch: Batch, objective: str, noise: torch.Generator, motion: bool) -> dict:
+        def stops(model: EmbeddedGenerator, batch: Batch, objective: str, noise: torch.Generator, *rest: Any) -> dict:
             if noise.initial_seed() == 3:
                 raise Interrupted
-            return real(model, batch, objective, noise, motion)
+            return real(model, batch, objective, noise, *rest)
 
         patch.setattr(training, "losses", stops)
         with pytest.raises(Interrupted):
@@ -299,9 +301,9 @@ def test_checkpoints_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "a.safetensors")
     small = small_generator()
-    del small.motion.head
+    del small.motion.gate_head
     save_checkpoint(small, tmp_path / "b.safetensors", {})
-    with pytest.raises(InputError, match=r"motion\.head\.bias, motion\.head\.weight"):
+    with pytest.raises(InputError, match=r"motion\.gate_head\.bias, motion\.gate_head\.weight"):
         load_checkpoint(tmp_path / "b.safetensors")
 
 

@@ -42,7 +42,7 @@ def edit_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*args: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "edgedrag", *map(str, args)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=900)
 
     return run
 

@@ -38,7 +38,7 @@ class TorchBackend:
         return TorchGraph(self._weights, file)
 
     def upload(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+        return torch.from_numpy(np.array(array, dtype=np.float32))
 
     def download(self, array: Tensor) -> np.ndarray:
         return array.numpy()

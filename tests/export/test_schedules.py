@@ -50,7 +50,9 @@ def test_lcm(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert make_table(entry, steps).timesteps.tolist() == scheduler.timesteps.tolist()
     drawn = iter(torch.from_numpy(noise[1:]))
     monkeypatch.setattr(scheduling_lcm, "randn_tensor", lambda *_, **__: next(drawn))
-    np.testing.assert_allclose(ours(entry, steps, source, noise), theirs(scheduler, 999, source, noise), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        ours(entry, steps, source, noise), theirs(scheduler, 999, source, noise), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_ddim() -> None:
@@ -60,7 +62,9 @@ def test_ddim() -> None:
     scheduler.set_timesteps(25)
     entry = sampler_entry("ddim")
     assert make_table(entry, 25).timesteps.tolist() == scheduler.timesteps.tolist()
-    np.testing.assert_allclose(ours(entry, 25, source, noise), theirs(scheduler, 999, source, noise), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        ours(entry, 25, source, noise), theirs(scheduler, 999, source, noise), rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])

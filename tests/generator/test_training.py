@@ -20,6 +20,7 @@ import torch
 from edgedrag.generator.batches import Batch, row_of, stack
 from edgedrag.generator.checkpoint import load_checkpoint
 from edgedrag.generator.checkpoint_file import save_checkpoint
+from edgedrag.generator.distillation import distillation_loss
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator, land, local_error
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.training import TrainConfig, edited_sources, losses, train
@@ -84,6 +85,41 @@ def test_one_batch_is_learnt(objective: str) -> None:
     assert float(psnr_in_mask(edit.detach(), batch)) > float(psnr_in_mask(batch.source, batch)) + 3
     outside = batch.mask == 0
     assert torch.equal((edit * outside), (batch.source * outside))
+
+
+def far(picture: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """A ruler."""
+    return ((picture - truth).square() * weight).sum() / weight.sum()
+
+
+def learners(model: EmbeddedGenerator) -> set[str]:
+    return {k for k, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+
+
+def test_a_ruler_teaches_the_motion_and_where_to_draw_but_no_draw() -> None:
+    torch.manual_seed(0)
+    model, batch = small_generator(), batch_of(moving_square())
+    for head in (model.denoiser.head, model.motion.flow_head, model.motion.gate_head):
+        torch.nn.init.normal_(head.weight, std=0.02)
+    losses(model, batch, "diffusion", torch.Generator().manual_seed(0), ruler=far)["perceptual"].backward()
+    found = learners(model)
+    assert {"motion.flow_head.weight", "motion.gate_head.weight", "encoder.enter.weight"} <= found
+    assert not any(name.startswith(("denoiser", "condition")) for name in found)
+
+
+def test_a_ruler_teaches_a_student_what_to_draw_but_no_motion() -> None:
+    torch.manual_seed(0)
+    teacher, batch = small_generator(), batch_of(moving_square())
+    for head in (teacher.denoiser.head, teacher.motion.flow_head, teacher.motion.gate_head):
+        torch.nn.init.normal_(head.weight, std=0.02)
+    student = teacher.student()
+    distillation_loss(student, teacher, batch, [0], 4, torch.Generator().manual_seed(0), ruler=far)[
+        "perceptual"
+    ].backward()
+    found = learners(student)
+    assert {"motion.gate_head.weight", "denoiser.head.weight"} <= found
+    assert not found & {"motion.flow_head.weight", "encoder.enter.weight", "motion.enter.weight"}
+    assert not learners(teacher)
 
 
 def test_targets_show_their_handles_whatever_the_network_says() -> None:

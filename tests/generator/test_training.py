@@ -7,7 +7,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -215,6 +215,21 @@ def test_only_the_part_that_is_to_learn_changes(cache: Path, tmp_path: Path, lea
     assert learns in changed and still not in changed and "encoder" not in changed
 
 
+def test_the_command_line_brings_the_ruler(
+    cache: Path, tmp_path: Path, edit_cli: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    settings = {**asdict(config(cache, 1)), "sizes": [[64, 1, 1.0]], "perceptual": 0.5}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    done = edit_cli("train", tmp_path / "config.json", "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "perceptual" in json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
+    weights = tmp_path / "run" / "weights.safetensors"
+    steps = ("--steps", "1", "--teacher-steps", "2", "--updates", "1", "--perceptual", "0.5")
+    done = edit_cli("distill", weights, *steps, "-o", tmp_path / "student")
+    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(tmp_path / "student" / "weights.safetensors")[1]["objective"] == "distillation"
+
+
 def test_two_processes_learn_the_same_weights(cache: Path, tmp_path: Path) -> None:
     settings = {**asdict(config(cache, 2)), "sizes": [[64, 1, 1.0]]}
     (tmp_path / "config.json").write_text(json.dumps(settings))
@@ -310,6 +325,7 @@ def test_a_run_of_another_network_is_not_gone_on_with(cache: Path, tmp_path: Pat
         ('{"pairs": "a", "steps": 0}', "steps is 0"),
         ('{"pairs": "a", "objective": "magic"}', "objective is 'magic'"),
         ('{"pairs": "a", "precision": "int4"}', "precision is 'int4'"),
+        ('{"pairs": "a", "perceptual": -1}', "perceptual is -1"),
         ('{"pairs": "a", "sizes": [[100, 4, 1]]}', "multiple of 32"),
         ('{"pairs": "a", "sizes": [[128, 4, 0.5]]}', "sum to 1"),
         pytest.param(

@@ -33,7 +33,7 @@ FLOW_SCALE = 16.0  # pixels a network unit stands for
 LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
 GATE_MARGIN, GATE_WINDOW = 0.8, 9  # the picture must be this much nearer the truth than the warp; pixels
 SEEN_WEIGHT = 0.15  # in training, of a pixel that the warp can show, beside 1 for one it cannot
-GRIP = 16.0  # pixels around a handle or target that move as one
+GRIP = 24.0  # pixels around a handle or target that move as one
 
 
 @dataclass(frozen=True)

@@ -82,11 +82,13 @@ def whole_drag(bundle: Bundle, stages: Stages, steps: int = 4) -> np.ndarray:
 
 def check_against_pytorch(folder: Path, weights: Weights, precision: str, least: float) -> None:
     bundle = open_bundle(folder)
-    assert all(p["snr_db"] >= least for p in bundle.manifest["provenance"]["parity"])
-    assert len(bundle.manifest["provenance"]["parity"]) == 9
+    parity = {p["graph"]: p["snr_db"] for p in bundle.manifest["provenance"]["parity"]}
+    assert len(parity) == 9 and min(parity.values()) >= least
     found = whole_drag(bundle, Stages(bundle, OnnxRuntimeCpu(), precision))
     expected = whole_drag(bundle, Stages(bundle, TorchBackend(weights), precision))
-    assert snr_db(expected, found) >= least
+    whole = snr_db(expected, found)
+    print(f"SNR against PyTorch, dB: {parity}, a whole drag {whole:.1f}")  # for `-rP`
+    assert whole >= least
 
 
 def test_a_whole_drag_equals_pytorch_in_fp32(fp32: Path) -> None:

@@ -188,7 +188,9 @@ def test_layers_that_fp16_cannot_hold_are_left_in_fp32() -> None:
     assert fits((1.0, 100.0)) and not fits((1.0, 40_000.0)), "other photos reach further"
     assert not fits((1e-6, 1.0)) and not fits((1.0, float("nan"))) and not fits((1.0, float("inf")))
     module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
-    torch.nn.init.constant_(module[1].weight, 30_000.0)
+    for layer, weight in zip(module, (1.0, 30_000.0)):
+        torch.nn.init.constant_(layer.weight, weight)
+        torch.nn.init.zeros_(layer.bias)
     peaks: dict = {}
     given = torch.ones(1, 4)
     with lightningdrag.watch(module, peaks), torch.no_grad():

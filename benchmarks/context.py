@@ -10,11 +10,11 @@ from typing import Any
 
 from edgedrag.runtime.session import Runtime
 
-PACKAGES = ("edgedrag", "numpy", "opencv-python-headless", "onnxruntime", "torch")
+PACKAGES = ("edgedrag", "numpy", "opencv-python-headless", "onnxruntime", "torch", "tensorrt-rtx")
 
 
-def context(runtime: Runtime) -> dict[str, Any]:
-    """Device, versions, date and the bundle's checkpoint, as every report begins."""
+def machine(device: str) -> dict[str, Any]:
+    """Date, device and versions."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -23,11 +23,18 @@ def context(runtime: Runtime) -> dict[str, Any]:
             continue
     return {
         "date": datetime.date.today().isoformat(),
-        "device": runtime.backend.device,
+        "device": device,
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": versions,
+    }
+
+
+def context(runtime: Runtime) -> dict[str, Any]:
+    """The machine and the bundle's checkpoint, as every report of drags begins."""
+    return {
+        **machine(runtime.backend.device),
         "bundle": runtime.bundle.name,
         "checkpoint_sha256": runtime.bundle.manifest["provenance"]["checkpoint_sha256"],
         "backend": runtime.backend.name,

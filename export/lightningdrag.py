@@ -37,7 +37,7 @@ from edgedrag.export.room import check_disk, check_memory
 from edgedrag.export.scene import Scene
 from edgedrag.export.trace import clean, dynamic_axes, to_program
 from edgedrag.export.weight_file import WeightFile
-from edgedrag.generator.networks.lightningdrag.sizes import CLIP_SIDE, Size
+from edgedrag.generator.networks.lightningdrag.sizes import CLIP_MEAN, CLIP_SIDE, CLIP_STD, Size
 from edgedrag.generator.networks.lightningdrag.small_decoder import load_small_decoder
 from edgedrag.generator.networks.lightningdrag.stages import SmallDecode
 from edgedrag.generator.networks.lightningdrag.weights import Weights
@@ -55,8 +55,8 @@ INPUTS = {
     "image": {"low": -1.0, "high": 1.0},
     "clip_image": {
         "size": CLIP_SIDE,
-        "mean": [0.48145466, 0.4578275, 0.40821073],
-        "std": [0.26862954, 0.26130258, 0.27577711],
+        "mean": list(CLIP_MEAN),
+        "std": list(CLIP_STD),
     },
 }
 WINDOWS = {

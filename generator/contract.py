@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,11 +21,17 @@ class DragGenerator(nn.Module, ABC):
 
     Attributes:
         prediction: what `predict` returns: "sample" (the clean latent), "epsilon" or "v".
-        guidance: scale of the guidance pair when the teacher samples; 1 runs no pair.
+        guidance: scale of the guidance pair at the first step when a teacher samples; 1 runs no pair.
+        judged_as_picture: whether a student's answer is compared as a picture too, beside its latent.
+        sizes: of training batches: pixels, rows, share of the steps.
+        file: name under which a run keeps its weights.
     """
 
     prediction: str = "sample"
     guidance: float = 1.0
+    judged_as_picture: bool = True
+    sizes: tuple[tuple[int, int, float], ...] = ((128, 12, 0.5), (256, 3, 0.5))
+    file: str = "weights.safetensors"
 
     @abstractmethod
     def encode(self, picture: Tensor) -> Tensor:
@@ -54,13 +61,29 @@ class DragGenerator(nn.Module, ABC):
     def denoiser_parts(self) -> Iterable[nn.Module]:
         """What learns when only the denoiser learns: all that the sampler's steps depend on."""
 
-    def motion_parts(self) -> Iterable[nn.Module]:
+    def motion_parts(self) -> Sequence[nn.Module]:
         """What learns when only the motion learns; nothing for generators without one."""
         return ()
 
     @abstractmethod
-    def config_dict(self) -> dict[str, Any]:
-        """What its class is made from, for the checkpoint's header."""
+    def another(self) -> DragGenerator:
+        """A second one with the same weights, for a moving average; may share what never learns."""
+
+    def student(self) -> DragGenerator:
+        """One that starts as this one and learns to answer in few steps, with guidance folded in."""
+        student = self.another().train().requires_grad_(False)
+        student.guidance = 1.0
+        for part in student.denoiser_parts():
+            part.requires_grad_(True)
+        return student
+
+    @abstractmethod
+    def write(self, path: Path, notes: dict[str, str]) -> None:
+        """Write the weights as fp16, whole or not at all, and notes; `path` is `file` in a run's folder."""
+
+    def need(self, batch: Batch) -> Tensor:
+        """How much each pixel of the generator's picture counts, [B, 1, H, W]."""
+        return torch.ones_like(batch.mask)
 
     def untold(self, told: Told) -> Told:
         """The other half of the guidance pair: the same, without the drag."""
@@ -80,17 +103,24 @@ class DragGenerator(nn.Module, ABC):
 
 
 def clean_latent(
-    model: DragGenerator, latent: Tensor, told: Told, timestep: Tensor, alpha: Tensor, sigma: Tensor
+    model: DragGenerator,
+    latent: Tensor,
+    told: Told,
+    timestep: Tensor,
+    alpha: Tensor,
+    sigma: Tensor,
+    guidance: float = 1.0,
 ) -> Tensor:
-    """The clean latent that a generator sees in a noised one, guided where it has a guidance scale.
+    """The clean latent that a generator sees in a noised one.
 
     Args:
         alpha, sigma: of the timestep, [B, 1, 1, 1].
+        guidance: scale of the guidance pair; 1 runs no pair.
     """
     prediction = model.predict(latent, told, timestep)
-    if model.guidance != 1.0:
+    if guidance != 1.0:
         without = model.predict(latent, model.untold(told), timestep)
-        prediction = without + model.guidance * (prediction - without)
+        prediction = without + guidance * (prediction - without)
     if model.prediction == "sample":
         return prediction
     if model.prediction == "epsilon":

@@ -19,14 +19,13 @@ from torch import Tensor
 
 from edgedrag.generator.adversary import Adversary
 from edgedrag.generator.batches import Batch, PairCache, batches
-from edgedrag.generator.checkpoint import load_checkpoint
+from edgedrag.generator.checkpoint import open_generator
 from edgedrag.generator.contract import DragGenerator, clean_latent, levels
 from edgedrag.generator.loop import LoopConfig, Processes, learn
-from edgedrag.generator.networks.embedded import EmbeddedGenerator
-from edgedrag.generator.objectives import edge_loss, masked_mean, need
+from edgedrag.generator.objectives import Ruler, edge_loss, likeness, masked_mean
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.schedule import sampler
-from edgedrag.generator.training import set_threads
+from edgedrag.generator.training import Sizes, set_threads
 from edgedrag.generator.validation import Validation
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampler import make_table, pick_timesteps
@@ -40,6 +39,7 @@ class DistillConfig(LoopConfig):
         student_steps: step counts to serve; each divides the teacher's, and the first is the default.
         teacher_steps: of the path that is learned from.
         adversarial: weight of the critic's judgement; 0 runs none.
+        sizes: as for TrainConfig.
     """
 
     steps: int = 1500
@@ -49,7 +49,7 @@ class DistillConfig(LoopConfig):
     teacher_steps: int = 16
     adversarial: float = 0.0
     made: float = 0.3
-    sizes: tuple[tuple[int, int, float], ...] = ((128, 12, 0.5), (256, 3, 0.5))
+    sizes: Sizes = ()
 
     def check(self, where: str) -> None:
         super().check(where)
@@ -79,40 +79,46 @@ def distillation_loss(
     steps: int,
     noise: torch.Generator,
     adversary: Adversary | None = None,
+    ruler: Ruler | None = None,
 ) -> dict[str, Tensor]:
-    """How far the student's answer at one of `places` on the teacher's path is from the path's end, and what an
-    adversary holds against the true frame with that answer in it.
+    """How far the student's answer at one of `places` on the teacher's path is from the path's end; what an
+    adversary holds against the true frame with that answer in it, and a ruler against the edit.
     """
     with torch.no_grad():
         told = teacher.tell(batch)
         entered, timesteps, end = sample(teacher, batch, told, steps, noise)
-        picture = teacher.decode(end, told)
     place = places[int(torch.randint(len(places), (1,), generator=noise))]
     at = torch.full((len(end),), float(timesteps[place]), device=end.device)
     told = student.tell(batch)
     found = clean_latent(student, entered[place], told, at, *levels(at, end))
-    answer = student.decode(found, told)
-    weight = need(batch)
+    weight = student.need(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
-    terms = {
-        "latent": 4 * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small),
-        "picture": masked_mean((answer - picture).abs(), weight),
-        "edges": edge_loss(answer, picture, weight),
-        **student.gate_losses(batch, told, answer),
-    }
+    terms = {"latent": 4 * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small)}
+    if not student.judged_as_picture and adversary is None and ruler is None:
+        return terms
+    answer = student.decode(found, told)
+    if student.judged_as_picture:
+        with torch.no_grad():
+            picture = teacher.decode(end, told)
+        terms["picture"] = masked_mean((answer - picture).abs(), weight)
+        terms["edges"] = edge_loss(answer, picture, weight)
+    terms |= student.gate_losses(batch, told, answer)
     if adversary is not None:
         where = student.drawn_where(batch, told).detach()
         terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
+    if ruler is not None:
+        terms["perceptual"] = likeness(ruler, student.finish(batch, told, answer), batch)
     return terms
 
 
-def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Path) -> Path:
+def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Path, ruler: Ruler | None = None) -> Path:
     """Teach a student, or go on with the run in folder `run`; returns the path of the student's weights.
 
     Only the denoiser's parts learn; appearance and motion are the teacher's, shared.
 
     Args:
         pairs: a folder made by `edgedrag pairs`; None takes the one that the teacher was trained on.
+        ruler: what edits are also judged by, with the config's weight `perceptual`.
 
     Raises:
         InputError: no such checkpoint or pairs.
@@ -120,12 +126,8 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
     set_threads()
     torch.manual_seed(config.seed)
     processes = Processes.join(config.device)
-    teacher, taught = load_checkpoint(checkpoint)
-    student, average = load_checkpoint(checkpoint)[0].train(), EmbeddedGenerator(teacher.config)
-    student.guidance = average.guidance = 1.0
-    student.requires_grad_(False)
-    for part in student.denoiser_parts():
-        part.requires_grad_(True)
+    teacher, taught = open_generator(checkpoint)
+    student = teacher.student()
     folder = pairs or Path(taught.get("pairs", "cache"))
     cache = PairCache(folder / "train")
     places = standing_places(config.student_steps, config.teacher_steps)
@@ -141,16 +143,19 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
     teacher.to(config.device)
 
     adversary = Adversary(config.learning_rate, config.device, processes) if config.adversarial else None
+    weights = {"adversary": config.adversarial, "perceptual": config.perceptual}
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        terms = distillation_loss(student, teacher, batch, places, config.teacher_steps, noise, adversary)
-        return {k: config.adversarial * v if k == "adversary" else v for k, v in terms.items()}
+        terms = distillation_loss(student, teacher, batch, places, config.teacher_steps, noise, adversary, ruler)
+        return {k: weights.get(k, 1.0) * v for k, v in terms.items()}
 
     return learn(
         student.to(config.device),
-        average.to(config.device),
+        student.another().to(config.device),
         loss,
-        lambda start: batches(cache, config.sizes, config.made, 0.0, (config.seed, processes.rank), start),
+        lambda start: batches(
+            cache, config.sizes or student.sizes, config.made, 0.0, (config.seed, processes.rank), start
+        ),
         config,
         run,
         processes,

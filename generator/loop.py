@@ -1,6 +1,6 @@
 """The loop that every kind of learning here runs in: optimiser, average, checkpoints, log, validation, processes.
 
-A run's folder holds `weights.safetensors` (the averaged weights rounded to fp16, as they ship),
+A run's folder holds the averaged weights rounded to fp16, as they ship (under the generator's `file`),
 `state.pt` (all that a resumed run needs), `log.jsonl` (means since the last line), `curves.png` and
 `samples.png`. Every file is written aside and renamed.
 """
@@ -21,7 +21,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from edgedrag.generator.batches import Batch
-from edgedrag.generator.checkpoint import save_checkpoint
 from edgedrag.generator.contract import DragGenerator
 from edgedrag.generator.curves import draw_curves
 from edgedrag.generator.validation import Validation
@@ -39,6 +38,7 @@ class LoopConfig:
     Attributes:
         steps, warmup: of the optimiser; the rate rises linearly over `warmup` and falls by a cosine to 2%.
         average: decay of the weights' moving average.
+        perceptual: weight of a ruler's distance between edit and truth (`objectives.likeness`); 0 asks for no ruler.
         precision: "fp32", or "bf16" where the device computes it.
         device: "cpu" or "cuda".
         log_every, save_every, validate_every: in steps.
@@ -49,6 +49,7 @@ class LoopConfig:
     warmup: int = 100
     average: float = 0.998
     seed: int = 0
+    perceptual: float = 0.0
     precision: str = "fp32"
     device: str = "cpu"
     log_every: int = 50
@@ -57,6 +58,8 @@ class LoopConfig:
 
     def check(self, where: str) -> None:
         """Raise InputError for values that no run can have."""
+        if not self.perceptual >= 0:
+            raise InputError(f"{where}: perceptual is {self.perceptual!r}, not a weight from 0 on")
         for name in ("steps", "warmup", "log_every", "save_every", "validate_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise InputError(f"{where}: {name} is {getattr(self, name)!r}, not a whole number from 1 on")
@@ -168,7 +171,7 @@ def learn(
         try:
             torch.save(state, aside)
             os.replace(aside, state_file)
-            save_checkpoint(average, run / "weights.safetensors", {**notes, "steps": str(step)}, torch.float16)
+            average.write(run / average.file, {**notes, "steps": str(step)})
         except (OSError, RuntimeError) as error:
             aside.unlink(missing_ok=True)
             raise EdgedragError(f"{run}: cannot be written at step {step} ({error}); the last state is whole") from None
@@ -212,7 +215,7 @@ def learn(
             log(done, validation.measure(average, run / "samples.png"))
             draw_curves(log_file, run / "curves.png")
     bar.close()
-    return run / "weights.safetensors"
+    return run / average.file
 
 
 def _forget_after(log_file: Path, step: int) -> None:

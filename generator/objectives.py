@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +13,11 @@ from edgedrag.generator.batches import Batch
 from edgedrag.generator.contract import DragGenerator, Told, clean_latent, levels
 from edgedrag.generator.schedule import STEPS
 
-SEEN_WEIGHT = 0.15  # of a pixel that the warp can show, beside 1 for one it cannot
+Ruler = Callable[[Tensor, Tensor, Tensor], Tensor]  # a perceptual distance of picture and truth under a weight
+
+JUDGED = 256 * 256  # pixels of each batch that a ruler judges: its network costs more than the one it teaches
 SNR_CAP, SNR_FLOOR = 5.0, 0.2  # weights of noise levels (min-SNR, Hang et al., ICCV 2023), and the least
+UNTOLD = 0.1  # of the batches of a generator with guidance, told without the drag (Ho and Salimans 2022)
 
 
 def masked_mean(value: Tensor, weight: Tensor) -> Tensor:
@@ -27,16 +31,16 @@ def edge_loss(a: Tensor, b: Tensor, weight: Tensor, most: float = math.inf) -> T
     return masked_mean(along_x, weight[..., :, 1:]) + masked_mean(along_y, weight[..., 1:, :])
 
 
-def need(batch: Batch) -> Tensor:
-    """How much each pixel of the generator's picture counts, [B, 1, H, W]: most where no warp can show it."""
-    return batch.mask * (SEEN_WEIGHT + 1 - batch.valid)
+def likeness(ruler: Ruler, edit: Tensor, batch: Batch) -> Tensor:
+    """The distance of edits [B, 3, H, W] from the truth inside the mask, for as many rows as make up JUDGED pixels."""
+    rows = slice(max(1, JUDGED // edit[0, 0].numel()))
+    truth, mask = batch.target[rows], batch.mask[rows]
+    return ruler(truth + mask * (edit[rows].clamp(-1, 1) - truth), truth, mask)
 
 
-def draw_noise(model: DragGenerator, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Standard normal of the latent's shape, drawn on the CPU so that every device gets the same."""
-    with torch.no_grad():
-        shape = model.encode(batch.target[:1]).shape[1:]
-    return torch.randn((len(batch.mask), *shape), generator=generator).to(batch.target)
+def draw_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal of a latent's shape, drawn on the CPU so that every device gets the same."""
+    return torch.randn(latent.shape, generator=generator).to(latent)
 
 
 def diffusion(
@@ -44,22 +48,27 @@ def diffusion(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The clean latent from a random noise level (Ho et al. 2020), high levels more often.
 
-    Returns the weighted loss and the picture that was predicted.
+    Returns the weighted loss and the latent that was predicted.
     """
     count = len(batch.mask)
     timestep = torch.randint(0, STEPS, (count,), generator=generator)
     high = torch.rand(count, generator=generator) < 0.3
     timestep = torch.where(high, STEPS - 1 - timestep // 4, timestep).to(batch.target.device)
-    noise = draw_noise(model, batch, generator)
-    alpha, sigma = levels(timestep, batch.target)
     with torch.no_grad():
         clean = model.encode(batch.target)
+    noise = draw_noise(clean, generator)
+    if model.guidance != 1.0 and float(torch.rand((), generator=generator)) < UNTOLD:
+        told = model.untold(told)
+    alpha, sigma = levels(timestep, batch.target)
     found = clean_latent(model, alpha * clean + sigma * noise, told, timestep.float(), alpha, sigma)
-    weight = F.adaptive_avg_pool2d(need(batch), (clean.shape[-2], clean.shape[-1]))
-    certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP) + SNR_FLOOR
+    weight = F.adaptive_avg_pool2d(model.need(batch), (clean.shape[-2], clean.shape[-1]))
+    certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP)
+    if model.prediction != "sample":
+        # Up to the cap this is the square of the noise's own error.
+        return {"diffusion": masked_mean((found - clean).square() * certain, weight)}, found
     # Huber: a square near zero, so that the answer is a mean and sampling can draw from what it leaves open.
     error = F.huber_loss(found, clean, reduction="none", delta=0.5)
-    return {"diffusion": 10 * masked_mean(error * certain, weight)}, model.decode(found, told)
+    return {"diffusion": 10 * masked_mean(error * (certain + SNR_FLOOR), weight)}, found
 
 
 def regression(
@@ -67,18 +76,20 @@ def regression(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The picture in one step from the sampler's own start, nearest in L1 and in its edges.
 
-    Returns the weighted losses and the picture.
+    Returns the weighted losses and the latent.
     """
     timestep = torch.full((len(batch.mask),), STEPS - 1, device=batch.target.device)
     alpha, sigma = levels(timestep, batch.target)
-    start = alpha * model.prior(batch, told).detach() + sigma * draw_noise(model, batch, generator)
-    picture = model.decode(clean_latent(model, start, told, timestep.float(), alpha, sigma), told)
-    weight = need(batch)
+    prior = model.prior(batch, told).detach()
+    start = alpha * prior + sigma * draw_noise(prior, generator)
+    found = clean_latent(model, start, told, timestep.float(), alpha, sigma)
+    picture = model.decode(found, told)
+    weight = model.need(batch)
     return {
         "picture": masked_mean((picture - batch.target).abs(), weight),
         "edges": 0.5 * edge_loss(picture, batch.target, weight),
         **model.gate_losses(batch, told, picture),
-    }, picture
+    }, found
 
 
 OBJECTIVES = {"diffusion": diffusion, "regression": regression}

@@ -16,17 +16,20 @@ from edgedrag.runtime.sampler import make_table
 def sample(
     model: DragGenerator, batch: Batch, told: Told, steps: int, generator: torch.Generator
 ) -> tuple[list[Tensor], list[int], Tensor]:
-    """Draw an edit's latent in `steps` DDIM steps.
+    """Draw an edit's latent in `steps` DDIM steps, guided as published where the generator has a guidance scale.
 
     Returns:
         The latents that entered each step, the timesteps they entered at, and the clean latent at the end.
     """
-    table = make_table(sampler("sample", steps))
+    table = make_table({**sampler("sample", steps), "guidance": {"schedule": "inv_square", "scale": model.guidance}})
     a, _, c = table.start
-    latent = float(a) * model.prior(batch, told) + float(c) * draw_noise(model, batch, generator)
+    prior = model.prior(batch, told)
+    latent = float(a) * prior + float(c) * draw_noise(prior, generator)
     entered: list[Tensor] = []
-    for (a, b, _), timestep in zip(table.steps, table.timesteps):
+    for (a, b, _), timestep, guidance in zip(table.steps, table.timesteps, table.guidance):
         entered.append(latent)
         at = torch.full((len(latent),), float(timestep), device=latent.device)
-        latent = float(a) * latent + float(b) * clean_latent(model, latent, told, at, *levels(at, latent))
+        latent = float(a) * latent + float(b) * clean_latent(
+            model, latent, told, at, *levels(at, latent), float(guidance)
+        )
     return entered, table.timesteps.tolist(), latent

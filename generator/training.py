@@ -15,12 +15,14 @@ from edgedrag.generator.checkpoint import load_checkpoint
 from edgedrag.generator.contract import DragGenerator
 from edgedrag.generator.loop import LoopConfig, Processes, learn
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
-from edgedrag.generator.objectives import OBJECTIVES
+from edgedrag.generator.objectives import OBJECTIVES, Ruler, likeness
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.validation import Validation
 from edgedrag.runtime.errors import InputError
 
 LEARNING = ("all", "motion", "denoiser")
+GENERATORS = ("embedded", "lightningdrag-sd15")
+Sizes = tuple[tuple[int, int, float], ...]  # pixels, batch, share of the steps
 
 
 @dataclass
@@ -29,22 +31,25 @@ class TrainConfig(LoopConfig):
 
     Attributes:
         pairs: a folder made by `edgedrag pairs`, with train/ and held_out/.
+        generator: "embedded" or "lightningdrag-sd15".
         objective: "diffusion" or "regression".
         learns: "all", "denoiser" with the motion as it is, or "motion" with the rest as it is.
-        start: a checkpoint to start from; "" starts from random weights.
+        start: a checkpoint to start from; "" starts the embedded one from random weights. LightningDrag's is a
+            folder, in which `lightning-drag-sd15` may be missing: then it starts as the paper's training did.
         made: share of the rows with motion made anew from the pairs' own pictures.
         edited: share of the batches whose sources are edits by the network itself, for many rounds.
-        sizes: (pixels, batch, share of the steps).
+        sizes: (pixels, batch, share of the steps); none takes the generator's own.
         default_steps: of the sampler, as the checkpoint's bundle will state it.
     """
 
     pairs: str = ""
+    generator: str = "embedded"
     objective: str = "diffusion"
     learns: str = "all"
     start: str = ""
     made: float = 0.3
     edited: float = 0.15
-    sizes: tuple[tuple[int, int, float], ...] = ((128, 12, 0.5), (256, 3, 0.5))
+    sizes: Sizes = ()
     default_steps: int = 16
 
     @classmethod
@@ -70,13 +75,20 @@ class TrainConfig(LoopConfig):
 
     def check(self, where: str) -> None:
         super().check(where)
-        for name, known in (("objective", tuple(OBJECTIVES)), ("learns", LEARNING)):
+        for name, known in (("generator", GENERATORS), ("objective", tuple(OBJECTIVES)), ("learns", LEARNING)):
             if getattr(self, name) not in known:
                 raise InputError(f"{where}: {name} is {getattr(self, name)!r}, not one of {', '.join(known)}")
-        if not self.sizes or any(len(s) != 3 or s[0] % 32 or s[1] < 1 for s in self.sizes):
-            raise InputError(f"{where}: sizes are [pixels (a multiple of 32), batch, share], at least one")
-        if abs(sum(s[2] for s in self.sizes) - 1) > 1e-6:
+        if any(len(s) != 3 or s[0] % 32 or s[1] < 1 for s in self.sizes):
+            raise InputError(f"{where}: sizes are [pixels (a multiple of 32), batch, share]")
+        if self.sizes and abs(sum(s[2] for s in self.sizes) - 1) > 1e-6:
             raise InputError(f"{where}: the shares of sizes must sum to 1")
+        if self.generator == "lightningdrag-sd15":
+            if not Path(self.start).is_dir() or not self.start:
+                raise InputError(f"{where}: start is {self.start!r}, not a folder with LightningDrag's base weights")
+            if self.objective != "diffusion" or self.learns != "all":
+                raise InputError(f'{where}: lightningdrag-sd15 has objective "diffusion" and learns "all"')
+            if any(s[0] % 64 for s in self.sizes):
+                raise InputError(f"{where}: the pixels of lightningdrag-sd15's sizes are multiples of 64")
 
 
 def set_threads() -> None:
@@ -85,10 +97,13 @@ def set_threads() -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def train(config: TrainConfig, run: Path) -> Path:
-    """Train the embedded generator, or go on with the run in folder `run`; returns the path of the averaged weights.
+def train(config: TrainConfig, run: Path, ruler: Ruler | None = None) -> Path:
+    """Train a generator, or go on with the run in folder `run`; returns the path of the averaged weights.
 
     Started by `torchrun`, each process trains on batches of its own and the gradients are averaged.
+
+    Args:
+        ruler: what the motion is also judged by, with the config's weight `perceptual`.
 
     Raises:
         InputError, EdgedragError: as `learn`.
@@ -96,12 +111,12 @@ def train(config: TrainConfig, run: Path) -> Path:
     set_threads()
     torch.manual_seed(config.seed)
     processes = Processes.join(config.device)
-    model = load_checkpoint(Path(config.start))[0].train() if config.start else EmbeddedGenerator()
-    average = EmbeddedGenerator(model.config)
+    model = start_of(config).train()
     if config.learns != "all":
         model.requires_grad_(False)
         for part in model.denoiser_parts() if config.learns == "denoiser" else model.motion_parts():
             part.requires_grad_(True)
+    sizes = config.sizes or model.sizes
     cache = PairCache(Path(config.pairs) / "train")
     notes = {
         "seed": str(config.seed),
@@ -117,13 +132,14 @@ def train(config: TrainConfig, run: Path) -> Path:
         validation = Validation(held_out, config.device, (1,) if config.default_steps == 1 else (1, 4))
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        return losses(model, batch, config.objective, noise, motion=config.learns != "denoiser")
+        terms = losses(model, batch, config.objective, noise, config.learns != "denoiser", ruler)
+        return {k: config.perceptual * v if k == "perceptual" else v for k, v in terms.items()}
 
     return learn(
         model.to(config.device),
-        average.to(config.device),
+        model.another().to(config.device),
         loss,
-        lambda start: batches(cache, config.sizes, config.made, config.edited, (config.seed, processes.rank), start),
+        lambda start: batches(cache, sizes, config.made, config.edited, (config.seed, processes.rank), start),
         config,
         run,
         processes,
@@ -132,15 +148,37 @@ def train(config: TrainConfig, run: Path) -> Path:
     )
 
 
+def start_of(config: TrainConfig) -> DragGenerator:
+    """What a config starts from."""
+    if config.generator == "lightningdrag-sd15":
+        from edgedrag.generator.networks.lightningdrag.generator import start_lightningdrag
+
+        return start_lightningdrag(Path(config.start))
+    return load_checkpoint(Path(config.start))[0] if config.start else EmbeddedGenerator()
+
+
 def losses(
-    model: DragGenerator, batch: Batch, objective: str, noise: torch.Generator, motion: bool = True
+    model: DragGenerator,
+    batch: Batch,
+    objective: str,
+    noise: torch.Generator,
+    motion: bool = True,
+    ruler: Ruler | None = None,
 ) -> dict[str, Tensor]:
-    """Every term of the loss, weighted: the denoiser's by its objective, and the motion's unless it stays as it is."""
+    """Every term of the loss: the denoiser's by its objective, weighted; unless the motion stays as it is, the
+    motion's, weighted, and what a ruler says of the edit. The ruler does not teach the denoiser: a mean that it
+    likes is no draw.
+    """
     if batch.back_prior_flow is not None:
         batch = edited_sources(model, batch, noise)
     told = model.tell(batch)
-    terms, picture = OBJECTIVES[objective](model, batch, told, noise)
-    return {**terms, **model.motion_losses(batch, told, picture)} if motion else terms
+    terms, latent = OBJECTIVES[objective](model, batch, told, noise)
+    if motion and model.motion_parts():
+        picture = model.decode(latent, told)
+        terms |= model.motion_losses(batch, told, picture)
+        if ruler is not None:
+            terms["perceptual"] = likeness(ruler, model.finish(batch, told, picture.detach()), batch)
+    return terms
 
 
 @torch.no_grad()

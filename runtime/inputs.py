@@ -68,16 +68,18 @@ class DragInputs:
     @cached_property
     def handle_map(self) -> np.ndarray:
         """[1, 1, H, W]: the drag's number, from 1, at its handle's pixel; a later one overwrites."""
-        return self._index_map(self._points[:, :2])
+        return index_map(self._points[:, :2], self._mask.shape)[None, None]
 
     @cached_property
     def target_map(self) -> np.ndarray:
         """[1, 1, H, W]: the drag's number, from 1, at its target's pixel; a later one overwrites."""
-        return self._index_map(self._points[:, 2:])
+        return index_map(self._points[:, 2:], self._mask.shape)[None, None]
 
-    def _index_map(self, at: np.ndarray) -> np.ndarray:
-        h, w = self._mask.shape
-        drawn = np.zeros((1, 1, h, w), np.float32)
-        for number, (x, y) in enumerate(np.round(at).astype(int), start=1):
-            drawn[0, 0, np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)] = number
-        return drawn
+
+def index_map(at: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The number, from 1, of each point [N, 2] (x, y) at its pixel; a later one overwrites; float32 [H, W]."""
+    h, w = shape
+    drawn = np.zeros((h, w), np.float32)
+    for number, (x, y) in enumerate(np.round(at).astype(int), start=1):
+        drawn[np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)] = number
+    return drawn

@@ -89,6 +89,11 @@ class _Request:
         """The window and its content."""
         return self.window, digest(self.native)
 
+    @cached_property
+    def masked(self) -> tuple[tuple[Window, bytes], bytes]:
+        """The same, and the mask at the generator's size."""
+        return self.pixels, digest(self.run.mask)
+
 
 class Stopwatch:
     """Milliseconds spent under each name; `composite` is what remains of the total."""
@@ -207,7 +212,7 @@ class Photo:
         self._reference(request)
         watch.lap("reference")
         run.start(table, seed)
-        self._masked.put((request.pixels, digest(run.mask)), run.masked())
+        self._masked.put(request.masked, run.masked())
         watch.lap("drag")
         for step in range(len(table.steps)):
             yield Progress(step, len(table.steps))
@@ -282,7 +287,7 @@ class Photo:
             self._references.put(request.pixels, run.tensors)
         else:
             run.tensors.update(reference)
-        run.keep(self._masked.find((request.pixels, digest(run.mask))) or {})
+        run.keep(self._masked.find(request.masked) or {})
 
     def _finish(self, request: _Request, generated: Generated, watch: Stopwatch, steps: int, seed: int) -> Edit:
         """Composite, check, and enter the edit into the history."""

@@ -18,6 +18,16 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "fullsize" not in config.option.markexpr:
+        skip = pytest.mark.skip(
+            reason="needs the full-size networks: 24 GB of memory, half an hour; `-m fullsize` runs it"
+        )
+        for item in items:
+            if "fullsize" in item.keywords:
+                item.add_marker(skip)
+
+
 @pytest.fixture(scope="session")
 def runtime() -> edgedrag.Runtime:
     """The shipped bundle on the CPU."""
@@ -42,7 +52,7 @@ def edit_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*args: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "edgedrag", *map(str, args)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=900)
 
     return run
 

@@ -13,13 +13,16 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from edgedrag.generator.networks.lightningdrag.networks import build_unet
 from edgedrag.generator.networks.lightningdrag.published import image_attention, point_attention
 from edgedrag.generator.networks.lightningdrag.sizes import TINY
+from edgedrag.generator.networks.lightningdrag.small_decoder import empty_small_decoder
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
 
 BASE = "dreamshaper-8-inpainting"
 
 
-def write_checkpoint(folder: Path, seed: int = 0, dtype: torch.dtype = torch.float32) -> Path:
-    """Write the folder and return it."""
+def write_checkpoint(
+    folder: Path, seed: int = 0, dtype: torch.dtype = torch.float32, lightningdrag: bool = True
+) -> Path:
+    """Write the folder and return it; without `lightningdrag`, only what its training starts from."""
     weights = RandomWeights(TINY, seed)
     denoiser, points, prompt = weights.denoiser(), weights.point_network(), weights.image_prompt()
     torch.manual_seed(seed)
@@ -54,6 +57,8 @@ def write_checkpoint(folder: Path, seed: int = 0, dtype: torch.dtype = torch.flo
     save("IP-Adapter/models/image_encoder/model.safetensors", prompt.encoder.state_dict() | positions)
     adapter = {"image_proj": prompt.projection.state_dict(), "ip_adapter": image_attention(denoiser).state_dict()}
     pickle("IP-Adapter/models/ip-adapter_sd15.bin", adapter)
+    if not lightningdrag:
+        return folder
     encoder = weights.appearance_encoder().unet.state_dict()
     save("lightning-drag-sd15/appearance_encoder/diffusion_pytorch_model.safetensors", encoder)
     pickle("lightning-drag-sd15/point_embedding/point_embedding.pt", points.embedding.state_dict())
@@ -73,4 +78,12 @@ def write_lora(path: Path, layers: tuple[str, ...], rank: int = 4) -> Path:
         tensors[f"{key}.lora_up.weight"] = torch.randn(weight.shape[0], rank, *[1] * (weight.dim() - 2))
         tensors[f"{key}.alpha"] = torch.tensor(2.0)
     save_file(tensors, path)
+    return path
+
+
+def write_small_decoder(path: Path) -> Path:
+    """A small decoder's weights, as AutoencoderTiny saves them."""
+    torch.manual_seed(6)
+    decoder = empty_small_decoder().state_dict()
+    save_file({f"decoder.{k}": v for k, v in decoder.items()} | {"encoder.x": torch.zeros(1)}, path)
     return path

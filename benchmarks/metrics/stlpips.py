@@ -69,7 +69,8 @@ class STLPIPS(nn.Module):
             if index == 0:
                 x = self._halve(x)
             x = F.relu(x)
-            features.append(x / (x.square().sum(1, keepdim=True).sqrt() + EPSILON))
+            # Under the root, so that a pixel without any feature has a gradient.
+            features.append(x / (x.square().sum(1, keepdim=True) + EPSILON**2).sqrt())
         return features
 
     def _halve(self, x: Tensor) -> Tensor:
@@ -84,11 +85,20 @@ class STLPIPS(nn.Module):
         """The distance at each pixel of each layer, [B, 1, h, w]."""
         return [weigh((a - b).square()) for weigh, a, b in zip(self.weighting, one, other)]
 
+    def mean(self, one: list[Tensor], other: list[Tensor], weight: Tensor) -> Tensor:
+        """The distance under weights [B, 1, H, W]: each layer's map brought to their size and averaged, then summed."""
+        whole = (F.interpolate(m, weight.shape[-2:], mode="bilinear") for m in self.maps(one, other))
+        return torch.stack([(m * weight).sum() for m in whole]).sum() / weight.sum()
+
+    def distance(self, pictures: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+        """Of pictures [B, 3, H, W] in -1..1 from the truth under weights [B, 1, H, W], to be learned from."""
+        with torch.no_grad():
+            true_features = self(truth)
+        return self.mean(self(pictures), true_features, weight)
+
     def in_mask(self, one: list[Tensor], other: list[Tensor], mask: np.ndarray) -> float:
-        """The distance over a mask, bool [H, W]: each layer's map brought to its size and averaged, then summed."""
-        inside = torch.from_numpy(mask)
-        whole = (F.interpolate(m, mask.shape, mode="bilinear") for m in self.maps(one, other))
-        return float(sum(m[0, 0][inside].mean() for m in whole))
+        """The distance over a mask, bool [H, W], which is not empty."""
+        return float(self.mean(one, other, torch.from_numpy(mask)[None, None].float()))
 
     def whole(self, one: np.ndarray, other: np.ndarray) -> float:
         """The distance of two pictures, both brought to 224 x 224."""

@@ -12,7 +12,9 @@ backward; H and W multiples of 32.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import copy
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -20,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgedrag.generator.batches import Batch
+from edgedrag.generator.checkpoint_file import save_checkpoint
 from edgedrag.generator.contract import DragGenerator
 from edgedrag.generator.objectives import edge_loss, masked_mean
 
@@ -29,15 +32,20 @@ LATENT_CHANNELS = 12
 FLOW_SCALE = 16.0  # pixels a network unit stands for
 LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
 GATE_MARGIN, GATE_WINDOW = 0.8, 9  # the picture must be this much nearer the truth than the warp; pixels
-GRIP = 16.0  # pixels around a handle or target that move as one
+SEEN_WEIGHT = 0.15  # in training, of a pixel that the warp can show, beside 1 for one it cannot
+GRIP = 24.0  # pixels around a handle or target that move as one
 
 
 @dataclass(frozen=True)
 class EmbeddedConfig:
-    """Channels at 1/4, 1/8 and 1/16 of the picture's size, and residual blocks at each."""
+    """Channels at 1/4, 1/8 and 1/16 of the picture's size, and each network's residual blocks there; the motion
+    network's last count is at 1/32, the denoiser's hold on its way up too.
+    """
 
     widths: tuple[int, int, int] = (48, 96, 160)
-    blocks: tuple[int, int, int] = (1, 2, 2)
+    encoder_blocks: tuple[int, int, int] = (1, 2, 2)
+    motion_blocks: tuple[int, int, int, int] = (1, 2, 3, 4)
+    denoiser_blocks: tuple[int, int, int] = (2, 2, 3)
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -147,9 +155,9 @@ class Encoder(nn.Module):
     def __init__(self, config: EmbeddedConfig):
         super().__init__()
         a, b, c = config.widths
-        self.enter, self.level4 = conv(PIXEL_CHANNELS, a), blocks(a, config.blocks[0])
-        self.down8, self.level8 = conv(a, b, stride=2), blocks(b, config.blocks[1])
-        self.down16, self.level16 = conv(b, c, stride=2), blocks(c, config.blocks[2])
+        self.enter, self.level4 = conv(PIXEL_CHANNELS, a), blocks(a, config.encoder_blocks[0])
+        self.down8, self.level8 = conv(a, b, stride=2), blocks(b, config.encoder_blocks[1])
+        self.down16, self.level16 = conv(b, c, stride=2), blocks(c, config.encoder_blocks[2])
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         f4 = self.level4(activation(self.enter(F.pixel_unshuffle(image, FOLD))))
@@ -158,20 +166,21 @@ class Encoder(nn.Module):
 
 
 class Motion(nn.Module):
-    """Stage `drag`, first graph: a correction of the prior flow, and where the warp will not do."""
+    """Stage `drag`, first graph: the prior flow scaled and corrected, and where the warp will not do."""
 
     def __init__(self, config: EmbeddedConfig):
         super().__init__()
-        a, b, c = config.widths
-        self.enter, self.level4 = conv(2 * a + 7, a), blocks(a, config.blocks[0])
-        self.down8, self.join8, self.level8 = conv(a, b, stride=2), conv(2 * b, b, 1), blocks(b, config.blocks[1])
-        self.down16, self.join16, self.level16 = conv(b, c, stride=2), conv(2 * c, c, 1), blocks(c, config.blocks[2])
-        self.down32, self.level32 = conv(c, c, stride=2), blocks(c, 2)
+        (a, b, c), (i, j, k, n) = config.widths, config.motion_blocks
+        self.enter, self.level4 = conv(2 * a + 7, a), blocks(a, i)
+        self.down8, self.join8, self.level8 = conv(a, b, stride=2), conv(2 * b, b, 1), blocks(b, j)
+        self.down16, self.join16, self.level16 = conv(b, c, stride=2), conv(2 * c, c, 1), blocks(c, k)
+        self.down32, self.level32 = conv(c, c, stride=2), blocks(c, n)
         self.up16, self.out16 = conv(c, c, 1), blocks(c, 1)
         self.up8, self.out8 = conv(c, b, 1), blocks(b, 1)
         self.up4, self.out4 = conv(b, a, 1), blocks(a, 1)
-        self.head = conv(a, 3)
-        silence(self.head)
+        self.flow_head, self.gate_head = conv(a, 3), conv(a, 1)
+        silence(self.flow_head)
+        silence(self.gate_head)
 
     def forward(
         self, f4: Tensor, f8: Tensor, f16: Tensor, mask: Tensor, points: Tensor, prior_flow: Tensor
@@ -187,12 +196,12 @@ class Motion(nn.Module):
         x16 = self.out16(activation(x16 + enlarge(self.up16(x32), 2)))
         x8 = self.out8(activation(x8 + enlarge(self.up8(x16), 2)))
         x4 = self.out4(activation(x4 + enlarge(self.up4(x8), 2)))
-        out = enlarge(self.head(x4), FOLD)
-        flow = grip(prior_flow + FLOW_SCALE * out[:, :2], prior_flow, points)
+        change = enlarge(self.flow_head(x4), FOLD)
+        flow = grip(prior_flow * (1 + change[:, 2:]) + FLOW_SCALE * change[:, :2], prior_flow, points)
         flow = land(flow, points) * mask
         # What was dragged is to be seen where it was dragged to, not drawn anew.
         free = mask * (1 - closeness(points[..., 2:], *mask.shape[-2:]))
-        return flow, torch.sigmoid(out[:, 2:] - 2.0) * free
+        return flow, torch.sigmoid(enlarge(self.gate_head(x4), FOLD) - 2.0) * free
 
 
 class Condition(nn.Module):
@@ -232,13 +241,13 @@ class Denoiser(nn.Module):
 
     def __init__(self, config: EmbeddedConfig):
         super().__init__()
-        a, b, c = config.widths
+        (a, b, c), (i, j, k) = config.widths, config.denoiser_blocks
         self.time1, self.time2 = nn.Linear(32, 64), nn.Linear(64, a)
-        self.enter, self.level4 = conv(LATENT_CHANNELS, a), blocks(a, 1)
-        self.down8, self.level8 = conv(a, b, stride=2), blocks(b, 1)
-        self.down16, self.level16 = conv(b, c, stride=2), blocks(c, 2)
-        self.up8, self.out8 = conv(c, b, 1), blocks(b, 1)
-        self.up4, self.out4 = conv(b, a, 1), blocks(a, 1)
+        self.enter, self.level4 = conv(LATENT_CHANNELS, a), blocks(a, i)
+        self.down8, self.level8 = conv(a, b, stride=2), blocks(b, j)
+        self.down16, self.level16 = conv(b, c, stride=2), blocks(c, k)
+        self.up8, self.out8 = conv(c, b, 1), blocks(b, j)
+        self.up4, self.out4 = conv(b, a, 1), blocks(a, i)
         self.head = conv(a, LATENT_CHANNELS)
         silence(self.head)
 
@@ -308,30 +317,37 @@ class EmbeddedGenerator(DragGenerator):
         self.denoiser = Denoiser(config)
         self.decoder = Decoder()
 
-    def config_dict(self) -> dict:
-        return asdict(self.config)
+    def another(self) -> EmbeddedGenerator:
+        return copy.deepcopy(self)
+
+    def write(self, path: Path, notes: dict[str, str]) -> None:
+        save_checkpoint(self, path, notes, torch.float16)
+
+    def need(self, batch: Batch) -> Tensor:
+        """Most where no warp can show it."""
+        return batch.mask * (SEEN_WEIGHT + 1 - batch.valid)
 
     def encode(self, picture: Tensor) -> Tensor:
         return to_latent(picture)
 
     def decode(self, latent: Tensor, told: Told) -> Tensor:
-        return self.decoder(latent, told.warped)
+        return self.decoder(latent, told.warped.detach())
 
     def tell(self, batch: Batch) -> Told:
         features = self.encoder(batch.source)
         flow, revealed = self.motion(*features, batch.mask, batch.points, batch.prior_flow)
         # The start's noise and coefficients do not enter what is told; the denoiser does not teach the motion.
         silence = torch.zeros_like(self.encode(batch.source))
-        warped, c4, c8, c16, _ = self.condition(
+        _, c4, c8, c16, _ = self.condition(
             batch.source, features[0], batch.mask, flow.detach(), revealed.detach(), silence, silence.new_zeros(3)
         )
-        return Told(warped, c4, c8, c16, flow, revealed)
+        return Told(warp(batch.source, flow), c4, c8, c16, flow, revealed)
 
     def predict(self, latent: Tensor, told: Told, timestep: Tensor) -> Tensor:
-        return self.denoiser.predict(latent, told.warped, told.c4, told.c8, told.c16, timestep)
+        return self.denoiser.predict(latent, told.warped.detach(), told.c4, told.c8, told.c16, timestep)
 
     def prior(self, batch: Batch, told: Told) -> Tensor:
-        return to_latent(told.warped)
+        return to_latent(told.warped.detach())
 
     def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
         edit = told.warped + told.revealed * (picture - told.warped)
@@ -341,7 +357,7 @@ class EmbeddedGenerator(DragGenerator):
         return told.revealed
 
     def denoiser_parts(self) -> tuple[nn.Module, ...]:
-        return self.condition, self.denoiser, self.motion.head  # the head for `gate_losses`; its flow gets no gradient
+        return self.condition, self.denoiser, self.motion.gate_head
 
     def motion_parts(self) -> tuple[nn.Module, ...]:
         return (self.motion,)
@@ -361,7 +377,7 @@ class EmbeddedGenerator(DragGenerator):
         picture it makes; the revealed map by where forward and backward flow disagree, and by which of warp and
         generator is nearer the truth.
         """
-        warped, mask, inside = warp(batch.source, told.flow), batch.mask, batch.mask * batch.valid
+        warped, mask, inside = told.warped, batch.mask, batch.mask * batch.valid
         # What nothing can show is better copied from elsewhere than smeared.
         seen = batch.mask * (0.5 + 0.5 * batch.valid)
         blended = warped + told.revealed * (picture.detach() - warped)

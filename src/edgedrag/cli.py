@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import edgedrag
 from edgedrag.runtime.backends import NAMES
 from edgedrag.runtime.errors import EdgedragError, InputError
+
+if TYPE_CHECKING:
+    from edgedrag.generator.objectives import Ruler
 
 FILE = click.Path(path_type=Path)
 
@@ -213,6 +216,15 @@ def pairs(videos: tuple[Path, ...], cache: Path, count: int, made: int, seed: in
     click.echo(describe(mine(videos, cache, count, made, seed, workers, by_time)))
 
 
+def perceptual_ruler(weight: float, device: str) -> Ruler | None:
+    """ST-LPIPS as something to learn from; None at weight 0."""
+    if not weight:
+        return None
+    from edgedrag.benchmarks.metrics.stlpips import STLPIPS
+
+    return STLPIPS().to(device).distance
+
+
 @cli.command()
 @click.argument("config", type=FILE)
 @click.option(
@@ -223,7 +235,8 @@ def train(config: Path, run: Path | None) -> None:
     from edgedrag.generator.training import TrainConfig
     from edgedrag.generator.training import train as train_run
 
-    click.echo(train_run(TrainConfig.read(config), run or Path("runs") / config.stem))
+    found = TrainConfig.read(config)
+    click.echo(train_run(found, run or Path("runs") / config.stem, perceptual_ruler(found.perceptual, found.device)))
 
 
 @cli.command()
@@ -238,6 +251,7 @@ def train(config: Path, run: Path | None) -> None:
 @click.option("--teacher-steps", default=16, show_default=True, help="Steps of the teacher's path.")
 @click.option("--updates", default=1500, show_default=True, help="Training steps.")
 @click.option("--adversarial", default=0.0, show_default=True, help="Weight of a critic of what is drawn; 0 for none.")
+@click.option("--perceptual", default=0.0, show_default=True, help="Weight of ST-LPIPS to the truth; 0 for none.")
 @click.option("--learning-rate", default=2e-4, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
@@ -250,6 +264,7 @@ def distill(
     teacher_steps: int,
     updates: int,
     adversarial: float,
+    perceptual: float,
     learning_rate: float,
     device: str,
     precision: str,
@@ -271,10 +286,12 @@ def distill(
         seed=seed,
         student_steps=counts,
         adversarial=adversarial,
+        perceptual=perceptual,
         teacher_steps=teacher_steps,
     )
-    config.check("--steps, --teacher-steps")
-    click.echo(distill_run(checkpoint, config, pairs, run or Path("runs") / "student"))
+    config.check("--steps, --teacher-steps, --perceptual")
+    ruler = perceptual_ruler(perceptual, device)
+    click.echo(distill_run(checkpoint, config, pairs, run or Path("runs") / "student", ruler))
 
 
 @cli.command()

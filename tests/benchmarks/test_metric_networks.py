@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS, as_tensor
 from edgedrag.benchmarks.metrics.weights import STLPIPS_FILE, XFEAT_FILE, WeightFile
@@ -61,6 +62,20 @@ def test_stlpips_is_measured_in_the_mask(stlpips: STLPIPS, cat: np.ndarray) -> N
     near[:40, :40], far[-30:, -30:] = True, True
     features = [stlpips.features(p) for p in (changed, photo)]
     assert stlpips.in_mask(*features, far) < 1e-4 < 0.1 < stlpips.in_mask(*features, near)
+
+
+def test_stlpips_can_be_learned_from(stlpips: STLPIPS, cat: np.ndarray) -> None:
+    """The number is that of the table, and a picture without any feature has a gradient."""
+    photo = cat[60:188, 150:278]
+    mask = np.zeros((128, 128), bool)
+    mask[32:96, 32:96] = True
+    truth, weight = as_tensor(photo), torch.from_numpy(mask)[None, None].float()
+    black = torch.full_like(truth, -1.0, requires_grad=True)
+    distance = stlpips.distance(black, truth, weight)
+    expected = stlpips.in_mask(stlpips.features(np.zeros_like(photo)), stlpips.features(photo), mask)
+    assert float(distance.detach()) == pytest.approx(expected, rel=1e-4)
+    distance.backward()
+    assert black.grad is not None and torch.isfinite(black.grad).all() and black.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("in_discs", [True, False])

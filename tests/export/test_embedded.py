@@ -14,7 +14,8 @@ import edgedrag
 from edgedrag.export.costs import fit
 from edgedrag.export.embedded import GRAPHS, PARITY_SIZES, export_embedded, parity
 from edgedrag.export.parity import snr_db
-from edgedrag.generator.checkpoint import SHIPPED, load_checkpoint, save_checkpoint
+from edgedrag.generator.checkpoint import SHIPPED, load_checkpoint
+from edgedrag.generator.checkpoint_file import save_checkpoint
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
 from edgedrag.runtime.bundle import open_bundle
 from edgedrag.runtime.compose import decided, enlarge
@@ -38,7 +39,7 @@ def test_shipped_graphs_equal_the_checkpoint(shipped: EmbeddedGenerator, spec: o
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of a narrow generator with random weights."""
     folder = tmp_path_factory.mktemp("export")
-    generator = EmbeddedGenerator(EmbeddedConfig(widths=(16, 24, 32), blocks=(1, 1, 1)))
+    generator = EmbeddedGenerator(EmbeddedConfig((16, 24, 32), (1, 1, 1), (1, 1, 1, 1), (1, 1, 1)))
     save_checkpoint(generator, folder / "weights.safetensors", {"steps": "0", "training_data_sha256": "0" * 64})
     export_embedded(folder / "weights.safetensors", folder / "bundle", {"made_up_db": 1.5})
     return folder / "bundle"
@@ -123,6 +124,8 @@ def test_another_seed_changes_revealed_areas_and_nothing_else(runtime: edgedrag.
 def test_the_relatives_share_appearance_and_motion_with_the_shipped_one(shipped: EmbeddedGenerator, name: str) -> None:
     relative, notes = load_checkpoint(SHIPPED.with_name(f"{name}.safetensors"))
     own, other = shipped.state_dict(), relative.state_dict()
-    apart = {k.split(".")[0] for k in own if not torch.equal(own[k], other[k]) and not k.startswith("motion.head.")}
+    apart = {
+        k.split(".")[0] for k in own if not torch.equal(own[k], other[k]) and not k.startswith("motion.gate_head.")
+    }
     assert apart == {"condition", "denoiser"}
     assert notes["objective"] == {"teacher": "diffusion", "regression": "regression"}[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from edgedrag.generator.adversary import Adversary
 from edgedrag.generator.batches import Batch
-from edgedrag.generator.checkpoint import load_checkpoint, save_checkpoint
+from edgedrag.generator.checkpoint import load_checkpoint
+from edgedrag.generator.checkpoint_file import save_checkpoint
 from edgedrag.generator.contract import DragGenerator, clean_latent, levels
 from edgedrag.generator.distillation import DistillConfig, distill, distillation_loss, standing_places
 from edgedrag.generator.loop import Processes
@@ -62,14 +64,17 @@ class LatentGenerator(DragGenerator):
     def denoiser_parts(self) -> Iterable[nn.Module]:
         return (self.net,)
 
-    def config_dict(self) -> dict[str, Any]:
-        return {}
+    def another(self) -> LatentGenerator:
+        return copy.deepcopy(self)
+
+    def write(self, path: Path, notes: dict[str, str]) -> None:
+        torch.save(self.state_dict(), path)
 
 
 def test_another_topology_trains_and_distils_with_the_same_code() -> None:
     torch.manual_seed(0)
     batch = batch_of(moving_square())
-    teacher, student = LatentGenerator(), LatentGenerator(guidance=1.0)
+    teacher = LatentGenerator()
     optimiser = torch.optim.Adam(teacher.parameters(), lr=3e-3)
     history = []
     for step in range(60):
@@ -81,7 +86,7 @@ def test_another_topology_trains_and_distils_with_the_same_code() -> None:
         history.append(float(terms["diffusion"].detach()))
     assert np.mean(history[-10:]) < 0.9 * np.mean(history[:10])
 
-    student.load_state_dict(teacher.state_dict())
+    student = teacher.student()
     optimiser = torch.optim.Adam(student.parameters(), lr=3e-3)
     places = standing_places((1, 2), 8)
     history = []
@@ -146,7 +151,7 @@ def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path, 
         folder.mkdir(parents=True)
         pair = moving_square(256)
         np.savez(folder / "clip.mp4.npz", **{k: v[None] for k, v in pair.items()}, kind=["video"])
-    small = EmbeddedGenerator(EmbeddedConfig(widths=(16, 24, 32), blocks=(1, 1, 1)))
+    small = EmbeddedGenerator(EmbeddedConfig((16, 24, 32), (1, 1, 1), (1, 1, 1, 1), (1, 1, 1)))
     nn.init.normal_(small.denoiser.head.weight, std=0.05)  # a fresh head adds nothing, so there is nothing to learn
     save_checkpoint(small, tmp_path / "teacher.safetensors", {"pairs": str(tmp_path / "cache"), "steps": "7"})
     config = DistillConfig(steps=2, sizes=((64, 1, 1.0),), warmup=1, average=0.0, validate_every=2, teacher_steps=4)
@@ -159,9 +164,7 @@ def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path, 
     changed = {k.split(".")[0] for k in before if not torch.allclose(before[k], after[k], atol=1e-3, rtol=1e-3)}
     assert changed <= {"denoiser", "condition", "motion"} and "denoiser" in changed
     moved = {k for k in before if k.startswith("motion.") and not torch.allclose(before[k], after[k], atol=1e-3)}
-    assert moved <= {"motion.head.weight", "motion.head.bias"}
-    for name in moved:  # channels 0 and 1 are the flow, 2 is the gate
-        torch.testing.assert_close(before[name][:2], after[name][:2], atol=1e-3, rtol=1e-3)
+    assert moved <= {"motion.gate_head.weight", "motion.gate_head.bias"}
     line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
     assert {"held_out_psnr_1_step", "held_out_psnr_2_step", "held_out_psnr_4_step"} <= set(line)
     config.steps = 3

@@ -7,9 +7,10 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,10 @@ import pytest
 import torch
 
 from edgedrag.generator.batches import Batch, row_of, stack
-from edgedrag.generator.checkpoint import load_checkpoint, save_checkpoint
+from edgedrag.generator.checkpoint import load_checkpoint
+from edgedrag.generator.checkpoint_file import save_checkpoint
+from edgedrag.generator.distillation import distillation_loss
+from edgedrag.generator.networks import embedded
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator, land, local_error
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.training import TrainConfig, edited_sources, losses, train
@@ -57,7 +61,7 @@ def one_thread() -> Iterator[None]:
 
 
 def small_generator() -> EmbeddedGenerator:
-    return EmbeddedGenerator(EmbeddedConfig(widths=(16, 24, 32), blocks=(1, 1, 1)))
+    return EmbeddedGenerator(EmbeddedConfig((16, 24, 32), (1, 1, 1), (1, 1, 1, 1), (1, 1, 1)))
 
 
 @pytest.mark.parametrize("objective", ["diffusion", "regression"])
@@ -84,6 +88,41 @@ def test_one_batch_is_learnt(objective: str) -> None:
     assert torch.equal((edit * outside), (batch.source * outside))
 
 
+def far(picture: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """A ruler."""
+    return ((picture - truth).square() * weight).sum() / weight.sum()
+
+
+def learners(model: EmbeddedGenerator) -> set[str]:
+    return {k for k, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+
+
+def test_a_ruler_teaches_the_motion_and_where_to_draw_but_no_draw() -> None:
+    torch.manual_seed(0)
+    model, batch = small_generator(), batch_of(moving_square())
+    for head in (model.denoiser.head, model.motion.flow_head, model.motion.gate_head):
+        torch.nn.init.normal_(head.weight, std=0.02)
+    losses(model, batch, "diffusion", torch.Generator().manual_seed(0), ruler=far)["perceptual"].backward()
+    found = learners(model)
+    assert {"motion.flow_head.weight", "motion.gate_head.weight", "encoder.enter.weight"} <= found
+    assert not any(name.startswith(("denoiser", "condition")) for name in found)
+
+
+def test_a_ruler_teaches_a_student_what_to_draw_but_no_motion() -> None:
+    torch.manual_seed(0)
+    teacher, batch = small_generator(), batch_of(moving_square())
+    for head in (teacher.denoiser.head, teacher.motion.flow_head, teacher.motion.gate_head):
+        torch.nn.init.normal_(head.weight, std=0.02)
+    student = teacher.student()
+    distillation_loss(student, teacher, batch, [0], 4, torch.Generator().manual_seed(0), ruler=far)[
+        "perceptual"
+    ].backward()
+    found = learners(student)
+    assert {"motion.gate_head.weight", "denoiser.head.weight"} <= found
+    assert not found & {"motion.flow_head.weight", "encoder.enter.weight", "motion.enter.weight"}
+    assert not learners(teacher)
+
+
 def test_targets_show_their_handles_whatever_the_network_says() -> None:
     torch.manual_seed(0)
     points = torch.tensor([[[20.0, 40.0, 33.0, 28.0], [50.0, 44.0, 41.0, 51.0]]])
@@ -94,12 +133,13 @@ def test_targets_show_their_handles_whatever_the_network_says() -> None:
     torch.testing.assert_close(repeated, land(torch.zeros(1, 2, 64, 96), points), rtol=1e-4, atol=1e-4)
 
 
-def test_the_gate_opens_where_the_picture_is_nearer_the_truth_than_the_warp() -> None:
+def test_the_gate_opens_where_the_picture_is_nearer_the_truth_than_the_warp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "GRIP", 12.0)  # in so small a picture the grip leaves too little to the gate
     torch.manual_seed(0)
     batch = batch_of(moving_square())
     model = small_generator().requires_grad_(False)
-    model.motion.head.requires_grad_(True)
-    optimiser = torch.optim.Adam(model.motion.head.parameters(), lr=0.02)
+    model.motion.gate_head.requires_grad_(True)
+    optimiser = torch.optim.Adam(model.motion.gate_head.parameters(), lr=0.02)
     flow = model.tell(batch).flow
     left = (torch.arange(64) < 30).expand(1, 1, 64, 64)
     good, bad = batch.target, torch.full_like(batch.target, 0.9)
@@ -177,6 +217,21 @@ def test_only_the_part_that_is_to_learn_changes(cache: Path, tmp_path: Path, lea
     assert learns in changed and still not in changed and "encoder" not in changed
 
 
+def test_the_command_line_brings_the_ruler(
+    cache: Path, tmp_path: Path, edit_cli: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    settings = {**asdict(config(cache, 1)), "sizes": [[64, 1, 1.0]], "perceptual": 0.5}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    done = edit_cli("train", tmp_path / "config.json", "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "perceptual" in json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
+    weights = tmp_path / "run" / "weights.safetensors"
+    steps = ("--steps", "1", "--teacher-steps", "2", "--updates", "1", "--perceptual", "0.5")
+    done = edit_cli("distill", weights, *steps, "-o", tmp_path / "student")
+    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(tmp_path / "student" / "weights.safetensors")[1]["objective"] == "distillation"
+
+
 def test_two_processes_learn_the_same_weights(cache: Path, tmp_path: Path) -> None:
     settings = {**asdict(config(cache, 2)), "sizes": [[64, 1, 1.0]]}
     (tmp_path / "config.json").write_text(json.dumps(settings))
@@ -240,10 +295,10 @@ def test_an_interrupted_run_ends_with_the_same_weights(cache: Path, tmp_path: Pa
 
         real = training.losses
 
-        def stops(model: EmbeddedGenerator, batch: Batch, objective: str, noise: torch.Generator, motion: bool) -> dict:
+        def stops(model: EmbeddedGenerator, batch: Batch, objective: str, noise: torch.Generator, *rest: Any) -> dict:
             if noise.initial_seed() == 3:
                 raise Interrupted
-            return real(model, batch, objective, noise, motion)
+            return real(model, batch, objective, noise, *rest)
 
         patch.setattr(training, "losses", stops)
         with pytest.raises(Interrupted):
@@ -272,6 +327,7 @@ def test_a_run_of_another_network_is_not_gone_on_with(cache: Path, tmp_path: Pat
         ('{"pairs": "a", "steps": 0}', "steps is 0"),
         ('{"pairs": "a", "objective": "magic"}', "objective is 'magic'"),
         ('{"pairs": "a", "precision": "int4"}', "precision is 'int4'"),
+        ('{"pairs": "a", "perceptual": -1}', "perceptual is -1"),
         ('{"pairs": "a", "sizes": [[100, 4, 1]]}', "multiple of 32"),
         ('{"pairs": "a", "sizes": [[128, 4, 0.5]]}', "sum to 1"),
         pytest.param(
@@ -299,9 +355,9 @@ def test_checkpoints_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "a.safetensors")
     small = small_generator()
-    del small.motion.head
+    del small.motion.gate_head
     save_checkpoint(small, tmp_path / "b.safetensors", {})
-    with pytest.raises(InputError, match=r"motion\.head\.bias, motion\.head\.weight"):
+    with pytest.raises(InputError, match=r"motion\.gate_head\.bias, motion\.gate_head\.weight"):
         load_checkpoint(tmp_path / "b.safetensors")
 
 

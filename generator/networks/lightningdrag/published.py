@@ -36,6 +36,8 @@ from edgedrag.generator.networks.lightningdrag.weights import Weights
 from edgedrag.runtime.errors import InputError
 
 DRAG = "lightning-drag-sd15"
+ADAPTER_FOLDER = "IP-Adapter"
+POINTS_FILE, ATTENTION_FILE = "point_embedding/point_embedding.pt", "lightning-drag-sd15-attn.bin"
 START, END = 49406, 49407  # CLIP's tokens: the empty prompt is the start and then ends
 OLD_VAE_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
@@ -43,18 +45,24 @@ OLD_VAE_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".
 class PublishedWeights(Weights):
     """A checkpoint folder. All of it is checked at once; networks are filled when they are asked for.
 
+    With `untrained`, what LightningDrag adds may be missing: then the appearance encoder is the denoiser's copy
+    and the points add nothing, as before any training.
+
     Raises:
         InputError: a part is missing, damaged, of another model, or does not fit; says which and why.
     """
 
-    def __init__(self, folder: Path, lora: Path | None = None):
-        if not (folder / DRAG).is_dir():
+    def __init__(self, folder: Path, lora: Path | None = None, untrained: bool = False):
+        self.folder = folder
+        self._trained = (folder / DRAG).is_dir()
+        if not self._trained and not untrained:
             raise InputError(
                 f"{folder}: not a LightningDrag checkpoint, it has no folder {DRAG}; give the folder that holds "
                 f"{DRAG}, IP-Adapter and a Stable Diffusion 1.5 model for inpainting"
             )
-        drag, adapter, base = folder / DRAG, folder / "IP-Adapter" / "models", _find_base(folder)
+        drag, adapter, base = folder / DRAG, folder / ADAPTER_FOLDER / "models", _find_base(folder)
         separate = [p for p in sorted(folder.glob("sd-vae-ft-*")) if (p / "config.json").is_file()]
+        self.beside = [folder / ADAPTER_FOLDER, base, *separate]  # what is not LightningDrag's own
         self.size = _size_of(base)
         self._text_config = CLIPTextConfig(**_read_json(base / "text_encoder" / "config.json"))
         self._files = {
@@ -63,10 +71,13 @@ class PublishedWeights(Weights):
             "vae": find_weights(separate[0] if separate else base / "vae", "diffusion_pytorch_model"),
             "vision": find_weights(adapter / "image_encoder", "model", "pytorch_model"),
             "adapter": adapter / "ip-adapter_sd15.bin",
-            "appearance": find_weights(drag / "appearance_encoder", "diffusion_pytorch_model"),
-            "points": drag / "point_embedding" / "point_embedding.pt",
-            "attention": drag / "lightning-drag-sd15-attn.bin",
         }
+        if self._trained:
+            self._files |= {
+                "appearance": find_weights(drag / "appearance_encoder", "diffusion_pytorch_model"),
+                "points": drag / POINTS_FILE,
+                "attention": drag / ATTENTION_FILE,
+            }
         if lora is not None:
             self._files["lora"] = lora
         self._lora = read_lora(lora) if lora is not None else {}
@@ -106,6 +117,8 @@ class PublishedWeights(Weights):
             (points.embedding, "points"),
             (point_attention(points), "attention"),
         ):
+            if part not in self._files:
+                continue
             check_fit(module, self._read(part, *within), self._files[part])
         if self._lora:
             fuse(unet, self._lora, self._files["lora"], dry=True)
@@ -131,10 +144,20 @@ class PublishedWeights(Weights):
     def appearance_encoder(self) -> AppearanceEncoder:
         with torch.device("meta"):
             encoder = AppearanceEncoder(self.size)
-        fill(encoder.unet, self._read("appearance"))
+        if self._trained:
+            fill(encoder.unet, self._read("appearance"))
+        else:
+            expected = encoder.unet.state_dict().keys()
+            copied = {k: v for k, v in self._read("unet").items() if k in expected}
+            copied["conv_in.weight"] = copied["conv_in.weight"][:, :LATENT_CHANNELS]
+            fill(encoder.unet, copied)
         return encoder.eval()
 
     def point_network(self) -> PointNetwork:
+        if not self._trained:
+            untrained = PointNetwork(self.size)
+            untrained.silence()
+            return untrained.eval()
         with torch.device("meta"):
             points = PointNetwork(self.size)
         fill(points.embedding, self._read("points"))

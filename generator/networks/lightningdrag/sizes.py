@@ -8,6 +8,7 @@ LATENT_CHANNELS = 4
 TEXT_TOKENS = 77
 IMAGE_TOKENS = 4
 CLIP_SIDE = 224  # pixels
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 LAYERS = 16
 LAYER_LEVEL = (0, 0, 1, 1, 2, 2, 2, 2, 2, 1, 1, 1, 0, 0, 0, 3)  # halvings below the latent, by layer
 

@@ -1,0 +1,76 @@
+"""What TensorRT-RTX makes of a bundle's graphs, ahead of time: seconds, memory, bytes.
+
+python -m edgedrag.benchmarks.engine_builds BUNDLE --size 512x512 -o REPORT.json
+
+Each graph is built in a process of its own, so that its peak of memory is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from edgedrag.benchmarks.context import machine
+from edgedrag.export.engine_builder import TARGETS, build_engine
+from edgedrag.runtime.backends.onnxruntime import cpu_name
+from edgedrag.runtime.bundle import open_bundle
+from edgedrag.runtime.image import write_aside
+
+
+def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target: str) -> dict:
+    """Build variant `index` of a graph; its figures."""
+    bundle = open_bundle(folder)
+    graph = next(g for _, g in bundle.graphs() if g.name == name)
+    variant = graph.variants[index]
+    engine = build_engine(bundle, graph, variant, size, target)
+    return {
+        "graph": Path(variant.file).stem,
+        "precision": variant.precision,
+        "target": target,
+        "seconds": round(engine.seconds, 1),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "engine_bytes": len(engine.plan),
+        "weight_bytes": engine.weight_bytes,
+        "activation_bytes": engine.activation_bytes,
+    }
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--size", default="512x512", show_default=True, help="Height x width of the window, pixels.")
+@click.option("--targets", default="sm_86,sm_89", show_default=True, help=f"Some of {', '.join(TARGETS)}.")
+@click.option("-o", "--output", type=click.Path(path_type=Path))
+def main(bundle: Path, size: str, targets: str, output: Path | None) -> None:
+    height, width = map(int, size.split("x"))
+    opened = open_bundle(bundle)
+    work = [
+        (graph.name, index, target)
+        for _, graph in opened.graphs()
+        for index in range(len(graph.variants))
+        for target in targets.split(",")
+    ]
+    rows = []
+    for name, index, target in tqdm(work, desc="engines"):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            row = process.submit(build_one, bundle, name, index, (height, width), target).result()
+        rows.append(row)
+        click.echo("  ".join(f"{k} {v}" for k, v in row.items()))
+    report = {
+        **machine(f"{cpu_name()}, no GPU"),
+        "bundle": opened.name,
+        "height": height,
+        "width": width,
+        "engines": rows,
+    }
+    if output is not None:
+        write_aside(output, (json.dumps(report, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

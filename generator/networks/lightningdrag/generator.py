@@ -1,0 +1,247 @@
+"""LightningDrag as something to teach: the paper's training, and a student that learns a LoRA of the denoiser.
+
+What never learns is held beside the module tree, shared by a model, its average and its student, and is no part
+of their weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from edgedrag.generator.batches import Batch
+from edgedrag.generator.contract import DragGenerator
+from edgedrag.generator.networks.lightningdrag.attention import LayerTold
+from edgedrag.generator.networks.lightningdrag.low_rank import add_low_rank, write_lora
+from edgedrag.generator.networks.lightningdrag.networks import AppearanceEncoder, Denoiser, ImagePrompt, Vae
+from edgedrag.generator.networks.lightningdrag.points import PointNetwork
+from edgedrag.generator.networks.lightningdrag.published import (
+    ATTENTION_FILE,
+    DRAG,
+    POINTS_FILE,
+    PublishedWeights,
+    point_attention,
+)
+from edgedrag.generator.networks.lightningdrag.sizes import CLIP_MEAN, CLIP_SIDE, CLIP_STD
+from edgedrag.generator.networks.lightningdrag.weights import Weights
+from edgedrag.runtime.inputs import index_map
+
+GUIDANCE = 3.0  # on the first step, as published for few steps
+NOTES_FILE = "training.json"
+
+
+@dataclass
+class Networks:
+    """All of LightningDrag in memory."""
+
+    vae: Vae
+    image_prompt: ImagePrompt
+    denoiser: Denoiser
+    encoder: AppearanceEncoder
+    points: PointNetwork
+    text: Tensor
+
+    @classmethod
+    def of(cls, weights: Weights) -> Networks:
+        networks = cls(
+            weights.vae(),
+            weights.image_prompt(),
+            weights.denoiser(),
+            weights.appearance_encoder(),
+            weights.point_network(),
+            weights.prompt(),
+        )
+        for network in networks.modules():
+            network.requires_grad_(False)
+        # A full-size step keeps too much otherwise; what is saved is computed again on the way back.
+        networks.denoiser.unet.enable_gradient_checkpointing()
+        networks.encoder.unet.enable_gradient_checkpointing()
+        return networks
+
+    def modules(self) -> list[nn.Module]:
+        return [m for f in fields(self) if isinstance(m := getattr(self, f.name), nn.Module)]
+
+    def move(self, fn: Callable[[Tensor], Tensor]) -> None:
+        for network in self.modules():
+            network._apply(fn)
+        self.text = fn(self.text)
+
+
+class Told(NamedTuple):
+    """What the denoiser is told: latents, the mask at 1/8, the image's tokens, and every layer's share."""
+
+    source_latent: Tensor
+    masked_latent: Tensor
+    mask: Tensor
+    image_tokens: Tensor
+    layers: list[LayerTold]
+
+
+class LightningDragGenerator(DragGenerator):
+    """What training and distillation have in common; `learning` is all that is registered, learnt and saved."""
+
+    prediction = "epsilon"
+    judged_as_picture = False
+    sizes = ((512, 2, 1.0),)
+
+    def __init__(self, networks: Networks, learning: nn.Module):
+        super().__init__()
+        self._networks = [networks]  # in a list: not registered
+        self.learning = learning
+
+    @property
+    def networks(self) -> Networks:
+        return self._networks[0]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LightningDragGenerator:
+        self.networks.move(fn)
+        return super()._apply(fn, recurse)
+
+    def encode(self, picture: Tensor) -> Tensor:
+        return self.networks.vae.encode(picture).float()
+
+    def decode(self, latent: Tensor, told: Told) -> Tensor:
+        return self.networks.vae.decode(latent).float().clamp(-1.0, 1.0)
+
+    def tell(self, batch: Batch) -> Told:
+        networks = self.networks
+        with torch.no_grad():
+            source_latent = self.encode(batch.source)
+            masked_latent = self.encode(batch.source * (1 - batch.mask))
+            image_tokens = networks.image_prompt(as_clip_image(batch.source))
+        keys, values = networks.denoiser.project(networks.encoder(source_latent, networks.text))
+        targets, handles = networks.points(*point_maps(batch))
+        layers = [
+            LayerTold(k, v, t.flatten(1, 2), h.flatten(1, 2)) for k, v, t, h in zip(keys, values, targets, handles)
+        ]
+        return Told(source_latent, masked_latent, batch.mask[..., ::8, ::8], image_tokens, layers)
+
+    def untold(self, told: Told) -> Told:
+        """Without the points, which means zero after their projection."""
+        silent = [x._replace(target=torch.zeros_like(x.target), handle=torch.zeros_like(x.handle)) for x in told.layers]
+        return told._replace(layers=silent)
+
+    def predict(self, latent: Tensor, told: Told, timestep: Tensor) -> Tensor:
+        answer = self.networks.denoiser(latent, told.mask, told.masked_latent, told.image_tokens, told.layers, timestep)
+        return answer.float()
+
+    def prior(self, batch: Batch, told: Told) -> Tensor:
+        return told.source_latent
+
+    def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+        return batch.source + batch.mask * (picture - batch.source)
+
+    def denoiser_parts(self) -> Iterable[nn.Module]:
+        return (self.learning,)
+
+
+class LightningDragTeacher(LightningDragGenerator):
+    """As the paper trains it: the appearance encoder and the point network learn, the rest is frozen."""
+
+    guidance = GUIDANCE
+    file = "checkpoint"
+
+    def __init__(self, networks: Networks, weights: PublishedWeights | None = None):
+        """`weights` is where the networks came from, for what has to lie beside those that were learnt."""
+        learning = nn.ModuleDict({"encoder": networks.encoder, "points": networks.points})
+        super().__init__(networks, learning.requires_grad_(True))
+        self._weights = weights
+
+    def another(self) -> LightningDragTeacher:
+        own = copy.deepcopy((self.networks.encoder, self.networks.points))
+        return LightningDragTeacher(replace(self.networks, encoder=own[0], points=own[1]), self._weights)
+
+    def student(self) -> LightningDragStudent:
+        denoiser = copy.deepcopy(self.networks.denoiser)
+        return LightningDragStudent(replace(self.networks, denoiser=denoiser), add_low_rank(denoiser.unet))
+
+    def write(self, path: Path, notes: dict[str, str]) -> None:
+        """Write a folder in the published layout; what did not learn is linked from where it was read."""
+        aside, old = path.with_suffix(".partial"), path.with_suffix(".old")
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+        drag = aside / DRAG
+        for folder in (drag / "appearance_encoder", (drag / POINTS_FILE).parent):
+            folder.mkdir(parents=True)
+        encoder, points = self.networks.encoder, self.networks.points
+        save_file(halved(encoder.unet), drag / "appearance_encoder" / "diffusion_pytorch_model.safetensors")
+        torch.save(halved(points.embedding), drag / POINTS_FILE)
+        torch.save(halved(point_attention(points)), drag / ATTENTION_FILE)
+        for folder in self._weights.beside if self._weights else ():
+            (aside / folder.name).symlink_to(folder.resolve())
+        (aside / NOTES_FILE).write_text(json.dumps(notes, indent=1))
+        if path.exists():
+            os.replace(path, old)
+        os.replace(aside, path)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+class LightningDragStudent(LightningDragGenerator):
+    """A teacher with a LoRA of the denoiser, which learns; the file is what `edgedrag export --lora` takes."""
+
+    guidance = 1.0
+    file = "lora.safetensors"
+
+    def another(self) -> LightningDragStudent:
+        denoiser, learning = copy.deepcopy((self.networks.denoiser, self.learning))
+        return LightningDragStudent(replace(self.networks, denoiser=denoiser), learning)
+
+    def write(self, path: Path, notes: dict[str, str]) -> None:
+        assert isinstance(self.learning, nn.ModuleDict)
+        write_lora(self.learning, path, notes)
+
+
+def start_lightningdrag(folder: Path) -> LightningDragTeacher:
+    """A teacher as training starts: from a checkpoint, or from the base weights where it has no LightningDrag yet.
+
+    Raises:
+        InputError: as `PublishedWeights`.
+    """
+    weights = PublishedWeights(folder, untrained=True)
+    return LightningDragTeacher(Networks.of(weights), weights)
+
+
+def open_lightningdrag(folder: Path) -> tuple[LightningDragTeacher, dict[str, str]]:
+    """A checkpoint folder as a teacher, with the notes of its training where it was trained here.
+
+    Raises:
+        InputError: as `PublishedWeights`.
+    """
+    weights, notes = PublishedWeights(folder), folder / NOTES_FILE
+    found: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
+    return LightningDragTeacher(Networks.of(weights), weights).eval(), found
+
+
+def halved(module: nn.Module) -> dict[str, Tensor]:
+    return {k: v.detach().half().cpu().contiguous() for k, v in module.state_dict().items()}
+
+
+def as_clip_image(picture: Tensor) -> Tensor:
+    """Pictures [B, 3, H, W] in -1..1 as the image encoder takes them, [B, 3, 224, 224]."""
+    small = (F.interpolate(picture, (CLIP_SIDE, CLIP_SIDE), mode="area") + 1) / 2
+    mean, std = (small.new_tensor(v)[:, None, None] for v in (CLIP_MEAN, CLIP_STD))
+    return (small - mean) / std
+
+
+def point_maps(batch: Batch) -> tuple[Tensor, Tensor]:
+    """The handles' and the targets' map of every row, [B, 1, H, W]; a repeated point counts once."""
+    maps: list[list[np.ndarray]] = [[], []]
+    for points in batch.points.cpu().numpy():
+        _, first = np.unique(points, axis=0, return_index=True)
+        own = points[np.sort(first)]
+        for drawn, at in zip(maps, (own[:, :2], own[:, 2:])):
+            drawn.append(index_map(at, tuple(batch.mask.shape[-2:])))
+    handles, targets = (torch.from_numpy(np.stack(drawn)[:, None]).to(batch.mask) for drawn in maps)
+    return handles, targets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,17 @@ def runtime() -> edgedrag.Runtime:
 def cat() -> np.ndarray:
     """The example photo, uint8 RGB 300 x 451."""
     return edgedrag.load_picture(EXAMPLES / "chelsea.png").pixels
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Tiny networks lose more to waiting threads than they gain."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

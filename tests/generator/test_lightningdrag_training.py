@@ -34,13 +34,7 @@ from edgedrag.generator.training import TrainConfig, losses, train
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.image import load_picture
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def real_batches() -> Iterator[Batch]:

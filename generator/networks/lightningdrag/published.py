@@ -53,7 +53,6 @@ class PublishedWeights(Weights):
     """
 
     def __init__(self, folder: Path, lora: Path | None = None, untrained: bool = False):
-        self.folder = folder
         self._trained = (folder / DRAG).is_dir()
         if not self._trained and not untrained:
             raise InputError(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edgedrag.generator.batches import Batch
 from edgedrag.generator.schedule import alphas_and_sigmas
 
+Sizes = tuple[tuple[int, int, float], ...]  # of training batches: pixels, rows, share of the steps
 Told = Any  # whatever a generator's `tell` gives its `predict`
 
 
@@ -23,14 +24,14 @@ class DragGenerator(nn.Module, ABC):
         prediction: what `predict` returns: "sample" (the clean latent), "epsilon" or "v".
         guidance: scale of the guidance pair at the first step when a teacher samples; 1 runs no pair.
         judged_as_picture: whether a student's answer is compared as a picture too, beside its latent.
-        sizes: of training batches: pixels, rows, share of the steps.
+        sizes: of training batches where a config names none.
         file: name under which a run keeps its weights.
     """
 
     prediction: str = "sample"
     guidance: float = 1.0
     judged_as_picture: bool = True
-    sizes: tuple[tuple[int, int, float], ...] = ((128, 12, 0.5), (256, 3, 0.5))
+    sizes: Sizes = ((128, 12, 0.5), (256, 3, 0.5))
     file: str = "weights.safetensors"
 
     @abstractmethod

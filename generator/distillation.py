@@ -20,12 +20,12 @@ from torch import Tensor
 from edgedrag.generator.adversary import Adversary
 from edgedrag.generator.batches import Batch, PairCache, batches
 from edgedrag.generator.checkpoint import open_generator
-from edgedrag.generator.contract import DragGenerator, clean_latent, levels
+from edgedrag.generator.contract import DragGenerator, Sizes, clean_latent, levels
 from edgedrag.generator.loop import LoopConfig, Processes, learn
 from edgedrag.generator.objectives import Ruler, edge_loss, likeness, masked_mean
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.schedule import sampler
-from edgedrag.generator.training import Sizes, set_threads
+from edgedrag.generator.training import set_threads
 from edgedrag.generator.validation import Validation
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampler import make_table, pick_timesteps

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgedrag.generator.batches import Batch, PairCache, batches
 from edgedrag.generator.checkpoint import load_checkpoint
-from edgedrag.generator.contract import DragGenerator
+from edgedrag.generator.contract import DragGenerator, Sizes
 from edgedrag.generator.loop import LoopConfig, Processes, learn
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
 from edgedrag.generator.objectives import OBJECTIVES, Ruler, likeness
@@ -22,7 +22,6 @@ from edgedrag.runtime.errors import InputError
 
 LEARNING = ("all", "motion", "denoiser")
 GENERATORS = ("embedded", "lightningdrag-sd15")
-Sizes = tuple[tuple[int, int, float], ...]  # pixels, batch, share of the steps
 
 
 @dataclass

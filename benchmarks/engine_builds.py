@@ -38,6 +38,7 @@ def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target
         "engine_bytes": len(engine.plan),
         "weight_bytes": engine.weight_bytes,
         "activation_bytes": engine.activation_bytes,
+        "int8_layers": engine.int8_layers,
     }
 
 

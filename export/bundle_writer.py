@@ -38,17 +38,22 @@ def file_variant(
     return entry
 
 
+def check_bundle_folder(folder: Path) -> None:
+    """Raise InputError where no bundle can be written: it exists and is not one, or its parent does not exist."""
+    if not folder.parent.is_dir():
+        raise InputError(f"{folder.parent}: no such folder; make it first")
+    if folder.exists() and not (folder / "bundle.json").is_file():
+        raise InputError(f"{folder}: exists and is not a bundle; name another folder")
+
+
 @contextmanager
 def new_bundle(folder: Path) -> Iterator[Path]:
     """A folder to write a bundle into, which takes the place of `folder` once it is written and opens.
 
     Raises:
-        InputError: `folder` exists and is not a bundle, or its parent does not exist.
+        InputError: see `check_bundle_folder`.
     """
-    if not folder.parent.is_dir():
-        raise InputError(f"{folder.parent}: no such folder; make it first")
-    if folder.exists() and not (folder / "bundle.json").is_file():
-        raise InputError(f"{folder}: exists and is not a bundle; name another folder")
+    check_bundle_folder(folder)
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         yield aside

@@ -13,6 +13,8 @@ from typing import Any
 from edgedrag.runtime.bundle import Bundle, Graph, Variant
 from edgedrag.runtime.errors import EdgedragError, EngineError, InputError
 
+# A line of the engine's list of layers; "kgen" are pointwise ones.
+INT8_LAYER = re.compile(r"^\s*Name: [^,]*, LayerType: (?!kgen)\w+, Inputs: \[ \{[^}]*Datatype: Int8", re.M)
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "sm_121")
 
 
@@ -23,12 +25,14 @@ class Engine:
     Attributes:
         plan: the engine itself.
         weight_bytes, activation_bytes: device memory that it will take.
+        int8_layers: convolutions and products of matrices that it computes in INT8.
         seconds: that the build took.
     """
 
     plan: bytes
     weight_bytes: int
     activation_bytes: int
+    int8_layers: int
     seconds: float
 
 
@@ -61,12 +65,14 @@ def build_file(file: Path, shapes: Mapping[str, tuple[int, ...]], target: str) -
             super().__init__()
             self.errors: list[str] = []
             self.bytes = {"Activation": 0, "Weights": 0}
+            self.int8_layers = 0
 
         def log(self, severity: trt.ILogger.Severity, message: str) -> None:
             if severity <= trt.ILogger.Severity.ERROR:
                 self.errors.append(message)
             elif found := re.match(r"Total (Activation|Weights) Memory: (\d+) bytes", message):
                 self.bytes[found[1]] = int(found[2])
+            self.int8_layers += len(INT8_LAYER.findall(message))
 
     started = time.perf_counter()
     log = Log()
@@ -76,6 +82,7 @@ def build_file(file: Path, shapes: Mapping[str, tuple[int, ...]], target: str) -
     if not parser.parse_from_file(str(file)):
         raise EdgedragError(f"{file.name}: TensorRT-RTX refuses it: {refusals(parser)}")
     config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the log then lists the engine's layers
     config.num_compute_capabilities = 1
     config.set_compute_capability(getattr(trt.ComputeCapability, target.upper().replace("_", "")), 0)
     profile = builder.create_optimization_profile()
@@ -87,7 +94,9 @@ def build_file(file: Path, shapes: Mapping[str, tuple[int, ...]], target: str) -
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise EdgedragError(f"{file.name}: TensorRT-RTX cannot build it for {target}: {log.errors[-1:]}")
-    return Engine(bytes(plan), log.bytes["Weights"], log.bytes["Activation"], time.perf_counter() - started)
+    return Engine(
+        bytes(plan), log.bytes["Weights"], log.bytes["Activation"], log.int8_layers, time.perf_counter() - started
+    )
 
 
 def refusals(parser: Any) -> str:

@@ -145,17 +145,26 @@ class Bundle:
             BundleError: a file is missing, outside the folder, or not the one that was exported.
         """
         for name, expected in ((variant.file, variant.sha256), *variant.external):
-            path = self.folder / name
-            if path.is_symlink() or not path.is_file():
-                raise BundleError(f"{path}: file of bundle '{self.name}' is missing; install or copy the bundle again")
-            with path.open("rb") as f:
-                found = hashlib.file_digest(f, "sha256") if hasattr(hashlib, "file_digest") else _digest(f)
-            if found.hexdigest() != expected:
-                raise BundleError(
-                    f"{path}: damaged or changed since export (SHA-256 {found.hexdigest()[:12]}..., "
-                    f"manifest says {expected[:12]}...); install or copy the bundle again"
-                )
+            self._verify(name, expected)
         return self.folder / variant.file
+
+    def verified_recipe(self) -> Path:
+        """The same for the recipe of the INT8 variants, where there are any."""
+        recipe = self.manifest["recipe"]
+        self._verify(recipe["file"], recipe["sha256"])
+        return self.folder / recipe["file"]
+
+    def _verify(self, name: str, expected: str) -> None:
+        path = self.folder / name
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{path}: file of bundle '{self.name}' is missing; install or copy the bundle again")
+        with path.open("rb") as f:
+            found = hashlib.file_digest(f, "sha256") if hasattr(hashlib, "file_digest") else _digest(f)
+        if found.hexdigest() != expected:
+            raise BundleError(
+                f"{path}: damaged or changed since export (SHA-256 {found.hexdigest()[:12]}..., "
+                f"manifest says {expected[:12]}...); install or copy the bundle again"
+            )
 
 
 def _digest(file: Any) -> Any:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from edgedrag.runtime.bundle import Bundle
 
 
@@ -48,4 +52,28 @@ def describe_bundle(bundle: Bundle) -> str:
         )
     for name, value in provenance.get("figures", {}).items():
         lines.append(f"{name:<40} {value:g}")
+    if "recipe" in manifest:
+        lines += ["", "INT8", *describe_recipe(json.loads(bundle.verified_recipe().read_text(encoding="utf-8")))]
     return "\n".join(lines)
+
+
+def describe_recipe(recipe: Mapping[str, Any]) -> list[str]:
+    """How the INT8 variants were made, in lines: on which drags, within what budget, which layers."""
+    calibration, figures = recipe["calibration"], recipe["figures"]
+    lines = [
+        f"{calibration['drags']} drags (sha256 {calibration['sha256'][:12]}), tried on {calibration['searched']}, "
+        f"at {', '.join(map(str, calibration['steps']))} step(s), seed {calibration['seed']}",
+        f"budget       PSNR from {recipe['budget']['psnr_db']:g} dB on, ST-LPIPS up to "
+        f"{recipe['budget']['stlpips']:g}, in the mask against fp32",
+    ]
+    for name, figure in figures.items():
+        if figure is not None:
+            share = f"{figure['share']:.0%} of the work in INT8, " if "share" in figure else ""
+            likeness = "" if figure["stlpips"] is None else f", ST-LPIPS {figure['stlpips']:g}"
+            lines.append(f"{name.replace('_', ' '):<12} {share}PSNR {figure['psnr_db']:g} dB{likeness}")
+    for name, graph in recipe["graphs"].items():
+        layers = graph["layers"]
+        if layers:
+            chosen = [layer for layer in layers if layer["precision"] == "int8"]
+            lines.append(f"{name:<12} {len(chosen)} of {len(layers)} layers; for TensorRT the rest in {graph['rest']}")
+    return lines

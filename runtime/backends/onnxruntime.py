@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,10 +42,11 @@ class OnnxRuntimeCpu:
 
     name = "cpu"
     placement = "ort"
-    precisions: tuple[str, ...] = ("fp32", "fp16")  # fp16 for correctness; it is slower here
 
     def __init__(self) -> None:
         self.device = cpu_name()
+        # fp16 is for correctness; it is slower here.
+        self.precisions: tuple[str, ...] = ("int8", "fp32", "fp16") if multiplies_int8() else ("fp32", "int8", "fp16")
 
     def compile(self, graph: Graph, file: Path) -> OrtGraph:
         return OrtGraph(graph, file)
@@ -65,3 +67,17 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def multiplies_int8() -> bool:
+    """Whether this processor multiplies 8-bit numbers into 32 bits at once.
+
+    An x86 without these instructions (VNNI, AMX) adds pairs of products in 16 bits, where they can saturate: INT8
+    would be neither fast nor right there.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    try:
+        return bool(re.search(r"\b(avx512_vnni|avx_vnni|amx_int8)\b", Path("/proc/cpuinfo").read_text()))
+    except OSError:
+        return False

@@ -216,6 +216,17 @@ def pairs(videos: tuple[Path, ...], cache: Path, count: int, made: int, seed: in
     click.echo(describe(mine(videos, cache, count, made, seed, workers, by_time)))
 
 
+def step_counts(text: str) -> tuple[int, ...]:
+    """ "1,2,4" as numbers, each once, the least first."""
+    try:
+        counts = tuple(sorted({int(count) for count in text.split(",")}))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of numbers like 1,2,4", param_hint="--steps") from None
+    if counts[0] < 1:
+        raise click.BadParameter(f"{text!r}: a result takes at least 1 step", param_hint="--steps")
+    return counts
+
+
 def perceptual_ruler(weight: float, device: str) -> Ruler | None:
     """ST-LPIPS as something to learn from; None at weight 0."""
     if not weight:
@@ -274,10 +285,7 @@ def distill(
     from edgedrag.generator.distillation import DistillConfig
     from edgedrag.generator.distillation import distill as distill_run
 
-    try:
-        counts = tuple(sorted({int(count) for count in steps.split(",")}))
-    except ValueError:
-        raise click.BadParameter(f"{steps!r} is not a list of numbers like 1,2,4", param_hint="--steps") from None
+    counts = step_counts(steps)
     config = DistillConfig(
         steps=updates,
         learning_rate=learning_rate,
@@ -343,6 +351,70 @@ def export(
     else:
         stated = json.loads(figures.read_text()) if figures else None
         export_checkpoint(checkpoint, bundle, precision, lora, small_decoder, stated)
+
+
+@cli.command()
+@click.argument("bundle")
+@click.option("--drags", type=FILE, help="Real drags: a folder in DragBench's form, or JOBS.jsonl as for `batch`.")
+@click.option("--recipe", type=FILE, help="Write what this recipe says instead of measuring anew.")
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the bundle to write.")
+@click.option("--budget", default=38.0, show_default=True, help="Least PSNR of results against fp32, in the mask, dB.")
+@click.option("--budget-stlpips", default=0.005, show_default=True, help="Largest ST-LPIPS of the same.")
+@click.option("--steps", help="Step counts to calibrate at, as 1,2,4.  [default: the bundle's]")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the noise.")
+@click.option("--search", "searched", default=16, show_default=True, type=click.IntRange(1),
+              help="Drags that layers are tried on; ranges are taken from all.")  # fmt: skip
+@click.option("--measure", default="", metavar="PATTERN",
+              help="Try only layers whose graph/name it matches; the others go to INT8 untried.")  # fmt: skip
+@click.option("--plot", type=FILE, help="Write a picture of damage against share of INT8.")
+@click.option("--max-megapixels", default=100.0, show_default=True, help="Refuse photos larger than this.")
+@click.option("--json", "as_json", is_flag=True, help="Print the recipe on stdout.")
+def calibrate(
+    bundle: str,
+    drags: Path | None,
+    recipe: Path | None,
+    output: Path,
+    budget: float,
+    budget_stlpips: float,
+    steps: str | None,
+    seed: int,
+    searched: int,
+    measure: str,
+    plot: Path | None,
+    max_megapixels: float,
+    as_json: bool,
+) -> None:
+    """Give BUNDLE variants in INT8, chosen by what they do to real drags; an interrupted call goes on.
+
+    \b
+    edgedrag calibrate embedded --drags our_drags.jsonl -o tuned --budget 38
+    """
+    from edgedrag.runtime.describe import describe_recipe
+    from edgedrag.runtime.image import Picture, check_output, save_picture
+
+    if (drags is None) == (recipe is None):
+        raise click.UsageError("give one of --drags and --recipe")
+    if plot is not None:
+        check_output(plot)
+    try:
+        from edgedrag.calibration.calibrate import Request, apply
+        from edgedrag.calibration.calibrate import calibrate as calibrate_run
+        from edgedrag.calibration.search import Budget
+    except ImportError as error:
+        raise InputError(f"{error.name} is not installed: install edgedrag[quality]") from None
+    if drags is None:
+        assert recipe is not None
+        found = apply(bundle, recipe, output)
+    else:
+        counts = () if steps is None else step_counts(steps)
+        limits = Budget(budget, budget_stlpips)
+        request = Request(drags, limits, counts, seed, searched, measure, max_megapixels)
+        found = calibrate_run(bundle, request, output)
+    if plot is not None:
+        from edgedrag.calibration.plot import draw_choices
+
+        save_picture(plot, Picture(draw_choices(found)))
+    click.echo(json.dumps(found) if as_json else "\n".join([str(output), *describe_recipe(found)]))
 
 
 @cli.group()

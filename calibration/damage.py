@@ -1,0 +1,86 @@
+"""What changed graphs do to finished edits, against the same edits in fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
+from edgedrag.benchmarks.metrics.stlpips import STLPIPS
+from edgedrag.calibration.drags import CalibrationDrag
+from edgedrag.calibration.workbench import Listener, Workbench
+from edgedrag.export.parity import snr_db
+from edgedrag.runtime.backends.base import Array, CompiledGraph
+from edgedrag.runtime.image import as_rgb8
+from edgedrag.runtime.session import Edit
+
+AROUND = 32  # pixels around the mask that ST-LPIPS sees
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Means over the edits, in the mask and against fp32.
+
+    Attributes:
+        psnr_db: of the final picture, at most 68.
+        worst_db: the least of the edits' PSNR.
+        stlpips: of the final picture; None where it was not asked for.
+        snr_db: of the changed graphs' own outputs, the least of their means over all runs; 200 where equal.
+    """
+
+    psnr_db: float
+    worst_db: float
+    stlpips: float | None
+    snr_db: float
+
+
+class Trial:
+    """Drags with their edits in fp32, to run again with other graphs."""
+
+    def __init__(self, bench: Workbench, drags: Sequence[CalibrationDrag], ruler: STLPIPS):
+        self._bench, self._drags, self._ruler = bench, drags, ruler
+        self._outputs: dict[str, list[dict[str, np.ndarray]]] = {}
+        for name, slot in bench.slots.items():
+            slot.listener = self._keep(self._outputs.setdefault(name, []))
+        self._edits = [edit for drag in drags for edit in drag.run(bench.runtime)]
+        bench.restore()
+
+    def measure(self, graphs: Mapping[str, CompiledGraph], perceptual: bool = False) -> Damage:
+        """The damage of these graphs in the place of the bundle's; `perceptual`: with ST-LPIPS."""
+        noises: dict[str, list[float]] = {name: [] for name in graphs}
+        for name, graph in graphs.items():
+            self._bench.slots[name].substitute = graph
+            self._bench.slots[name].listener = self._compare(self._outputs[name], noises[name])
+        found = [edit for drag in self._drags for edit in drag.run(self._bench.runtime)]
+        self._bench.restore()
+        psnr = [psnr_in_mask(edit.image, true.image, true.mask) for edit, true in zip(found, self._edits)]
+        distances = [self._distance(edit, true) for edit, true in zip(found, self._edits)] if perceptual else None
+        return Damage(
+            round(float(np.mean(psnr)), 3),
+            round(min(psnr), 3),
+            None if distances is None else round(float(np.mean(distances)), 5),
+            round(min((float(np.mean(of_graph)) for of_graph in noises.values()), default=200.0), 2),
+        )
+
+    def _keep(self, outputs: list[dict[str, np.ndarray]]) -> Listener:
+        return lambda _, found: outputs.append(self._bench.download(found))
+
+    def _compare(self, outputs: list[dict[str, np.ndarray]], noises: list[float]) -> Listener:
+        def compare(_: Mapping[str, Array], found: Mapping[str, Array]) -> None:
+            true, values = outputs[len(noises)], self._bench.download(found)
+            noises.append(min(snr_db(true[name], values[name]) for name in true))
+
+        return compare
+
+    def _distance(self, edit: Edit, true: Edit) -> float:
+        box = around(true.mask)
+        one, other = (self._ruler.features(as_rgb8(image[box])) for image in (edit.image, true.image))
+        return self._ruler.in_mask(one, other, true.mask[box])
+
+
+def around(mask: np.ndarray) -> tuple[slice, slice]:
+    """The mask's box, AROUND pixels wider at each side as far as the picture goes."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return tuple(slice(max(0, int(n[0]) - AROUND), int(n[-1]) + 1 + AROUND) for n in (rows, columns))  # type: ignore[return-value]

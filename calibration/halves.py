@@ -1,0 +1,113 @@
+"""What INT8 leaves of a graph in fp16, but for the nodes whose numbers fp16 cannot hold."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+
+from edgedrag.calibration.record import with_outputs
+from edgedrag.calibration.workbench import Workbench
+from edgedrag.runtime.backends.base import Array
+
+LARGEST = float(np.finfo(np.float16).max)
+HEADROOM = 4.0  # other photos and drags reach further than those that were looked at
+GROUP = 2**30  # bytes of inner tensors that are looked at in one run
+UNKNOWN = 2**26  # bytes; what a tensor counts for whose shape is not known beforehand
+ROUNDING = ["QuantizeLinear", "DequantizeLinear"]  # up to opset 18 they take and give float32 alone
+
+
+class PeakGraph:
+    """The bundle's own graph; when it runs, the largest magnitude of each of its inner tensors is noted.
+
+    Attributes:
+        peaks: by tensor.
+    """
+
+    def __init__(self, bench: Workbench, graph: str):
+        self._bench, self._graph = bench, graph
+        self._own = bench.slots[graph].own
+        self.peaks: dict[str, float] = {}
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        given = {t.name: inputs[t.name] for t in self._bench.graphs[self._graph].inputs}
+        for name, value in given.items():
+            self.peaks[name] = max(self.peaks.get(name, 0.0), peak(value.numpy()))
+        sizes = {name: value.shape() for name, value in given.items()}
+        for group in groups(self._bench.model(self._graph), sizes):
+            model = self._bench.model(self._graph)
+            with_outputs(model, group)
+            with self._bench.saved(self._graph, model) as file:
+                options = ort.SessionOptions()
+                options.log_severity_level = 3
+                options.add_session_config_entry("session.disable_prepacking", "1")
+                session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            for name, value in zip(group, session.run_with_ort_values(group, given)):
+                self.peaks[name] = max(self.peaks.get(name, 0.0), peak(value.numpy()))
+        return self._own().run(inputs)
+
+
+def peak(values: np.ndarray) -> float:
+    """The largest magnitude; infinite where one is not a number."""
+    found = max(float(values.max(initial=0)), -float(values.min(initial=0)))
+    return found if np.isfinite(found) else np.inf
+
+
+def groups(model: ir.Model, sizes: Mapping[str, Collection[int]]) -> Iterator[list[str]]:
+    """The float tensors that nodes make, in groups of up to GROUP bytes; `sizes` of the inputs."""
+    proto = ir.to_proto(model)
+    del proto.graph.value_info[:]
+    for value in proto.graph.input:
+        shape = [onnx.TensorShapeProto.Dimension(dim_value=n) for n in sizes[value.name]]
+        del value.type.tensor_type.shape.dim[:]
+        value.type.tensor_type.shape.dim.extend(shape)
+    inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+    known = {v.name: v.type.tensor_type for v in (*inferred.graph.value_info, *inferred.graph.output)}
+    group: list[str] = []
+    total = 0
+    for node in model.graph:
+        for value in node.outputs:
+            kind = known.get(str(value.name))
+            if kind is None or kind.elem_type != onnx.TensorProto.FLOAT:
+                continue
+            dims = [d.dim_value for d in kind.shape.dim]
+            size = 4 * int(np.prod(dims)) if all(dims) else UNKNOWN
+            if group and total + size > GROUP:
+                yield group
+                group, total = [], 0
+            group.append(str(value.name))
+            total += size
+    if group:
+        yield group
+
+
+def beyond(model: ir.Model, peaks: Mapping[str, float]) -> list[str]:
+    """Names of the nodes that take or give a tensor which fp16 cannot hold."""
+    return [
+        str(node.name)
+        for node in model.graph
+        if any(peaks.get(str(v.name), 0.0) * HEADROOM > LARGEST for v in (*node.inputs, *node.outputs) if v is not None)
+    ]
+
+
+def halve(model: ir.Model, keep: Collection[str]) -> ir.Model:
+    """The graph with everything but these nodes and what is rounded in fp16; inputs and outputs stay float32."""
+    for value in model.graph.initializers.values():  # what stays of the weights has to be at hand
+        if isinstance(value.const_value, ir.ExternalTensor):
+            value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
+    blocked = [*DEFAULT_OP_BLOCK_LIST, *ROUNDING]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # it tells of every weight below fp16's least
+        proto = convert_float_to_float16(
+            ir.to_proto(model), keep_io_types=True, op_block_list=blocked, node_block_list=list(keep)
+        )
+    halved = ir.from_proto(proto)
+    halved.graph.sort()  # the converter appends its Casts
+    return halved

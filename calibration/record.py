@@ -1,0 +1,145 @@
+"""Statistics of the tensors that layers take and give, gathered while real drags run in fp32."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+from tqdm import tqdm
+
+from edgedrag.calibration.drags import CalibrationDrag
+from edgedrag.calibration.layers import CHANNEL_AXIS, Layer, along
+from edgedrag.calibration.smoothing import Divisors
+from edgedrag.calibration.statistics import TensorStatistics
+from edgedrag.calibration.workbench import Workbench
+from edgedrag.runtime.backends.base import Array
+from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.image import write_aside
+
+Statistics = dict[str, dict[str, TensorStatistics]]  # graph -> tensor -> what it held
+SAVE_EVERY = 8  # drags
+
+
+def watched(layers: Sequence[Layer]) -> dict[str, int]:
+    """The tensors that a graph's layers take and give -> the axis of their channels."""
+    return {name: CHANNEL_AXIS[layer.op] for layer in layers for name in (layer.input, layer.output)}
+
+
+class RecordingGraph:
+    """A graph that also gives its inner tensors, and adds them, divided by channel, to statistics when it runs."""
+
+    def __init__(
+        self,
+        bench: Workbench,
+        graph: str,
+        axes: Mapping[str, int],
+        statistics: dict[str, TensorStatistics],
+        divisors: Divisors,
+    ):
+        self._graph, self._axes, self._statistics, self._divisors = graph, axes, statistics, divisors
+        self._inputs = [t.name for t in bench.graphs[graph].inputs]
+        self._outputs = bench.graphs[graph].file_outputs
+        model = bench.model(graph)
+        with_outputs(model, axes)
+        with bench.saved(graph, model) as file:
+            options = ort.SessionOptions()
+            options.log_severity_level = 3
+            options.add_session_config_entry("session.disable_prepacking", "1")  # it would hold each weight twice
+            self._session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        found = {name: inputs[name] for name in self._inputs}
+        names = list(dict.fromkeys(n for n in (*self._outputs.values(), *self._axes) if n not in found))
+        found |= zip(names, self._session.run_with_ort_values(names, found))
+        timestep = int(inputs["timestep"].numpy()[0]) if "timestep" in self._inputs else -1
+        for name, axis in self._axes.items():
+            values = found[name].numpy()
+            if name in self._divisors:
+                values = values / along(self._divisors[name], axis, values.ndim)
+            try:
+                self._statistics.setdefault(name, TensorStatistics()).add(values, axis, timestep)
+            except FloatingPointError:
+                raise EdgedragError(
+                    f"{self._graph}: tensor '{name}' is not a number on these drags, in fp32; the bundle's weights "
+                    "are damaged or were trained badly"
+                ) from None
+        return {name: found[stored] for name, stored in self._outputs.items()}
+
+
+def with_outputs(model: ir.Model, names: Iterable[str]) -> None:
+    """Let a graph give these tensors too."""
+    there = {value.name for value in (*model.graph.inputs, *model.graph.outputs)}
+    wanted = set(names) - there
+    for node in model.graph:
+        model.graph.outputs.extend(value for value in node.outputs if value.name in wanted)
+
+
+def record(
+    bench: Workbench,
+    layers: Mapping[str, Sequence[Layer]],
+    drags: Sequence[CalibrationDrag],
+    state: Path,
+    divisors: Mapping[str, Divisors] | None = None,
+) -> Statistics:
+    """Run the drags and return the statistics of each graph's layers; or of the smoothed inputs, with `divisors`.
+
+    Args:
+        state: a file that an interrupted recording goes on from.
+
+    Raises:
+        EdgedragError: a tensor is not a number.
+    """
+    done = 0
+    statistics: Statistics = {name: {} for name in layers}
+    if state.is_file():
+        done, stored = load(state)
+        statistics |= stored
+    for graph, found in layers.items():
+        axes = watched(found)
+        if divisors is not None:
+            axes = {name: axis for name, axis in axes.items() if name in divisors[graph]}
+        if axes and done < len(drags):
+            of_graph = divisors[graph] if divisors is not None else {}
+            recording = RecordingGraph(bench, graph, axes, statistics[graph], of_graph)
+            bench.slots[graph].substitute = recording
+    progress = tqdm(drags, desc="recording", unit="drag", file=sys.stderr)
+    progress.update(done)
+    for index in range(done, len(drags)):
+        drags[index].run(bench.runtime)
+        progress.update()
+        if index + 1 == len(drags) or (index + 1) % SAVE_EVERY == 0:
+            save(state, index + 1, statistics)
+    progress.close()
+    bench.restore()
+    return statistics
+
+
+def save(state: Path, done: int, statistics: Statistics) -> None:
+    arrays = {
+        f"{graph}|{tensor}|{key}": array
+        for graph, tensors in statistics.items()
+        for tensor, found in tensors.items()
+        for key, array in found.arrays().items()
+    }
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, done=np.array(done), **arrays)
+    write_aside(state, file.getvalue())
+
+
+def load(state: Path) -> tuple[int, Statistics]:
+    """How many drags were recorded, and what of them."""
+    with np.load(state, allow_pickle=False) as stored:
+        parts: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+        for name in stored.files:
+            if name != "done":
+                graph, tensor, key = name.split("|")
+                parts.setdefault((graph, tensor), {})[key] = stored[name]
+        statistics: Statistics = {}
+        for (graph, tensor), arrays in parts.items():
+            statistics.setdefault(graph, {})[tensor] = TensorStatistics.from_arrays(arrays)
+        return int(stored["done"]), statistics

@@ -1,0 +1,228 @@
+"""Which layers go to INT8: each is tried alone, then as many together as a budget of damage allows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from edgedrag.calibration.damage import Damage, Trial
+from edgedrag.calibration.estimators import ESTIMATORS
+from edgedrag.calibration.layers import Layer
+from edgedrag.calibration.placement import Ranges, place
+from edgedrag.calibration.record import Statistics
+from edgedrag.calibration.smoothing import Divisors
+from edgedrag.calibration.workbench import Workbench
+from edgedrag.runtime.backends.base import CompiledGraph
+
+UNTRIED = "mean_squared_error"  # the estimator of layers that are not tried alone
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What INT8 may cost, in the mask, against fp32: at least this PSNR, at most this ST-LPIPS."""
+
+    psnr_db: float
+    stlpips: float
+
+    def allows(self, damage: Damage) -> bool:
+        return damage.psnr_db >= self.psnr_db and (damage.stlpips is None or damage.stlpips <= self.stlpips)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layer of a graph, and the multiplications that all calibration drags spend in it."""
+
+    graph: str
+    layer: Layer
+    work: float
+
+    @property
+    def key(self) -> str:
+        return f"{self.graph}/{self.layer.name}"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How a layer is best put into INT8, and its damage alone; None where it was not tried."""
+
+    estimator: str
+    smooth: bool
+    damage: Damage | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """A choice that was measured: its share of all candidates' work in INT8."""
+
+    share: float
+    damage: Damage
+    chosen: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Estimators:
+    """Which estimator gave each tensor's range, as the fields of Ranges."""
+
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the drags left of each graph: statistics of its tensors as they are and smoothed; see `smoothing`."""
+
+    plain: Statistics
+    smoothed: Statistics
+    divisors: Mapping[str, Divisors]
+    folds: Mapping[str, dict[str, str]]
+
+
+class Search:
+    """The ranges of a recording, tried out on a bundle."""
+
+    def __init__(self, bench: Workbench, recorded: Recorded, candidates: Sequence[Candidate]):
+        self._bench, self._recorded, self._candidates = bench, recorded, candidates
+        self._plain, self._smoothed = estimate(recorded.plain), estimate(recorded.smoothed)
+        self._total = sum(c.work for c in candidates)
+
+    def try_alone(self, trial: Trial, matches: Callable[[str], bool], state: Path) -> dict[str, Tried]:
+        """Each layer alone in INT8, each way; lines of the file `state` are not measured again."""
+        tried = read_state(state)
+        with state.open("a") as lines:
+            for candidate in tqdm(self._candidates, desc="sensitivity", unit="layer", file=sys.stderr):
+                if candidate.key not in tried:
+                    found = self._best(trial, candidate) if matches(candidate.key) else Tried(UNTRIED, False, None)
+                    tried[candidate.key] = found
+                    lines.write(json.dumps([candidate.key, asdict(found)]) + "\n")
+                    lines.flush()
+        return tried
+
+    def most_within(self, budget: Budget, trial: Trial, tried: Mapping[str, Tried]) -> tuple[Point, list[Point]]:
+        """The choice to take, and every choice that was measured.
+
+        Layers are added in the order of damage for the work that they take over: first the longest run of them that
+        the budget allows, found by halving, then any later one that still fits. Untried layers are always in.
+        """
+        always = [c for c in self._candidates if tried[c.key].damage is None]
+        ordered = sorted((c for c in self._candidates if c not in always), key=lambda c: cost(c, tried[c.key]))
+        points: list[Point] = []
+        progress = tqdm(desc="search", unit="choice", file=sys.stderr)
+
+        def fits(chosen: Sequence[Candidate]) -> bool:
+            points.append(self._measure(trial, tried, [*always, *chosen], budget))
+            progress.update()
+            return budget.allows(points[-1].damage)
+
+        best: Point | None = None
+        low, high = 0, len(ordered) + 1  # `low` layers fit, `high` do not
+        while high - low > 1:
+            middle = len(ordered) if high > len(ordered) else (low + high) // 2
+            if fits(ordered[:middle]):
+                low, best = middle, points[-1]
+            else:
+                high = middle
+        taken = ordered[:low]
+        for candidate in ordered[high:]:
+            if fits([*taken, candidate]):
+                taken, best = [*taken, candidate], points[-1]
+        if best is None:
+            fits([])
+            best = points[-1]
+        progress.close()
+        return best, points
+
+    def ranges(self, graph: str, layers: Iterable[Layer], tried: Mapping[str, Tried]) -> tuple[Ranges, Estimators]:
+        """The ranges of these layers' tensors, and the estimator of each: the widest that a layer asks for.
+
+        An input that several layers take is smoothed where the first of them asks for it.
+        """
+        ranges, estimators = Ranges(), Estimators()
+        made = {layer.output for layer in layers}
+        smooth: dict[str, bool] = {}
+        for layer in layers:
+            tensor = layer.input
+            if smooth.setdefault(tensor, tried[f"{graph}/{layer.name}"].smooth):
+                ranges.divisors[tensor] = self._recorded.divisors[graph][tensor]
+                if self._recorded.folds[graph].get(tensor) in made:
+                    ranges.folds[tensor] = self._recorded.folds[graph][tensor]
+        divided = {*ranges.divisors, *ranges.folds.values()}
+        for layer in layers:
+            how = tried[f"{graph}/{layer.name}"]
+            for tensor, chosen, names in (
+                (layer.input, ranges.inputs, estimators.inputs),
+                (layer.output, ranges.outputs, estimators.outputs),
+            ):
+                of = (self._smoothed if tensor in divided else self._plain)[graph]
+                if of[tensor][how.estimator] > chosen.get(tensor, 0.0):
+                    chosen[tensor], names[tensor] = of[tensor][how.estimator], how.estimator
+        return ranges, estimators
+
+    def _best(self, trial: Trial, candidate: Candidate) -> Tried:
+        """The estimator that damages least; the same with a smoothed input where that is better."""
+        ways = [self._try(trial, candidate, name, False) for name in ESTIMATORS]
+        best = max(ways, key=gain)
+        if candidate.layer.input in self._recorded.divisors[candidate.graph]:
+            best = max(best, self._try(trial, candidate, best.estimator, True), key=gain)
+        return best
+
+    def _try(self, trial: Trial, candidate: Candidate, estimator: str, smooth: bool) -> Tried:
+        how = {candidate.key: Tried(estimator, smooth, None)}
+        graph = self._quantized(candidate.graph, [candidate.layer], how)
+        return Tried(estimator, smooth, trial.measure({candidate.graph: graph}))
+
+    def _measure(self, trial: Trial, tried: Mapping[str, Tried], chosen: Sequence[Candidate], budget: Budget) -> Point:
+        graphs = {
+            name: self._quantized(name, [c.layer for c in chosen if c.graph == name], tried)
+            for name in dict.fromkeys(c.graph for c in chosen)
+        }
+        damage = trial.measure(graphs)
+        if budget.allows(damage):
+            damage = trial.measure(graphs, perceptual=True)
+        return Point(sum(c.work for c in chosen) / self._total, damage, frozenset(c.key for c in chosen))
+
+    def _quantized(self, graph: str, layers: Sequence[Layer], tried: Mapping[str, Tried]) -> CompiledGraph:
+        model = self._bench.model(graph)
+        place(model, layers, self.ranges(graph, layers, tried)[0], "ort")
+        return self._bench.compile(graph, model)
+
+
+Estimates = dict[str, dict[str, dict[str, float]]]  # graph -> tensor -> estimator -> range
+
+
+def estimate(statistics: Statistics) -> Estimates:
+    """Every estimator's range of every tensor that is not always 0."""
+    return {
+        graph: {
+            tensor: {name: estimator(found) for name, estimator in ESTIMATORS.items()}
+            for tensor, found in tensors.items()
+            if found.peak > 0
+        }
+        for graph, tensors in statistics.items()
+    }
+
+
+def gain(tried: Tried) -> float:
+    return tried.damage.psnr_db if tried.damage is not None else 0.0
+
+
+def cost(candidate: Candidate, tried: Tried) -> float:
+    """Mean square error of a layer alone for the share of work that it takes over."""
+    assert tried.damage is not None
+    return 10 ** (-tried.damage.psnr_db / 10) / candidate.work
+
+
+def read_state(state: Path) -> dict[str, Tried]:
+    """What an interrupted search had tried; a line that was cut off is left out."""
+    tried = {}
+    for line in state.read_text().splitlines() if state.is_file() else ():
+        try:
+            key, found = json.loads(line)
+        except ValueError:
+            continue
+        tried[key] = Tried(found["estimator"], found["smooth"], found["damage"] and Damage(**found["damage"]))
+    return tried

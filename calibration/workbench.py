@@ -1,0 +1,147 @@
+"""A running bundle whose graphs can be exchanged under it: to record what passes through, or to try others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from edgedrag.runtime.backends import open_backend
+from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph
+from edgedrag.runtime.bundle import Bundle, Graph, Variant
+from edgedrag.runtime.session import Runtime
+from edgedrag.runtime.stages import Stages, choose_precision
+
+LARGE = 2**29  # bytes; graphs with more weights than this take turns in memory
+
+Listener = Callable[[Mapping[str, Array], Mapping[str, Array]], None]  # told of inputs and outputs by name
+
+
+class Slot:
+    """A graph's place in a running bundle.
+
+    Attributes:
+        substitute: what runs in the place of the bundle's own graph, where there is one.
+        listener: told of each run.
+    """
+
+    def __init__(self, backend: _SlotBackend, graph: Graph, file: Path):
+        self._backend, self._graph, self._file = backend, graph, file
+        self._own: CompiledGraph | None = None
+        variant = next(v for v in graph.variants if v.file == file.name)
+        self.large = sum((file.parent / name).stat().st_size for name in (file.name, *dict(variant.external))) > LARGE
+        self.substitute: CompiledGraph | None = None
+        self.listener: Listener | None = None
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        outputs = (self.substitute or self.own()).run(inputs)
+        if self.listener is not None:
+            self.listener(inputs, outputs)
+        return outputs
+
+    def release(self) -> None:
+        """Give the memory of the bundle's own graph back until it runs again."""
+        self._own = None
+
+    def own(self) -> CompiledGraph:
+        """The bundle's own graph, compiled where it is not."""
+        if self._own is None:
+            if self.large:
+                self._backend.release_large()
+            self._own = self._backend.inner.compile(self._graph, self._file)
+        return self._own
+
+
+class _SlotBackend:
+    """Gives each graph a slot on another backend."""
+
+    def __init__(self, inner: Backend):
+        self.inner = inner
+        self.name, self.device = inner.name, inner.device
+        self.placement, self.precisions = inner.placement, inner.precisions
+        self.slots: dict[str, Slot] = {}  # by file name
+
+    def compile(self, graph: Graph, file: Path) -> Slot:
+        return self.slots.setdefault(file.name, Slot(self, graph, file))
+
+    def release_large(self) -> None:
+        for slot in self.slots.values():
+            if slot.large:
+                slot.release()
+
+    def upload(self, array: np.ndarray) -> Array:
+        return self.inner.upload(array)
+
+    def download(self, array: Array) -> np.ndarray:
+        return self.inner.download(array)
+
+
+class Workbench:
+    """A bundle in fp32 on the CPU.
+
+    Attributes:
+        runtime: to run drags with.
+        graphs: by name.
+        files: graph -> branch -> its file.
+        slots: graph -> the slot of its single branch.
+    """
+
+    def __init__(self, bundle: Bundle, scratch: Path):
+        """`scratch`: an empty folder for graphs that are tried, best on the bundle's own file system."""
+        self.bundle, self._scratch = bundle, scratch
+        self._backend = _SlotBackend(open_backend("cpu"))
+        precision = choose_precision(bundle, self._backend, "fp32")
+        self.runtime = Runtime(bundle, Stages(bundle, self._backend, precision), precision)
+        self.graphs = {graph.name: graph for _, graph in bundle.graphs()}
+        self.files = {name: own_files(graph) for name, graph in self.graphs.items()}
+        self.slots = {name: self._backend.slots[files["single"].file] for name, files in self.files.items()}
+
+    def model(self, graph: str, branch: str = "single") -> ir.Model:
+        """A graph as it is in fp32, to be changed at will; large weights stay on disk."""
+        return ir.load(self.bundle.folder / self.files[graph][branch].file)
+
+    def compile(self, graph: str, model: ir.Model) -> CompiledGraph:
+        """A changed graph, ready for the slot; it takes and gives what the original does."""
+        with self.saved(graph, model) as file:
+            return self._backend.inner.compile(self.graphs[graph], file)
+
+    @contextmanager
+    def saved(self, graph: str, model: ir.Model) -> Iterator[Path]:
+        """The path of a changed graph's file for a while, its external data beside it."""
+        if self.slots[graph].large:
+            self._backend.release_large()
+        links = [self._link(name) for name, _ in self.files[graph]["single"].external]
+        file = self._scratch / f"{graph}.onnx"
+        ir.save(model, file)
+        try:
+            yield file
+        finally:
+            for path in (file, *links):
+                path.unlink()
+
+    def download(self, tensors: Mapping[str, Array]) -> dict[str, np.ndarray]:
+        return {name: self._backend.download(array) for name, array in tensors.items()}
+
+    def restore(self) -> None:
+        """The bundle's own graphs run again, unheard."""
+        for slot in self.slots.values():
+            slot.substitute = slot.listener = None
+
+    def _link(self, name: str) -> Path:
+        """External data must lie in the graph's own folder; a second name for a file costs nothing."""
+        source, path = self.bundle.folder / name, self._scratch / name
+        try:
+            os.link(source, path)
+        except OSError:  # another file system
+            shutil.copy(source, path)
+        return path
+
+
+def own_files(graph: Graph) -> dict[str, Variant]:
+    """The fp32 files of a graph, by branch."""
+    return {v.branch: v for v in graph.variants if (v.precision, v.placement) == ("fp32", "ort")}

@@ -9,18 +9,18 @@ import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS
 from edgedrag.calibration.damage import Damage, Trial
-from edgedrag.calibration.drags import CalibrationSet, read_drags
+from edgedrag.calibration.drags import CalibrationDrag, CalibrationSet, read_drags
 from edgedrag.calibration.halves import PeakGraph, beyond
-from edgedrag.calibration.layers import OUTPUT_AXIS, Layer, find_layers, weight_of
+from edgedrag.calibration.layers import OUTPUT_AXIS, Layer, find_layers, find_sums, weight_of
 from edgedrag.calibration.recipe import hashes, read_recipe
 from edgedrag.calibration.record import Statistics, record
-from edgedrag.calibration.search import Budget, Candidate, Point, Recorded, Search, Tried
+from edgedrag.calibration.search import SHARED, Budget, Candidate, Point, Recorded, Search, Tried
 from edgedrag.calibration.smoothing import find_divisors, find_folds
 from edgedrag.calibration.statistics import TensorStatistics
 from edgedrag.calibration.workbench import Workbench
@@ -38,7 +38,7 @@ class Request:
 
     Attributes:
         drags: a folder of DragBench's form or a list of jobs.
-        steps: counts that each drag runs at; none for the bundle's default.
+        steps: counts that each drag runs at, rising; none for the bundle's default. Layers are tried at the first.
         searched: drags that layers are tried on, evenly out of all.
         measure: pattern of the "graph/layer" that are tried alone; the others go to INT8 untried.
     """
@@ -82,6 +82,7 @@ def calibrate(folder: str | Path, request: Request, output: Path) -> dict[str, A
         trial = Trial(bench, searched, STLPIPS())
         search = Search(bench, recorded, candidates)
         tried = search.try_alone(trial, lambda key: matches(key) is not None, state / "layers.jsonl")
+        tried = search.share(request.budget, trial, tried)
         best, choices = search.most_within(request.budget, trial, tried)
         recipe = {
             "format": "edgedrag-recipe",
@@ -150,11 +151,12 @@ def kept_state(output: Path, key: Sequence[Any]) -> Iterator[Path]:
 
 def record_all(bench: Workbench, layers: Mapping[str, Sequence[Layer]], drags: CalibrationSet, state: Path) -> Recorded:
     """Run all drags twice: for the statistics of tensors, and then for those of their smoothed selves."""
-    plain = record(bench, layers, drags.drags, state / "plain.npz")
+    sums = {name: find_sums(bench.model(name), found) for name, found in layers.items()}
+    plain = record(bench, layers, sums, drags.drags, state / "plain.npz")
     divisors = {name: find_divisors(bench.model(name), found, plain[name]) for name, found in layers.items()}
     folds = {name: find_folds(bench.model(name), found) for name, found in layers.items()}
-    smoothed = record(bench, layers, drags.drags, state / "smoothed.npz", divisors)
-    return Recorded(plain, smoothed, divisors, folds)
+    smoothed = record(bench, layers, sums, drags.drags, state / "smoothed.npz", divisors)
+    return Recorded(plain, smoothed, divisors, folds, sums)
 
 
 def find_candidates(bench: Workbench, layers: Mapping[str, Sequence[Layer]], statistics: Statistics) -> list[Candidate]:
@@ -178,12 +180,14 @@ def zero_range(layer: Layer, statistics: Mapping[str, TensorStatistics]) -> str:
     return ""
 
 
-def evenly_out_of(drags: CalibrationSet, count: int) -> list[Any]:
+def evenly_out_of(drags: CalibrationSet, count: int) -> list[CalibrationDrag]:
+    """Some of the drags, at the least of their counts of steps."""
     total = len(drags.drags)
-    return [drags.drags[i * total // min(count, total)] for i in range(min(count, total))]
+    picked = [drags.drags[i * total // min(count, total)] for i in range(min(count, total))]
+    return [replace(drag, steps=drag.steps[:1]) for drag in picked]
 
 
-def choose_rest(bench: Workbench, trial: Trial, recipe: dict[str, Any], budget: Budget, drag: Any) -> None:
+def choose_rest(bench: Workbench, trial: Trial, recipe: dict[str, Any], budget: Budget, drag: CalibrationDrag) -> None:
     """Enter into the recipe what TensorRT's graphs keep in fp32: nodes that overflow in fp16, and whole graphs
     where fp16 costs more than the budget, or than the chosen layers themselves, worst first.
     """
@@ -253,7 +257,16 @@ def graph_entry(
     for tensor, value in ranges.outputs.items():
         statistics = (recorded.smoothed if tensor in ranges.folds.values() else recorded.plain)[name][tensor]
         outputs[tensor] = tensor_entry(statistics, value, estimators.outputs[tensor])
-    return {"sha256": sha256, "layers": entries, "inputs": inputs, "outputs": outputs, "rest": "fp16", "fp32_nodes": []}
+    sums = {tensor: tensor_entry(recorded.plain[name][tensor], value, SHARED) for tensor, value in ranges.sums.items()}
+    return {
+        "sha256": sha256,
+        "layers": entries,
+        "inputs": inputs,
+        "outputs": outputs,
+        "sums": sums,
+        "rest": "fp16",
+        "fp32_nodes": [],
+    }
 
 
 def tensor_entry(statistics: TensorStatistics, value: float, estimator: str) -> dict[str, Any]:

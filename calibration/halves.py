@@ -10,10 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
-from edgedrag.calibration.record import with_outputs
 from edgedrag.calibration.workbench import Workbench
 from edgedrag.runtime.backends.base import Array
 
@@ -42,13 +40,7 @@ class PeakGraph:
             self.peaks[name] = max(self.peaks.get(name, 0.0), peak(value.numpy()))
         sizes = {name: value.shape() for name, value in given.items()}
         for group in groups(self._bench.model(self._graph), sizes):
-            model = self._bench.model(self._graph)
-            with_outputs(model, group)
-            with self._bench.saved(self._graph, model) as file:
-                options = ort.SessionOptions()
-                options.log_severity_level = 3
-                options.add_session_config_entry("session.disable_prepacking", "1")
-                session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            session = self._bench.inner_session(self._graph, group)
             for name, value in zip(group, session.run_with_ort_values(group, given)):
                 self.peaks[name] = max(self.peaks.get(name, 0.0), peak(value.numpy()))
         return self._own().run(inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,16 @@ def find_layers(model: ir.Model) -> tuple[Layer, ...]:
             str(node.outputs[0].name),
         )
         for node, weight in zip(nodes, weights)
+    )
+
+
+def find_sums(model: ir.Model, layers: Sequence[Layer]) -> tuple[str, ...]:
+    """What an Add gives that takes nothing but what layers take or give: the sums of residual blocks."""
+    ends = {name for layer in layers for name in (layer.input, layer.output)}
+    return tuple(
+        str(node.outputs[0].name)
+        for node in model.graph
+        if node.op_type == "Add" and all(v is not None and v.name in ends for v in node.inputs)
     )
 
 

@@ -4,13 +4,14 @@
 output are quantized too, or it would not run in INT8; a product of matrices gives floats by itself.
 `tensorrt`: int8 with zero point 0, inputs and weights alone; what follows a layer is the engine's choice.
 
-onnxruntime.quantization rounds a tensor for everything that reads it; here the layer alone reads the rounded
-one, so that what runs past it, the sum of a residual block, keeps its digits.
+onnxruntime.quantization rounds a tensor for everything that reads it. Here the layer alone reads the rounded one, so
+that what runs past it, the sum of a residual block, keeps its digits; where that is not needed, sums are rounded too,
+and a whole chain of blocks stays in 8 bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,12 +34,14 @@ class Ranges:
         outputs: of what they give.
         divisors: of the inputs that are smoothed.
         folds: smoothed input -> the layer's output that is divided in its place.
+        sums: of `find_sums`, where these are rounded too; for `ort`.
     """
 
     inputs: dict[str, float] = field(default_factory=dict)
     outputs: dict[str, float] = field(default_factory=dict)
     divisors: Divisors = field(default_factory=dict)
     folds: dict[str, str] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
 
 
 def place(model: ir.Model, layers: Iterable[Layer], ranges: Ranges, placement: str) -> None:
@@ -72,6 +75,8 @@ def place(model: ir.Model, layers: Iterable[Layer], ranges: Ranges, placement: s
             _replace_bias(model.graph, node, layer, folded.get(layer.output), fine if placement == "ort" else None)
             if placement == "ort":
                 _round_output(model.graph, node, ranges.outputs[layer.output] / LEVELS, placement)
+    if ranges.sums and placement == "ort":
+        _round_sums(model.graph, rounded, ranges.sums)
     _drop_unused(model.graph)
 
 
@@ -165,6 +170,23 @@ def _constant(graph: ir.Graph, name: str, values: np.ndarray | np.generic) -> ir
     value = ir.Value(name=name, shape=ir.Shape(np.shape(values)), type=ir.TensorType(tensor.dtype), const_value=tensor)
     graph.register_initializer(value)
     return value
+
+
+def _round_sums(graph: ir.Graph, rounded: Mapping[str, ir.Value], sums: Mapping[str, float]) -> None:
+    """Let everything read the rounded inputs of layers, and round the sums that are then made of rounded tensors."""
+    for name, after in rounded.items():
+        quantize = after.producer().inputs[0].producer()  # type: ignore[union-attr]
+        value = quantize.inputs[0]  # type: ignore[union-attr]
+        if value is not None and value.name == name:  # not one that was divided
+            for use in list(value.uses()):
+                if use.node is not quantize:
+                    use.node.replace_input_with(use.idx, after)
+    for node in list(graph):
+        if node.op_type == "Add" and str(node.outputs[0].name) in sums:
+            makers = [v.producer() for v in node.inputs if v is not None]
+            if all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers):
+                _round_output(graph, node, sums[str(node.outputs[0].name)] / LEVELS, "ort")
+    graph.sort()
 
 
 def _drop_unused(graph: ir.Graph) -> None:

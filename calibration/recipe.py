@@ -46,7 +46,7 @@ def read_recipe(file: Path, bundle: Bundle) -> dict[str, Any]:
         if recipe["graphs"].get(name, {}).get("sha256") != sha256:
             raise InputError(f"{file}: made for other weights: graph '{name}' is not the one it was measured on")
     for name, graph in recipe["graphs"].items():
-        for kind in ("inputs", "outputs"):
+        for kind in ("inputs", "outputs", "sums"):
             for tensor, entry in graph[kind].items():
                 if not (math.isfinite(entry["range"]) and entry["range"] > 0):
                     raise InputError(
@@ -72,6 +72,7 @@ def ranges_of(graph: Mapping[str, Any]) -> Ranges:
         {tensor: entry["range"] for tensor, entry in graph["outputs"].items()},
         {t: np.array(entry["divisors"], np.float32) for t, entry in graph["inputs"].items() if "divisors" in entry},
         {tensor: entry["folded"] for tensor, entry in graph["inputs"].items() if "folded" in entry},
+        {tensor: entry["range"] for tensor, entry in graph["sums"].items()},
     )
 
 

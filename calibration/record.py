@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 import onnxruntime as ort
 from tqdm import tqdm
 
@@ -25,9 +24,10 @@ Statistics = dict[str, dict[str, TensorStatistics]]  # graph -> tensor -> what i
 SAVE_EVERY = 8  # drags
 
 
-def watched(layers: Sequence[Layer]) -> dict[str, int]:
-    """The tensors that a graph's layers take and give -> the axis of their channels."""
-    return {name: CHANNEL_AXIS[layer.op] for layer in layers for name in (layer.input, layer.output)}
+def watched(layers: Sequence[Layer], sums: Sequence[str] = ()) -> dict[str, int]:
+    """The tensors that a graph's layers take and give, and sums of them -> the axis of their channels."""
+    axes = {name: CHANNEL_AXIS[layer.op] for layer in layers for name in (layer.input, layer.output)}
+    return axes | dict.fromkeys(sums, 1)
 
 
 class RecordingGraph:
@@ -41,20 +41,21 @@ class RecordingGraph:
         statistics: dict[str, TensorStatistics],
         divisors: Divisors,
     ):
-        self._graph, self._axes, self._statistics, self._divisors = graph, axes, statistics, divisors
+        self._bench, self._graph, self._axes = bench, graph, axes
+        self._statistics, self._divisors = statistics, divisors
+        self._session: ort.InferenceSession | None = None
         self._inputs = [t.name for t in bench.graphs[graph].inputs]
         self._outputs = bench.graphs[graph].file_outputs
-        model = bench.model(graph)
-        with_outputs(model, axes)
-        with bench.saved(graph, model) as file:
-            options = ort.SessionOptions()
-            options.log_severity_level = 3
-            options.add_session_config_entry("session.disable_prepacking", "1")  # it would hold each weight twice
-            self._session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    def release(self) -> None:
+        """Give its memory back until it runs again."""
+        self._session = None
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         found = {name: inputs[name] for name in self._inputs}
         names = list(dict.fromkeys(n for n in (*self._outputs.values(), *self._axes) if n not in found))
+        if self._session is None:
+            self._session = self._bench.inner_session(self._graph, self._axes)
         found |= zip(names, self._session.run_with_ort_values(names, found))
         timestep = int(inputs["timestep"].numpy()[0]) if "timestep" in self._inputs else -1
         for name, axis in self._axes.items():
@@ -71,22 +72,15 @@ class RecordingGraph:
         return {name: found[stored] for name, stored in self._outputs.items()}
 
 
-def with_outputs(model: ir.Model, names: Iterable[str]) -> None:
-    """Let a graph give these tensors too."""
-    there = {value.name for value in (*model.graph.inputs, *model.graph.outputs)}
-    wanted = set(names) - there
-    for node in model.graph:
-        model.graph.outputs.extend(value for value in node.outputs if value.name in wanted)
-
-
 def record(
     bench: Workbench,
     layers: Mapping[str, Sequence[Layer]],
+    sums: Mapping[str, Sequence[str]],
     drags: Sequence[CalibrationDrag],
     state: Path,
     divisors: Mapping[str, Divisors] | None = None,
 ) -> Statistics:
-    """Run the drags and return the statistics of each graph's layers; or of the smoothed inputs, with `divisors`.
+    """Run the drags and return the statistics of each graph's layers and sums; with `divisors`, of smoothed inputs.
 
     Args:
         state: a file that an interrupted recording goes on from.
@@ -100,7 +94,7 @@ def record(
         done, stored = load(state)
         statistics |= stored
     for graph, found in layers.items():
-        axes = watched(found)
+        axes = watched(found, sums[graph])
         if divisors is not None:
             axes = {name: axis for name, axis in axes.items() if name in divisors[graph]}
         if axes and done < len(drags):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -19,6 +19,8 @@ from edgedrag.calibration.smoothing import Divisors
 from edgedrag.calibration.workbench import Workbench
 from edgedrag.runtime.backends.base import CompiledGraph
 
+SHARED = "percentile"  # of sums
+AMPLE_DB = 6.0  # above the budget: a graph that keeps this much with everything in it rounded is no risk
 UNTRIED = "mean_squared_error"  # the estimator of layers that are not tried alone
 
 
@@ -53,6 +55,7 @@ class Tried:
     estimator: str
     smooth: bool
     damage: Damage | None
+    plain: Damage | None = None  # without smoothing
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Recorded:
     smoothed: Statistics
     divisors: Mapping[str, Divisors]
     folds: Mapping[str, dict[str, str]]
+    sums: Mapping[str, Sequence[str]]
 
 
 class Search:
@@ -88,6 +92,7 @@ class Search:
     def __init__(self, bench: Workbench, recorded: Recorded, candidates: Sequence[Candidate]):
         self._bench, self._recorded, self._candidates = bench, recorded, candidates
         self._plain, self._smoothed = estimate(recorded.plain), estimate(recorded.smoothed)
+        self._shared: set[str] = set()
         self._total = sum(c.work for c in candidates)
 
     def try_alone(self, trial: Trial, matches: Callable[[str], bool], state: Path) -> dict[str, Tried]:
@@ -101,6 +106,25 @@ class Search:
                     lines.write(json.dumps([candidate.key, asdict(found)]) + "\n")
                     lines.flush()
         return tried
+
+    def share(self, budget: Budget, trial: Trial, tried: Mapping[str, Tried]) -> dict[str, Tried]:
+        """Find the graphs whose sums can be rounded too, which spares ONNX Runtime all floats between layers.
+
+        Such a graph smooths no input, since a sum would need it as it was. Returns `tried` with that.
+        """
+        found = dict(tried)
+        ample = Budget(budget.psnr_db + AMPLE_DB, budget.stlpips)
+        for graph, sums in self._recorded.sums.items():
+            of_graph = [c for c in self._candidates if c.graph == graph]
+            if not of_graph or not sums or self._bench.slots[graph].large:
+                continue
+            plain = {c.key: Tried(tried[c.key].estimator, False, tried[c.key].plain) for c in of_graph}
+            self._shared.add(graph)
+            if ample.allows(self._measure(trial, plain, of_graph, ample).damage):
+                found |= plain
+            else:
+                self._shared.remove(graph)
+        return found
 
     def most_within(self, budget: Budget, trial: Trial, tried: Mapping[str, Tried]) -> tuple[Point, list[Point]]:
         """The choice to take, and every choice that was measured.
@@ -150,6 +174,9 @@ class Search:
                 ranges.divisors[tensor] = self._recorded.divisors[graph][tensor]
                 if self._recorded.folds[graph].get(tensor) in made:
                     ranges.folds[tensor] = self._recorded.folds[graph][tensor]
+        if graph in self._shared:
+            of_sums = {name: self._plain[graph].get(name) for name in self._recorded.sums[graph]}
+            ranges.sums.update({name: estimates[SHARED] for name, estimates in of_sums.items() if estimates})
         divided = {*ranges.divisors, *ranges.folds.values()}
         for layer in layers:
             how = tried[f"{graph}/{layer.name}"]
@@ -166,8 +193,10 @@ class Search:
         """The estimator that damages least; the same with a smoothed input where that is better."""
         ways = [self._try(trial, candidate, name, False) for name in ESTIMATORS]
         best = max(ways, key=gain)
+        best = replace(best, plain=best.damage)
         if candidate.layer.input in self._recorded.divisors[candidate.graph]:
-            best = max(best, self._try(trial, candidate, best.estimator, True), key=gain)
+            smooth = self._try(trial, candidate, best.estimator, True)
+            best = max(best, replace(smooth, plain=best.damage), key=gain)
         return best
 
     def _try(self, trial: Trial, candidate: Candidate, estimator: str, smooth: bool) -> Tried:
@@ -224,5 +253,6 @@ def read_state(state: Path) -> dict[str, Tried]:
             key, found = json.loads(line)
         except ValueError:
             continue
-        tried[key] = Tried(found["estimator"], found["smooth"], found["damage"] and Damage(**found["damage"]))
+        damages = {of: found[of] and Damage(**found[of]) for of in ("damage", "plain")}
+        tried[key] = Tried(found["estimator"], found["smooth"], **damages)
     return tried

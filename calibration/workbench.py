@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime as ort
 
 from edgedrag.runtime.backends import open_backend
 from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph
@@ -20,6 +22,13 @@ from edgedrag.runtime.stages import Stages, choose_precision
 LARGE = 2**29  # bytes; graphs with more weights than this take turns in memory
 
 Listener = Callable[[Mapping[str, Array], Mapping[str, Array]], None]  # told of inputs and outputs by name
+
+
+@runtime_checkable
+class Releasable(Protocol):
+    """A graph that can give its memory back, and take it again when it runs."""
+
+    def release(self) -> None: ...
 
 
 class Slot:
@@ -45,8 +54,10 @@ class Slot:
         return outputs
 
     def release(self) -> None:
-        """Give the memory of the bundle's own graph back until it runs again."""
+        """Give memory back until the graph runs again."""
         self._own = None
+        if isinstance(self.substitute, Releasable):
+            self.substitute.release()
 
     def own(self) -> CompiledGraph:
         """The bundle's own graph, compiled where it is not."""
@@ -124,6 +135,16 @@ class Workbench:
             for path in (file, *links):
                 path.unlink()
 
+    def inner_session(self, graph: str, names: Iterable[str]) -> ort.InferenceSession:
+        """The bundle's own graph, giving these of its inner tensors too."""
+        model = self.model(graph)
+        with_outputs(model, names)
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.disable_prepacking", "1")  # it would hold each weight twice
+        with self.saved(graph, model) as file:
+            return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
     def download(self, tensors: Mapping[str, Array]) -> dict[str, np.ndarray]:
         return {name: self._backend.download(array) for name, array in tensors.items()}
 
@@ -140,6 +161,14 @@ class Workbench:
         except OSError:  # another file system
             shutil.copy(source, path)
         return path
+
+
+def with_outputs(model: ir.Model, names: Iterable[str]) -> None:
+    """Let a graph give these tensors too."""
+    there = {value.name for value in (*model.graph.inputs, *model.graph.outputs)}
+    wanted = set(names) - there
+    for node in model.graph:
+        model.graph.outputs.extend(value for value in node.outputs if value.name in wanted)
 
 
 def own_files(graph: Graph) -> dict[str, Variant]:

@@ -12,7 +12,7 @@ from typing import Any
 import onnx_ir as ir
 
 from edgedrag.calibration.halves import halve
-from edgedrag.calibration.layers import Layer, find_layers
+from edgedrag.calibration.layers import Layer, find_layers, find_sums
 from edgedrag.calibration.placement import PLACEMENTS, Ranges, place
 from edgedrag.calibration.recipe import FILE, dumps, in_int8, ranges_of
 from edgedrag.calibration.workbench import Workbench
@@ -54,7 +54,7 @@ def write_graph(
         files[branch] = folder / f"{Path(variant.file).stem}.int8.{placement}.onnx"
         model = placed(bench, name, branch, entry, placement)
         if data is not None:
-            data = data.with_name(f"{data.stem}.int8.{placement}.data")
+            data = folder / f"{name}.int8.{placement}.data"
             weights = weights or WeightFile(data)  # the branches share it
             weights.take(model)
         ir.save(model, files[branch])
@@ -66,18 +66,19 @@ def placed(bench: Workbench, name: str, branch: str, entry: Mapping[str, Any], p
     model, ranges, names = bench.model(name, branch), ranges_of(entry), set(in_int8(entry))
     layers: Sequence[Layer] = find_layers(model)
     if branch != "single":
-        layers, ranges = as_in_single(find_layers(bench.model(name)), layers, ranges)
+        layers, ranges = as_in_single(bench.model(name), model, ranges)
     place(model, [layer for layer in layers if layer.name in names], ranges, placement)
     if placement == "ort" or entry["rest"] == "fp32":
         return model
     return halve(model, entry["fp32_nodes"])
 
 
-def as_in_single(single: Sequence[Layer], own: Sequence[Layer], ranges: Ranges) -> tuple[list[Layer], Ranges]:
+def as_in_single(first: ir.Model, branch: ir.Model, ranges: Ranges) -> tuple[list[Layer], Ranges]:
     """A branch's layers under the names that they have in the single branch, and the ranges of its own tensors.
 
     A guidance pair runs the same layers in the same order, but its tensors have names of their own.
     """
+    single, own = find_layers(first), find_layers(branch)
     if [layer.op for layer in single] != [layer.op for layer in own]:
         raise EdgedragError("the guidance pair does not run the layers of the single branch; export the bundle again")
     renamed = Ranges()
@@ -90,4 +91,7 @@ def as_in_single(single: Sequence[Layer], own: Sequence[Layer], ranges: Ranges) 
     for theirs, layer in zip(single, own):
         if theirs.input in ranges.folds:
             renamed.folds[layer.input] = outputs[ranges.folds[theirs.input]]
+    for summed, sum_ in zip(find_sums(first, single), find_sums(branch, own)):
+        if summed in ranges.sums:
+            renamed.sums[sum_] = ranges.sums[summed]
     return [replace(layer, name=theirs.name) for theirs, layer in zip(single, own)], renamed

@@ -52,7 +52,7 @@ for name in names + ["edgedrag.cli"]:
     importlib.import_module(name)
 heavy = {"torch", "onnx", "scipy", "safetensors"} & set(sys.modules)
 assert not heavy, heavy
-others = [m for m in sys.modules if m.startswith("edgedrag.") and m.split(".")[1] not in ("runtime", "cli")]
+others = [m for m in sys.modules if m.startswith("edgedrag.") and m.split(".")[1] not in ("runtime", "cli", "commands")]
 assert not others, others
 for absent in ("torch", "onnx"):
     assert importlib.util.find_spec(absent) is None, absent

@@ -13,7 +13,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 
 from edgedrag.calibration.estimators import LEVELS
 from edgedrag.calibration.halves import halve
-from edgedrag.calibration.layers import Layer, find_layers
+from edgedrag.calibration.layers import Layer, find_layers, find_sums
 from edgedrag.calibration.placement import Ranges, place, weight_scales
 from edgedrag.calibration.smoothing import find_divisors, find_folds
 from edgedrag.calibration.statistics import TensorStatistics
@@ -105,6 +105,20 @@ def test_onnx_runtimes_placement(x: np.ndarray) -> None:
     summed = next(node for node in model.graph if node.name == "sum")
     assert [v.name for v in summed.inputs] == ["x", "c.rounded"], "what runs past the layers is not rounded"
     assert "first.weight.fp16" not in constants, "the float weight is gone"
+
+
+def test_sums_in_eight_bits(x: np.ndarray) -> None:
+    model = block()
+    expected = run(model, x)[0]
+    ranges, _ = ranges_of(model, x)
+    layers = find_layers(model)
+    assert find_sums(model, layers) == ("d",)
+    ranges.sums["d"] = ranges.inputs["e"]
+    place(model, layers, ranges, "ort")
+    summed = next(node for node in model.graph if node.name == "sum")
+    assert [v.name for v in summed.inputs] == ["x.rounded", "c.rounded"]
+    assert ops(model)["QuantizeLinear"] == 6
+    assert snr_db(expected, run(model, x)[0]) > 30
 
 
 def test_tensorrts_placement_builds(tmp_path: Path, x: np.ndarray) -> None:

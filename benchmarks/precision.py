@@ -1,6 +1,6 @@
 """INT8 beside fp32 on one device, in one run: how fast each stage is, and what becomes of real drags.
 
-python -m edgedrag.benchmarks.precision BUNDLE --drags FOLDER -o REPORT.json
+python -m edgedrag.benchmarks.precision BUNDLE --drags FOLDER --pairs CACHE -o REPORT.json
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from edgedrag.benchmarks.latency import SMALL, disc, test_photo
 from edgedrag.benchmarks.methods import FullEdit, Task
 from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS
+from edgedrag.benchmarks.pairs import VIDEO, held_out_tasks, unseen_clips
 from edgedrag.benchmarks.tables import mean
 from edgedrag.runtime.bundle import STAGES, Bundle
 from edgedrag.runtime.image import write_aside
@@ -66,6 +67,29 @@ def damage(runtimes: dict[str, Runtime], tasks: Sequence[Task], steps: int, rule
     }
 
 
+def against_truth(runtimes: dict[str, Runtime], cache: Path, per_clip: int, ruler: STLPIPS) -> dict[str, Any]:
+    """Both precisions against the true frames of clips that were held out, in the mask: means over pairs."""
+    learned_from = runtimes["int8"].bundle.manifest["provenance"].get("training_clips", ())
+    scores: dict[str, list[tuple[float, float]]] = {name: [] for name in runtimes}
+    for task in tqdm(held_out_tasks(unseen_clips(cache, per_clip, learned_from), 0), desc="pairs"):
+        if task is None or task.kind != VIDEO:
+            continue
+        truth = ruler.features(task.truth)
+        for name, runtime in runtimes.items():
+            edit = runtime.load(task.photo).drag(task.drags, task.mask)
+            inside = np.where(task.mask[..., None], edit.image, task.truth)
+            distance = ruler.in_mask(ruler.features(inside), truth, task.mask)
+            scores[name].append((psnr_in_mask(inside, task.truth, task.mask), distance))
+    return {
+        name: {
+            "pairs": len(found),
+            "psnr_db": mean((p for p, _ in found), 3),
+            "stlpips": mean((d for _, d in found), 5),
+        }
+        for name, found in scores.items()
+    }
+
+
 def likeness(ruler: STLPIPS, one: Edit, other: Edit) -> float:
     return ruler.in_mask(ruler.features(one.image), ruler.features(other.image), other.mask)
 
@@ -88,10 +112,14 @@ def file_bytes(bundle: Bundle) -> dict[str, int]:
 @click.command()
 @click.argument("bundle")
 @click.option("--drags", type=click.Path(path_type=Path), required=True, help="Folder of samples in DragBench's form.")
+@click.option("--pairs", type=click.Path(path_type=Path), help="Folder of mined pairs, for true frames.")
+@click.option("--per-clip", default=12, show_default=True, help="Pairs of each clip.")
 @click.option("--steps", default="1,2,4,8", show_default=True, help="Step counts to compare the pictures at.")
 @click.option("--repeats", default=25, show_default=True, help="Timed drags of each precision.")
 @click.option("-o", "--output", type=click.Path(path_type=Path))
-def main(bundle: str, drags: Path, steps: str, repeats: int, output: Path | None) -> None:
+def main(
+    bundle: str, drags: Path, pairs: Path | None, per_clip: int, steps: str, repeats: int, output: Path | None
+) -> None:
     """Compare the INT8 of BUNDLE with its fp32."""
     runtimes = {name: open_runtime(bundle, "cpu", name) for name in ("fp32", "int8")}
     tasks = [read_sample(folder, 100.0) for folder in find_samples(drags).values()]
@@ -102,6 +130,8 @@ def main(bundle: str, drags: Path, steps: str, repeats: int, output: Path | None
         "speed": interleaved(runtimes, repeats),
         "by_steps": {count: damage(runtimes, tasks, int(count), ruler) for count in steps.split(",")},
     }
+    if pairs is not None:
+        report["against_truth"] = against_truth(runtimes, pairs, per_clip, ruler)
     text = json.dumps(report, indent=1)
     if output is not None:
         write_aside(output, (text + "\n").encode())

@@ -141,7 +141,10 @@ class Workbench:
         with_outputs(model, names)
         options = ort.SessionOptions()
         options.log_severity_level = 3
-        options.add_session_config_entry("session.disable_prepacking", "1")  # it would hold each weight twice
+        if self.slots[graph].large:  # weights stay in their file, neither packed nor in another layout
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+            options.add_session_config_entry("session.disable_prepacking", "1")
+            options.enable_cpu_mem_arena = False
         with self.saved(graph, model) as file:
             return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 

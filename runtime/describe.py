@@ -76,4 +76,13 @@ def describe_recipe(recipe: Mapping[str, Any]) -> list[str]:
         if layers:
             chosen = [layer for layer in layers if layer["precision"] == "int8"]
             lines.append(f"{name:<12} {len(chosen)} of {len(layers)} layers; for TensorRT the rest in {graph['rest']}")
+    spreads = {
+        f"{name}/{tensor}": entry["spread"]
+        for name, graph in recipe["graphs"].items()
+        for tensor, entry in graph["inputs"].items()
+        if entry.get("spread") is not None
+    }
+    if spreads:
+        widest = max(spreads, key=lambda tensor: spreads[tensor])
+        lines.append(f"over timesteps a tensor's peak varies by {spreads[widest]:g} at most ({widest})")
     return lines

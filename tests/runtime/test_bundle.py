@@ -14,8 +14,10 @@ from conftest import rewrite_manifest
 
 import edgedrag
 from edgedrag.export.bundle_writer import sha256_of
+from edgedrag.runtime.backends import onnxruntime as onnxruntime_backend
 from edgedrag.runtime.bundle import MAX_MANIFEST_BYTES, STAGES, open_bundle
 from edgedrag.runtime.errors import BundleError
+from edgedrag.runtime.stages import choose_precision
 
 
 def test_toy_bundle_opens(toy: Path) -> None:
@@ -161,3 +163,15 @@ def test_bundles_that_are_not_there(tmp_path: Path) -> None:
 def test_every_example_of_the_schema_is_json() -> None:
     schema = Path(edgedrag.runtime.bundle.__file__).with_name("bundle.schema.json")
     assert json.loads(schema.read_text())["properties"]["format_version"] == {"const": 1}
+
+
+@pytest.mark.parametrize(("exact", "first"), [(True, "int8"), (False, "fp32")])
+def test_auto_takes_int8_where_the_processor_does_not_saturate(
+    monkeypatch: pytest.MonkeyPatch, exact: bool, first: str
+) -> None:
+    monkeypatch.setattr(onnxruntime_backend, "multiplies_int8", lambda: exact)
+    backend = onnxruntime_backend.OnnxRuntimeCpu()
+    bundle = open_bundle("embedded")
+    assert choose_precision(bundle, backend) == first
+    for precision in ("int8", "fp32"):
+        assert choose_precision(bundle, backend, precision) == precision

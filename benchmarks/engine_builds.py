@@ -8,6 +8,7 @@ Each graph is built in a process of its own, so that its peak of memory is its o
 from __future__ import annotations
 
 import json
+import re
 import resource
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -32,6 +33,7 @@ def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target
     return {
         "graph": Path(variant.file).stem,
         "precision": variant.precision,
+        "file_bytes": sum((folder / name).stat().st_size for name in (variant.file, *dict(variant.external))),
         "target": target,
         "seconds": round(engine.seconds, 1),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
@@ -48,12 +50,16 @@ def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target
 @click.option("--targets", default="sm_86,sm_89", show_default=True, help=f"Some of {', '.join(TARGETS)}.")
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def main(bundle: Path, size: str, targets: str, output: Path | None) -> None:
-    height, width = map(int, size.split("x"))
+    found = re.fullmatch(r"(\d+)x(\d+)", size)
+    if found is None:
+        raise click.BadParameter(f"{size!r} is not height x width like 512x512", param_hint="--size")
+    height, width = map(int, found.groups())
     opened = open_bundle(bundle)
     work = [
         (graph.name, index, target)
         for _, graph in opened.graphs()
-        for index in range(len(graph.variants))
+        for index, variant in enumerate(graph.variants)
+        if (variant.precision, variant.placement) != ("int8", "ort")  # its zero points are not TensorRT's
         for target in targets.split(",")
     ]
     rows = []

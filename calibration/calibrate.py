@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.metadata
 import json
@@ -26,7 +27,7 @@ from edgedrag.calibration.statistics import TensorStatistics
 from edgedrag.calibration.workbench import Workbench
 from edgedrag.calibration.writer import placed, write_bundle
 from edgedrag.export.bundle_writer import check_bundle_folder
-from edgedrag.runtime.bundle import Bundle, open_bundle
+from edgedrag.runtime.bundle import SHIPPED, Bundle, open_bundle
 from edgedrag.runtime.errors import InputError
 
 PACKAGES = ("edgedrag", "numpy", "onnx", "onnxruntime", "opencv-python-headless")
@@ -125,14 +126,28 @@ def apply(folder: str | Path, file: Path, output: Path) -> dict[str, Any]:
 
 
 def open_whole(folder: str | Path) -> Bundle:
-    """A bundle that has its fp32 graphs alone or with fp16, no INT8."""
+    """A bundle without INT8. One that ships with edgedrag is taken as it was before its own calibration."""
     bundle = open_bundle(folder)
-    for _, graph in bundle.graphs():
-        if any(v.precision == "int8" for v in graph.variants):
-            raise InputError(
-                f"{bundle.folder}: has INT8 already (graph '{graph.name}'); give the bundle it was made from"
-            )
-    return bundle
+    quantized = [graph.name for _, graph in bundle.graphs() if any(v.precision == "int8" for v in graph.variants)]
+    if quantized and bundle.folder.parent != SHIPPED:
+        raise InputError(
+            f"{bundle.folder}: is quantized already (graph '{quantized[0]}' has INT8); give the bundle it was made from"
+        )
+    return without_int8(bundle)
+
+
+def without_int8(bundle: Bundle) -> Bundle:
+    """The same bundle, knowing nothing of its INT8 variants and their recipe."""
+    manifest = copy.deepcopy(bundle.manifest)
+    manifest.pop("recipe", None)
+    for stage in manifest["stages"].values():
+        for graph in stage:
+            graph["variants"] = [v for v in graph["variants"] if v["precision"] != "int8"]
+    stages = {
+        name: tuple(replace(g, variants=tuple(v for v in g.variants if v.precision != "int8")) for g in graphs)
+        for name, graphs in bundle.stages.items()
+    }
+    return replace(bundle, manifest=manifest, stages=stages)
 
 
 @contextmanager

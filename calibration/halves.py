@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
+from edgedrag.calibration.inner import InnerTensors
 from edgedrag.calibration.workbench import Workbench
 from edgedrag.runtime.backends.base import Array
 
 LARGEST = float(np.finfo(np.float16).max)
 HEADROOM = 4.0  # other photos and drags reach further than those that were looked at
-GROUP = 2**30  # bytes of inner tensors that are looked at in one run
-UNKNOWN = 2**26  # bytes; what a tensor counts for whose shape is not known beforehand
 ROUNDING = ["QuantizeLinear", "DequantizeLinear"]  # up to opset 18 they take and give float32 alone
 
 
@@ -32,17 +30,15 @@ class PeakGraph:
     def __init__(self, bench: Workbench, graph: str):
         self._bench, self._graph = bench, graph
         self._own = bench.slots[graph].own
+        self._inner = InnerTensors(bench, graph)
         self.peaks: dict[str, float] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         given = {t.name: inputs[t.name] for t in self._bench.graphs[self._graph].inputs}
         for name, value in given.items():
             self.peaks[name] = max(self.peaks.get(name, 0.0), peak(value.numpy()))
-        sizes = {name: value.shape() for name, value in given.items()}
-        for group in groups(self._bench.model(self._graph), sizes):
-            session = self._bench.inner_session(self._graph, group)
-            for name, value in zip(group, session.run_with_ort_values(group, given)):
-                self.peaks[name] = max(self.peaks.get(name, 0.0), peak(value.numpy()))
+        for name, value in self._inner(given):
+            self.peaks[name] = max(self.peaks.get(name, 0.0), peak(value.numpy()))
         return self._own().run(inputs)
 
 
@@ -50,34 +46,6 @@ def peak(values: np.ndarray) -> float:
     """The largest magnitude; infinite where one is not a number."""
     found = max(float(values.max(initial=0)), -float(values.min(initial=0)))
     return found if np.isfinite(found) else np.inf
-
-
-def groups(model: ir.Model, sizes: Mapping[str, Collection[int]]) -> Iterator[list[str]]:
-    """The float tensors that nodes make, in groups of up to GROUP bytes; `sizes` of the inputs."""
-    proto = ir.to_proto(model)
-    del proto.graph.value_info[:]
-    for value in proto.graph.input:
-        shape = [onnx.TensorShapeProto.Dimension(dim_value=n) for n in sizes[value.name]]
-        del value.type.tensor_type.shape.dim[:]
-        value.type.tensor_type.shape.dim.extend(shape)
-    inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
-    known = {v.name: v.type.tensor_type for v in (*inferred.graph.value_info, *inferred.graph.output)}
-    group: list[str] = []
-    total = 0
-    for node in model.graph:
-        for value in node.outputs:
-            kind = known.get(str(value.name))
-            if kind is None or kind.elem_type != onnx.TensorProto.FLOAT:
-                continue
-            dims = [d.dim_value for d in kind.shape.dim]
-            size = 4 * int(np.prod(dims)) if all(dims) else UNKNOWN
-            if group and total + size > GROUP:
-                yield group
-                group, total = [], 0
-            group.append(str(value.name))
-            total += size
-    if group:
-        yield group
 
 
 def beyond(model: ir.Model, peaks: Mapping[str, float]) -> list[str]:

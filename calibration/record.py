@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from tqdm import tqdm
 
 from edgedrag.calibration.drags import CalibrationDrag
+from edgedrag.calibration.inner import InnerTensors
 from edgedrag.calibration.layers import CHANNEL_AXIS, Layer, along
 from edgedrag.calibration.smoothing import Divisors
 from edgedrag.calibration.statistics import TensorStatistics
@@ -41,35 +41,40 @@ class RecordingGraph:
         statistics: dict[str, TensorStatistics],
         divisors: Divisors,
     ):
-        self._bench, self._graph, self._axes = bench, graph, axes
-        self._statistics, self._divisors = statistics, divisors
-        self._session: ort.InferenceSession | None = None
+        self._graph, self._axes, self._statistics, self._divisors = graph, axes, statistics, divisors
         self._inputs = [t.name for t in bench.graphs[graph].inputs]
         self._outputs = bench.graphs[graph].file_outputs
+        self._inner = InnerTensors(bench, graph, {*axes, *self._outputs.values()} - set(self._inputs))
 
     def release(self) -> None:
         """Give its memory back until it runs again."""
-        self._session = None
+        self._inner.release()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        found = {name: inputs[name] for name in self._inputs}
-        names = list(dict.fromkeys(n for n in (*self._outputs.values(), *self._axes) if n not in found))
-        if self._session is None:
-            self._session = self._bench.inner_session(self._graph, self._axes)
-        found |= zip(names, self._session.run_with_ort_values(names, found))
+        given = {name: inputs[name] for name in self._inputs}
         timestep = int(inputs["timestep"].numpy()[0]) if "timestep" in self._inputs else -1
-        for name, axis in self._axes.items():
-            values = found[name].numpy()
-            if name in self._divisors:
-                values = values / along(self._divisors[name], axis, values.ndim)
-            try:
-                self._statistics.setdefault(name, TensorStatistics()).add(values, axis, timestep)
-            except FloatingPointError:
-                raise EdgedragError(
-                    f"{self._graph}: tensor '{name}' is not a number on these drags, in fp32; the bundle's weights "
-                    "are damaged or were trained badly"
-                ) from None
-        return {name: found[stored] for name, stored in self._outputs.items()}
+        for name in self._inputs:
+            self._note(name, given[name].numpy(), timestep)
+        outputs = {}
+        for name, value in self._inner(given):
+            self._note(name, value.numpy(), timestep)
+            if name in self._outputs.values():
+                outputs[name] = value
+        return {name: outputs[stored] for name, stored in self._outputs.items()}
+
+    def _note(self, name: str, values: np.ndarray, timestep: int) -> None:
+        if name not in self._axes:
+            return
+        axis = self._axes[name]
+        if name in self._divisors:
+            values = values / along(self._divisors[name], axis, values.ndim)
+        try:
+            self._statistics.setdefault(name, TensorStatistics()).add(values, axis, timestep)
+        except FloatingPointError:
+            raise EdgedragError(
+                f"{self._graph}: tensor '{name}' is not a number on these drags, in fp32; the bundle's weights "
+                "are damaged or were trained badly"
+            ) from None
 
 
 def record(

@@ -149,7 +149,8 @@ class Workbench:
             return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
     def download(self, tensors: Mapping[str, Array]) -> dict[str, np.ndarray]:
-        return {name: self._backend.download(array) for name, array in tensors.items()}
+        """Copies: what an engine hands out may be a view of memory that it uses again."""
+        return {name: np.array(self._backend.download(array)) for name, array in tensors.items()}
 
     def restore(self) -> None:
         """The bundle's own graphs run again, unheard."""

@@ -13,10 +13,13 @@ from conftest import EXAMPLES, rewrite_manifest
 
 import edgedrag
 from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
+from edgedrag.benchmarks.metrics.stlpips import STLPIPS
 from edgedrag.calibration import record as record_module
 from edgedrag.calibration.calibrate import Request, apply, calibrate
+from edgedrag.calibration.damage import Damage, Trial
 from edgedrag.calibration.drags import read_drags
 from edgedrag.calibration.search import Budget
+from edgedrag.calibration.workbench import Workbench
 from edgedrag.runtime.bundle import open_bundle
 from edgedrag.runtime.describe import describe_bundle
 from edgedrag.runtime.errors import BundleError, EdgedragError, InputError
@@ -67,6 +70,14 @@ def test_the_bundle_edits_in_int8_and_tells_how_it_was_made(calibrated: Path, ca
     assert recipe["graphs"]["motion"]["fp32_nodes"], "squared distances in pixels are beyond fp16"
     described = describe_bundle(open_bundle(calibrated))
     assert "layers; for TensorRT" in described and "budget" in described
+
+
+def test_an_unchanged_graph_does_no_damage(drags: Path, tmp_path: Path) -> None:
+    """What the edits in fp32 gave must still be there when others have run."""
+    bench = Workbench(open_bundle("embedded"), tmp_path)
+    trial = Trial(bench, read_drags(drags, (1, 2), 0, 100.0).drags, STLPIPS())
+    damage = trial.measure({name: bench.compile(name, bench.model(name)) for name in bench.slots}, perceptual=True)
+    assert damage == Damage(psnr_db=68.0, worst_db=68.0, stlpips=0.0, snr_db=200.0)
 
 
 def test_the_int8_files_are_small(calibrated: Path) -> None:
@@ -147,7 +158,7 @@ def test_recipes_that_are_refused(
 
 
 def test_a_bundle_with_int8_is_refused(calibrated: Path, drags: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has INT8 already"):
+    with pytest.raises(InputError, match="is quantized already"):
         calibrate(calibrated, request(drags), tmp_path / "twice")
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from edgedrag.benchmarks.context import machine
 from edgedrag.export.engine_builder import TARGETS, build_engine
-from edgedrag.runtime.backends.onnxruntime import cpu_name
+from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.bundle import open_bundle
 from edgedrag.runtime.image import write_aside
 

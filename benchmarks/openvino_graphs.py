@@ -35,7 +35,7 @@ HINTS = ("f32", "bf16")  # of OpenVINO: what it may compute floats in
 def record_inputs(bench: Workbench) -> dict[str, dict[str, np.ndarray]]:
     """What each graph is given while one drag runs."""
     found: dict[str, dict[str, np.ndarray]] = {}
-    for name, slot in bench.slots.items():
+    for (name, _), slot in bench.slots.items():
         wanted = [t.name for t in bench.graphs[name].inputs]
         slot.listener = lambda inputs, _, name=name, wanted=wanted: found.update(
             {name: bench.download({n: inputs[n] for n in wanted})}
@@ -51,14 +51,16 @@ def runners(file: Path, inputs: Mapping[str, np.ndarray], label: str) -> dict[st
     """A graph on both engines."""
     import openvino
 
-    session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as the runtime has it
+    session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     outputs = [o.name for o in session.get_outputs()]
     found: dict[str, Callable[[], list[np.ndarray]]] = {f"onnxruntime {label}": lambda: session.run(None, dict(inputs))}
     for hint in HINTS:
         model = openvino.Core().read_model(str(file))
         model.reshape({name: list(values.shape) for name, values in inputs.items()})
-        options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": THREADS, "PERFORMANCE_HINT": "LATENCY"}
-        compiled = openvino.compile_model(model, "CPU", options)
+        hints = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": THREADS, "PERFORMANCE_HINT": "LATENCY"}
+        compiled = openvino.compile_model(model, "CPU", hints)
         found[f"openvino {hint} {label}"] = partial(run_compiled, compiled, dict(inputs), outputs)
     return found
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS
+from edgedrag.calibration.branches import twins
 from edgedrag.calibration.damage import Damage, Trial
 from edgedrag.calibration.drags import CalibrationDrag, CalibrationSet, read_drags
 from edgedrag.calibration.halves import PeakGraph, beyond
@@ -76,7 +77,7 @@ def calibrate(folder: str | Path, request: Request, output: Path) -> dict[str, A
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         bench = Workbench(bundle, scratch)
-        layers = {name: find_layers(bench.model(name)) for name in bench.slots}
+        layers = {name: find_layers(bench.model(name)) for name in bench.graphs}
         recorded = record_all(bench, layers, drags, state)
         candidates = find_candidates(bench, layers, recorded.plain)
         searched = evenly_out_of(drags, request.searched)
@@ -106,7 +107,7 @@ def calibrate(folder: str | Path, request: Request, output: Path) -> dict[str, A
             "choices": [point_entry(point) for point in choices],
             "versions": versions(),
         }
-        choose_rest(bench, trial, recipe, request.budget, searched[0])
+        choose_rest(bench, trial, recipe, request.budget, recorded.plain, searched[0])
         write_bundle(bench, recipe, output)
     return recipe
 
@@ -202,26 +203,40 @@ def evenly_out_of(drags: CalibrationSet, count: int) -> list[CalibrationDrag]:
     return [replace(drag, steps=drag.steps[:1]) for drag in picked]
 
 
-def choose_rest(bench: Workbench, trial: Trial, recipe: dict[str, Any], budget: Budget, drag: CalibrationDrag) -> None:
+def choose_rest(
+    bench: Workbench,
+    trial: Trial,
+    recipe: dict[str, Any],
+    budget: Budget,
+    statistics: Statistics,
+    drag: CalibrationDrag,
+) -> None:
     """Enter into the recipe what TensorRT's graphs keep in fp32: nodes that overflow in fp16, and whole graphs
     where fp16 costs more than the budget, or than the chosen layers themselves, worst first.
+
+    Of a large graph only the tensors of layers are looked at, which `statistics` holds.
     """
     chosen = recipe["figures"]["chosen"]
     limits = Budget(min(budget.psnr_db, chosen["psnr_db"]), max(budget.stlpips, chosen["stlpips"] or 0.0))
-    peaks = {name: PeakGraph(bench, name) for name in bench.slots}
-    for name, graph in peaks.items():
-        bench.slots[name].substitute = graph
+    graphs = recipe["graphs"]
+    peaks = {name: {t: s.peak for t, s in tensors.items()} for name, tensors in statistics.items()}
+    inner = {place: PeakGraph(bench, place) for place, slot in bench.slots.items() if not slot.large}
+    for place, graph in inner.items():
+        bench.slots[place].substitute = graph
     drag.run(bench.runtime)
     bench.restore()
-    graphs = recipe["graphs"]
-    for name, entry in graphs.items():
-        entry["fp32_nodes"] = beyond(bench.model(name), peaks[name].peaks)
+    for place in bench.slots:
+        found = {own: peaks[place[0]].get(single, 0.0) for own, single in twins(bench, place).items()}
+        found |= inner[place].peaks if place in inner else {}
+        entry = graphs[place[0]]
+        entry["fp32_nodes"] += [n for n in beyond(bench.model(*place), found) if n not in entry["fp32_nodes"]]
     if any(slot.large for slot in bench.slots.values()):
         return  # a CPU would take hours to run them in fp16
 
     def measure(names: Collection[str], perceptual: bool = False) -> Damage:
-        placements = {n: placed(bench, n, "single", graphs[n], "tensorrt") for n in names}
-        return trial.measure({n: bench.compile(n, model) for n, model in placements.items()}, perceptual)
+        places = [place for place in bench.slots if place[0] in names]
+        compiled = {p: bench.compile(p[0], placed(bench, p, graphs[p[0]], "tensorrt")) for p in places}
+        return trial.measure(compiled, perceptual)
 
     alone = {name: measure([name]) for name in graphs}
     while True:

@@ -10,7 +10,7 @@ import numpy as np
 from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS
 from edgedrag.calibration.drags import CalibrationDrag
-from edgedrag.calibration.workbench import Listener, Workbench
+from edgedrag.calibration.workbench import Listener, Place, Workbench
 from edgedrag.export.parity import snr_db
 from edgedrag.runtime.backends.base import Array, CompiledGraph
 from edgedrag.runtime.image import as_rgb8
@@ -42,17 +42,17 @@ class Trial:
     def __init__(self, bench: Workbench, drags: Sequence[CalibrationDrag], ruler: STLPIPS):
         self._bench, self._drags, self._ruler = bench, drags, ruler
         self._outputs: dict[str, list[dict[str, np.ndarray]]] = {}
-        for name, slot in bench.slots.items():
+        for (name, _), slot in bench.slots.items():
             slot.listener = self._keep(self._outputs.setdefault(name, []))
         self._edits = [edit for drag in drags for edit in drag.run(bench.runtime)]
         bench.restore()
 
-    def measure(self, graphs: Mapping[str, CompiledGraph], perceptual: bool = False) -> Damage:
+    def measure(self, graphs: Mapping[Place, CompiledGraph], perceptual: bool = False) -> Damage:
         """The damage of these graphs in the place of the bundle's; `perceptual`: with ST-LPIPS."""
-        noises: dict[str, list[float]] = {name: [] for name in graphs}
-        for name, graph in graphs.items():
-            self._bench.slots[name].substitute = graph
-            self._bench.slots[name].listener = self._compare(self._outputs[name], noises[name])
+        noises: dict[str, list[float]] = {name: [] for name, _ in graphs}
+        for place, graph in graphs.items():
+            self._bench.slots[place].substitute = graph
+            self._bench.slots[place].listener = self._compare(self._outputs[place[0]], noises[place[0]])
         found = [edit for drag in self._drags for edit in drag.run(self._bench.runtime)]
         self._bench.restore()
         psnr = [psnr_in_mask(edit.image, true.image, true.mask) for edit, true in zip(found, self._edits)]
@@ -61,7 +61,7 @@ class Trial:
             round(float(np.mean(psnr)), 3),
             round(min(psnr), 3),
             None if distances is None else round(float(np.mean(distances)), 5),
-            round(min((float(np.mean(of_graph)) for of_graph in noises.values()), default=200.0), 2),
+            round(min((float(np.mean(of_graph)) for of_graph in noises.values() if of_graph), default=200.0), 2),
         )
 
     def _keep(self, outputs: list[dict[str, np.ndarray]]) -> Listener:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
 from edgedrag.calibration.inner import InnerTensors
-from edgedrag.calibration.workbench import Workbench
+from edgedrag.calibration.workbench import Place, Workbench
 from edgedrag.runtime.backends.base import Array
 
 LARGEST = float(np.finfo(np.float16).max)
@@ -27,10 +27,10 @@ class PeakGraph:
         peaks: by tensor.
     """
 
-    def __init__(self, bench: Workbench, graph: str):
-        self._bench, self._graph = bench, graph
-        self._own = bench.slots[graph].own
-        self._inner = InnerTensors(bench, graph)
+    def __init__(self, bench: Workbench, place: Place):
+        self._bench, self._graph = bench, place[0]
+        self._own = bench.slots[place].own
+        self._inner = InnerTensors(bench, place)
         self.peaks: dict[str, float] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

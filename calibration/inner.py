@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 
-from edgedrag.calibration.workbench import Workbench
+from edgedrag.calibration.workbench import Place, Workbench
 from edgedrag.runtime.backends.base import Array
 
 GROUP = 2**30  # bytes of tensors that one run gives
@@ -19,9 +19,9 @@ UNKNOWN = 2**26  # bytes; what a tensor counts for whose shape is not known befo
 class InnerTensors:
     """Runs the bundle's own graph, once for each group of tensors; a graph of one group keeps its session."""
 
-    def __init__(self, bench: Workbench, graph: str, wanted: Collection[str] | None = None):
+    def __init__(self, bench: Workbench, place: Place, wanted: Collection[str] | None = None):
         """`wanted`: names; None for every float tensor that a node makes."""
-        self._bench, self._graph, self._wanted = bench, graph, wanted
+        self._bench, self._place, self._wanted = bench, place, wanted
         self._names: list[str] = []
         self._session: ort.InferenceSession | None = None
 
@@ -34,14 +34,14 @@ class InnerTensors:
         sizes = {name: value.shape() for name, value in inputs.items()}
         groups = list(self._groups(sizes)) if self._session is None else [self._names]
         for group in groups:
-            session = self._session or self._bench.inner_session(self._graph, group)
+            session = self._session or self._bench.inner_session(self._place, group)
             if len(groups) == 1:
                 self._session, self._names = session, group
             yield from zip(group, session.run_with_ort_values(group, inputs))
 
     def _groups(self, sizes: Mapping[str, Collection[int]]) -> Iterator[list[str]]:
         """The tensors, in groups of up to GROUP bytes; `sizes` of the inputs."""
-        model = self._bench.model(self._graph)
+        model = self._bench.model(*self._place)
         proto = ir.to_proto(model)
         del proto.graph.value_info[:]
         for value in proto.graph.input:
@@ -53,9 +53,9 @@ class InnerTensors:
         group: list[str] = []
         total = 0
         for name in (str(value.name) for node in model.graph for value in node.outputs):
-            if name not in (known if self._wanted is None else self._wanted):
+            if self._wanted is not None and name not in self._wanted:
                 continue
-            if name in known and known[name].elem_type != onnx.TensorProto.FLOAT:
+            if self._wanted is None and (name not in known or known[name].elem_type != onnx.TensorProto.FLOAT):
                 continue
             dims = [d.dim_value for d in known[name].shape.dim] if name in known else [0]
             size = 4 * int(np.prod(dims)) if all(dims) else UNKNOWN

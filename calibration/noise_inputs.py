@@ -42,7 +42,7 @@ def record_noise(bench: Workbench, layers: Mapping[str, Sequence[Layer]], seed: 
     height, width = bench.bundle.sizes[0]
     statistics: Statistics = {}
     for name, found in layers.items():
-        recording = RecordingGraph(bench, name, watched(found), statistics.setdefault(name, {}), {})
+        recording = RecordingGraph(bench, (name, "single"), watched(found), statistics.setdefault(name, {}), {})
         for _ in range(RUNS):
             shapes = {t.name: t.concrete({"H": height, "W": width, "N": 1}) for t in bench.graphs[name].inputs}
             recording.run({n: backend.upload(rng.standard_normal(s).astype(np.float32)) for n, s in shapes.items()})
@@ -66,7 +66,7 @@ def measure(bench: Workbench, trial: Trial, layers: Mapping[str, Sequence[Layer]
         inputs, outputs = ({t: of[t] for t in tensors} for tensors in zip(*((y.input, y.output) for y in found)))
         model = bench.model(name)
         place(model, found, Ranges(inputs, outputs), "ort")
-        graphs[name] = bench.compile(name, model)
+        graphs[name, "single"] = bench.compile(name, model)
     return trial.measure(graphs, perceptual=True)
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from edgedrag.calibration.branches import twins
 from edgedrag.calibration.drags import CalibrationDrag
 from edgedrag.calibration.inner import InnerTensors
 from edgedrag.calibration.layers import CHANNEL_AXIS, Layer, along
 from edgedrag.calibration.smoothing import Divisors
 from edgedrag.calibration.statistics import TensorStatistics
-from edgedrag.calibration.workbench import Workbench
+from edgedrag.calibration.workbench import Place, Workbench
 from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.image import write_aside
@@ -36,15 +37,18 @@ class RecordingGraph:
     def __init__(
         self,
         bench: Workbench,
-        graph: str,
+        place: Place,
         axes: Mapping[str, int],
         statistics: dict[str, TensorStatistics],
         divisors: Divisors,
     ):
-        self._graph, self._axes, self._statistics, self._divisors = graph, axes, statistics, divisors
+        """`axes`, `statistics` and `divisors` by the tensors' names in the single branch."""
+        graph = self._graph = place[0]
+        self._axes, self._statistics, self._divisors = axes, statistics, divisors
+        self._known_as = {own: single for own, single in twins(bench, place).items() if single in axes}
         self._inputs = [t.name for t in bench.graphs[graph].inputs]
         self._outputs = bench.graphs[graph].file_outputs
-        self._inner = InnerTensors(bench, graph, {*axes, *self._outputs.values()} - set(self._inputs))
+        self._inner = InnerTensors(bench, place, {*self._known_as, *self._outputs.values()} - set(self._inputs))
 
     def release(self) -> None:
         """Give its memory back until it runs again."""
@@ -63,8 +67,9 @@ class RecordingGraph:
         return {name: outputs[stored] for name, stored in self._outputs.items()}
 
     def _note(self, name: str, values: np.ndarray, timestep: int) -> None:
-        if name not in self._axes:
+        if name not in self._known_as:
             return
+        name = self._known_as[name]
         axis = self._axes[name]
         if name in self._divisors:
             values = values / along(self._divisors[name], axis, values.ndim)
@@ -104,8 +109,9 @@ def record(
             axes = {name: axis for name, axis in axes.items() if name in divisors[graph]}
         if axes and done < len(drags):
             of_graph = divisors[graph] if divisors is not None else {}
-            recording = RecordingGraph(bench, graph, axes, statistics[graph], of_graph)
-            bench.slots[graph].substitute = recording
+            for branch in bench.files[graph]:
+                recording = RecordingGraph(bench, (graph, branch), axes, statistics[graph], of_graph)
+                bench.slots[graph, branch].substitute = recording
     progress = tqdm(drags, desc="recording", unit="drag", file=sys.stderr)
     progress.update(done)
     for index in range(done, len(drags)):

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from edgedrag.calibration.branches import place_branch
 from edgedrag.calibration.damage import Damage, Trial
 from edgedrag.calibration.estimators import ESTIMATORS
 from edgedrag.calibration.layers import Layer
-from edgedrag.calibration.placement import Ranges, place
+from edgedrag.calibration.placement import Ranges
 from edgedrag.calibration.record import Statistics
 from edgedrag.calibration.smoothing import Divisors
-from edgedrag.calibration.workbench import Workbench
+from edgedrag.calibration.workbench import Place, Workbench
 from edgedrag.runtime.backends.base import CompiledGraph
 
 SHARED = "percentile"  # of sums
@@ -116,7 +117,7 @@ class Search:
         ample = Budget(budget.psnr_db + AMPLE_DB, budget.stlpips)
         for graph, sums in self._recorded.sums.items():
             of_graph = [c for c in self._candidates if c.graph == graph]
-            if not of_graph or not sums or self._bench.slots[graph].large:
+            if not of_graph or not sums or self._bench.is_large(graph):
                 continue
             plain = {c.key: Tried(tried[c.key].estimator, False, tried[c.key].plain) for c in of_graph}
             self._shared.add(graph)
@@ -201,23 +202,24 @@ class Search:
 
     def _try(self, trial: Trial, candidate: Candidate, estimator: str, smooth: bool) -> Tried:
         how = {candidate.key: Tried(estimator, smooth, None)}
-        graph = self._quantized(candidate.graph, [candidate.layer], how)
-        return Tried(estimator, smooth, trial.measure({candidate.graph: graph}))
+        graphs = self._quantized(candidate.graph, [candidate.layer], how)
+        return Tried(estimator, smooth, trial.measure(graphs))
 
     def _measure(self, trial: Trial, tried: Mapping[str, Tried], chosen: Sequence[Candidate], budget: Budget) -> Point:
-        graphs = {
-            name: self._quantized(name, [c.layer for c in chosen if c.graph == name], tried)
-            for name in dict.fromkeys(c.graph for c in chosen)
-        }
+        graphs: dict[Place, CompiledGraph] = {}
+        for name in dict.fromkeys(c.graph for c in chosen):
+            graphs |= self._quantized(name, [c.layer for c in chosen if c.graph == name], tried)
         damage = trial.measure(graphs)
         if budget.allows(damage):
             damage = trial.measure(graphs, perceptual=True)
         return Point(sum(c.work for c in chosen) / self._total, damage, frozenset(c.key for c in chosen))
 
-    def _quantized(self, graph: str, layers: Sequence[Layer], tried: Mapping[str, Tried]) -> CompiledGraph:
-        model = self._bench.model(graph)
-        place(model, layers, self.ranges(graph, layers, tried)[0], "ort")
-        return self._bench.compile(graph, model)
+    def _quantized(self, graph: str, layers: Sequence[Layer], tried: Mapping[str, Tried]) -> dict[Place, CompiledGraph]:
+        """All branches of a graph with these layers in INT8."""
+        ranges, chosen = self.ranges(graph, layers, tried)[0], {layer.name for layer in layers}
+        places = [(graph, branch) for branch in self._bench.files[graph]]
+        models = {place: place_branch(self._bench, place, chosen, ranges, "ort") for place in places}
+        return {place: self._bench.compile(graph, model) for place, model in models.items()}
 
 
 Estimates = dict[str, dict[str, dict[str, float]]]  # graph -> tensor -> estimator -> range

@@ -21,6 +21,7 @@ from edgedrag.runtime.stages import Stages, choose_precision
 
 LARGE = 2**29  # bytes; graphs with more weights than this take turns in memory
 
+Place = tuple[str, str]  # a graph's name and the name of one of its branches
 Listener = Callable[[Mapping[str, Array], Mapping[str, Array]], None]  # told of inputs and outputs by name
 
 
@@ -64,8 +65,33 @@ class Slot:
         if self._own is None:
             if self.large:
                 self._backend.release_large()
-            self._own = self._backend.inner.compile(self._graph, self._file)
+                self._own = LargeGraph(self._graph, self._file)
+            else:
+                self._own = self._backend.inner.compile(self._graph, self._file, "fp32")
         return self._own
+
+
+def session_options(large: bool) -> ort.SessionOptions:
+    """Of a large graph, the weights stay in their file, neither packed nor in another layout."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    if large:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        options.enable_cpu_mem_arena = False
+    return options
+
+
+class LargeGraph:
+    """A graph with as little memory as it can do with."""
+
+    def __init__(self, graph: Graph, file: Path):
+        self._session = ort.InferenceSession(str(file), session_options(True), providers=["CPUExecutionProvider"])
+        self._inputs, self._outputs = [t.name for t in graph.inputs], graph.file_outputs
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        given = {name: inputs[name] for name in self._inputs}
+        return dict(zip(self._outputs, self._session.run_with_ort_values(list(self._outputs.values()), given)))
 
 
 class _SlotBackend:
@@ -77,7 +103,7 @@ class _SlotBackend:
         self.placement, self.precisions = inner.placement, inner.precisions
         self.slots: dict[str, Slot] = {}  # by file name
 
-    def compile(self, graph: Graph, file: Path) -> Slot:
+    def compile(self, graph: Graph, file: Path, precision: str) -> Slot:
         return self.slots.setdefault(file.name, Slot(self, graph, file))
 
     def release_large(self) -> None:
@@ -99,7 +125,7 @@ class Workbench:
         runtime: to run drags with.
         graphs: by name.
         files: graph -> branch -> its file.
-        slots: graph -> the slot of its single branch.
+        slots: by place.
     """
 
     def __init__(self, bundle: Bundle, scratch: Path):
@@ -110,21 +136,28 @@ class Workbench:
         self.runtime = Runtime(bundle, Stages(bundle, self._backend, precision), precision)
         self.graphs = {graph.name: graph for _, graph in bundle.graphs()}
         self.files = {name: own_files(graph) for name, graph in self.graphs.items()}
-        self.slots = {name: self._backend.slots[files["single"].file] for name, files in self.files.items()}
+        self.slots: dict[Place, Slot] = {
+            (name, branch): self._backend.slots[variant.file]
+            for name, files in self.files.items()
+            for branch, variant in files.items()
+        }
 
     def model(self, graph: str, branch: str = "single") -> ir.Model:
         """A graph as it is in fp32, to be changed at will; large weights stay on disk."""
         return ir.load(self.bundle.folder / self.files[graph][branch].file)
 
+    def is_large(self, graph: str) -> bool:
+        return self.slots[graph, "single"].large
+
     def compile(self, graph: str, model: ir.Model) -> CompiledGraph:
         """A changed graph, ready for the slot; it takes and gives what the original does."""
         with self.saved(graph, model) as file:
-            return self._backend.inner.compile(self.graphs[graph], file)
+            return self._backend.inner.compile(self.graphs[graph], file, "fp32")
 
     @contextmanager
     def saved(self, graph: str, model: ir.Model) -> Iterator[Path]:
         """The path of a changed graph's file for a while, its external data beside it."""
-        if self.slots[graph].large:
+        if self.is_large(graph):
             self._backend.release_large()
         links = [self._link(name) for name, _ in self.files[graph]["single"].external]
         file = self._scratch / f"{graph}.onnx"
@@ -135,17 +168,12 @@ class Workbench:
             for path in (file, *links):
                 path.unlink()
 
-    def inner_session(self, graph: str, names: Iterable[str]) -> ort.InferenceSession:
+    def inner_session(self, place: Place, names: Iterable[str]) -> ort.InferenceSession:
         """The bundle's own graph, giving these of its inner tensors too."""
-        model = self.model(graph)
+        graph, model = place[0], self.model(*place)
         with_outputs(model, names)
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        if self.slots[graph].large:  # weights stay in their file, neither packed nor in another layout
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-            options.add_session_config_entry("session.disable_prepacking", "1")
-            options.enable_cpu_mem_arena = False
         with self.saved(graph, model) as file:
+            options = session_options(self.is_large(graph))
             return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
     def download(self, tensors: Mapping[str, Array]) -> dict[str, np.ndarray]:

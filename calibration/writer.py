@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
+from edgedrag.calibration.branches import place_branch
 from edgedrag.calibration.halves import halve
-from edgedrag.calibration.layers import Layer, find_layers, find_sums
-from edgedrag.calibration.placement import PLACEMENTS, Ranges, place
+from edgedrag.calibration.placement import PLACEMENTS
 from edgedrag.calibration.recipe import FILE, dumps, in_int8, ranges_of
-from edgedrag.calibration.workbench import Workbench
+from edgedrag.calibration.workbench import Place, Workbench
 from edgedrag.export.bundle_writer import file_variant, new_bundle, sha256_of, write_manifest
 from edgedrag.export.weight_file import WeightFile
-from edgedrag.runtime.errors import EdgedragError
 
 
 def write_bundle(bench: Workbench, recipe: Mapping[str, Any], output: Path) -> None:
@@ -31,67 +29,36 @@ def write_bundle(bench: Workbench, recipe: Mapping[str, Any], output: Path) -> N
             shutil.copy(bundle.folder / file, aside / file)
         for stage in manifest["stages"].values():
             for graph in stage:
-                for placement in PLACEMENTS:
-                    entry = recipe["graphs"][graph["name"]]
-                    graph["variants"] += write_graph(bench, graph["name"], entry, placement, aside)
+                graph["variants"] += write_graph(bench, graph["name"], recipe["graphs"][graph["name"]], aside)
         (aside / FILE).write_bytes(dumps(recipe))
         manifest["recipe"] = {"file": FILE, "sha256": sha256_of(aside / FILE)}
         write_manifest(aside, manifest)
 
 
-def write_graph(
-    bench: Workbench, name: str, entry: Mapping[str, Any], placement: str, folder: Path
-) -> list[dict[str, Any]]:
-    """Write a graph's INT8 files for one placement; returns the manifest's entries of them."""
-    files: dict[str, Path] = {}
-    data: Path | None = None
-    weights: WeightFile | None = None
-    for branch, variant in bench.files[name].items():
-        data = folder / variant.external[0][0] if variant.external else None
-        if placement == "ort" and not in_int8(entry):  # nothing to round: the fp32 file serves
-            files[branch] = folder / variant.file
-            continue
-        files[branch] = folder / f"{Path(variant.file).stem}.int8.{placement}.onnx"
-        model = placed(bench, name, branch, entry, placement)
-        if data is not None:
-            data = folder / f"{name}.int8.{placement}.data"
-            weights = weights or WeightFile(data)  # the branches share it
+def write_graph(bench: Workbench, name: str, entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """Write a graph's INT8 files, which share their weights; returns the manifest's entries of them."""
+    weights = WeightFile(folder / f"{name}.int8.data")
+    written: list[tuple[Path, str, str, Path | None]] = []
+    for placement in PLACEMENTS:
+        for branch, variant in bench.files[name].items():
+            if placement == "ort" and not in_int8(entry):  # nothing to round: the fp32 file serves
+                data = folder / variant.external[0][0] if variant.external else None
+                written.append((folder / variant.file, placement, branch, data))
+                continue
+            file = folder / f"{Path(variant.file).stem}.int8.{placement}.onnx"
+            model = placed(bench, (name, branch), entry, placement)
             weights.take(model)
-        ir.save(model, files[branch])
-    return [file_variant(file, "int8", placement, branch, data) for branch, file in files.items()]
+            ir.save(model, file)
+            written.append((file, placement, branch, weights.path))
+    return [
+        file_variant(file, "int8", placement, branch, data if data is not None and data.exists() else None)
+        for file, placement, branch, data in written
+    ]
 
 
-def placed(bench: Workbench, name: str, branch: str, entry: Mapping[str, Any], placement: str) -> ir.Model:
+def placed(bench: Workbench, where: Place, entry: Mapping[str, Any], placement: str) -> ir.Model:
     """A graph as its entry in a recipe says; the rest in fp32 for `ort`, which has no fast fp16."""
-    model, ranges, names = bench.model(name, branch), ranges_of(entry), set(in_int8(entry))
-    layers: Sequence[Layer] = find_layers(model)
-    if branch != "single":
-        layers, ranges = as_in_single(bench.model(name), model, ranges)
-    place(model, [layer for layer in layers if layer.name in names], ranges, placement)
+    model = place_branch(bench, where, set(in_int8(entry)), ranges_of(entry), placement)
     if placement == "ort" or entry["rest"] == "fp32":
         return model
     return halve(model, entry["fp32_nodes"])
-
-
-def as_in_single(first: ir.Model, branch: ir.Model, ranges: Ranges) -> tuple[list[Layer], Ranges]:
-    """A branch's layers under the names that they have in the single branch, and the ranges of its own tensors.
-
-    A guidance pair runs the same layers in the same order, but its tensors have names of their own.
-    """
-    single, own = find_layers(first), find_layers(branch)
-    if [layer.op for layer in single] != [layer.op for layer in own]:
-        raise EdgedragError("the guidance pair does not run the layers of the single branch; export the bundle again")
-    renamed = Ranges()
-    for theirs, layer in zip(single, own):
-        for kind, end in (("inputs", "input"), ("outputs", "output"), ("divisors", "input")):
-            found = getattr(ranges, kind).get(getattr(theirs, end))
-            if found is not None:
-                getattr(renamed, kind)[getattr(layer, end)] = found
-    outputs = {theirs.output: layer.output for theirs, layer in zip(single, own)}
-    for theirs, layer in zip(single, own):
-        if theirs.input in ranges.folds:
-            renamed.folds[layer.input] = outputs[ranges.folds[theirs.input]]
-    for summed, sum_ in zip(find_sums(first, single), find_sums(branch, own)):
-        if summed in ranges.sums:
-            renamed.sums[sum_] = ranges.sums[summed]
-    return [replace(layer, name=theirs.name) for theirs, layer in zip(single, own)], renamed

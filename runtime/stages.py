@@ -35,7 +35,8 @@ def choose_precision(bundle: Bundle, backend: Backend, precision: str = "auto") 
 
 
 def _fits(variant: Variant, backend: Backend, precision: str, branch: str) -> bool:
-    return (variant.precision, variant.placement, variant.branch) == (precision, backend.placement, branch)
+    file = "fp32" if precision == "bf16" else precision  # bfloat16 has no files: an engine rounds fp32's by itself
+    return (variant.precision, variant.placement, variant.branch) == (file, backend.placement, branch)
 
 
 class Stages:
@@ -48,7 +49,7 @@ class Stages:
             self._graphs[stage] = []
             for graph in bundle.stages[stage]:
                 compiled = {
-                    variant.branch: backend.compile(graph, bundle.verified_file(variant))
+                    variant.branch: backend.compile(graph, bundle.verified_file(variant), precision)
                     for variant in graph.variants
                     if _fits(variant, backend, precision, variant.branch)
                 }

@@ -12,6 +12,7 @@ import pytest
 from conftest import EXAMPLES, rewrite_manifest
 
 import edgedrag
+from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 CAT = EXAMPLES / "chelsea.png"
@@ -39,7 +40,11 @@ def test_drag_writes_what_it_says(edit_cli: Cli, tmp_path: Path, mask: Path) -> 
     assert set(report["checks"]) == {"verdict", "reasons", "landing_error_px"}
     assert report["checks"]["verdict"] in ("good", "doubtful", "bad")
     assert (report["output"], report["width"], report["height"]) == (str(out), 451, 300)
-    assert (report["bundle"], report["backend"], report["precision"]) == ("embedded", "cpu", "fp32")
+    assert (report["bundle"], report["backend"], report["precision"]) == (
+        "embedded",
+        "cpu",
+        OnnxRuntimeCpu().precisions[0],
+    )
     assert report["outside_exact"] is True
     before, after = (edgedrag.load_picture(p).pixels for p in (CAT, out))
     outside = edgedrag.load_picture(mask).pixels == 0
@@ -166,7 +171,7 @@ def test_info_and_doctor(edit_cli: Cli, toy: Path) -> None:
     assert doctor.returncode == 0
     facts = json.loads(doctor.stdout)
     assert facts["chosen"] == "cpu"
-    assert [e["name"] for e in facts["engines"]] == ["tensorrt-rtx", "tensorrt", "cuda", "cpu"]
+    assert [e["name"] for e in facts["engines"]] == ["tensorrt-rtx", "tensorrt", "cuda", "cpu", "openvino"]
     assert all(e["chosen"] or e["reason"] for e in facts["engines"])
     assert "chosen" in edit_cli("doctor").stdout
 

@@ -34,7 +34,7 @@ class TorchBackend:
     def __init__(self, weights: Weights):
         self._weights = weights
 
-    def compile(self, graph: Graph, file: Path) -> TorchGraph:
+    def compile(self, graph: Graph, file: Path, precision: str) -> TorchGraph:
         return TorchGraph(self._weights, file)
 
     def upload(self, array: np.ndarray) -> Tensor:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.errors import EngineError
 
-NAMES = ("tensorrt-rtx", "tensorrt", "cuda", "cpu")  # the order in which "auto" tries them
+NAMES = ("tensorrt-rtx", "tensorrt", "cuda", "cpu", "openvino")  # the order in which "auto" tries them
 PACKAGES = {
     "tensorrt-rtx": ("tensorrt_rtx", "tensorrt-rtx"),
     "tensorrt": ("tensorrt", "tensorrt"),
     "cuda": ("onnxruntime", "onnxruntime-gpu"),
+    "openvino": ("openvino", "openvino"),
     "cpu": ("onnxruntime", "onnxruntime"),
 }
 
@@ -34,7 +35,7 @@ def probe(name: str) -> Finding:
     version = _version(package) or (_version("onnxruntime-gpu") if name == "cpu" else None)
     if importlib.util.find_spec(module) is None:
         return Finding(name, False, version, f"{package} is not installed")
-    if name != "cpu":
+    if name not in ("openvino", "cpu"):
         return Finding(name, False, version, "this version of edgedrag runs on the CPU only")
     return Finding(name, True, version, "")
 
@@ -55,9 +56,14 @@ def open_backend(name: str = "auto") -> Backend:
     if name not in ("auto", *NAMES):
         raise EngineError(f"backend '{name}' is not one of auto, {', '.join(NAMES)}")
     findings = [probe(n) for n in (NAMES if name == "auto" else (name,))]
-    if not any(f.usable for f in findings):
+    chosen = next((f.name for f in findings if f.usable), None)
+    if chosen is None:
         reasons = "; ".join(f"{f.name}: {f.reason}" for f in findings)
         raise EngineError(f"no usable engine ({reasons}); for the CPU: `pip install 'edgedrag[cpu]'`")
+    if chosen == "openvino":
+        from edgedrag.runtime.backends.openvino import OpenVinoCpu
+
+        return OpenVinoCpu()
     from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 
     return OnnxRuntimeCpu()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
+from edgedrag.runtime.backends.processor import cpu_name, multiplies_int8
 from edgedrag.runtime.bundle import Graph
 from edgedrag.runtime.errors import BundleError
 
@@ -48,7 +47,7 @@ class OnnxRuntimeCpu:
         # fp16 is for correctness; it is slower here.
         self.precisions: tuple[str, ...] = ("int8", "fp32", "fp16") if multiplies_int8() else ("fp32", "int8", "fp16")
 
-    def compile(self, graph: Graph, file: Path) -> OrtGraph:
+    def compile(self, graph: Graph, file: Path, precision: str) -> OrtGraph:
         return OrtGraph(graph, file)
 
     def upload(self, array: np.ndarray) -> ort.OrtValue:
@@ -56,28 +55,3 @@ class OnnxRuntimeCpu:
 
     def download(self, array: ort.OrtValue) -> np.ndarray:
         return array.numpy()
-
-
-def cpu_name() -> str:
-    """The processor's name as the system gives it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.lower().startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def multiplies_int8() -> bool:
-    """Whether this processor multiplies 8-bit numbers into 32 bits at once.
-
-    An x86 without these instructions (VNNI, AMX) adds pairs of products in 16 bits, where they can saturate: INT8
-    would be neither fast nor right there.
-    """
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return True
-    try:
-        return bool(re.search(r"\b(avx512_vnni|avx_vnni|amx_int8)\b", Path("/proc/cpuinfo").read_text()))
-    except OSError:
-        return False

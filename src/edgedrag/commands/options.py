@@ -15,6 +15,7 @@ import edgedrag
 from edgedrag.runtime.backends import NAMES
 
 FILE = click.Path(path_type=Path)
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,17 @@ class Engine:
         """Open the runtime; returns it and the milliseconds that took."""
         start = time.perf_counter()
         runtime = edgedrag.open(self.bundle, self.backend, self.precision)
-        if self.engines is not None and runtime.backend.name == "cpu":
-            click.echo("note: --engines has no effect on the cpu backend", err=True)
+        if self.engines is not None and runtime.backend.name in ("openvino", "cpu"):
+            click.echo(f"note: --engines has no effect on the {runtime.backend.name} backend", err=True)
         return runtime, (time.perf_counter() - start) * 1e3
 
 
 ENGINE_OPTIONS = (
     click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."),
     click.option("--backend", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True),
-    click.option("--precision", type=click.Choice(["auto", "fp32", "fp16", "int8"]), default="auto", show_default=True),
+    click.option(
+        "--precision", type=click.Choice(["auto", "fp32", "fp16", "bf16", "int8"]), default="auto", show_default=True
+    ),
     click.option("--engines", type=FILE, help="Folder of built engines, for the TensorRT backends."),
     click.option("--steps", type=int, help="Denoising steps.  [default: the bundle's]"),
     click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result."),

@@ -1,0 +1,73 @@
+"""OpenVINO on the CPU: an optional engine, for processors that multiply bfloat16 or INT8 in hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from edgedrag.runtime.backends.processor import cpu_name
+from edgedrag.runtime.bundle import Graph
+from edgedrag.runtime.errors import BundleError
+
+
+class OpenVinoGraph:
+    """A model, compiled when a picture size is first met: fixed sizes run about twice as fast as open ones."""
+
+    def __init__(self, core: openvino.Core, graph: Graph, file: Path, hint: str):
+        self._core, self._graph, self._file, self._hint = core, graph, file, hint
+        self._requests: dict[tuple[tuple[int, ...], ...], Any] = {}
+        try:
+            model = core.read_model(str(file))
+        except RuntimeError as error:
+            raise BundleError(f"{file}: OpenVINO cannot load this graph ({error})") from None
+        names = [{port.any_name for port in ports} for ports in (model.inputs, model.outputs)]
+        if names != [{t.name for t in graph.inputs}, set(graph.file_outputs.values())]:
+            raise BundleError(f"{file}: inputs and outputs are not those that the manifest names")
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        given = {t.name: inputs[t.name] for t in self._graph.inputs}
+        found = self._request(given).infer(given, share_inputs=True)
+        # A request gives views of buffers that its next run overwrites.
+        return {name: np.array(found[stored]) for name, stored in self._graph.file_outputs.items()}
+
+    def _request(self, given: Mapping[str, np.ndarray]) -> Any:
+        """The compiled model for these sizes; the number of drags stays open."""
+        shapes = {
+            t.name: [-1 if dim == "N" else size for dim, size in zip(t.shape, given[t.name].shape)]
+            for t in self._graph.inputs
+        }
+        key = tuple(map(tuple, shapes.values()))
+        if key not in self._requests:
+            model = self._core.read_model(str(self._file))
+            model.reshape({name: openvino.PartialShape(shape) for name, shape in shapes.items()})
+            hints = {"INFERENCE_PRECISION_HINT": self._hint, "PERFORMANCE_HINT": "LATENCY"}
+            compiled = self._core.compile_model(model, "CPU", hints)
+            self._requests[key] = compiled.create_infer_request()
+        return self._requests[key]
+
+
+class OpenVinoCpu:
+    """See `base.Backend`."""
+
+    name = "openvino"
+    placement = "ort"
+
+    def __init__(self) -> None:
+        self.core = openvino.Core()
+        self.device = cpu_name()
+        # Where the processor multiplies bfloat16, that is both faster than INT8 and nearer to fp32.
+        fast = "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.precisions: tuple[str, ...] = ("bf16", "int8", "fp32", "fp16") if fast else ("int8", "fp32", "fp16")
+
+    def compile(self, graph: Graph, file: Path, precision: str) -> OpenVinoGraph:
+        return OpenVinoGraph(self.core, graph, file, "bf16" if precision == "bf16" else "f32")
+
+    def upload(self, array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(array)
+
+    def download(self, array: np.ndarray) -> np.ndarray:
+        return array

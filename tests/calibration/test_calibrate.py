@@ -78,7 +78,7 @@ def test_an_unchanged_graph_does_no_damage(drags: Path, tmp_path: Path) -> None:
     trial = Trial(bench, read_drags(drags, (1, 2), 0, 100.0).drags, STLPIPS())
     graphs = {place: bench.compile(place[0], bench.model(*place)) for place in bench.slots}
     damage = trial.measure(graphs, perceptual=True)
-    assert damage == Damage(psnr_db=68.0, worst_db=68.0, stlpips=0.0, snr_db=200.0)
+    assert damage == Damage(psnr_db=68.131, worst_db=68.131, stlpips=0.0, snr_db=200.0), "at their caps"
 
 
 def test_the_int8_files_are_small(calibrated: Path) -> None:

@@ -13,10 +13,15 @@ import onnx
 import onnx.parser
 import pytest
 import torch
+from conftest import EXAMPLES
 from published_checkpoint import write_checkpoint, write_lora, write_small_decoder
 from torch_backend import TorchBackend
 
 import edgedrag
+from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
+from edgedrag.calibration.calibrate import Request as CalibrationRequest
+from edgedrag.calibration.calibrate import calibrate
+from edgedrag.calibration.search import Budget
 from edgedrag.export import lightningdrag, room
 from edgedrag.export.checkpoints import export_random
 from edgedrag.export.engine_builder import build_engine, build_file
@@ -163,6 +168,29 @@ def test_a_small_decoder_takes_the_decoders_place(fp32: Path, tmp_path: Path, mo
     with pytest.raises(InputError, match="taesd"):
         decoder.write_bytes(decoder.read_bytes()[:1000])
         lightningdrag.with_decoder(decoder)
+
+
+def test_int8_of_both_guidance_branches(fp32: Path, tmp_path: Path) -> None:
+    drags = tmp_path / "jobs.jsonl"
+    job = {"name": "cat", "image": str(EXAMPLES / "chelsea.png"), "drags": [[[265, 240], [240, 248]]]}
+    drags.write_text(json.dumps(job) + "\n")
+    request = CalibrationRequest(drags, Budget(20.0, 1.0), (1,), 0, 1, r"unet/.*unet\.conv_in$", 100.0)
+    recipe = calibrate(fp32, request, tmp_path / "int8")
+    layers = recipe["graphs"]["unet"]["layers"]
+    assert len(layers) > 250 and all(layer["precision"] == "int8" for layer in layers)
+    assert sum(layer["alone"] is not None for layer in layers) == 1, "the others were not tried"
+    bundle = open_bundle(tmp_path / "int8")
+    unet = next(graph for _, graph in bundle.graphs() if graph.name == "unet")
+    files = {(v.placement, v.branch): v for v in unet.variants if v.precision == "int8"}
+    assert set(files) == {(p, b) for p in ("ort", "tensorrt") for b in ("single", "pair")}
+    assert len({variant.external for variant in files.values()}) == 1, "one file of weights for all"
+    weights = sum((bundle.folder / name).stat().st_size for name, _ in files["ort", "pair"].external)
+    assert weights < 0.35 * (fp32 / "unet.data").stat().st_size
+    # One step is guided, so the pair runs; its INT8 must be as near to fp32 as what was measured.
+    assert recipe["figures"]["chosen"]["psnr_db"] > 30
+    photos = [edgedrag.open(bundle.folder, precision=p).load(EXAMPLES / "chelsea.png") for p in ("int8", "fp32")]
+    edits = [photo.drag([((265, 240), (240, 248))], steps=1) for photo in photos]
+    assert psnr_in_mask(edits[0].image, edits[1].image, edits[1].mask) > 30
 
 
 def test_costs_are_told_without_pytorch(fp32: Path, edit_cli: Cli) -> None:

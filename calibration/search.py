@@ -92,7 +92,7 @@ class Search:
 
     def __init__(self, bench: Workbench, recorded: Recorded, candidates: Sequence[Candidate]):
         self._bench, self._recorded, self._candidates = bench, recorded, candidates
-        self._plain, self._smoothed = estimate(recorded.plain), estimate(recorded.smoothed)
+        self._estimates: dict[tuple[bool, str, str, str], float] = {}
         self._shared: set[str] = set()
         self._total = sum(c.work for c in candidates)
 
@@ -176,8 +176,8 @@ class Search:
                 if self._recorded.folds[graph].get(tensor) in made:
                     ranges.folds[tensor] = self._recorded.folds[graph][tensor]
         if graph in self._shared:
-            of_sums = {name: self._plain[graph].get(name) for name in self._recorded.sums[graph]}
-            ranges.sums.update({name: estimates[SHARED] for name, estimates in of_sums.items() if estimates})
+            alive = [name for name in self._recorded.sums[graph] if self._recorded.plain[graph][name].peak > 0]
+            ranges.sums.update({name: self._estimate(False, graph, name, SHARED) for name in alive})
         divided = {*ranges.divisors, *ranges.folds.values()}
         for layer in layers:
             how = tried[f"{graph}/{layer.name}"]
@@ -185,10 +185,18 @@ class Search:
                 (layer.input, ranges.inputs, estimators.inputs),
                 (layer.output, ranges.outputs, estimators.outputs),
             ):
-                of = (self._smoothed if tensor in divided else self._plain)[graph]
-                if of[tensor][how.estimator] > chosen.get(tensor, 0.0):
-                    chosen[tensor], names[tensor] = of[tensor][how.estimator], how.estimator
+                found = self._estimate(tensor in divided, graph, tensor, how.estimator)
+                if found > chosen.get(tensor, 0.0):
+                    chosen[tensor], names[tensor] = found, how.estimator
         return ranges, estimators
+
+    def _estimate(self, smoothed: bool, graph: str, tensor: str, estimator: str) -> float:
+        """A range, worked out when it is first asked for."""
+        key = (smoothed, graph, tensor, estimator)
+        if key not in self._estimates:
+            statistics = self._recorded.smoothed if smoothed else self._recorded.plain
+            self._estimates[key] = ESTIMATORS[estimator](statistics[graph][tensor])
+        return self._estimates[key]
 
     def _best(self, trial: Trial, candidate: Candidate) -> Tried:
         """The estimator that damages least; the same with a smoothed input where that is better."""
@@ -220,21 +228,6 @@ class Search:
         places = [(graph, branch) for branch in self._bench.files[graph]]
         models = {place: place_branch(self._bench, place, chosen, ranges, "ort") for place in places}
         return {place: self._bench.compile(graph, model) for place, model in models.items()}
-
-
-Estimates = dict[str, dict[str, dict[str, float]]]  # graph -> tensor -> estimator -> range
-
-
-def estimate(statistics: Statistics) -> Estimates:
-    """Every estimator's range of every tensor that is not always 0."""
-    return {
-        graph: {
-            tensor: {name: estimator(found) for name, estimator in ESTIMATORS.items()}
-            for tensor, found in tensors.items()
-            if found.peak > 0
-        }
-        for graph, tensors in statistics.items()
-    }
 
 
 def gain(tried: Tried) -> float:

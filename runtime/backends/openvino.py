@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 
 from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.bundle import Graph
@@ -17,7 +16,7 @@ from edgedrag.runtime.errors import BundleError
 class OpenVinoGraph:
     """A model, compiled when a picture size is first met: fixed sizes run about twice as fast as open ones."""
 
-    def __init__(self, core: openvino.Core, graph: Graph, file: Path, hint: str):
+    def __init__(self, core: Any, graph: Graph, file: Path, hint: str):
         self._core, self._graph, self._file, self._hint = core, graph, file, hint
         self._requests: dict[tuple[tuple[int, ...], ...], Any] = {}
         try:
@@ -43,7 +42,7 @@ class OpenVinoGraph:
         key = tuple(map(tuple, shapes.values()))
         if key not in self._requests:
             model = self._core.read_model(str(self._file))
-            model.reshape({name: openvino.PartialShape(shape) for name, shape in shapes.items()})
+            model.reshape(shapes)
             hints = {"INFERENCE_PRECISION_HINT": self._hint, "PERFORMANCE_HINT": "LATENCY"}
             compiled = self._core.compile_model(model, "CPU", hints)
             self._requests[key] = compiled.create_infer_request()
@@ -57,6 +56,8 @@ class OpenVinoCpu:
     placement = "ort"
 
     def __init__(self) -> None:
+        import openvino  # here, so that this module can be imported where the engine is not installed
+
         self.core = openvino.Core()
         self.device = cpu_name()
         # Where the processor multiplies bfloat16, that is both faster than INT8 and nearer to fp32.

@@ -14,7 +14,7 @@ from edgedrag.runtime.errors import BundleError
 
 
 class OpenVinoGraph:
-    """A model, compiled when a picture size is first met: fixed sizes run about twice as fast as open ones."""
+    """A model, compiled when a picture size is first met: what is fixed can be planned ahead."""
 
     def __init__(self, core: Any, graph: Graph, file: Path, hint: str):
         self._core, self._graph, self._file, self._hint = core, graph, file, hint

@@ -6,8 +6,10 @@ import copy
 import hashlib
 import importlib.metadata
 import json
+import math
 import re
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -72,7 +74,8 @@ def calibrate(folder: str | Path, request: Request, output: Path) -> dict[str, A
         raise InputError(f"'{request.measure}' is no pattern ({error})") from None
     steps = request.steps or (bundle.sampler["default_steps"],)
     drags = read_drags(request.drags, steps, request.seed, request.max_megapixels)
-    with kept_state(output, [hashes(bundle), drags.sha256, request.searched, request.measure, versions()]) as state:
+    weights = hashes(bundle)
+    with kept_state(output, [weights, drags.sha256, request.searched, request.measure, versions()]) as state:
         scratch = state / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
@@ -91,7 +94,7 @@ def calibrate(folder: str | Path, request: Request, output: Path) -> dict[str, A
             "format_version": 1,
             "bundle": f"{bundle.name} {bundle.manifest['version']}",
             "graphs": {
-                name: graph_entry(search, recorded, name, found, candidates, tried, best, hashes(bundle)[name])
+                name: graph_entry(search, recorded, name, found, candidates, tried, best, weights[name])
                 for name, found in layers.items()
             },
             "calibration": {
@@ -121,8 +124,8 @@ def apply(folder: str | Path, file: Path, output: Path) -> dict[str, Any]:
     bundle = open_whole(folder)
     check_bundle_folder(output)
     recipe = read_recipe(file, bundle)
-    with kept_state(output, []) as scratch:
-        write_bundle(Workbench(bundle, scratch), recipe, output)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
+        write_bundle(Workbench(bundle, Path(scratch)), recipe, output)
     return recipe
 
 
@@ -233,14 +236,14 @@ def choose_rest(
     if any(slot.large for slot in bench.slots.values()):
         return  # a CPU would take hours to run them in fp16
 
-    def measure(names: Collection[str], perceptual: bool = False) -> Damage:
+    def measure(names: Collection[str], perceptual_from: float = math.inf) -> Damage:
         places = [place for place in bench.slots if place[0] in names]
         compiled = {p: bench.compile(p[0], placed(bench, p, graphs[p[0]], "tensorrt")) for p in places}
-        return trial.measure(compiled, perceptual)
+        return trial.measure(compiled, perceptual_from)
 
     alone = {name: measure([name]) for name in graphs}
     while True:
-        damage = measure(list(graphs), perceptual=True)
+        damage = measure(list(graphs), perceptual_from=0.0)
         halved = [name for name, entry in graphs.items() if entry["rest"] == "fp16"]
         if limits.allows(damage) or not halved:
             break

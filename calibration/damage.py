@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ class Damage:
     Attributes:
         psnr_db: of the final picture, at most 68.
         worst_db: the least of the edits' PSNR.
-        stlpips: of the final picture; None where it was not asked for.
+        stlpips: of the final picture; None where it was not measured.
         snr_db: of the changed graphs' own outputs, the least of their means over all runs; 200 where equal.
     """
 
@@ -47,8 +48,8 @@ class Trial:
         self._edits = [edit for drag in drags for edit in drag.run(bench.runtime)]
         bench.restore()
 
-    def measure(self, graphs: Mapping[Place, CompiledGraph], perceptual: bool = False) -> Damage:
-        """The damage of these graphs in the place of the bundle's; `perceptual`: with ST-LPIPS."""
+    def measure(self, graphs: Mapping[Place, CompiledGraph], perceptual_from: float = math.inf) -> Damage:
+        """The damage of these graphs in the place of the bundle's; with ST-LPIPS from this PSNR on."""
         noises: dict[str, list[float]] = {name: [] for name, _ in graphs}
         for place, graph in graphs.items():
             self._bench.slots[place].substitute = graph
@@ -56,11 +57,13 @@ class Trial:
         found = [edit for drag in self._drags for edit in drag.run(self._bench.runtime)]
         self._bench.restore()
         psnr = [psnr_in_mask(edit.image, true.image, true.mask) for edit, true in zip(found, self._edits)]
-        distances = [self._distance(edit, true) for edit, true in zip(found, self._edits)] if perceptual else None
+        mean = round(float(np.mean(psnr)), 3)
+        near = mean >= perceptual_from
+        distances = [self._distance(edit, true) for edit, true in zip(found, self._edits)] if near else []
         return Damage(
-            round(float(np.mean(psnr)), 3),
+            mean,
             round(min(psnr), 3),
-            None if distances is None else round(float(np.mean(distances)), 5),
+            round(float(np.mean(distances)), 5) if near else None,
             round(min((float(np.mean(of_graph)) for of_graph in noises.values() if of_graph), default=200.0), 2),
         )
 

@@ -217,9 +217,7 @@ class Search:
         graphs: dict[Place, CompiledGraph] = {}
         for name in dict.fromkeys(c.graph for c in chosen):
             graphs |= self._quantized(name, [c.layer for c in chosen if c.graph == name], tried)
-        damage = trial.measure(graphs)
-        if budget.allows(damage):
-            damage = trial.measure(graphs, perceptual=True)
+        damage = trial.measure(graphs, perceptual_from=budget.psnr_db)
         return Point(sum(c.work for c in chosen) / self._total, damage, frozenset(c.key for c in chosen))
 
     def _quantized(self, graph: str, layers: Sequence[Layer], tried: Mapping[str, Tried]) -> dict[Place, CompiledGraph]:

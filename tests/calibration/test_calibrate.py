@@ -77,7 +77,7 @@ def test_an_unchanged_graph_does_no_damage(drags: Path, tmp_path: Path) -> None:
     bench = Workbench(open_bundle("embedded"), tmp_path)
     trial = Trial(bench, read_drags(drags, (1, 2), 0, 100.0).drags, STLPIPS())
     graphs = {place: bench.compile(place[0], bench.model(*place)) for place in bench.slots}
-    damage = trial.measure(graphs, perceptual=True)
+    damage = trial.measure(graphs, perceptual_from=0.0)
     assert damage == Damage(psnr_db=68.131, worst_db=68.131, stlpips=0.0, snr_db=200.0), "at their caps"
 
 

@@ -7,7 +7,6 @@ Each graph is built in a process of its own, so that its peak of memory is its o
 
 from __future__ import annotations
 
-import json
 import re
 import resource
 from concurrent.futures import ProcessPoolExecutor
@@ -18,10 +17,10 @@ import click
 from tqdm import tqdm
 
 from edgedrag.benchmarks.context import machine
+from edgedrag.benchmarks.report import write_report
 from edgedrag.export.engine_builder import TARGETS, build_engine
 from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.bundle import open_bundle
-from edgedrag.runtime.image import write_aside
 
 
 def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target: str) -> dict:
@@ -75,8 +74,7 @@ def main(bundle: Path, size: str, targets: str, output: Path | None) -> None:
         "width": width,
         "engines": rows,
     }
-    if output is not None:
-        write_aside(output, (json.dumps(report, indent=1) + "\n").encode())
+    write_report(report, output)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ from edgedrag.benchmarks.methods import FullEdit, Task
 from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS
 from edgedrag.benchmarks.pairs import VIDEO, held_out_tasks, unseen_clips
+from edgedrag.benchmarks.report import write_report
 from edgedrag.benchmarks.tables import mean
 from edgedrag.runtime.bundle import STAGES, Bundle
-from edgedrag.runtime.image import write_aside
 from edgedrag.runtime.session import Edit, Runtime, open_runtime
 
 PARTS = (*STAGES, "total")
@@ -141,10 +141,8 @@ def main(
     }
     if pairs is not None:
         report["against_truth"] = against_truth(runtimes, pairs, per_clip, ruler)
-    text = json.dumps(report, indent=1)
-    if output is not None:
-        write_aside(output, (text + "\n").encode())
-    click.echo(text)
+    write_report(report, output)
+    click.echo(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS
+from edgedrag.benchmarks.report import write_report
 from edgedrag.calibration.calibrate import evenly_out_of
 from edgedrag.calibration.damage import Damage, Trial
 from edgedrag.calibration.drags import CalibrationDrag, CalibrationSet, read_drags
@@ -30,7 +31,6 @@ from edgedrag.calibration.record import RecordingGraph, Statistics, record, watc
 from edgedrag.calibration.workbench import Workbench
 from edgedrag.runtime.backends import open_backend
 from edgedrag.runtime.bundle import open_bundle
-from edgedrag.runtime.image import write_aside
 
 SEEDS = 3
 RUNS = 24  # of each graph on noise, and drags of each seed
@@ -67,7 +67,7 @@ def measure(bench: Workbench, trial: Trial, layers: Mapping[str, Sequence[Layer]
         model = bench.model(name)
         place(model, found, Ranges(inputs, outputs), "ort")
         graphs[name, "single"] = bench.compile(name, model)
-    return trial.measure(graphs, perceptual=True)
+    return trial.measure(graphs, perceptual_from=0.0)
 
 
 @click.command()
@@ -98,10 +98,9 @@ def main(bundle: Path, drags: Path, check: Path, output: Path | None) -> None:
                 ("random noise", [record_noise(bench, layers, s) for s in range(SEEDS)]),
             )
         }
-        text = json.dumps({**context(bench.runtime), "checked_on": RUNS, "by_inputs": rows}, indent=1)
-    if output is not None:
-        write_aside(output, (text + "\n").encode())
-    click.echo(text)
+        report = {**context(bench.runtime), "checked_on": RUNS, "by_inputs": rows}
+    write_report(report, output)
+    click.echo(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

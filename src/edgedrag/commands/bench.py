@@ -28,12 +28,11 @@ def latency(
 ) -> None:
     """Time drags on this device: first and further ones, a large photo, the whole process, memory."""
     from edgedrag.benchmarks.latency import describe, measure
-    from edgedrag.runtime.image import write_aside
+    from edgedrag.benchmarks.report import write_report
 
     runtime, opened_ms = engine.open()
     figures = measure(runtime, opened_ms, engine.steps, engine.seed, repeats)
-    if output is not None:
-        write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
+    write_report(figures, output)
     click.echo(json.dumps(figures) if as_json else describe(figures))
 
 
@@ -61,7 +60,8 @@ def quality(
 ) -> None:
     """Compare edits with the true frames of held-out clips, or judge them on drags without a truth; and baselines."""
     from edgedrag.benchmarks.quality import Request, describe, measure
-    from edgedrag.runtime.image import Picture, check_folder, check_output, save_picture, write_aside
+    from edgedrag.benchmarks.report import write_report
+    from edgedrag.runtime.image import Picture, check_folder, check_output, save_picture
 
     if (pairs is None) == (dragbench is None):
         raise click.UsageError("give one of --pairs and --dragbench")
@@ -80,8 +80,7 @@ def quality(
             pairs, dragbench, weights, per_clip, further, relatives, engine.steps, engine.seed, engine.max_megapixels
         ),
     )
-    if output is not None:
-        write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
+    write_report(figures, output)
     if sheet is not None:
         save_picture(sheet, Picture(picture))
     click.echo(json.dumps(figures) if as_json else describe(figures))
@@ -105,8 +104,9 @@ def rounds(
     as_json: bool,
 ) -> None:
     """Drag PHOTOS forth and back, many times: what is left of them, and of a chain of single edits."""
+    from edgedrag.benchmarks.report import write_report
     from edgedrag.benchmarks.rounds import describe, measure
-    from edgedrag.runtime.image import Picture, check_folder, check_output, save_picture, write_aside
+    from edgedrag.runtime.image import Picture, check_folder, check_output, save_picture
 
     if sheet is not None:
         check_output(sheet)
@@ -114,8 +114,7 @@ def rounds(
         check_folder(output.parent)
     runtime, _ = engine.open()
     figures, picture = measure(runtime, photos, rounds, seeds, engine.steps, engine.seed, engine.max_megapixels)
-    if output is not None:
-        write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
+    write_report(figures, output)
     if sheet is not None:
         save_picture(sheet, Picture(picture))
     click.echo(json.dumps(figures) if as_json else describe(figures))

@@ -1,0 +1,15 @@
+"""A report on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edgedrag.runtime.image import write_aside
+
+
+def write_report(figures: dict[str, Any], file: Path | None) -> None:
+    """Write figures as JSON, whole or not at all; nowhere where no file is named."""
+    if file is not None:
+        write_aside(file, (json.dumps(figures, indent=1) + "\n").encode())

@@ -19,17 +19,18 @@ from typing import Any
 
 import click
 import numpy as np
-import onnxruntime as ort
 
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.latency import SMALL, disc, test_photo
+from edgedrag.benchmarks.report import write_report
 from edgedrag.calibration.workbench import Workbench
 from edgedrag.export.parity import snr_db
-from edgedrag.runtime.bundle import open_bundle
-from edgedrag.runtime.image import write_aside
+from edgedrag.runtime.backends.base import Backend, CompiledGraph
+from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
+from edgedrag.runtime.backends.openvino import OpenVinoCpu
+from edgedrag.runtime.bundle import Graph, open_bundle
 
-THREADS = 2
-HINTS = ("f32", "bf16")  # of OpenVINO: what it may compute floats in
+Run = Callable[[], dict[str, np.ndarray]]
 
 
 def record_inputs(bench: Workbench) -> dict[str, dict[str, np.ndarray]]:
@@ -47,33 +48,30 @@ def record_inputs(bench: Workbench) -> dict[str, dict[str, np.ndarray]]:
     return found
 
 
-def runners(file: Path, inputs: Mapping[str, np.ndarray], label: str) -> dict[str, Callable[[], list[np.ndarray]]]:
-    """A graph on both engines."""
-    import openvino
-
-    options = ort.SessionOptions()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as the runtime has it
-    session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    outputs = [o.name for o in session.get_outputs()]
-    found: dict[str, Callable[[], list[np.ndarray]]] = {f"onnxruntime {label}": lambda: session.run(None, dict(inputs))}
-    for hint in HINTS:
-        model = openvino.Core().read_model(str(file))
-        model.reshape({name: list(values.shape) for name, values in inputs.items()})
-        hints = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": THREADS, "PERFORMANCE_HINT": "LATENCY"}
-        compiled = openvino.compile_model(model, "CPU", hints)
-        found[f"openvino {hint} {label}"] = partial(run_compiled, compiled, dict(inputs), outputs)
-    return found
+def runners(graph: Graph, file: Path, inputs: Mapping[str, np.ndarray], label: str) -> dict[str, Run]:
+    """A graph on the runtime's two engines for CPUs, OpenVINO's floats in each precision that it has."""
+    onnxruntime, openvino = OnnxRuntimeCpu(), OpenVinoCpu()
+    engines: list[tuple[str, Backend, str]] = [("onnxruntime", onnxruntime, "fp32"), ("openvino f32", openvino, "fp32")]
+    if "bf16" in openvino.precisions:
+        engines.append(("openvino bf16", openvino, "bf16"))
+    return {
+        f"{name} {label}": partial(run_on, engine, engine.compile(graph, file, precision), inputs)
+        for name, engine, precision in engines
+    }
 
 
-def run_compiled(compiled: Any, inputs: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
-    found = compiled(inputs)
-    return [found[name] for name in outputs]
+def run_on(engine: Backend, graph: CompiledGraph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    found = graph.run({name: engine.upload(values) for name, values in inputs.items()})
+    return {name: np.array(engine.download(value)) for name, value in found.items()}
 
 
-def compare(all_runs: Mapping[str, Callable[[], list[np.ndarray]]], repeats: int) -> dict[str, dict[str, float]]:
+def compare(all_runs: Mapping[str, Run], repeats: int) -> dict[str, dict[str, float]]:
     """Medians with the engines taking turns, and each one's worst SNR against the first."""
     reference = next(iter(all_runs.values()))()
-    snr = {name: min(snr_db(a, b) for a, b in zip(reference, run())) for name, run in all_runs.items()}
+    snr = {}
+    for name, run in all_runs.items():
+        found = run()
+        snr[name] = min(snr_db(values, found[tensor]) for tensor, values in reference.items())
     times: dict[str, list[float]] = {name: [] for name in all_runs}
     for _ in range(repeats):
         for name, run in all_runs.items():
@@ -81,8 +79,8 @@ def compare(all_runs: Mapping[str, Callable[[], list[np.ndarray]]], repeats: int
             run()
             times[name].append((time.perf_counter() - start) * 1e3)
     return {
-        name: {"median_ms": round(statistics.median(found), 2), "snr_db": round(snr[name], 1)}
-        for name, found in times.items()
+        name: {"median_ms": round(statistics.median(taken), 2), "snr_db": round(snr[name], 1)}
+        for name, taken in times.items()
     }
 
 
@@ -97,17 +95,15 @@ def main(bundle: Path, repeats: int, output: Path | None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         bench = Workbench(opened, Path(scratch))
         for name, inputs in record_inputs(bench).items():
-            found: dict[str, Callable[[], list[np.ndarray]]] = {}
-            for variant in bench.graphs[name].variants:
+            graph, found = bench.graphs[name], dict[str, Run]()
+            for variant in graph.variants:
                 if variant.precision in ("fp32", "int8") and variant.branch == "single":
                     label = variant.precision if variant.placement == "ort" else f"{variant.precision} as for TensorRT"
-                    found |= runners(opened.verified_file(variant), inputs, label)
+                    found |= runners(graph, opened.verified_file(variant), inputs, label)
             rows[name] = compare(found, repeats)
     report = {**context(bench.runtime), "openvino": importlib.metadata.version("openvino"), "graphs": rows}
-    text = json.dumps(report, indent=1)
-    if output is not None:
-        write_aside(output, (text + "\n").encode())
-    click.echo(text)
+    write_report(report, output)
+    click.echo(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

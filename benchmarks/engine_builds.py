@@ -18,9 +18,10 @@ from tqdm import tqdm
 
 from edgedrag.benchmarks.context import machine
 from edgedrag.benchmarks.report import write_report
-from edgedrag.export.engine_builder import TARGETS, build_engine
+from edgedrag.export.engine_builder import TARGETS, build_file
 from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.bundle import open_bundle
+from edgedrag.runtime.engines import profile
 
 
 def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target: str) -> dict:
@@ -28,7 +29,7 @@ def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target
     bundle = open_bundle(folder)
     graph = next(g for _, g in bundle.graphs() if g.name == name)
     variant = graph.variants[index]
-    engine = build_engine(bundle, graph, variant, size, target)
+    engine = build_file(bundle.verified_file(variant), profile(bundle, graph, size), target)
     return {
         "graph": Path(variant.file).stem,
         "precision": variant.precision,

@@ -51,7 +51,10 @@ def record_inputs(bench: Workbench) -> dict[str, dict[str, np.ndarray]]:
 def runners(graph: Graph, file: Path, inputs: Mapping[str, np.ndarray], label: str) -> dict[str, Run]:
     """A graph on the runtime's two engines for CPUs, OpenVINO's floats in each precision that it has."""
     onnxruntime, openvino = OnnxRuntimeCpu(), OpenVinoCpu()
-    engines: list[tuple[str, Backend, str]] = [("onnxruntime", onnxruntime, "fp32"), ("openvino f32", openvino, "fp32")]
+    engines: list[tuple[str, OnnxRuntimeCpu | OpenVinoCpu, str]] = [
+        ("onnxruntime", onnxruntime, "fp32"),
+        ("openvino f32", openvino, "fp32"),
+    ]
     if "bf16" in openvino.precisions:
         engines.append(("openvino bf16", openvino, "bf16"))
     return {

@@ -137,18 +137,18 @@ def open_whole(folder: str | Path) -> Bundle:
         raise InputError(
             f"{bundle.folder}: is quantized already (graph '{quantized[0]}' has INT8); give the bundle it was made from"
         )
-    return without_int8(bundle)
+    return in_fp32(bundle)
 
 
-def without_int8(bundle: Bundle) -> Bundle:
-    """The same bundle, knowing nothing of its INT8 variants and their recipe."""
+def in_fp32(bundle: Bundle) -> Bundle:
+    """The same bundle in fp32 alone, knowing nothing of its recipe and what that made."""
     manifest = copy.deepcopy(bundle.manifest)
     manifest.pop("recipe", None)
     for stage in manifest["stages"].values():
         for graph in stage:
-            graph["variants"] = [v for v in graph["variants"] if v["precision"] != "int8"]
+            graph["variants"] = [v for v in graph["variants"] if v["precision"] == "fp32"]
     stages = {
-        name: tuple(replace(g, variants=tuple(v for v in g.variants if v.precision != "int8")) for g in graphs)
+        name: tuple(replace(g, variants=tuple(v for v in g.variants if v.precision == "fp32")) for g in graphs)
         for name, graphs in bundle.stages.items()
     }
     return replace(bundle, manifest=manifest, stages=stages)

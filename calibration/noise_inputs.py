@@ -29,7 +29,7 @@ from edgedrag.calibration.placement import Ranges, place
 from edgedrag.calibration.recipe import in_int8
 from edgedrag.calibration.record import RecordingGraph, Statistics, record, watched
 from edgedrag.calibration.workbench import Workbench
-from edgedrag.runtime.backends import open_backend
+from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle import open_bundle
 
 SEEDS = 3
@@ -38,7 +38,7 @@ RUNS = 24  # of each graph on noise, and drags of each seed
 
 def record_noise(bench: Workbench, layers: Mapping[str, Sequence[Layer]], seed: int) -> Statistics:
     """Statistics of graphs that are given standard normal numbers of the right shapes, as is done for want of data."""
-    rng, backend = np.random.default_rng(seed), open_backend("cpu")
+    rng, backend = np.random.default_rng(seed), OnnxRuntimeCpu()
     height, width = bench.bundle.sizes[0]
     statistics: Statistics = {}
     for name, found in layers.items():

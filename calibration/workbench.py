@@ -13,8 +13,8 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 
-from edgedrag.runtime.backends import open_backend
-from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph
+from edgedrag.runtime.backends.base import Array, CompiledGraph, OnnxBackend
+from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle import Bundle, Graph, Variant
 from edgedrag.runtime.session import Runtime
 from edgedrag.runtime.stages import Stages, choose_precision
@@ -94,10 +94,10 @@ class LargeGraph:
         return dict(zip(self._outputs, self._session.run_with_ort_values(list(self._outputs.values()), given)))
 
 
-class _SlotBackend:
+class _SlotBackend(OnnxBackend):
     """Gives each graph a slot on another backend."""
 
-    def __init__(self, inner: Backend):
+    def __init__(self, inner: OnnxRuntimeCpu):
         self.inner = inner
         self.name, self.device = inner.name, inner.device
         self.placement, self.precisions = inner.placement, inner.precisions
@@ -131,9 +131,9 @@ class Workbench:
     def __init__(self, bundle: Bundle, scratch: Path):
         """`scratch`: an empty folder for graphs that are tried, best on the bundle's own file system."""
         self.bundle, self._scratch = bundle, scratch
-        self._backend = _SlotBackend(open_backend("cpu"))
+        self._backend = _SlotBackend(OnnxRuntimeCpu())
         precision = choose_precision(bundle, self._backend, "fp32")
-        self.runtime = Runtime(bundle, Stages(bundle, self._backend, precision), precision)
+        self.runtime = Runtime(bundle, Stages(bundle, self._backend, precision))
         self.graphs = {graph.name: graph for _, graph in bundle.graphs()}
         self.files = {name: own_files(graph) for name, graph in self.graphs.items()}
         self.slots: dict[Place, Slot] = {
@@ -205,4 +205,4 @@ def with_outputs(model: ir.Model, names: Iterable[str]) -> None:
 
 def own_files(graph: Graph) -> dict[str, Variant]:
     """The fp32 files of a graph, by branch."""
-    return {v.branch: v for v in graph.variants if (v.precision, v.placement) == ("fp32", "ort")}
+    return graph.files("fp32", "ort")

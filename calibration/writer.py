@@ -16,11 +16,15 @@ from edgedrag.calibration.placement import PLACEMENTS
 from edgedrag.calibration.recipe import FILE, dumps, in_int8, ranges_of
 from edgedrag.calibration.workbench import Place, Workbench
 from edgedrag.export.bundle_writer import file_variant, new_bundle, sha256_of, write_manifest
+from edgedrag.export.golden import add_golden
 from edgedrag.export.weight_file import WeightFile
 
 
 def write_bundle(bench: Workbench, recipe: Mapping[str, Any], output: Path) -> None:
-    """Write the bundle `output`: all that the bench's bundle has, INT8 variants for both placements, the recipe."""
+    """Write the bundle `output`: what the bench's bundle has in fp32, the recipe and what it makes.
+
+    That is INT8 for both placements, fp16, and the golden drag with what INT8 makes of it.
+    """
     bundle = bench.bundle
     manifest = json.loads(json.dumps(bundle.manifest))
     with new_bundle(output) as aside:
@@ -29,10 +33,14 @@ def write_bundle(bench: Workbench, recipe: Mapping[str, Any], output: Path) -> N
             shutil.copy(bundle.folder / file, aside / file)
         for stage in manifest["stages"].values():
             for graph in stage:
-                graph["variants"] += write_graph(bench, graph["name"], recipe["graphs"][graph["name"]], aside)
+                name, entry = graph["name"], recipe["graphs"][graph["name"]]
+                graph["variants"] += write_graph(bench, name, entry, aside)
+                graph["variants"] += write_half(bench, name, entry, aside)
         (aside / FILE).write_bytes(dumps(recipe))
         manifest["recipe"] = {"file": FILE, "sha256": sha256_of(aside / FILE)}
         write_manifest(aside, manifest)
+        if not any(bench.is_large(name) for name in bench.graphs):
+            add_golden(aside)
 
 
 def write_graph(bench: Workbench, name: str, entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
@@ -54,6 +62,23 @@ def write_graph(bench: Workbench, name: str, entry: Mapping[str, Any], folder: P
         file_variant(file, "int8", placement, branch, data if data is not None and data.exists() else None)
         for file, placement, branch, data in written
     ]
+
+
+def write_half(bench: Workbench, name: str, entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """Write a graph's fp16 files; one whose numbers fp16 does not hold well stays as it is. Returns their entries."""
+    weights = WeightFile(folder / f"{name}.fp16.data")
+    entries = []
+    for branch, variant in bench.files[name].items():
+        if entry["rest"] == "fp32":
+            data = folder / variant.external[0][0] if variant.external else None
+            entries.append(file_variant(folder / variant.file, "fp16", "ort", branch, data))
+            continue
+        file = folder / f"{Path(variant.file).stem}.fp16.onnx"
+        model = halve(bench.model(name, branch), entry["fp32_nodes"])
+        weights.take(model)
+        ir.save(model, file)
+        entries.append(file_variant(file, "fp16", "ort", branch, weights.path if weights.path.exists() else None))
+    return entries
 
 
 def placed(bench: Workbench, where: Place, entry: Mapping[str, Any], placement: str) -> ir.Model:

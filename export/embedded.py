@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from edgedrag.export.bundle_writer import file_variant, new_bundle, sha256_of, write_manifest
 from edgedrag.export.costs import measure_cost
+from edgedrag.export.golden import add_golden
 from edgedrag.export.parity import snr_db
 from edgedrag.export.trace import trace
 from edgedrag.generator.checkpoint import load_checkpoint
@@ -173,6 +174,7 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
             "figures": figures or {},
         }
         write_manifest(aside, manifest(stages, int(notes.get("default_steps", "1")), provenance))
+        add_golden(aside)
 
 
 def file_outputs(inputs: Sequence[str], outputs: Sequence[str]) -> list[str]:

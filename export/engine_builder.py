@@ -1,25 +1,36 @@
-"""ONNX graphs to TensorRT-RTX engines, ahead of time: no GPU is needed, the generation of the target is named."""
+"""ONNX graphs to engines of TensorRT and TensorRT-RTX, whose Python API is one.
+
+TensorRT-RTX builds ahead of time: no GPU is needed, the generation of the target is named. TensorRT builds on the
+device. Networks are strongly typed: precision is the graph's own (TensorRT 11 knows nothing else).
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import re
+import signal
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
-from edgedrag.runtime.bundle import Bundle, Graph, Variant
-from edgedrag.runtime.errors import EdgedragError, EngineError, InputError
+from edgedrag.runtime.backends.tensorrt_library import MODULES, TITLES, import_library
+from edgedrag.runtime.errors import EdgedragError, InputError
 
 # A line of the engine's list of layers; "kgen" are pointwise ones.
 INT8_LAYER = re.compile(r"^\s*Name: [^,]*, LayerType: (?!kgen)\w+, Inputs: \[ \{[^}]*Datatype: Int8", re.M)
-TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "sm_121")
+TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "sm_121")  # that TensorRT-RTX builds for without a GPU
+THIS_GPU = "this-gpu"
+
+Shapes = Mapping[str, tuple[tuple[int, ...], ...]]  # least, usual and largest of each input
+Progress = Callable[[float], None]  # told how far a build is, 0..1
 
 
 @dataclass(frozen=True)
-class Engine:
+class Built:
     """A built engine.
 
     Attributes:
@@ -27,6 +38,7 @@ class Engine:
         weight_bytes, activation_bytes: device memory that it will take.
         int8_layers: convolutions and products of matrices that it computes in INT8.
         seconds: that the build took.
+        timing_cache: what TensorRT measured, for its next builds; TensorRT-RTX has none.
     """
 
     plan: bytes
@@ -34,30 +46,96 @@ class Engine:
     activation_bytes: int
     int8_layers: int
     seconds: float
+    timing_cache: bytes = b""
 
 
-def build_engine(bundle: Bundle, graph: Graph, variant: Variant, size: tuple[int, int], target: str) -> Engine:
-    """Build one graph of a bundle for pictures of one size (H, W), strongly typed: precision is the graph's own.
+def build_file(
+    file: Path,
+    shapes: Shapes,
+    target: str,
+    library: str = "tensorrt-rtx",
+    progress: Progress = lambda done: None,
+    timing_cache: bytes = b"",
+) -> Built:
+    """Build one ONNX file.
+
+    Args:
+        shapes: of inputs whose sizes are open.
+        target: "sm_86" and the like, or "this-gpu", the only one that TensorRT builds for.
 
     Raises:
-        InputError: a target that TensorRT-RTX does not know.
-        BundleError: the graph's files are not those that were exported.
-        EngineError: TensorRT-RTX is not installed.
+        InputError: a target that the library does not know.
+        EngineError: the library is not installed, or there is no GPU for it to build on.
         EdgedragError: it refuses the graph; says at which node and why.
+        KeyboardInterrupt: Ctrl-C; the library stops at its next step.
     """
-    sizes = {"H": size[0], "W": size[1], "N": 1}
-    shapes = {t.name: t.concrete(sizes) for t in graph.inputs}
-    return build_file(bundle.verified_file(variant), shapes, target)
+    check_target(library, target)
+    trt = import_library(library)
+    with interrupts_noted() as interrupted:
+        built = _build(trt, file, shapes, target, library, _make_monitor(trt, progress, interrupted), timing_cache)
+    if interrupted.is_set():
+        raise KeyboardInterrupt
+    return built
 
 
-def build_file(file: Path, shapes: Mapping[str, tuple[int, ...]], target: str) -> Engine:
-    """The same of an ONNX file; `shapes` of its inputs, for those whose sizes are open."""
-    if target not in TARGETS:
-        raise InputError(f"target '{target}' is not one of {', '.join(TARGETS)}")
-    if importlib.util.find_spec("tensorrt_rtx") is None:
-        raise EngineError("tensorrt-rtx is not installed; `pip install 'edgedrag[rtx]'`")
-    import tensorrt_rtx as trt
+def _build(trt: Any, file: Path, shapes: Shapes, target: str, library: str, monitor: Any, timing_cache: bytes) -> Built:
+    log, started = _make_log(trt), time.perf_counter()
+    builder = trt.Builder(log)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse_from_file(str(file)):
+        raise EdgedragError(f"{file.name}: {TITLES[library]} refuses it: {refusals(parser)}")
+    config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the log then lists the engine's layers
+    config.progress_monitor = monitor
+    if library == "tensorrt-rtx":
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # without it no stream can be captured
+        config.num_compute_capabilities = 1
+        name = "CURRENT" if target == THIS_GPU else target.upper().replace("_", "")
+        config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
+    else:
+        config.set_timing_cache(config.create_timing_cache(timing_cache), ignore_mismatch=False)
+    profile = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        value = network.get_input(index)
+        if -1 in tuple(value.shape):
+            profile.set_shape(value.name, *shapes[value.name])
+    config.add_optimization_profile(profile)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None and monitor.interrupted.is_set():
+        raise KeyboardInterrupt
+    if plan is None:
+        raise EdgedragError(f"{file.name}: {TITLES[library]} cannot build it for {target}: {log.errors[-1:]}")
+    measured = b"" if library == "tensorrt-rtx" else bytes(config.get_timing_cache().serialize())
+    seconds = time.perf_counter() - started
+    return Built(bytes(plan), log.bytes["Weights"], log.bytes["Activation"], log.int8_layers, seconds, measured)
 
+
+@contextmanager
+def interrupts_noted() -> Iterator[Event]:
+    """Ctrl-C sets the event: an exception cannot cross the builder, which would lose it."""
+    noted = Event()
+    if threading.current_thread() is not threading.main_thread():  # signals go to the main thread alone
+        yield noted
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: noted.set())
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def check_target(library: str, target: str) -> None:
+    """Raise InputError where a library cannot build for a target."""
+    if library not in MODULES:
+        raise InputError(f"engine '{library}' is not one of {', '.join(MODULES)}")
+    if library == "tensorrt" and target != THIS_GPU:
+        raise InputError(f"target '{target}': TensorRT builds on the device it is for; leave --target out there")
+    if target not in (THIS_GPU, *TARGETS):
+        raise InputError(f"target '{target}' is not one of {THIS_GPU}, {', '.join(TARGETS)}")
+
+
+def _make_log(trt: Any) -> Any:
     class Log(trt.ILogger):
         """What the builder says; without a GPU an engine cannot be asked for its memory."""
 
@@ -67,36 +145,56 @@ def build_file(file: Path, shapes: Mapping[str, tuple[int, ...]], target: str) -
             self.bytes = {"Activation": 0, "Weights": 0}
             self.int8_layers = 0
 
-        def log(self, severity: trt.ILogger.Severity, message: str) -> None:
+        def log(self, severity: Any, message: str) -> None:
             if severity <= trt.ILogger.Severity.ERROR:
                 self.errors.append(message)
             elif found := re.match(r"Total (Activation|Weights) Memory: (\d+) bytes", message):
                 self.bytes[found[1]] = int(found[2])
             self.int8_layers += len(INT8_LAYER.findall(message))
 
-    started = time.perf_counter()
-    log = Log()
-    builder = trt.Builder(log)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse_from_file(str(file)):
-        raise EdgedragError(f"{file.name}: TensorRT-RTX refuses it: {refusals(parser)}")
-    config = builder.create_builder_config()
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the log then lists the engine's layers
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(trt.ComputeCapability, target.upper().replace("_", "")), 0)
-    profile = builder.create_optimization_profile()
-    for index in range(network.num_inputs):
-        value = network.get_input(index)
-        if -1 in tuple(value.shape):
-            profile.set_shape(value.name, *[shapes[value.name]] * 3)
-    config.add_optimization_profile(profile)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise EdgedragError(f"{file.name}: TensorRT-RTX cannot build it for {target}: {log.errors[-1:]}")
-    return Engine(
-        bytes(plan), log.bytes["Weights"], log.bytes["Activation"], log.int8_layers, time.perf_counter() - started
-    )
+    return Log()
+
+
+def _make_monitor(trt: Any, progress: Progress, interrupted: Event) -> Any:
+    class Monitor(trt.IProgressMonitor):
+        """How far the builder is: phases lie within a step of other phases."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.interrupted = interrupted
+            self._open: list[tuple[str, int]] = []  # name and steps, the outermost phase first
+            self._done: list[int] = []
+            self._most = 0.0
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._open.append((phase_name, num_steps))
+            self._done.append(0)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            self._reach(phase_name, step + 1)
+            self._tell()
+            return not self.interrupted.is_set()
+
+        def phase_finish(self, phase_name: str) -> None:
+            names = [name for name, _ in self._open]
+            if phase_name in names:
+                at = len(names) - 1 - names[::-1].index(phase_name)
+                del self._open[at:], self._done[at:]
+
+        def _reach(self, phase_name: str, steps: int) -> None:
+            for at, (name, _) in enumerate(self._open):
+                if name == phase_name:
+                    self._done[at] = steps
+
+        def _tell(self) -> None:
+            done, share = 0.0, 1.0
+            for (_, steps), reached in zip(self._open, self._done):
+                done += share * reached / max(steps, 1)
+                share /= max(steps, 1)
+            self._most = max(self._most, min(done, 1.0))
+            progress(self._most)
+
+    return Monitor()
 
 
 def refusals(parser: Any) -> str:

@@ -29,14 +29,19 @@ def make_picture(height: int, width: int) -> np.ndarray:
     return np.clip(128 + sum(layers), 0, 255).astype(np.uint8)
 
 
+def make_mask(height: int, width: int) -> np.ndarray:
+    """The middle of a picture, bool [H, W]."""
+    mask = np.zeros((height, width), bool)
+    mask[height // 5 : -height // 5, width // 5 : -width // 5] = True
+    return mask
+
+
 class Scene:
     """The runtime's inputs for one drag, as tensors by name."""
 
     def __init__(self, height: int, width: int, inputs: dict[str, Any], table: Table):
-        mask = np.zeros((height, width), bool)
-        mask[height // 5 : -height // 5, width // 5 : -width // 5] = True
         photo = PhotoInputs(Bundle(Path(), {"inputs": inputs}, {}), make_picture(height, width))
-        drag = DragInputs(photo, mask, POINTS * ([width, height] * 2))
+        drag = DragInputs(photo, make_mask(height, width), POINTS * ([width, height] * 2))
         self._shape = (1, LATENT_CHANNELS, height // 8, width // 8)
         self._table = table
         self.tensors: dict[str, Tensor] = {

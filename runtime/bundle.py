@@ -88,6 +88,14 @@ class Graph:
     cost: dict[str, Any]
     pair_cost: dict[str, Any] | None = None
 
+    def files(self, precision: str, placement: str) -> dict[str, Variant]:
+        """The files of a precision, by branch. Only what is rounded to INT8 is placed for an engine."""
+        return {
+            variant.branch: variant
+            for variant in self.variants
+            if variant.precision == precision and (variant.placement == placement or precision != "int8")
+        }
+
     @property
     def file_outputs(self) -> dict[str, str]:
         """Output name -> its name in the file: an output that replaces an input is X_next there."""
@@ -150,9 +158,16 @@ class Bundle:
 
     def verified_recipe(self) -> Path:
         """The same for the recipe of the INT8 variants, where there are any."""
-        recipe = self.manifest["recipe"]
-        self._verify(recipe["file"], recipe["sha256"])
-        return self.folder / recipe["file"]
+        return self._verified_entry("recipe")
+
+    def verified_golden(self) -> Path:
+        """The same for the golden drag, where there is one."""
+        return self._verified_entry("golden")
+
+    def _verified_entry(self, name: str) -> Path:
+        entry = self.manifest[name]
+        self._verify(entry["file"], entry["sha256"])
+        return self.folder / entry["file"]
 
     def _verify(self, name: str, expected: str) -> None:
         path = self.folder / name

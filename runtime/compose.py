@@ -49,6 +49,14 @@ class Generated:
         made = (self.result, self.flow, self.revealed)
         return all(bool(np.isfinite(a).all()) for a in made if a is not None)
 
+    def fault(self, picture: np.ndarray) -> str | None:
+        """Why an engine can not have meant this: values that are not numbers, or one colour for a picture of many."""
+        if not self.is_finite():
+            return "values that are not numbers"
+        if self.result is not None and np.ptp(self.result) == 0 and np.ptp(picture) > 0:
+            return "a frame of one colour"
+        return None
+
 
 def compose(window: np.ndarray, mask: np.ndarray, generated: Generated) -> np.ndarray:
     """The window's pixels with the edit in them.

@@ -22,6 +22,10 @@ class BundleError(EdgedragError):
 
 
 class EngineError(EdgedragError):
-    """No engine on this machine can run the bundle as asked."""
+    """An engine cannot run the bundle as asked. `code` is the reason in a word, see `backends.ladder.CODES`."""
 
     exit_code = 3
+
+    def __init__(self, message: str, code: str = "failed"):
+        super().__init__(message)
+        self.code = code

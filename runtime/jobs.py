@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,8 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
         "width": before.shape[1],
         "height": before.shape[0],
         "bundle": runtime.bundle.name,
-        "backend": runtime.backend.name,
-        "precision": runtime.precision,
+        "backend": edit.backend,
+        "precision": edit.precision,
         "steps": edit.steps,
         "seed": edit.seed,
         "outside_exact": is_lossless(job.output),
@@ -83,6 +83,7 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
             "reasons": list(edit.checks.reasons),
             "landing_error_px": edit.checks.landing_error_px,
         },
+        "fallback": [asdict(step) for step in edit.fallback],
     }
 
 

@@ -75,6 +75,14 @@ class DragRun:
             self.tensors["noise"] = self._noise[step + 1]
         self._stages.run("denoise", self.tensors, self._supply, branch="pair" if pair else "single")
 
+    def whole(self, table: Table, seed: int) -> Generated:
+        """All four stages, with nothing kept from earlier drags."""
+        self.reference()
+        self.start(table, seed)
+        for step in range(len(table.steps)):
+            self.denoise(table, step)
+        return self.decode()
+
     def decode(self) -> Generated:
         """The picture, and the flow where the bundle gives one, on the host."""
         self._stages.run("decode", self.tensors, self._supply)

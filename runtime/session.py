@@ -12,20 +12,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgedrag.runtime.backends import open_backend
 from edgedrag.runtime.bundle import Bundle, open_bundle
 from edgedrag.runtime.checks import Checks, check
 from edgedrag.runtime.compose import Generated, enlarge
 from edgedrag.runtime.drags import Drag, check_drags, check_handles_in_mask
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.flow import bidirectional_flow
+from edgedrag.runtime.golden import Golden
 from edgedrag.runtime.image import MAX_MEGAPIXELS, Picture, as_rgb8, load_picture
 from edgedrag.runtime.kept import Kept
+from edgedrag.runtime.ladder import Fallback, Served, climb, more_precise
 from edgedrag.runtime.masks import automatic_mask, check_mask
 from edgedrag.runtime.pipeline import DragRun
 from edgedrag.runtime.rounds import Rounds
-from edgedrag.runtime.sampler import make_table
-from edgedrag.runtime.stages import Stages, choose_precision
+from edgedrag.runtime.sampler import Table, make_table
+from edgedrag.runtime.stages import Stages
 from edgedrag.runtime.window import Window, choose_window
 
 Mask = str | Path | np.ndarray | None
@@ -49,6 +50,8 @@ class Edit:
         checks: how far to trust the result.
         timings: milliseconds by stage; `composite` is all that is outside the four stages.
         steps, seed: what the sampler ran with.
+        backend, precision: what made it; another than the runtime's where that gave no picture.
+        fallback: the steps down from better engines, and from one that gave no picture.
     """
 
     image: np.ndarray
@@ -57,6 +60,9 @@ class Edit:
     timings: dict[str, float]
     steps: int
     seed: int
+    backend: str
+    precision: str
+    fallback: tuple[Fallback, ...]
     _window: Window
     _generated: Generated
 
@@ -125,13 +131,33 @@ class Stopwatch:
 
 
 class Runtime:
-    """A bundle on a backend, ready to edit photos."""
+    """A bundle on a backend, ready to edit photos.
 
-    def __init__(self, bundle: Bundle, stages: Stages, precision: str):
+    Attributes:
+        fallback: the steps down from better engines, and why.
+        golden: what the self-test measured, where the engine takes one.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        stages: Stages,
+        fallback: tuple[Fallback, ...] = (),
+        golden: Golden | None = None,
+    ):
         self.bundle = bundle
         self.stages = stages
         self.backend = stages.backend
-        self.precision = precision
+        self.precision = stages.precision
+        self.fallback = fallback
+        self.golden = golden
+        self._precise: Stages | None = None
+
+    def more_precise(self) -> Stages | None:
+        """For a result that is no picture: stages of higher precision, opened when first needed, if there are any."""
+        if self._precise is None:
+            self._precise = more_precise(self.bundle, self.stages)
+        return self._precise
 
     def load(self, image: str | Path | np.ndarray, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
         """Open a photo: a file (JPEG, PNG, WebP) or an array [H, W], [H, W, 3] RGB, [H, W, 4] RGBA.
@@ -142,17 +168,28 @@ class Runtime:
         return Photo(self, load_picture(image, max_megapixels))
 
 
-def open_runtime(bundle: str | Path = "embedded", backend: str = "auto", precision: str = "auto") -> Runtime:
+def open_runtime(
+    bundle: str | Path = "embedded",
+    backend: str = "auto",
+    precision: str = "auto",
+    engines: str | Path | None = None,
+    memory_budget: int | None = None,
+) -> Runtime:
     """Open a bundle, by folder or by the name of one that ships with edgedrag, on an engine.
+
+    Args:
+        backend: one of `backends.NAMES`, or "auto": the first of them that can serve.
+        engines: folder of engines that `edgedrag build` made; the user's cache where None. For TensorRT.
+        memory_budget: bytes of device memory for weights; all that there is where None. For TensorRT.
 
     Raises:
         BundleError: the bundle is missing, damaged or not understood.
         EngineError: no engine, or not the one asked for, can run it.
     """
-    engine = open_backend(backend)
     opened = open_bundle(bundle)
-    chosen = choose_precision(opened, engine, precision)
-    return Runtime(opened, Stages(opened, engine, chosen), chosen)
+    folder = None if engines is None else Path(engines)
+    served: Served = climb(opened, backend, precision, folder, memory_budget)
+    return Runtime(opened, served.stages, served.fallback, served.golden)
 
 
 class Photo:
@@ -221,7 +258,15 @@ class Photo:
             watch.lap("denoise")
         generated = run.decode()
         watch.lap("decode")
-        return self._finish(request, generated, watch, len(table.steps), seed)
+        stages, steps_down = self._runtime.stages, self._runtime.fallback
+        fault = generated.fault(run.picture)
+        precise = None if fault is None else self._runtime.more_precise()
+        if precise is not None:
+            steps_down = (*steps_down, Fallback(stages.backend.name, "bad-output", f"{fault} in {stages.precision}"))
+            stages = precise
+            again = DragRun(self._runtime.bundle, stages, run.picture, run.mask, run.points)
+            generated = again.whole(table, seed)
+        return self._finish(request, generated, watch, table, seed, stages, steps_down)
 
     def preview(self, drags: Sequence[Drag], mask: Mask = None) -> np.ndarray:
         """The photo with the drag's motion alone, without what a generator would add; changes nothing.
@@ -271,7 +316,7 @@ class Photo:
             region = check_mask(given, height, width)
         check_handles_in_mask(points, region)
         bundle = self._runtime.bundle
-        window = choose_window(region, points, bundle.manifest["window"]["margin"], bundle.sizes)
+        window = choose_window(region, points, bundle.manifest["window"]["margin"], self._runtime.stages.sizes)
         native = self.image[window.box]
         small_mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
         small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
@@ -289,7 +334,16 @@ class Photo:
             run.tensors.update(reference)
         run.keep(self._masked.find(request.masked) or {})
 
-    def _finish(self, request: _Request, generated: Generated, watch: Stopwatch, steps: int, seed: int) -> Edit:
+    def _finish(
+        self,
+        request: _Request,
+        generated: Generated,
+        watch: Stopwatch,
+        table: Table,
+        seed: int,
+        stages: Stages,
+        steps_down: tuple[Fallback, ...],
+    ) -> Edit:
         """Composite, check, and enter the edit into the history."""
         if self.image is not request.photo:
             raise InputError("the photo was changed while this drag ran; drag again")
@@ -299,7 +353,8 @@ class Photo:
         image = self._put(made.box, made.after)
         pixel, edited = float(window.scale.mean()), shrink(as_rgb8(image[window.box]), window.size)
         checks = check(run.picture, edited, run.mask, run.points, pixel, generated)
-        return Edit(image, request.mask, checks, watch.finish(), steps, seed, window, generated)
+        made_by = (stages.backend.name, stages.precision, steps_down)
+        return Edit(image, request.mask, checks, watch.finish(), len(table.steps), seed, *made_by, window, generated)
 
 
 def digest(array: np.ndarray) -> bytes:

@@ -14,44 +14,60 @@ Supply = Callable[[str], np.ndarray]  # makes an input of the closed list by nam
 
 
 def choose_precision(bundle: Bundle, backend: Backend, precision: str = "auto") -> str:
-    """The precision to run: as asked, or the backend's favourite that every graph has a variant of.
+    """The precision to run: as asked, or the backend's favourite that every graph has a file of, ready to be run.
 
     Raises:
         EngineError: the bundle or the backend lacks it; the message says what there is.
     """
-    shared = [
-        p
-        for p in backend.precisions
-        if all(any(_fits(v, backend, p, "single") for v in g.variants) for _, g in bundle.graphs())
-    ]
-    if precision == "auto" and shared:
-        return shared[0]
-    if precision not in shared:
+    shared = [p for p in backend.precisions if has_files(bundle, backend, p)]
+    if precision not in ("auto", *shared) or not shared:
         raise EngineError(
             f"bundle '{bundle.name}' has no precision '{precision}' for backend '{backend.name}'; "
-            f"it has: {', '.join(shared) or 'none'}"
+            f"it has: {', '.join(shared) or 'none'}",
+            "no-precision",
         )
-    return precision
+    if precision != "auto":
+        return precision
+    return next((p for p in shared if is_complete(bundle, backend, p)), shared[0])
 
 
-def _fits(variant: Variant, backend: Backend, precision: str, branch: str) -> bool:
-    file = "fp32" if precision == "bf16" else precision  # bfloat16 has no files: an engine rounds fp32's by itself
-    return (variant.precision, variant.placement, variant.branch) == (file, backend.placement, branch)
+def has_files(bundle: Bundle, backend: Backend, precision: str) -> bool:
+    """Whether every graph has a file of a precision that a backend reads."""
+    return all("single" in files(graph, backend, precision) for _, graph in bundle.graphs())
+
+
+def is_complete(bundle: Bundle, backend: Backend, precision: str) -> bool:
+    """Whether a backend has all that it needs to run a precision: files, and engines where these are built ahead."""
+    try:
+        return has_files(bundle, backend, precision) and bool(backend.sizes(bundle, precision))
+    except EngineError:
+        return False
+
+
+def files(graph: Graph, backend: Backend, precision: str) -> dict[str, Variant]:
+    """The files of a graph that a backend runs, by branch."""
+    # bfloat16 has no files: an engine rounds fp32's by itself.
+    return graph.files("fp32" if precision == "bf16" else precision, backend.placement)
 
 
 class Stages:
-    """A bundle's graphs, compiled."""
+    """A bundle's graphs, compiled.
+
+    Attributes:
+        sizes: the window sizes (H, W) that they run at.
+    """
 
     def __init__(self, bundle: Bundle, backend: Backend, precision: str):
         self.backend = backend
+        self.precision = precision
+        self.sizes = backend.sizes(bundle, precision)
         self._graphs: dict[str, list[tuple[Graph, dict[str, CompiledGraph]]]] = {}
         for stage in STAGES:
             self._graphs[stage] = []
             for graph in bundle.stages[stage]:
                 compiled = {
-                    variant.branch: backend.compile(graph, bundle.verified_file(variant), precision)
-                    for variant in graph.variants
-                    if _fits(variant, backend, precision, variant.branch)
+                    branch: backend.load(bundle, graph, variant, precision)
+                    for branch, variant in files(graph, backend, precision).items()
                 }
                 self._graphs[stage].append((graph, compiled))
 

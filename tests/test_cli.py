@@ -34,7 +34,7 @@ def test_drag_writes_what_it_says(edit_cli: Cli, tmp_path: Path, mask: Path) -> 
     report = json.loads(done.stdout)
     assert list(report) == [
         "output", "width", "height", "bundle", "backend", "precision", "steps", "seed",
-        "outside_exact", "timings_ms", "checks",
+        "outside_exact", "timings_ms", "checks", "fallback",
     ]  # fmt: skip
     assert set(report["timings_ms"]) == {"load", "reference", "drag", "denoise", "decode", "composite", "total"}
     assert set(report["checks"]) == {"verdict", "reasons", "landing_error_px"}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from edgedrag.export.lightningdrag_graphs import GRAPHS
 from edgedrag.generator.networks.lightningdrag.weights import Weights
+from edgedrag.runtime.backends.base import OnnxBackend
 from edgedrag.runtime.bundle import Graph
 
 
@@ -25,7 +26,7 @@ class TorchGraph:
         return dict(zip(self._spec.outputs, made if isinstance(made, tuple) else (made,)))
 
 
-class TorchBackend:
+class TorchBackend(OnnxBackend):
     """See `runtime.backends.base.Backend`; always in float32."""
 
     name, device, placement = "cpu", "PyTorch", "ort"

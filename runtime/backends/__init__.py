@@ -1,12 +1,15 @@
-"""The engines, best first, and the choice between them."""
+"""The engines, best first, and whether each can serve here."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgedrag.runtime.backends.base import Backend
+from edgedrag.runtime.backends.cuda import find_gpu
+from edgedrag.runtime.backends.tensorrt_library import MODULES
 from edgedrag.runtime.errors import EngineError
 
 NAMES = ("tensorrt-rtx", "tensorrt", "cuda", "cpu", "openvino")  # the order in which "auto" tries them
@@ -17,15 +20,38 @@ PACKAGES = {
     "openvino": ("openvino", "openvino"),
     "cpu": ("onnxruntime", "onnxruntime"),
 }
+# Why an engine does not serve, in a word.
+CODES = {
+    "not-installed": "its package is not there",
+    "no-driver": "no NVIDIA driver",
+    "no-gpu": "the driver finds no GPU",
+    "load-failed": "the package does not load",
+    "no-precision": "the bundle has no graphs for it in the precision that was asked for",
+    "no-engines": "nothing was built for this bundle",
+    "engine-version": "built with another version of the library",
+    "engine-library": "built with the other library",
+    "engine-target": "built for another generation of GPU",
+    "engine-stale": "built from other graphs, another recipe, precision or size",
+    "engine-damaged": "the file is not the one that was built",
+    "engine-refused": "the library does not load the engine",
+    "engine-failed": "the library does not run the engine",
+    "engine-shape": "a shape that the engine was not built for",
+    "out-of-memory": "the device has too little memory",
+    "cuda-error": "CUDA reported an error",
+    "self-test": "its results are not those that the bundle stores",
+    "bad-output": "it gave no picture: not numbers, or one colour",
+    "failed": "anything else",
+}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether an engine can serve here, and in one sentence why not."""
+    """Whether an engine can serve here; why not, as a code of `CODES` and in one sentence."""
 
     name: str
     usable: bool
     version: str | None
+    code: str
     reason: str
 
 
@@ -33,11 +59,18 @@ def probe(name: str) -> Finding:
     """Look for one engine without loading it."""
     module, package = PACKAGES[name]
     version = _version(package) or (_version("onnxruntime-gpu") if name == "cpu" else None)
-    if importlib.util.find_spec(module) is None:
-        return Finding(name, False, version, f"{package} is not installed")
-    if name not in ("openvino", "cpu"):
-        return Finding(name, False, version, "this version of edgedrag runs on the CPU only")
-    return Finding(name, True, version, "")
+
+    def absent(code: str, reason: str) -> Finding:
+        return Finding(name, False, version, code, reason)
+
+    if importlib.util.find_spec(module) is None or (name == "cuda" and version is None):
+        return absent("not-installed", f"{package} is not installed")
+    if name in ("tensorrt-rtx", "tensorrt", "cuda"):
+        try:
+            find_gpu()
+        except EngineError as error:
+            return absent(error.code, str(error))
+    return Finding(name, True, version, "", "")
 
 
 def _version(package: str) -> str | None:
@@ -47,23 +80,29 @@ def _version(package: str) -> str | None:
         return None
 
 
-def open_backend(name: str = "auto") -> Backend:
-    """The named engine, or the first of the ladder that can serve.
+def open_backend(name: str, engines: Path | None = None, memory_budget: int | None = None) -> Backend:
+    """The named engine.
+
+    Args:
+        engines: folder of built engines, for TensorRT; the user's cache where None.
+        memory_budget: bytes of device memory for weights, for TensorRT.
 
     Raises:
-        EngineError: the named engine cannot serve (there is no silent fallback), or none can.
+        EngineError: it cannot serve here; `code` says why.
     """
-    if name not in ("auto", *NAMES):
+    if name not in NAMES:
         raise EngineError(f"backend '{name}' is not one of auto, {', '.join(NAMES)}")
-    findings = [probe(n) for n in (NAMES if name == "auto" else (name,))]
-    chosen = next((f.name for f in findings if f.usable), None)
-    if chosen is None:
-        reasons = "; ".join(f"{f.name}: {f.reason}" for f in findings)
-        raise EngineError(f"no usable engine ({reasons}); for the CPU: `pip install 'edgedrag[cpu]'`")
-    if chosen == "openvino":
+    finding = probe(name)
+    if not finding.usable:
+        raise EngineError(finding.reason, finding.code)
+    if name in MODULES:
+        from edgedrag.runtime.backends.tensorrt import TensorRtBackend
+
+        return TensorRtBackend(name, engines, memory_budget)
+    if name == "openvino":
         from edgedrag.runtime.backends.openvino import OpenVinoCpu
 
         return OpenVinoCpu()
-    from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
+    from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu, OnnxRuntimeCuda
 
-    return OnnxRuntimeCpu()
+    return OnnxRuntimeCuda() if name == "cuda" else OnnxRuntimeCpu()

@@ -1,4 +1,4 @@
-"""What the runtime asks of an engine: compile a graph file, run it on arrays that stay with it."""
+"""What the runtime asks of an engine: load a graph, run it on arrays that stay with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edgedrag.runtime.bundle import Graph
+from edgedrag.runtime.bundle import Bundle, Graph, Variant
 
 Array = Any  # an engine's own array, which may live on a device
 
@@ -26,11 +26,31 @@ class Backend(Protocol):
 
     name: str
     device: str
-    placement: str  # which Q/DQ placement of a graph it wants, "ort" or "tensorrt"
+    placement: str  # which Q/DQ placement of an INT8 graph it wants, "ort" or "tensorrt"
     precisions: tuple[str, ...]  # that it runs, the preferred one first
 
-    def compile(self, graph: Graph, file: Path, precision: str) -> CompiledGraph: ...
+    def load(self, bundle: Bundle, graph: Graph, variant: Variant, precision: str) -> CompiledGraph:
+        """Make a bundle's graph ready. Raises BundleError or EngineError where it cannot."""
+        ...
+
+    def sizes(self, bundle: Bundle, precision: str) -> list[tuple[int, int]]:
+        """Which of the bundle's window sizes (H, W) it can run."""
+        ...
 
     def upload(self, array: np.ndarray) -> Array: ...
 
     def download(self, array: Array) -> np.ndarray: ...
+
+
+class OnnxBackend:
+    """What engines share that compile ONNX files when a bundle is opened: every size runs."""
+
+    def load(self, bundle: Bundle, graph: Graph, variant: Variant, precision: str) -> CompiledGraph:
+        return self.compile(graph, bundle.verified_file(variant), precision)
+
+    def compile(self, graph: Graph, file: Path, precision: str) -> CompiledGraph:
+        """An ONNX file with the graph's inputs and outputs, ready to run."""
+        raise NotImplementedError
+
+    def sizes(self, bundle: Bundle, precision: str) -> list[tuple[int, int]]:
+        return bundle.sizes

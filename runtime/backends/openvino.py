@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgedrag.runtime.backends.base import OnnxBackend
 from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.bundle import Graph
 from edgedrag.runtime.errors import BundleError
@@ -49,7 +50,7 @@ class OpenVinoGraph:
         return self._requests[key]
 
 
-class OpenVinoCpu:
+class OpenVinoCpu(OnnxBackend):
     """See `base.Backend`."""
 
     name = "openvino"

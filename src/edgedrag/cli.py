@@ -10,10 +10,11 @@ import edgedrag
 from edgedrag.commands.bench import bench
 from edgedrag.commands.build import calibrate, export
 from edgedrag.commands.edit import batch, doctor, drag, info
+from edgedrag.commands.engines import build, engines
 from edgedrag.commands.learn import distill, finetune, pairs, train
 from edgedrag.runtime.errors import EdgedragError
 
-COMMANDS = (drag, batch, info, doctor, pairs, train, distill, finetune, export, calibrate, bench)
+COMMANDS = (drag, batch, info, doctor, pairs, train, distill, finetune, export, calibrate, build, engines, bench)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

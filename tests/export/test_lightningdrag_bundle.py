@@ -24,7 +24,7 @@ from edgedrag.calibration.calibrate import calibrate
 from edgedrag.calibration.search import Budget
 from edgedrag.export import lightningdrag, room
 from edgedrag.export.checkpoints import export_random
-from edgedrag.export.engine_builder import build_engine, build_file
+from edgedrag.export.engine_builder import build_file
 from edgedrag.export.half import fits
 from edgedrag.export.parity import snr_db
 from edgedrag.generator.networks.lightningdrag.published import PublishedWeights
@@ -32,6 +32,7 @@ from edgedrag.generator.networks.lightningdrag.sizes import FULL, TINY
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights, Weights
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle import Bundle, open_bundle
+from edgedrag.runtime.engines import profile
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.pipeline import DragRun
 from edgedrag.runtime.sampler import make_table
@@ -244,7 +245,7 @@ def test_tensorrt_rtx_builds_every_graph(fp16: Path, file: str) -> None:
     graph, variant = next((g, v) for _, g in bundle.graphs() for v in g.variants if v.file == file)
     weights = sum((fp16 / name).stat().st_size for name, _ in variant.external)
     for target in TARGETS:
-        engine = build_engine(bundle, graph, variant, (256, 320), target)
+        engine = build_file(bundle.verified_file(variant), profile(bundle, graph, (256, 320)), target)
         assert len(engine.plan) > engine.weight_bytes
         if variant.external:
             assert 0.2 * weights < engine.weight_bytes <= 1.5 * weights, "fp16 stays fp16"
@@ -284,5 +285,5 @@ def test_what_we_must_not_emit_is_refused(tmp_path: Path, operator: str) -> None
 
 
 def test_a_target_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="target 'sm_42' is not one of sm_75"):
+    with pytest.raises(InputError, match="target 'sm_42' is not one of this-gpu, sm_75"):
         build_file(tmp_path / "graph.onnx", {}, "sm_42")

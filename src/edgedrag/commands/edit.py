@@ -122,12 +122,15 @@ def info(bundle: str, cost: bool) -> None:
 
 
 @click.command()
+@click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name.")
+@click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def doctor(as_json: bool) -> None:
-    """Show which engines this machine has, which would be chosen, and why not the others."""
+def doctor(bundle: str, engines: Path | None, as_json: bool) -> None:
+    """Show which engines this machine has, which would be chosen, why not the others, and test the chosen one."""
     from edgedrag.runtime.doctor import describe, examine
 
-    facts = examine(edgedrag.__version__)
+    facts = examine(edgedrag.__version__, bundle, engines)
     click.echo(json.dumps(facts) if as_json else describe(facts))
-    if facts["chosen"] is None or not facts["bundle"]["usable"]:
+    test = facts["bundle"]["self_test"]
+    if facts["chosen"] is None or (test is not None and not test["passed"]):
         sys.exit(3)

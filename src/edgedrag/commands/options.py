@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -13,9 +14,22 @@ import click
 
 import edgedrag
 from edgedrag.runtime.backends import NAMES
+from edgedrag.runtime.backends.tensorrt_library import MODULES
 
 FILE = click.Path(path_type=Path)
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+
+
+class MemorySize(click.ParamType):
+    """ "4GB" or "512MB" as bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMG])i?B\s*", str(value))
+        if found is None:
+            self.fail(f"{value!r} is not a size like 4GB or 512MB", param, ctx)
+        return int(float(found[1]) * {"k": 1e3, "M": 1e6, "G": 1e9}[found[2]])
 
 
 @dataclass(frozen=True)
@@ -26,6 +40,7 @@ class Engine:
     backend: str
     precision: str
     engines: Path | None
+    memory_budget: int | None
     steps: int | None
     seed: int
     max_megapixels: float
@@ -33,10 +48,14 @@ class Engine:
     def open(self) -> tuple[edgedrag.Runtime, float]:
         """Open the runtime; returns it and the milliseconds that took."""
         start = time.perf_counter()
-        runtime = edgedrag.open(self.bundle, self.backend, self.precision)
-        if self.engines is not None and runtime.backend.name in ("openvino", "cpu"):
+        runtime = edgedrag.open(self.bundle, self.backend, self.precision, self.engines, self.memory_budget)
+        opened_ms = (time.perf_counter() - start) * 1e3
+        for step in runtime.fallback:
+            if step.code != "not-installed":
+                click.echo(f"note: not on {step.backend} ({step.code}): {step.reason}", err=True)
+        if self.engines is not None and runtime.backend.name not in MODULES:
             click.echo(f"note: --engines has no effect on the {runtime.backend.name} backend", err=True)
-        return runtime, (time.perf_counter() - start) * 1e3
+        return runtime, opened_ms
 
 
 ENGINE_OPTIONS = (
@@ -45,7 +64,8 @@ ENGINE_OPTIONS = (
     click.option(
         "--precision", type=click.Choice(["auto", "fp32", "fp16", "bf16", "int8"]), default="auto", show_default=True
     ),
-    click.option("--engines", type=FILE, help="Folder of built engines, for the TensorRT backends."),
+    click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]"),
+    click.option("--memory-budget", type=MemorySize(), help="Device memory for weights, as 4GB, for TensorRT."),
     click.option("--steps", type=int, help="Denoising steps.  [default: the bundle's]"),
     click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result."),
     click.option(

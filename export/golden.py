@@ -1,0 +1,57 @@
+"""Writes a bundle's golden drag: see runtime/golden.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from edgedrag.export.bundle_writer import sha256_of, write_manifest
+from edgedrag.export.scene import POINTS, make_mask, make_picture
+from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
+from edgedrag.runtime.bundle import open_bundle
+from edgedrag.runtime.golden import psnr, run_golden, sample
+from edgedrag.runtime.stages import Stages, files
+
+FILE = "golden.npz"
+LEAST_DB = {"fp32": 45.0, "fp16": 35.0, "bf16": 30.0, "int8": 30.0}  # of other engines, against fp32 here
+SLACK = 6.0  # dB that INT8 may lie lower on another engine than here
+
+
+def golden_inputs(height: int, width: int, steps: int) -> dict[str, np.ndarray]:
+    """The drag: picture, mask, points in pixels, steps."""
+    return {
+        "picture": make_picture(height, width),
+        "mask": make_mask(height, width),
+        "points": POINTS * ([width, height] * 2),
+        "steps": np.array(steps),
+    }
+
+
+def write_golden(folder: Path, golden: dict[str, np.ndarray], least: dict[str, float] | None = None) -> None:
+    """Write a golden drag with its results beside a manifest, and into it."""
+    np.savez_compressed(folder / FILE, **golden)  # type: ignore[arg-type]
+    manifest = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    manifest["golden"] = {
+        "file": FILE,
+        "sha256": sha256_of(folder / FILE),
+        "least_db": {**LEAST_DB, **(least or {})},
+    }
+    write_manifest(folder, manifest)
+
+
+def add_golden(folder: Path) -> None:
+    """Make the golden drag of a bundle that ONNX Runtime can run here: its fp32 graphs say what is right."""
+    bundle, backend = open_bundle(folder), OnnxRuntimeCpu()
+    golden = golden_inputs(*bundle.sizes[0], bundle.sampler["default_steps"])
+    golden["edited"], run = run_golden(bundle, Stages(bundle, backend, "fp32"), golden)
+    makers = {tensor.name: graph.name for _, graph in bundle.graphs() for tensor in graph.outputs}  # the last of them
+    for tensor, graph_name in makers.items():
+        golden[f"{graph_name}/{tensor}"] = sample(backend.download(run.tensors[tensor]))
+    least = {}
+    if all(files(graph, backend, "int8") for _, graph in bundle.graphs()):
+        rounded, _ = run_golden(bundle, Stages(bundle, backend, "int8"), golden)
+        found = psnr(rounded, golden["edited"], golden["mask"])
+        least["int8"] = round(min(LEAST_DB["int8"], found - SLACK), 1)
+    write_golden(folder, golden, least)

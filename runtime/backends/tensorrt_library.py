@@ -1,0 +1,31 @@
+"""TensorRT and TensorRT-RTX: two libraries with one Python API."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+from edgedrag.runtime.errors import EngineError
+
+MODULES = {"tensorrt-rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
+TITLES = {"tensorrt-rtx": "TensorRT-RTX", "tensorrt": "TensorRT"}
+EXTRAS = {"tensorrt-rtx": "rtx", "tensorrt": "tensorrt"}
+
+# What engines are built with: part of their key.
+BUILD_OPTIONS: dict[str, tuple[str, ...]] = {
+    "tensorrt-rtx": ("STRONGLY_TYPED", "REQUIRE_USER_ALLOCATION"),
+    "tensorrt": ("STRONGLY_TYPED",),
+}
+
+
+def import_library(library: str) -> Any:
+    """The library's module. Raises EngineError where it is not installed, or does not load."""
+    if importlib.util.find_spec(MODULES[library]) is None:
+        how = f"`pip install 'edgedrag[{EXTRAS[library]}]'`"
+        jetson = "; on a Jetson it comes with JetPack, see docs/jetson.md" if library == "tensorrt" else ""
+        raise EngineError(f"{library} is not installed; {how}{jetson}", "not-installed")
+    try:
+        return importlib.import_module(MODULES[library])
+    except (ImportError, OSError) as error:
+        raise EngineError(f"{library} is installed but does not load ({error})", "load-failed") from None

@@ -1,0 +1,96 @@
+"""The ladder of engines: the best one that can serve, and for each better one the reason why it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from edgedrag.runtime.backends import NAMES, open_backend, probe
+from edgedrag.runtime.backends.tensorrt_library import MODULES
+from edgedrag.runtime.bundle import Bundle
+from edgedrag.runtime.errors import EngineError
+from edgedrag.runtime.golden import Golden, self_test
+from edgedrag.runtime.stages import Stages, choose_precision, is_complete
+
+PRECISIONS = ("int8", "bf16", "fp16", "fp32")  # the least precise first
+ON_A_DEVICE = (*MODULES, "cuda")  # these test themselves before they serve
+
+
+@runtime_checkable
+class Compiling(Protocol):
+    """A backend that compiles on the device when a graph first runs, and can keep what it compiled."""
+
+    def keep_compiled(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """A step down the ladder: the engine that does not serve, why as a code of `backends.CODES`, and in a sentence."""
+
+    backend: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Served:
+    """An engine that serves a bundle, the steps that led down to it, and what its self-test measured, if it had one."""
+
+    stages: Stages
+    golden: Golden | None
+    fallback: tuple[Fallback, ...] = ()
+
+
+def climb(
+    bundle: Bundle,
+    backend: str = "auto",
+    precision: str = "auto",
+    engines: Path | None = None,
+    memory_budget: int | None = None,
+) -> Served:
+    """The named engine, or with "auto" the first of the ladder that can serve.
+
+    Raises:
+        EngineError: the named engine cannot serve (there is no silent fallback), or none can.
+        BundleError: a file of the bundle is missing or damaged.
+    """
+    if backend != "auto":
+        return Served(*_open(bundle, backend, precision, engines, memory_budget))
+    steps: list[Fallback] = []
+    for name in NAMES:
+        try:
+            return Served(*_open(bundle, name, precision, engines, memory_budget), tuple(steps))
+        except EngineError as error:
+            steps.append(Fallback(name, error.code, str(error)))
+    reasons = "; ".join(f"{step.backend}: {step.reason}" for step in steps)
+    bare = all(step.code == "not-installed" for step in steps if step.backend in ("cpu", "openvino"))
+    raise EngineError(
+        f"no usable engine ({reasons})" + ("; for the CPU: `pip install 'edgedrag[cpu]'`" if bare else "")
+    )
+
+
+def more_precise(bundle: Bundle, stages: Stages) -> Stages | None:
+    """The same engine in the next higher precision that it can run, else ONNX Runtime on the CPU, else None."""
+    backend = stages.backend
+    for precision in PRECISIONS[PRECISIONS.index(stages.precision) + 1 :]:
+        if precision in backend.precisions and is_complete(bundle, backend, precision):
+            return Stages(bundle, backend, precision)
+    if backend.name == "cpu" or not probe("cpu").usable:
+        return None
+    cpu = open_backend("cpu")
+    found = (p for p in reversed(PRECISIONS) if p in cpu.precisions and is_complete(bundle, cpu, p))
+    return next((Stages(bundle, cpu, precision) for precision in found), None)
+
+
+def _open(
+    bundle: Bundle, name: str, precision: str, engines: Path | None, memory_budget: int | None
+) -> tuple[Stages, Golden | None]:
+    engine = open_backend(name, engines, memory_budget)
+    stages = Stages(bundle, engine, choose_precision(bundle, engine, precision))
+    if name not in ON_A_DEVICE:
+        return stages, None
+    golden = self_test(bundle, stages)
+    if isinstance(engine, Compiling):
+        engine.keep_compiled()
+    return stages, golden

@@ -1,0 +1,127 @@
+"""Engines: built ahead of a drag, and the cache they lie in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from edgedrag.commands.options import FILE
+from edgedrag.runtime.backends.tensorrt_library import MODULES
+
+
+@click.command()
+@click.argument("bundle", default="embedded")
+@click.option("--engine", "library", type=click.Choice([*MODULES]), required=True, help="The library to build with.")
+@click.option("--target", "targets", default="this-gpu", show_default=True,
+              help="For TensorRT-RTX: generations of GPUs, as sm_75,sm_86,sm_89, or this-gpu.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["auto", "fp16", "int8", "fp32"]), default="auto", show_default=True,
+              help="auto: INT8 where the bundle has a recipe, else fp16.")  # fmt: skip
+@click.option("--shapes", help="Window sizes, as 512,384x640 (height x width).  [default: all of the bundle's]")
+@click.option("-o", "--output", type=FILE, help="Folder of engines.  [default: the user's cache]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def build(
+    bundle: str,
+    library: str,
+    targets: str,
+    precision: str,
+    shapes: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Build engines of BUNDLE's graphs, one for each window size; those that are there already are kept.
+
+    \b
+    edgedrag build embedded --engine tensorrt-rtx --target sm_86,sm_89
+    """
+    from edgedrag.export.build import Request, build_engines, parse_sizes
+    from edgedrag.runtime.bundle import open_bundle
+    from edgedrag.runtime.engines import EngineStore
+
+    opened = open_bundle(bundle)
+    wanted = tuple(dict.fromkeys(part.strip() for part in targets.split(",")))
+    request = Request(library, wanted, precision, parse_sizes(shapes, opened))
+    rows = []
+    for row in build_engines(opened, request, output):
+        rows.append(row)
+        if not as_json:
+            how = "cached" if row["cached"] else f"{row['seconds']:.1f} s"
+            click.echo(f"{Path(row['file']).name}  {row['bytes'] / 1e6:.1f} MB  {how}")
+    folder = str(EngineStore(output).folder)
+    if as_json:
+        click.echo(json.dumps({"bundle": opened.name, "folder": folder, "engines": rows}))
+    else:
+        click.echo(f"{len(rows)} engines in {folder}, {sum(not r['cached'] for r in rows)} of them new")
+
+
+@click.group()
+def engines() -> None:
+    """The cache of built engines."""
+
+
+def cache_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which cache, and how to print."""
+    with_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(command)
+    return click.option("--engines", "folder", type=FILE, help="Folder of engines.  [default: the user's cache]")(
+        with_json
+    )
+
+
+@engines.command("list")
+@cache_options
+def list_engines(folder: Path | None, as_json: bool) -> None:
+    """Show what was built, for what."""
+    from edgedrag.runtime.engines import EngineStore
+
+    store = EngineStore(folder)
+    found = [stored.manifest for stored in store.entries()]
+    if as_json:
+        click.echo(json.dumps({"folder": str(store.folder), "engines": found}))
+        return
+    for manifest in found:
+        key = manifest["key"]
+        click.echo(f"{manifest['file']}  {manifest['bytes'] / 1e6:.1f} MB  {key['library']} {key['version']}")
+    click.echo(f"{len(found)} engines, {sum(m['bytes'] for m in found) / 1e6:.1f} MB in {store.folder}")
+
+
+@engines.command()
+@cache_options
+def verify(folder: Path | None, as_json: bool) -> None:
+    """Check that every engine is the one that was built; exit code 3 where one is not."""
+    from edgedrag.runtime.engines import EngineStore
+
+    store = EngineStore(folder)
+    faults = {stored.path.name: stored.fault() for stored in store.entries()}
+    strays = [path.name for path in store.strays()]
+    if as_json:
+        rows = [{"file": name, "whole": fault is None, "reason": fault or ""} for name, fault in faults.items()]
+        click.echo(json.dumps({"folder": str(store.folder), "engines": rows, "strays": strays}))
+    else:
+        for name, fault in faults.items():
+            click.echo(f"{name}  {'whole' if fault is None else 'DAMAGED: ' + fault}")
+        for name in strays:
+            click.echo(f"{name}  left over from a build that was stopped; `edgedrag engines prune` removes it")
+        click.echo(f"{len(faults)} engines in {store.folder}, {sum(f is not None for f in faults.values())} damaged")
+    if any(faults.values()):
+        sys.exit(3)
+
+
+@engines.command()
+@cache_options
+@click.option("--all", "everything", is_flag=True, help="Remove whole engines too.")
+def prune(folder: Path | None, as_json: bool, everything: bool) -> None:
+    """Remove damaged engines, those of other versions of an installed library, and what stopped builds left."""
+    from edgedrag.runtime.engine_pruning import prune as prune_store
+    from edgedrag.runtime.engines import EngineStore
+
+    store = EngineStore(folder)
+    removed = prune_store(store, everything)
+    if as_json:
+        click.echo(json.dumps({"folder": str(store.folder), "removed": [{"file": n, "reason": r} for n, r in removed]}))
+        return
+    for name, reason in removed:
+        click.echo(f"{name}  removed: {reason}")
+    click.echo(f"{len(removed)} files removed from {store.folder}")

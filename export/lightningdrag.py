@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from edgedrag.export.bundle_writer import file_variant, new_bundle, write_manifest
+from edgedrag.export.golden import golden_inputs, write_golden
 from edgedrag.export.half import Peaks, halve, watch
 from edgedrag.export.lightningdrag_costs import cost_of, published_schedule
 from edgedrag.export.lightningdrag_graphs import (
@@ -42,16 +43,18 @@ from edgedrag.generator.networks.lightningdrag.small_decoder import load_small_d
 from edgedrag.generator.networks.lightningdrag.stages import SmallDecode
 from edgedrag.generator.networks.lightningdrag.weights import Weights
 from edgedrag.generator.schedule import alphas_and_sigmas
+from edgedrag.runtime.compose import Generated, compose
 from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.golden import sample
 from edgedrag.runtime.sampler import make_table
 
 VERSION = "1.0.0"
 MIN_SNR_DB = {"fp32": 80.0, "fp16": 35.0}
-SCENE = (256, 320)  # H and W of the picture that is dragged on the way
+SCENES = {"full": (512, 512), "tiny": (256, 320)}  # H and W of the picture that is dragged on the way: a window
 STEPS = 4
 MEMORY_A_PARAMETER = 9  # bytes, of the largest network
-MEMORY_BESIDE = 1 << 30  # bytes: the interpreter, PyTorch, and what runs through the networks
-INPUTS = {
+MEMORY_BESIDE = 3 << 30  # bytes: the interpreter, PyTorch, and what runs through the networks
+INPUTS: dict[str, Any] = {
     "image": {"low": -1.0, "high": 1.0},
     "clip_image": {
         "size": CLIP_SIDE,
@@ -87,7 +90,8 @@ def export_lightningdrag(
     check_room(graphs, costs, folder, precision)
     sampler = sampler_entry(method)
     with new_bundle(folder) as aside, torch.no_grad():
-        writer = GraphWriter(weights, aside, precision, Scene(*SCENE, INPUTS, make_table(sampler, STEPS)))
+        scene = SCENES[weights.size.name]
+        writer = GraphWriter(weights, aside, precision, Scene(*scene, INPUTS, make_table(sampler, STEPS)))
         with tqdm(total=len(costs), desc="graphs") as bar:
             for spec in graphs:
                 writer.write(spec, bar)
@@ -108,6 +112,7 @@ def export_lightningdrag(
             "fp32_layers": writer.fp32_layers,
         }
         write_manifest(aside, manifest(weights.size, stages, sampler, provenance))
+        write_golden(aside, writer.golden(*scene))
 
 
 class GraphWriter:
@@ -118,6 +123,7 @@ class GraphWriter:
         self.fp32_layers: list[str] = []
         self._weights, self._folder, self._precision, self._scene = weights, folder, precision, scene
         self._tensors: dict[str, Tensor] = {}  # made by the stages so far
+        self._makers: dict[str, str] = {}  # the graph that made each, the last of them
         self._data: dict[str, WeightFile] = {}
         self._peaks: dict[str, Peaks] = {}
 
@@ -133,6 +139,17 @@ class GraphWriter:
             made = {**self._write_branch(spec, branch), **made}
             bar.update()
         self._tensors.update(made)
+        self._makers.update(dict.fromkeys(made, spec.name))
+
+    def golden(self, height: int, width: int) -> dict[str, np.ndarray]:
+        """The drag and what PyTorch made of it in float32, see `runtime/golden.py`."""
+        stored = golden_inputs(height, width, self._scene.steps)
+        low, high = INPUTS["image"]["low"], INPUTS["image"]["high"]
+        result = (self._tensors["result"][0].permute(1, 2, 0).numpy() - low) / (high - low)
+        stored["edited"] = compose(stored["picture"], stored["mask"], Generated(result, None, None))
+        for name, tensor in self._tensors.items():
+            stored[f"{self._makers[name]}/{name}"] = sample(tensor.numpy())
+        return stored
 
     def _write_branch(self, spec: GraphSpec, branch: Branch) -> dict[str, Tensor]:
         """Returns what the branch made of the drag, in the last step where there are several."""
@@ -148,7 +165,7 @@ class GraphWriter:
         snr = self._compare(spec, file, given, expected)
         if snr < MIN_SNR_DB[self._precision]:
             raise EdgedragError(f"{file.name}: SNR {snr:.1f} dB against PyTorch, below {MIN_SNR_DB[self._precision]}")
-        height, width = SCENE
+        height, width = self._scene.size
         self.parity.append({"graph": file.stem, "height": height, "width": width, "snr_db": round(snr, 1)})
         return made
 

@@ -40,6 +40,7 @@ class Scene:
     """The runtime's inputs for one drag, as tensors by name."""
 
     def __init__(self, height: int, width: int, inputs: dict[str, Any], table: Table):
+        self.size = (height, width)
         photo = PhotoInputs(Bundle(Path(), {"inputs": inputs}, {}), make_picture(height, width))
         drag = DragInputs(photo, make_mask(height, width), POINTS * ([width, height] * 2))
         self._shape = (1, LATENT_CHANNELS, height // 8, width // 8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 
@@ -70,6 +70,12 @@ class Stages:
                     for branch, variant in files(graph, backend, precision).items()
                 }
                 self._graphs[stage].append((graph, compiled))
+
+    def graphs(self) -> Iterator[tuple[str, Graph, dict[str, CompiledGraph]]]:
+        """Stage, graph and what runs it, by branch, in the order of a drag; what is put in the place of one runs."""
+        for stage in STAGES:
+            for graph, compiled in self._graphs[stage]:
+                yield stage, graph, compiled
 
     def has_pair(self) -> bool:
         """Whether `denoise` has a guidance pair beside the single branch."""

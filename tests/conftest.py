@@ -13,12 +13,18 @@ import pytest
 from toy_bundle import write_toy_bundle
 
 import edgedrag
+from edgedrag.runtime.backends.cuda import find_gpu
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not has_gpu():
+        skip = pytest.mark.skip(reason="needs an NVIDIA GPU, and there is none here")
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(skip)
     if "fullsize" not in config.option.markexpr:
         skip = pytest.mark.skip(
             reason="needs the full-size networks: 24 GB of memory, half an hour; `-m fullsize` runs it"
@@ -26,6 +32,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "fullsize" in item.keywords:
                 item.add_marker(skip)
+
+
+def has_gpu() -> bool:
+    try:
+        find_gpu()
+    except edgedrag.EngineError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,12 @@ def test_bad_input_is_exit_code_2_and_writes_nothing(edit_cli: Cli, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "options",
-    [["--bundle", "none"], ["--backend", "tensorrt"], ["--backend", "cuda"], ["--precision", "bf16"]],
+    [
+        ["--bundle", "none"],
+        ["--backend", "tensorrt"],
+        ["--backend", "cuda"],
+        ["--backend", "cpu", "--precision", "bf16"],
+    ],
 )
 def test_no_engine_or_bundle_is_exit_code_3(edit_cli: Cli, tmp_path: Path, options: list[str]) -> None:
     done = edit_cli("drag", CAT, *DRAG, "-o", tmp_path / "out.png", *options)

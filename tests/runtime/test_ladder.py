@@ -12,7 +12,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import onnx
 import pytest
-from conftest import EXAMPLES, rewrite_manifest
+from conftest import EXAMPLES, has_gpu, rewrite_manifest
 from host_device import HostBackend
 from onnx import parser
 
@@ -29,14 +29,6 @@ from edgedrag.runtime.stages import Stages
 
 Cli = Callable[..., CompletedProcess[str]]
 DRAGS = [((265, 240), (240, 248))]
-
-
-def has_gpu() -> bool:
-    try:
-        find_gpu()
-    except EngineError:
-        return False
-    return True
 
 
 without_gpu = pytest.mark.skipif(has_gpu(), reason="there is a GPU here")

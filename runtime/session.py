@@ -246,15 +246,19 @@ class Photo:
         request = self._prepare(drags, mask)
         run = request.run
         watch.begin()
+        wait = self._runtime.backend.wait
         self._reference(request)
+        wait()
         watch.lap("reference")
         run.start(table, seed)
         self._masked.put(request.masked, run.masked())
+        wait()
         watch.lap("drag")
         for step in range(len(table.steps)):
             yield Progress(step, len(table.steps))
             watch.skip()
             run.denoise(table, step)
+            wait()
             watch.lap("denoise")
         generated = run.decode()
         watch.lap("decode")

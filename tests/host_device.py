@@ -63,6 +63,9 @@ class HostDevice:
     def copy(self, to: int, source: int, nbytes: int) -> None:
         self.memory[to][:nbytes] = self.memory[source][:nbytes]
 
+    def wait(self) -> None:
+        """All is done at once."""
+
     def put(self, call: Callable[[], None]) -> None:
         """Work for the stream: done now, or recorded."""
         if self._calls is None:

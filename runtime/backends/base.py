@@ -41,6 +41,10 @@ class Backend(Protocol):
 
     def download(self, array: Array) -> np.ndarray: ...
 
+    def wait(self) -> None:
+        """Until all that was begun is done: for honest timings."""
+        ...
+
 
 class OnnxBackend:
     """What engines share that compile ONNX files when a bundle is opened: every size runs."""
@@ -54,3 +58,6 @@ class OnnxBackend:
 
     def sizes(self, bundle: Bundle, precision: str) -> list[tuple[int, int]]:
         return bundle.sizes
+
+    def wait(self) -> None:
+        """Nothing is ever under way: a run returns when it is done."""

@@ -39,6 +39,10 @@ class Device(Protocol):
 
     def copy(self, to: int, source: int, nbytes: int) -> None: ...
 
+    def wait(self) -> None:
+        """Until all work is done."""
+        ...
+
     def record(self, work: Callable[[], None]) -> Recording:
         """Record what `work` puts on the stream. Raises EngineError where that cannot be recorded."""
         ...

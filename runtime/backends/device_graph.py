@@ -60,6 +60,9 @@ class DeviceBackend:
         self.workspace.device.read(array.address, values)
         return values
 
+    def wait(self) -> None:
+        self.workspace.device.wait()
+
 
 class LoadedNetwork:
     """A network in device memory and what was recorded of it."""

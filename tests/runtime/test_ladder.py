@@ -42,7 +42,7 @@ def bundle(tmp_path: Path) -> Path:
 
 @without_gpu
 def test_the_driver_is_asked_before_any_library_is_touched() -> None:
-    with pytest.raises(EngineError, match="no NVIDIA driver|finds no GPU") as caught:
+    with pytest.raises(EngineError, match=r"no NVIDIA driver|finds no GPU") as caught:
         find_gpu()
     assert caught.value.code in ("no-driver", "no-gpu")
 

@@ -1,0 +1,137 @@
+"""LightningDrag's networks in PyTorch, random weights, one at a time: what TensorRT's engines replace, timed.
+
+Also what the published code runs for a drag: its schedule, with the same networks.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgedrag.export.half import halve
+from edgedrag.export.lightningdrag_costs import PublishedStep, published_schedule
+from edgedrag.export.lightningdrag_graphs import GRAPHS, GraphSpec, is_half, shape_of
+from edgedrag.generator.networks.lightningdrag.sizes import Size
+from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
+
+WARM, TIMED = 3, 20
+
+
+class AppearanceAlone(nn.Module):
+    """The appearance encoder as published: its features are projected anew in every step."""
+
+    def __init__(self, encoder: nn.Module, prompt: Tensor):
+        super().__init__()
+        self.encoder = encoder
+        self.register_buffer("prompt", prompt)
+
+    def forward(self, source_latent: Tensor) -> Any:
+        return self.encoder(source_latent, self.prompt)
+
+
+def modules(size: Size) -> list[tuple[str, GraphSpec, Callable[[], nn.Module]]]:
+    """Name, whose inputs it takes, and what builds it."""
+    weights = RandomWeights(size, 0)
+    built: list[tuple[str, GraphSpec, Callable[[], nn.Module]]] = []
+    for spec in GRAPHS:
+        for branch in spec.branches:
+            name = spec.name if branch.name == "single" else f"{spec.name}_{branch.name}"
+            built.append((name, spec, lambda branch=branch: branch.build(weights)))  # type: ignore[misc]
+    graphs = {spec.name: spec for spec in GRAPHS}
+    pair = graphs["unet"].branches[0]
+
+    def step() -> nn.Module:
+        return PublishedStep(pair.build(weights), *weights.denoiser().projections())
+
+    def appearance() -> nn.Module:
+        return AppearanceAlone(weights.appearance_encoder(), weights.prompt())
+
+    return [
+        *built,
+        ("published_step", graphs["unet"], step),
+        ("published_appearance", graphs["appearance"], appearance),
+    ]
+
+
+def inputs_of(spec: GraphSpec, size: Size, height: int, width: int, device: str, precision: str) -> list[Tensor]:
+    """Random tensors in the types that the manifest states."""
+    rng = torch.Generator().manual_seed(0)
+    made = []
+    for name in spec.inputs:
+        dims = [
+            dim if isinstance(dim, int) else {"H": height, "W": width}[dim[0]] // int(dim.partition("/")[2] or 1)
+            for dim in shape_of(name, size)
+        ]
+        values = torch.rand(dims, generator=rng) * 0.5
+        made.append((values.half() if is_half(name, precision) else values).to(device))
+    return made
+
+
+def median_ms(run: Callable[[], object], device: str, warm: int = WARM, timed: int = TIMED) -> float:
+    """Of single runs, each waited for."""
+
+    def wait() -> None:
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    spans = []
+    for turn in range(warm + timed):
+        started = time.perf_counter()
+        run()
+        wait()
+        if turn >= warm:
+            spans.append((time.perf_counter() - started) * 1e3)
+    return round(statistics.median(spans), 3)
+
+
+@torch.no_grad()
+def time_networks(
+    size: Size, height: int, width: int, device: str, precision: str, compiled: bool, timed: int = TIMED
+) -> dict[str, dict[str, float | None]]:
+    """Milliseconds of each network at batch 1, eager and through torch.compile; None where that was not run."""
+    rows: dict[str, dict[str, float | None]] = {}
+    for name, spec, build in modules(size):
+        module = build().eval().to(device)
+        if precision == "fp16":
+            halve(module, {})
+        given = inputs_of(spec, size, height, width, device, precision)
+        row: dict[str, float | None] = {"compile": None}
+        row["eager"] = median_ms(partial(module, *given), device, timed=timed)
+        if compiled:
+            row["compile"] = median_ms(partial(torch.compile(module), *given), device, timed=timed)
+        rows[name] = row
+        del module, given
+        gc.collect()
+        if device != "cpu":
+            torch.cuda.empty_cache()
+    return rows
+
+
+def published_drag_ms(rows: dict[str, dict[str, float | None]], size: Size, how: str, images: int) -> float | None:
+    """A drag as the published code schedules it: its runs at batch 1, one after another for each image."""
+    schedule = published_schedule(size)
+    names = {"appearance": "published_appearance"}
+    total = 0.0
+    for run in schedule["runs"]:
+        found = rows[names.get(run["name"], run["name"])][how]
+        if found is None:
+            return None
+        total += found * (run["once"] + images * run["each"])
+    step = rows["published_step"][how]
+    return None if step is None else round(total + images * schedule["steps"] * step, 2)
+
+
+def our_drag_ms(rows: dict[str, dict[str, float | None]], how: str, pairs: int, singles: int) -> float | None:
+    """A first drag as edgedrag schedules it, in PyTorch."""
+    once = [rows[spec.name][how] for spec in GRAPHS if spec.stage != "denoise"]
+    loop = [rows["unet_pair"][how], rows["unet"][how]]
+    if any(ms is None for ms in (*once, *loop)):
+        return None
+    return round(sum(ms or 0 for ms in once) + pairs * (loop[0] or 0) + singles * (loop[1] or 0), 2)

@@ -56,7 +56,7 @@ class Network(Protocol):
         ...
 
     def scratch_bytes(self) -> int:
-        """Memory that a run needs beside inputs, outputs and weights, for the shapes that are bound."""
+        """Memory that a run needs beside inputs, outputs and weights."""
         ...
 
     def enqueue(self, scratch: int, scratch_bytes: int) -> None:

@@ -112,14 +112,18 @@ class DeviceGraph:
             fixed = tensor.name in self._loop
             made[tensor.name] = array = self._take(tensor.name, shape, tensor.dtype)
             bound[stored] = self._place(stored, array) if fixed else array
-        for name, array in bound.items():
-            loaded.network.bind(name, array.address, array.shape)
         scratch = self._workspace.scratch(loaded.network.scratch_bytes())
         signature: Signature = (
             *((name, array.address, array.shape) for name, array in bound.items()),
             ("", scratch[0], ()),
         )
-        loaded.recordings.run(signature, lambda: loaded.network.enqueue(*scratch))
+
+        def work() -> None:
+            for name, array in bound.items():
+                loaded.network.bind(name, array.address, array.shape)
+            loaded.network.enqueue(*scratch)
+
+        loaded.recordings.run(signature, work)
         for name in self._loop:
             place = bound[self._graph.file_outputs[name]]
             self._workspace.device.copy(made[name].address, place.address, place.nbytes)

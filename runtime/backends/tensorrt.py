@@ -32,6 +32,8 @@ class TensorRtNetwork:
         if hasattr(self._engine, "create_runtime_config"):  # TensorRT-RTX compiles here, and keeps what it compiled
             config = self._engine.create_runtime_config()
             config.set_execution_context_allocation_strategy(strategy)
+            # Not lazily, beside other work: a recording would keep the slow kernels that run until then.
+            config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
             if self.cache is None:
                 self.cache = config.create_runtime_cache()
                 if kept:
@@ -55,7 +57,8 @@ class TensorRtNetwork:
         return int(self._engine.device_memory_size_v2)
 
     def enqueue(self, scratch: int, scratch_bytes: int) -> None:
-        self._context.set_device_memory(scratch, scratch_bytes)
+        if scratch_bytes:
+            self._context.set_device_memory(scratch, scratch_bytes)
         if not self._context.execute_async_v3(self._stream):
             raise EngineError(f"an engine does not run ({'; '.join(self._log.errors[-2:])})", "engine-failed")
 

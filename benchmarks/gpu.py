@@ -26,6 +26,7 @@ from edgedrag.export.build import Request, build_engines
 from edgedrag.runtime.backends import NAMES, probe
 from edgedrag.runtime.backends.tensorrt_library import MODULES
 from edgedrag.runtime.bundle import STAGES, Bundle, open_bundle
+from edgedrag.runtime.describe import cost_at
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.golden import Golden, read_golden, run_golden, self_test
 from edgedrag.runtime.pipeline import GUIDANCE_EPSILON
@@ -35,7 +36,9 @@ from edgedrag.runtime.session import Edit, Runtime
 STEPS = (1, 2, 4, 8)
 
 
-def measure_bundle(bundle: Bundle, backend: str, precision: str, engines: Path, drags: int) -> dict[str, Any]:
+def measure_bundle(
+    bundle: Bundle, backend: str, precision: str, engines: Path, drags: int, peak: float
+) -> dict[str, Any]:
     """Build, open, test, compare and time a bundle in one precision; what fails is in the row as `error`."""
     row: dict[str, Any] = {"bundle": bundle.name, "precision": precision, "backend": backend}
     golden = read_golden(bundle)
@@ -52,7 +55,7 @@ def measure_bundle(bundle: Bundle, backend: str, precision: str, engines: Path, 
         row["self_test"] = None if found is None else found.__dict__
         row["parity"] = graph_parity(bundle, runtime.stages)
         row["drags"] = {str(steps): time_drags(runtime, steps, drags) for steps in STEPS}
-        row["graphs_ms"] = time_graphs(runtime, drags)
+        row["graphs"] = time_graphs(runtime, drags, peak)
         row["device_bytes"] = device_bytes(runtime)
     except EdgedragError as error:
         row["error"] = str(error)
@@ -84,8 +87,8 @@ def figures(edits: list[Edit]) -> dict[str, Any]:
     return {"n": len(edits), **timings, "outside_share": round(statistics.median(outside), 4)}
 
 
-def time_graphs(runtime: Runtime, drags: int) -> dict[str, float]:
-    """Median milliseconds of each graph and branch, on the golden drag's tensors or none."""
+def time_graphs(runtime: Runtime, drags: int, peak: float) -> dict[str, dict[str, float]]:
+    """Of each graph and branch in the golden drag: median milliseconds, TFLOP/s, and its share of `peak` TFLOP/s."""
     golden = read_golden(runtime.bundle)
     spans: dict[str, list[float]] = {}
     if golden is None:
@@ -95,7 +98,18 @@ def time_graphs(runtime: Runtime, drags: int) -> dict[str, float]:
             compiled[branch] = _Timed(compiled[branch], spans.setdefault(f"{graph.name} {branch}", []), runtime)
     for _ in range(drags):
         run_golden(runtime.bundle, runtime.stages, golden)
-    return {name: round(statistics.median(found), 3) for name, found in spans.items() if found}
+    rows = {}
+    for _, graph in runtime.bundle.graphs():
+        for branch, cost in (("single", graph.cost), ("pair", graph.pair_cost or graph.cost)):
+            if found := spans.get(f"{graph.name} {branch}"):
+                ms = statistics.median(found)
+                tflops = cost_at(cost["flops"], *golden["picture"].shape[:2]) / ms / 1e9
+                rows[f"{graph.name} {branch}"] = {
+                    "ms": round(ms, 3),
+                    "tflops": round(tflops, 3),
+                    "share_of_peak": round(tflops / peak, 3),
+                }
+    return rows
 
 
 class _Timed:
@@ -188,6 +202,7 @@ def main(
     report: dict[str, Any] = {**machine(torch.cuda.get_device_name() if device == "cuda" else "no GPU")}
     report |= {"dry_run": device == "cpu", "torch": torch.__version__, "size": size, "bundles": []}
     report["matrix_product_tflops"] = peak_of_matrix_products(device)
+    peak = max(report["matrix_product_tflops"].values())
     with tempfile.TemporaryDirectory() as scratch:
         if lightningdrag is None:
             lightningdrag = Path(scratch, "lightningdrag")
@@ -198,7 +213,7 @@ def main(
                     if all(g.files(precision, "tensorrt" if backend in MODULES else "ort") for _, g in bundle.graphs()):
                         click.echo(f"{bundle.name} on {backend} in {precision}")
                         report["bundles"].append(
-                            measure_bundle(bundle, backend, precision, Path(scratch, "engines"), drags)
+                            measure_bundle(bundle, backend, precision, Path(scratch, "engines"), drags, peak)
                         )
                         write_report(report, output)
         report["torch_networks"] = compare_with_torch(

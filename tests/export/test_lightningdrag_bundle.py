@@ -23,6 +23,8 @@ from edgedrag.calibration.calibrate import Request as CalibrationRequest
 from edgedrag.calibration.calibrate import calibrate
 from edgedrag.calibration.search import Budget
 from edgedrag.export import lightningdrag, room
+from edgedrag.export.build import Request as BuildRequest
+from edgedrag.export.build import build_engines
 from edgedrag.export.checkpoints import export_random
 from edgedrag.export.engine_builder import build_file
 from edgedrag.export.half import fits
@@ -171,16 +173,23 @@ def test_a_small_decoder_takes_the_decoders_place(fp32: Path, tmp_path: Path, mo
         lightningdrag.with_decoder(decoder)
 
 
-def test_int8_of_both_guidance_branches(fp32: Path, tmp_path: Path) -> None:
-    drags = tmp_path / "jobs.jsonl"
+@pytest.fixture(scope="module")
+def int8(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """The same in INT8, chosen on one drag, and its recipe."""
+    folder = tmp_path_factory.mktemp("int8")
+    drags = folder / "jobs.jsonl"
     job = {"name": "cat", "image": str(EXAMPLES / "chelsea.png"), "drags": [[[265, 240], [240, 248]]]}
     drags.write_text(json.dumps(job) + "\n")
     request = CalibrationRequest(drags, Budget(20.0, 1.0), (1,), 0, 1, r"unet/.*unet\.conv_in$", 100.0)
-    recipe = calibrate(fp32, request, tmp_path / "int8")
+    return folder / "int8", calibrate(fp32, request, folder / "int8")
+
+
+def test_int8_of_both_guidance_branches(fp32: Path, int8: tuple[Path, dict]) -> None:
+    folder, recipe = int8
     layers = recipe["graphs"]["unet"]["layers"]
     assert len(layers) > 250 and all(layer["precision"] == "int8" for layer in layers)
     assert sum(layer["alone"] is not None for layer in layers) == 1, "the others were not tried"
-    bundle = open_bundle(tmp_path / "int8")
+    bundle = open_bundle(folder)
     unet = next(graph for _, graph in bundle.graphs() if graph.name == "unet")
     files = {(v.placement, v.branch): v for v in unet.variants if v.precision == "int8"}
     assert set(files) == {(p, b) for p in ("ort", "tensorrt") for b in ("single", "pair")}
@@ -204,7 +213,7 @@ def test_costs_are_told_without_pytorch(fp32: Path, edit_cli: Cli) -> None:
 
 def test_too_little_room_is_said_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "free_memory", lambda: 500_000_000)
-    with pytest.raises(InputError, match=r"too little memory: the export needs 1\.\d GB, 0\.5 GB are free"):
+    with pytest.raises(InputError, match=r"too little memory: the export needs 3\.\d GB, 0\.5 GB are free"):
         export_random(0, "tiny", tmp_path / "bundle")
     monkeypatch.setattr(room, "free_memory", lambda: None)
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
@@ -250,6 +259,18 @@ def test_tensorrt_rtx_builds_every_graph(fp16: Path, file: str) -> None:
         if variant.external:
             assert 0.2 * weights < engine.weight_bytes <= 1.5 * weights, "fp16 stays fp16"
             assert 0 < engine.activation_bytes < 1 << 28
+
+
+def test_tensorrt_rtx_builds_every_graph_in_int8(int8: tuple[Path, dict], tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed; there is none for this platform")
+    bundle = open_bundle(int8[0])
+    request = BuildRequest("tensorrt-rtx", ("sm_86",), "int8", ((256, 256),))
+    rows = {(row["graph"], row["branch"]): row for row in build_engines(bundle, request, tmp_path)}
+    assert len(rows) == 9
+    unet, kept = rows["unet", "single"], sum((int8[0] / name).stat().st_size for name in ("unet.int8.data",))
+    assert unet["int8_layers"] > 150 and rows["unet", "pair"]["int8_layers"] > 150
+    assert 0.5 * kept < unet["weight_bytes"] < 1.5 * kept, "INT8 stays INT8"
+    assert all(row["activation_bytes"] < 1 << 28 for row in rows.values())
 
 
 WEIGHT = "{1, 1, 1, 1, 1, 1, 1, 1, 1}"

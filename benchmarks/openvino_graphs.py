@@ -21,7 +21,7 @@ import click
 import numpy as np
 
 from edgedrag.benchmarks.context import context
-from edgedrag.benchmarks.latency import SMALL, disc, test_photo
+from edgedrag.benchmarks.scene import SMALL, disc, test_photo
 from edgedrag.benchmarks.report import write_report
 from edgedrag.calibration.workbench import Workbench
 from edgedrag.export.parity import snr_db

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.dragbench import find_samples, read_sample
-from edgedrag.benchmarks.latency import SMALL, disc, test_photo
+from edgedrag.benchmarks.scene import SMALL, disc, test_photo
 from edgedrag.benchmarks.methods import FullEdit, Task
 from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS

@@ -22,6 +22,7 @@ from edgedrag.benchmarks.single_stream import SHARES, Asker, Cell
 from edgedrag.benchmarks.subject import Configuration, Subject
 from edgedrag.runtime.errors import InputError
 
+PAIRS = 5  # of processes that take turns
 DECIDES = "drag"  # the kind of query that the verdict and the exit code go by
 TOLD = ("device", "cpus", "bundle", "manifest_sha256", "backend", "precision", "governor", "nvpmodel", "git_revision")
 
@@ -97,7 +98,7 @@ def _row(size: str, steps: int, kind: str, windows: tuple[Any, Any], ratio: Rati
         "n": [len(side) for side in sides],
         "median_ms": [median(side) if side else None for side in sides],
         **told,
-        "reason": None if ratio else f"a comparison takes {ratios.LEAST_WINDOWS} windows or turns of each",
+        "reason": None if ratio else f"a comparison takes {ratios.LEAST_WINDOWS} windows, or pairs, of each",
     }
 
 
@@ -120,39 +121,37 @@ def measure_ab(
         first, second: what is opened, and the steps, the bundle's default where None.
         seconds: for both together.
     """
-    turns: dict[str, Turns] = {kind: {} for kind in SHARES}
+    pairs: dict[str, list[Turns]] = {kind: [] for kind in SHARES}
     contexts: dict[str, Any] = {}
     steps: dict[str, int] = {}
     complete = False
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            scene = write_scene(folder, size)
-            askers = {}
-            for side, (what, count) in {"a": first, "b": second}.items():
-                say(f"opening {side}")
-                subject = stack.enter_context(Subject(what, folder))
-                list(subject.ask("load", **scene))
-                steps[side] = count or subject.opened["default_steps"]
-                contexts[side] = {
-                    **full_context(subject.opened, Card()),
-                    "source": None if what.source is None else what.source.name,
-                    "cold_start": subject.opened["cold"],
-                }
-                askers[side] = Asker(subject, Cell(size, steps[side]))
-                askers[side].warm_up()
-            for kind, share in SHARES.items():
-                say(f"taking turns: {kind}")
-                take_turns(askers, kind, share * seconds, turns[kind])
+            for number in range(PAIRS):
+                with ExitStack() as stack:
+                    askers = {}
+                    for side, (what, count) in {"a": first, "b": second}.items():
+                        subject = stack.enter_context(Subject(what, folder))
+                        list(subject.ask("load", **write_scene(folder, size)))
+                        steps[side] = count or subject.opened["default_steps"]
+                        contexts[side] = contexts.get(side) or side_context(subject, what)
+                        askers[side] = Asker(subject, Cell(size, steps[side]))
+                        askers[side].warm_up()
+                    for kind, share in SHARES.items():
+                        say(f"pair {number + 1} of {PAIRS}: {kind}")
+                        pairs[kind].append({})
+                        take_turns(askers, kind, share * seconds / PAIRS, pairs[kind][-1])
             complete = True
         except KeyboardInterrupt:
             say("interrupted; what there is will be reported")
     rows = []
-    for kind, taken in turns.items():
-        whole = whole_rounds(taken)
-        if whole and whole["a"]:
-            pair = whole["a"], whole["b"]
-            rows.append(_row(str(size), steps["a"], kind, pair, ratios.in_turns(*pair)))
+    for kind, taken in pairs.items():
+        whole = [turns for turns in map(whole_rounds, taken) if turns and turns["a"]]
+        if whole:
+            windows = tuple([sample for turns in whole for sample in turns[side]] for side in ("a", "b"))
+            ratio = ratios.in_pairs([(turns["a"], turns["b"]) for turns in whole])
+            rows.append(_row(str(size), steps["a"], kind, (windows[0], windows[1]), ratio))
     differs = {
         name: [contexts[side].get(name) for side in ("a", "b")]
         for name in (*TOLD, "source")
@@ -171,8 +170,16 @@ def measure_ab(
         "differs": differs,
         "a": contexts.get("a"),
         "b": contexts.get("b"),
-        "samples_ms": {kind: whole_rounds(taken) for kind, taken in turns.items()},
+        "samples_ms": {kind: [whole_rounds(turns) for turns in taken] for kind, taken in pairs.items()},
     }
+
+
+def side_context(subject: Subject, what: Configuration) -> dict[str, Any]:
+    """Of one side; what git says is of this checkout, not of another that is measured."""
+    found = full_context(subject.opened, Card())
+    if what.source is not None:
+        found.update(source=what.source.name, git_revision=None)
+    return {**found, "cold_start": subject.opened["cold"]}
 
 
 def describe(found: dict[str, Any]) -> str:

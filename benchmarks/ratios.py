@@ -105,6 +105,25 @@ def in_turns(
     return _around(float(np.median(steps)), error, len(steps) - 1, confidence)
 
 
+def in_pairs(pairs: Sequence[tuple[Windows, Windows]], confidence: float = CONFIDENCE) -> Ratio | None:
+    """The ratio of two sides of which several pairs of processes took turns, each pair's turns in order.
+
+    Two processes of one configuration differ a little for as long as they live, so it is pairs that are drawn, and
+    blocks of turns within them. None where there were fewer than three pairs.
+    """
+    steps = [np.array([np.log(np.median(b)) - np.log(np.median(a)) for a, b in zip(*pair)]) for pair in pairs]
+    steps = [pair for pair in steps if len(pair)]
+    if len(steps) < LEAST_WINDOWS:
+        return None
+    rng = np.random.default_rng(0)
+    means = [
+        np.mean([np.median(_resampled(steps[at], rng)) for at in rng.integers(0, len(steps), len(steps))])
+        for _ in range(RESAMPLES)
+    ]
+    error = float(np.std(means)) * (len(steps) / (len(steps) - 1)) ** 0.5
+    return _around(float(np.mean([np.median(pair) for pair in steps])), error, len(steps) - 1, confidence)
+
+
 def _around(log_ratio: float, error: float, freedom: float, confidence: float) -> Ratio:
     reach = student(confidence, freedom) * error
     return Ratio(*(float(np.exp(v)) for v in (log_ratio, log_ratio - reach, log_ratio + reach)), confidence)

@@ -123,6 +123,20 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
         sys.exit(SLOWER)
 
 
+@click.command()
+@click.argument("reports", nargs=-1, required=True, type=FILE, metavar="REPORT.json...")
+@click.option("-o", "--output", type=FILE, required=True, metavar="FLEET", help="Write FLEET.html and FLEET.md.")
+def report(reports: tuple[Path, ...], output: Path) -> None:
+    """One page and one summary of several devices' reports."""
+    from edgedrag.benchmarks import latency_report
+    from edgedrag.benchmarks.compare import read_report
+
+    stem = latency_report.stem(output)
+    read = [read_report(file) for file in reports]
+    latency_report.write(read, stem)
+    click.echo(f"{stem}.html and {stem}.md: {len(read)} report(s)")
+
+
 def _side(name: str, text: str) -> tuple[Any, int | None]:
     """A side's options as configuration and steps."""
     from edgedrag.benchmarks.subject import Configuration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ def as_svg(figure: Figure) -> str:
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()
-    return text[text.index("<svg") :]
+    return re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
 
 
 def plots(reports: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -139,3 +140,20 @@ def gestures(reports: Sequence[dict[str, Any]]) -> str:
     return as_svg(figure)
 
 
+
+
+def predicted_against_measured(rows: Sequence[dict[str, Any]], within: float) -> str:
+    """Each point of the planner's validation, with the band that it claims."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7, 6), layout="constrained")
+        axes = figure.subplots()
+        low, high = (f(min(r["measured_ms"], r["predicted_ms"]) for r in rows) for f in (min, max))
+        ends = np.array([low / 2, high * 4])
+        axes.plot(ends, ends, color="gray", lw=1)
+        axes.fill_between(ends, ends * (1 - within), ends * (1 + within), color="gray", alpha=0.15, label=f"{within:.0%}")
+        for source in ("measured", "published"):
+            part = [row for row in rows if (row["source"] == "measured") == (source == "measured")]
+            axes.plot([r["measured_ms"] for r in part], [r["predicted_ms"] for r in part], "o", label=source)
+        axes.set(xlabel="measured, ms", ylabel="predicted, ms", xscale="log", yscale="log")
+        axes.legend(fontsize=8)
+        return as_svg(figure)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from edgedrag.commands.bench_latency import ab, compare, latency, report
+from edgedrag.commands.bench_latency import ab, compare, latency, plan, report
 from edgedrag.commands.options import FILE, Engine, engine_options
 
 
@@ -16,7 +16,7 @@ def bench() -> None:
     """Measure latency, quality and what many rounds leave."""
 
 
-for command in (latency, compare, ab, report):
+for command in (latency, compare, ab, plan, report):
     bench.add_command(command)
 
 

@@ -137,6 +137,33 @@ def report(reports: tuple[Path, ...], output: Path) -> None:
     click.echo(f"{stem}.html and {stem}.md: {len(read)} report(s)")
 
 
+@click.command()
+@click.argument("bundle", default="embedded")
+@click.option("--device", metavar="LIST", help="Such as orin-nano,l4; cpu is this machine.  [default: the whole table]")
+@click.option("--steps", metavar="1,2,4,8", help="Denoising steps.  [default: the bundle's]")
+@click.option("--target-ms", type=click.FloatRange(0, min_open=True), help="What a drag may take.")
+@click.option("--measured", type=FILE, multiple=True, metavar="REPORT.json",
+              help="A report of `bench latency` to hold predictions against; repeatable.")  # fmt: skip
+@click.option("-o", "--output", type=FILE, metavar="PLAN", help="Write PLAN.json, PLAN.md and PLAN.html.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def plan(
+    bundle: str, device: str | None, steps: str | None, target_ms: float | None, measured: tuple[Path, ...],
+    output: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Predict what a drag of BUNDLE takes on devices, from its graphs' FLOPs and bytes and a table of devices."""
+    from edgedrag.benchmarks import plan
+    from edgedrag.benchmarks.compare import read_report
+    from edgedrag.benchmarks.latency_report import stem
+    from edgedrag.runtime.bundle import open_bundle
+
+    stem(output)
+    counts = None if steps is None else step_counts(steps)
+    reports = [read_report(file) for file in measured]
+    made = plan.make_plan(open_bundle(bundle), plan.choose_devices(device), counts, target_ms, reports)
+    plan.write(made, output)
+    click.echo(json.dumps(made) if as_json else plan.as_text(made))
+
+
 def _side(name: str, text: str) -> tuple[Any, int | None]:
     """A side's options as configuration and steps."""
     from edgedrag.benchmarks.subject import Configuration

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from edgedrag.benchmarks.latency_tables import name_of
 
-STYLE = {"svg.hashsalt": "edgedrag", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True}
+STYLE: Any = {"svg.hashsalt": "edgedrag", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True}
 
 
 def as_svg(figure: Figure) -> str:
@@ -100,7 +100,10 @@ def peers(beside: dict[str, Any]) -> str:
     figure = Figure(figsize=(8, 1.2 + 0.4 * len(rows)), layout="constrained")
     axes = figure.subplots()
     ratios = [row["ratio"] for row in rows.values()]
-    reach = [[r["ratio"] - r["interval"][0] for r in rows.values()], [r["interval"][1] - r["ratio"] for r in rows.values()]]
+    reach = [
+        [r["ratio"] - r["interval"][0] for r in rows.values()],
+        [r["interval"][1] - r["ratio"] for r in rows.values()],
+    ]
     axes.barh(list(rows), ratios, xerr=reach, color="tab:gray", capsize=3)
     axes.axvline(1, color="tab:blue", label="edgedrag")
     axes.set(xlabel="times as long as edgedrag")
@@ -140,8 +143,6 @@ def gestures(reports: Sequence[dict[str, Any]]) -> str:
     return as_svg(figure)
 
 
-
-
 def predicted_against_measured(rows: Sequence[dict[str, Any]], within: float) -> str:
     """Each point of the planner's validation, with the band that it claims."""
     with matplotlib.rc_context(STYLE):
@@ -150,7 +151,9 @@ def predicted_against_measured(rows: Sequence[dict[str, Any]], within: float) ->
         low, high = (f(min(r["measured_ms"], r["predicted_ms"]) for r in rows) for f in (min, max))
         ends = np.array([low / 2, high * 4])
         axes.plot(ends, ends, color="gray", lw=1)
-        axes.fill_between(ends, ends * (1 - within), ends * (1 + within), color="gray", alpha=0.15, label=f"{within:.0%}")
+        axes.fill_between(
+            ends, ends * (1 - within), ends * (1 + within), color="gray", alpha=0.15, label=f"{within:.0%}"
+        )
         for source in ("measured", "published"):
             part = [row for row in rows if (row["source"] == "measured") == (source == "measured")]
             axes.plot([r["measured_ms"] for r in part], [r["predicted_ms"] for r in part], "o", label=source)

@@ -19,7 +19,8 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; p
 h1, h2 { line-height: 1.2 } figure { margin: 1rem 0 } svg { width: 100%; height: auto }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 0.9rem; width: 100% }
 th, td { border-bottom: 1px solid #ccc; padding: 0.35rem 0.6rem; text-align: left; vertical-align: top }
-td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; min-width: 3.5rem } .bad { color: #b00; font-weight: bold }
+td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; min-width: 3.5rem }
+.bad { color: #b00; font-weight: bold }
 """
 
 

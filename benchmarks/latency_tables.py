@@ -61,7 +61,7 @@ def series_row(what: Sequence[str], series: dict[str, Any]) -> list[str]:
 SERIES_HEAD = ("n", "p50", "p90", "p99", "CoV", "stable")
 BOUNDS = (
     "Milliseconds. In brackets the bound that the true percentile is not above, with 99% confidence (MLPerf's early "
-    "stopping). A dash: too few queries; p50 takes 11, p90 64, p99 662. Stable: the last three windows agree within 10%."
+    "stopping). A dash: too few queries; p50 takes 11, p90 64, p99 662. Stable: the last three windows agree to 10%."
 )
 
 
@@ -95,7 +95,17 @@ def sustained(reports: Iterable[dict[str, Any]]) -> Table:
                     throttled, ", ".join(course["absent"]) or "-",
                 ]
             )  # fmt: skip
-    head = ("device", "photo", "minutes", "n", "first tenth", "last tenth", "drift", "throttled", "system does not show")
+    head = (
+        "device",
+        "photo",
+        "minutes",
+        "n",
+        "first tenth",
+        "last tenth",
+        "drift",
+        "throttled",
+        "system does not show",
+    )
     return Table("Without a pause", "Median milliseconds of the first and the last tenth of the time.", head, rows)
 
 
@@ -107,8 +117,8 @@ def cold_start(reports: Iterable[dict[str, Any]]) -> Table:
         if report["cold_start"]["n"]
     ]
     note = (
-        "Milliseconds, medians over new processes; files are in the system's cache. `open` holds the engine's import and "
-        "the check of the bundle's hashes."
+        "Milliseconds, medians over new processes; files are in the system's cache. `open` holds the engine's import "
+        "and the check of the bundle's hashes."
     )
     return Table("Cold start", note, ("device", "n", *(p.replace("_", " ") for p in parts)), rows)
 
@@ -133,7 +143,9 @@ def beside(reports: Iterable[dict[str, Any]]) -> Table:
     for report in reports:
         peers = report.get("peers")
         for name, row in (peers or {"rows": {}})["rows"].items():
-            ratio = f"{row['ratio']:.2f} ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})" if "ratio" in row else "1"
+            ratio = (
+                f"{row['ratio']:.2f} ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})" if "ratio" in row else "1"
+            )
             rows.append([name_of(report), name, row["what"], str(row["n"]), number(row["median_ms"]), ratio])
         for name, reason in (peers or {"absent": {}})["absent"].items():
             rows.append([name_of(report), name, f"absent: {reason}", "-", "-", "-"])

@@ -115,7 +115,10 @@ class TorchBackend:
 
         from edgedrag.generator.checkpoint import SHIPPED, load_checkpoint
 
-        if hashlib.sha256(SHIPPED.read_bytes()).hexdigest() != runtime.bundle.manifest["provenance"]["checkpoint_sha256"]:
+        if (
+            hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+            != runtime.bundle.manifest["provenance"]["checkpoint_sha256"]
+        ):
             raise EdgedragError("only the shipped bundle's networks are at hand in PyTorch")
         self._torch, self._compiled = torch, compiled
         self._generator = load_checkpoint(SHIPPED)[0].eval()

@@ -44,7 +44,9 @@ def choose_devices(text: str | None) -> list[Device]:
     return [cpu_device(cpu_name(), measure_peaks(), memory_mb()) if n == CPU else table[n] for n in names]
 
 
-def predict(bundle: Bundle, devices: Sequence[Device], steps: Sequence[int], target: float | None) -> list[dict[str, Any]]:
+def predict(
+    bundle: Bundle, devices: Sequence[Device], steps: Sequence[int], target: float | None
+) -> list[dict[str, Any]]:
     """A row for each device, precision and number of steps.
 
     Args:

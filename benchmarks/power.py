@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,9 +99,12 @@ class Energy:
     def __init__(self, card: Card, root: Path = Path("/")):
         self._sources: list[Counter | Sensor] = []
         self.absent: dict[str, str] = {}
-        for name, (found, reason) in {
-            "rapl": find_rapl(root), "ina3221": find_ina3221(root), "nvml": find_card(card)
-        }.items():  # fmt: skip
+        looked: dict[str, tuple[Sequence[Counter | Sensor], str]] = {
+            "rapl": find_rapl(root),
+            "ina3221": find_ina3221(root),
+            "nvml": find_card(card),
+        }
+        for name, (found, reason) in looked.items():
             self._sources += found
             if not found:
                 self.absent[name] = reason

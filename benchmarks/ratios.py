@@ -126,4 +126,5 @@ def in_pairs(pairs: Sequence[tuple[Windows, Windows]], confidence: float = CONFI
 
 def _around(log_ratio: float, error: float, freedom: float, confidence: float) -> Ratio:
     reach = student(confidence, freedom) * error
-    return Ratio(*(float(np.exp(v)) for v in (log_ratio, log_ratio - reach, log_ratio + reach)), confidence)
+    value, low, high = np.exp([log_ratio, log_ratio - reach, log_ratio + reach]).tolist()
+    return Ratio(value, low, high, confidence)

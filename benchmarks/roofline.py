@@ -79,7 +79,9 @@ def cpu_device(title: str, peaks: dict[str, Any], memory_mb: float | None) -> De
         InputError: they were not, for lack of ONNX Runtime.
     """
     if not peaks or peaks["fp32_gflops"] is None:
-        raise InputError(f"{title}: its peaks were not measured, which takes ONNX Runtime (pip install 'edgedrag[cpu]')")
+        raise InputError(
+            f"{title}: its peaks were not measured, which takes ONNX Runtime (pip install 'edgedrag[cpu]')"
+        )
     gops = {"fp32": peaks["fp32_gflops"], "int8": peaks["int8_gops"]}
     return Device(
         CPU, title, "cpu", gops, peaks["copy_gb_s"], None if memory_mb is None else memory_mb / 1e3, True, 1.0
@@ -127,7 +129,7 @@ class Planner:
 
     def graph_ms(self, graph: Graph, device: Device, precision: str, pair: bool = False) -> float:
         """One graph once."""
-        flops, moved = self._costs.of((graph.pair_cost if pair else None) or graph.cost)
+        flops, moved = map(float, self._costs.of((graph.pair_cost if pair else None) or graph.cost))
         rest = "fp32" if device.kind == "cpu" else "fp16"
         share = self._int8_share(graph.name) if precision == "int8" else 0.0
         low, high = flops * share / device.gops["int8"] / 1e6, flops * (1 - share) / device.gops[rest] / 1e6
@@ -142,7 +144,7 @@ class Planner:
     def memory_mb(self, device: Device, precision: str) -> float:
         """Weights, a quarter of the busiest graph's traffic for what is alive at once, and the engine."""
         weights = sum(graph.cost["parameters"] for _, graph in self.bundle.graphs()) * WEIGHT_BYTES[precision]
-        busiest = max(self._costs.of(graph.pair_cost or graph.cost)[1] for _, graph in self.bundle.graphs())
+        busiest = max(float(self._costs.of(graph.pair_cost or graph.cost)[1]) for _, graph in self.bundle.graphs())
         return (weights + busiest / 4) / 1e6 + CONTEXT_MB[device.kind]
 
     def _int8_share(self, name: str) -> float:

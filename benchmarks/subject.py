@@ -56,7 +56,7 @@ class Subject:
         if not (root / "edgedrag").exists():
             raise errors.InputError(f"{what.source}: no checkout of edgedrag (it has no src/edgedrag)")
         given = {name: value for name, value in asdict(what).items() if name != "source"}
-        self._log = open(folder / "worker.log", "a")  # noqa: SIM115 - closed with the process
+        self._log = open(folder / "worker.log", "a")
         start = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, str(script), json.dumps(given)],

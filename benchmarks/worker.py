@@ -130,7 +130,7 @@ class Worker:
     def profile(self, scene: str, steps: int | None, first: int, count: int) -> Iterator[Reply]:
         """Drags with a stopwatch at every graph: stage, name and milliseconds of each run, in order."""
         runs: list[tuple[str, str, float]] = []
-        with observed(self.runtime, runs):
+        with Observed(self.runtime, runs):
             for number in range(first, first + count):
                 runs.clear()
                 for reply in self.drags(scene, steps, number, 1, fresh=number % 2 == 0):
@@ -147,7 +147,7 @@ class Worker:
         return (tuple(drag[0]), tuple(drag[1])), place["masks"][number % len(place["masks"])]
 
 
-class observed:  # noqa: N801 - reads as `with observed(...)`
+class Observed:
     """While it is open, each run of a graph is noted: stage, name, milliseconds."""
 
     def __init__(self, runtime: Any, runs: list[tuple[str, str, float]]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -126,8 +127,10 @@ def validate(bundle: Bundle, reports: Sequence[dict[str, Any]]) -> list[dict[str
             raise InputError(f"{name_of(report)}: not a single-stream report of {bundle.name} on ONNX Runtime's CPU")
         device = cpu_device(name_of(report), report["peaks"], context["memory_mb"])
         for run in report["runs"]:
+            megapixels = math.prod(map(int, run["size"].split("x"))) / 1e6
             for kind in ("drag", "first_drag"):
-                predicted = planner.drag_ms(device, context["precision"], run["steps"], kind == "first_drag")
+                first = kind == "first_drag"
+                predicted = planner.drag_ms(device, context["precision"], run["steps"], first, megapixels)
                 what = f"{bundle.name}, {run['size']}, {run['steps']} step(s), {kind.replace('_', ' ')}"
                 rows.append(_row(what, device.title, "measured", predicted, run[kind]["median_ms"]))
     return rows

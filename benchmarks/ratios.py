@@ -15,7 +15,7 @@ import numpy as np
 
 from edgedrag.benchmarks.series import Windows
 
-RESAMPLES = 1000
+RESAMPLES = 400
 BLOCK = 8  # neighbouring queries that are drawn together
 CONFIDENCE = 0.95
 LEAST_WINDOWS = 3

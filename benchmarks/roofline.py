@@ -24,7 +24,8 @@ HERE = Path(__file__).parent
 CPU = "cpu"  # the device that is this machine
 CPU_SHARES = {"fp32": 0.87, "int8": 0.6}  # of the probe's speed, fitted to the embedded bundle's graphs
 LOOKUP_BYTES = 2200  # a pixel, of copying, that looking pixels up by a flow costs a CPU
-HOST_MS = 6.0  # outside the graphs, for a photo of 512 x 512
+HOST_MS, HOST_MS_PER_MEGAPIXEL = 5.5, 1.4  # outside the graphs
+PHOTO = 0.26  # megapixels, of 512 x 512
 GPU_MEMORY_SHARE = 0.6  # of the bandwidth; an assumption
 GPU_LAUNCH_MS = 0.3  # for each graph; an assumption
 INT8_SHARE = 0.9  # of the arithmetic, where a bundle has no recipe
@@ -115,7 +116,14 @@ class Planner:
         recipe = bundle.manifest.get("recipe")
         self._recipe = json.loads(bundle.verified_recipe().read_text(encoding="utf-8"))["graphs"] if recipe else {}
 
-    def drag_ms(self, device: Device, precision: str, steps: int | None = None, first: bool = False) -> float:
+    def drag_ms(
+        self,
+        device: Device,
+        precision: str,
+        steps: int | None = None,
+        first: bool = False,
+        megapixels: float = PHOTO,
+    ) -> float:
         """A drag on a photo whose reference is known, or the first on it."""
         table = make_table(self.bundle.sampler, steps)
         guided = int((abs(table.guidance - 1) > GUIDANCE_EPSILON).sum())
@@ -125,7 +133,7 @@ class Planner:
         for graph in stages["denoise"]:
             total += (len(table.steps) - guided) * self.graph_ms(graph, device, precision)
             total += guided * self.graph_ms(graph, device, precision, pair=True)
-        return total + HOST_MS * device.host
+        return total + (HOST_MS + HOST_MS_PER_MEGAPIXEL * megapixels) * device.host
 
     def graph_ms(self, graph: Graph, device: Device, precision: str, pair: bool = False) -> float:
         """One graph once."""

@@ -25,7 +25,7 @@ PROCESSES = 5
 SHARES = {"drag": 0.6, "first_drag": 0.25, "preview": 0.15}  # of a window's time
 LEAST = 1  # queries of each kind in a window, however long they take
 BATCH_SECONDS = 0.25  # of queries asked for at once
-WARM_BATCHES = 20  # at most; a machine that is not stable by then is measured as it is
+WARM_SECONDS = 1.5  # at most, from the third batch on; what is not stable by then is measured as it is
 PROFILED = 8  # drags with a stopwatch at each graph
 COLD = ("interpreter_ms", "import_ms", "open_ms", "load_weights_ms", "first_photo_ms", "first_drag_ms")
 
@@ -104,9 +104,9 @@ class Asker:
 
     def warm_up(self) -> int:
         """Drag until three batches agree; returns how many drags that took."""
-        done = 0
+        done, end = 0, time.perf_counter() + WARM_SECONDS
         medians: list[float] = []
-        while len(medians) < WARM_BATCHES and not (len(medians) >= WINDOWS and agree(medians)):
+        while len(medians) < WINDOWS or (not agree(medians) and time.perf_counter() < end):
             taken = list(self.ask("drag", batch_size(medians[-1]) if medians else 1))
             done += len(taken)
             medians.append(statistics.median(taken))

@@ -16,7 +16,6 @@ from edgedrag.runtime.bundle import Graph
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.image import as_rgb8, load_picture
 from edgedrag.runtime.session import Photo, Runtime
-from edgedrag.runtime.stages import Stages
 
 
 def open_peer(name: str, runtime: Runtime) -> Any:
@@ -32,8 +31,12 @@ def open_peer(name: str, runtime: Runtime) -> Any:
             for _, compiled in graphs:
                 compiled.update({branch: HostCopies(graph, runtime) for branch, graph in compiled.items()})
         return Unsplit(runtime)
-    backend = TorchBackend(runtime, compiled=name == "torch-compile")
-    return Runtime(runtime.bundle, Stages(runtime.bundle, backend, "fp32"), "fp32")
+    backend: Any = TorchBackend(runtime, compiled=name == "torch-compile")
+    runtime.backend = runtime.stages.backend = backend
+    for graphs in runtime.stages._graphs.values():
+        for graph, compiled in graphs:
+            compiled.update(dict.fromkeys(compiled, backend.network(graph)))
+    return runtime
 
 
 class Classical:
@@ -105,7 +108,7 @@ class TorchGraph:
 
 
 class TorchBackend:
-    """PyTorch as an engine for the embedded bundle; see `runtime.backends.base.Backend`."""
+    """What a drag asks of an engine, of PyTorch, for the embedded bundle."""
 
     name, device, placement = "cpu", "PyTorch", "ort"
     precisions: tuple[str, ...] = ("fp32",)
@@ -123,7 +126,7 @@ class TorchBackend:
         self._torch, self._compiled = torch, compiled
         self._generator = load_checkpoint(SHIPPED)[0].eval()
 
-    def compile(self, graph: Graph, file: Path, precision: str) -> TorchGraph:
+    def network(self, graph: Graph) -> TorchGraph:
         network = getattr(self._generator, graph.name)
         return TorchGraph(graph, self._torch.compile(network) if self._compiled else network, self._torch)
 

@@ -29,7 +29,8 @@ def workstation(tmp_path: Path) -> Path:
     return write(
         tmp_path,
         {
-            f"{RAPL}/name": "package-0", f"{RAPL}/energy_uj": 262_140_000_000, f"{RAPL}/max_energy_range_uj": 262_143_328_850,
+            f"{RAPL}/name": "package-0", f"{RAPL}/energy_uj": 262_140_000_000,
+            f"{RAPL}/max_energy_range_uj": 262_143_328_850,
             f"{RAPL}:0/name": "core", f"{RAPL}:0/energy_uj": 5, f"{RAPL}:0/max_energy_range_uj": 262_143_328_850,
             "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": 3_400_000,
             "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq": 3_600_000,

@@ -71,6 +71,7 @@ def full_context(opened: dict[str, Any], card: Card) -> dict[str, Any]:
         "memory_mb": memory_mb(),
         "gpu": card.identity(),
         "governor": sensors.governor(),
+        "sensors": sensors.sample(card),
         "nvpmodel": first_line("nvpmodel", "-q"),
         "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "versions": versions(tuple(dict.fromkeys(packages))),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from edgedrag.benchmarks.series import WINDOWS
 from edgedrag.benchmarks.single_stream import Asker
 
-TURN_SECONDS = 0.2  # of queries of one process at once
+TURN_SECONDS = 0.15  # of queries of one process at once
 LEAST_TURNS = 3
 
 Turns = dict[str, list[list[float]]]  # milliseconds by side and turn; of all sides the same number of turns

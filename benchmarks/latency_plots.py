@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from edgedrag.benchmarks.latency_tables import name_of
 
@@ -31,7 +32,7 @@ def plots(reports: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
             yield "How drags are spread: the share that is done within a time", spread(reports)
             yield "Every drag in order, by window", in_order(reports)
         if any(run["profile"] for report in reports for run in report["runs"]):
-            yield "Where a drag's time goes", parts(reports)
+            yield "Where a first drag's time goes", parts(reports)
         for report in reports:
             if (report.get("peers") or {}).get("rows"):
                 yield f"Peers, {name_of(report)}", peers(report["peers"])
@@ -61,6 +62,8 @@ def spread(reports: Sequence[dict[str, Any]]) -> str:
     for percentile in (50, 90, 99):
         axes.axhline(percentile, color="gray", lw=0.6, ls=":")
     axes.set(xlabel="milliseconds", ylabel="drags, %", xscale="log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(ScalarFormatter())
     axes.legend(fontsize=8)
     return as_svg(figure)
 
@@ -86,12 +89,12 @@ def parts(reports: Sequence[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(name for _, profile in rows for name in profile["graphs_ms"]))
     left = np.zeros(len(rows))
     for name in [*names, "outside the graphs"]:
-        outside = [profile["outside_graphs_ms"].get("drag", 0.0) for _, profile in rows]
+        outside = [profile["outside_graphs_ms"].get("first_drag", 0.0) for _, profile in rows]
         widths = [profile["graphs_ms"].get(name, 0.0) for _, profile in rows] if name in names else outside
         axes.barh([label for label, _ in rows], widths, left=left, label=name)
         left = left + np.array(widths)
     axes.set(xlabel="milliseconds")
-    axes.legend(fontsize=8, ncols=3)
+    figure.legend(fontsize=8, ncols=6, loc="outside upper center")
     return as_svg(figure)
 
 
@@ -105,9 +108,8 @@ def peers(beside: dict[str, Any]) -> str:
         [r["interval"][1] - r["ratio"] for r in rows.values()],
     ]
     axes.barh(list(rows), ratios, xerr=reach, color="tab:gray", capsize=3)
-    axes.axvline(1, color="tab:blue", label="edgedrag")
-    axes.set(xlabel="times as long as edgedrag")
-    axes.legend(fontsize=8)
+    axes.axvline(1, color="tab:blue")
+    axes.set(xlabel="times as long as edgedrag, the blue line", xlim=(0, 1.2 * max(ratios, default=1.0)))
     return as_svg(figure)
 
 

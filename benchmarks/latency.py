@@ -13,7 +13,7 @@ from typing import Any
 from edgedrag.benchmarks import interactive, peers, single_stream, sustained
 from edgedrag.benchmarks.context import full_context
 from edgedrag.benchmarks.nvidia import Card
-from edgedrag.benchmarks.peaks import measure_peaks
+from edgedrag.benchmarks.peaks import middle
 from edgedrag.benchmarks.scene import Size
 from edgedrag.benchmarks.single_stream import Cell, Measured
 from edgedrag.benchmarks.subject import Configuration
@@ -52,7 +52,6 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     courses: list[sustained.Course] = []
     beside = peers.Beside()
     complete = False
-    measured_peaks: dict[str, Any] | None = None
     what, steps, sizes = request.what, request.steps, request.sizes
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -64,8 +63,6 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
             else:
                 single_stream.run(what, steps, sizes, request.seconds, folder, card, found, say)
                 cell = Cell(sizes[0], (steps or (found.opened["default_steps"],))[0])
-                say("what the processor can do at most")
-                measured_peaks = measure_peaks()
                 peers.run(what, found.opened, request.peers, cell, request.seconds, folder, beside, say)
             complete = True
         except KeyboardInterrupt:
@@ -84,7 +81,7 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     elif request.scenario == "sustained":
         report["sustained"] = [sustained.summary(course) for course in courses if course.shown]
     else:
-        report["peaks"] = measured_peaks
+        report["peaks"] = middle(found.peaks)
         report["peers"] = beside.summary()
     report["command"] = {"python": platform.python_version(), "arguments": sys.argv[1:]}
     return report

@@ -32,7 +32,7 @@ PEERS = {
     "classical": "bidirectional warp and OpenCV's inpainting (Telea), no network",
 }
 QUICK = (FP32, "unsplit", "torch", "classical")  # torch.compile takes a minute before its first drag
-SHARE = 0.5  # of a cell's time, for all peers together
+SHARE = 0.4  # of a cell's time, for all peers together
 
 
 @dataclass

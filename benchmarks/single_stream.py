@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks.nvidia import Card
+from edgedrag.benchmarks.peaks import measure_peaks
 from edgedrag.benchmarks.power import Energy
 from edgedrag.benchmarks.profile import graph_figures
 from edgedrag.benchmarks.scene import Size, write_scene
@@ -56,6 +57,7 @@ class Measured:
     profiles: dict[Cell, list[dict[str, Any]]] = field(default_factory=dict)
     warm_up: dict[Cell, list[int]] = field(default_factory=dict)
     energy: dict[Cell, Energy] = field(default_factory=dict)
+    peaks: list[dict[str, Any]] = field(default_factory=list)
     host_mb: list[float] = field(default_factory=list)
     device_mb: list[float] = field(default_factory=list)
 
@@ -130,6 +132,7 @@ def run(
         seconds: of each cell.
     """
     for process in range(PROCESSES):
+        found.peaks.append(measure_peaks())
         with opened_subject(what, sizes, folder, card, found) as subject:
             counts = steps or (found.opened["default_steps"],)
             cells = [Cell(size, count) for size in sizes for count in counts]

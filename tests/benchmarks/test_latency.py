@@ -160,7 +160,7 @@ def test_an_interruption_leaves_the_figures_so_far() -> None:
             raise KeyboardInterrupt
 
     report = latency.measure(request(steps=None), interrupt)
-    assert not report["complete"] and report["runs"][0]["drag"]["n"] > 0 and report["peaks"] is None
+    assert not report["complete"] and report["runs"][0]["drag"]["n"] > 0
     assert "INCOMPLETE" in latency_report.as_text([report]) and "INCOMPLETE" in latency_report.as_html([report])
     assert compare_reports(report, report)["rows"][0]["ratio"] is None, "one window is not enough to compare"
 

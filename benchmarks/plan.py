@@ -16,6 +16,7 @@ from edgedrag.benchmarks.roofline import (
     Device,
     Planner,
     cpu_device,
+    device_of,
     gpu_share,
     reached,
     read_devices,
@@ -110,10 +111,7 @@ def savings(bundle: Bundle, devices: Sequence[Device], steps: int) -> list[dict[
 
 
 def validate(bundle: Bundle, reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Predicted beside measured: the published points, each from the others, and reports of this bundle.
-
-    A report's device is its processor with the peaks that were measured in the same run.
-    """
+    """Predicted beside measured: the published points, each from the others, and reports of this bundle."""
     points, rows = read_points(), []
     for point in points:
         share = gpu_share([other for other in points if other is not point])
@@ -122,10 +120,10 @@ def validate(bundle: Bundle, reports: Sequence[dict[str, Any]]) -> list[dict[str
         )
     planner = Planner(bundle)
     for report in reports:
-        context = report["context"] or {}
-        if context.get("bundle") != bundle.name or context["backend"] != "cpu" or not report.get("peaks"):
-            raise InputError(f"{name_of(report)}: not a single-stream report of {bundle.name} on ONNX Runtime's CPU")
-        device = cpu_device(name_of(report), report["peaks"], context["memory_mb"])
+        context, title = report["context"] or {}, name_of(report)
+        if context.get("bundle") != bundle.name:
+            raise InputError(f"{title}: not a report of {bundle.name}")
+        device = device_of(report, title)
         for run in report["runs"]:
             megapixels = math.prod(map(int, run["size"].split("x"))) / 1e6
             for kind in ("drag", "first_drag"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Device:
     unified: bool
     host: float
     marks: Sequence[str] = ()
+    match: str | None = None
 
     @property
     def band(self) -> float:
@@ -67,7 +68,7 @@ def read_devices() -> dict[str, Device]:
     return {
         name: Device(
             name, row["title"], "gpu", {"fp16": row["fp16_tops"] * 1e3, "int8": row["int8_tops"] * 1e3},
-            row["gb_s"], row["memory_gb"], row["unified"], row["host"], row["marks"],
+            row["gb_s"], row["memory_gb"], row["unified"], row["host"], row["marks"], row["match"],
         )
         for name, row in table.items()
     }  # fmt: skip
@@ -79,13 +80,31 @@ def cpu_device(title: str, peaks: dict[str, Any], memory_mb: float | None) -> De
     Raises:
         InputError: they were not, for lack of ONNX Runtime.
     """
-    if not peaks or peaks["fp32_gflops"] is None:
+    if peaks.get("fp32_gflops") is None:
         raise InputError(
             f"{title}: its peaks were not measured, which takes ONNX Runtime (pip install 'edgedrag[cpu]')"
         )
     gops = {"fp32": peaks["fp32_gflops"], "int8": peaks["int8_gops"]}
     return Device(
         CPU, title, "cpu", gops, peaks["copy_gb_s"], None if memory_mb is None else memory_mb / 1e3, True, 1.0
+    )
+
+
+def device_of(report: dict[str, Any], title: str) -> Device:
+    """Of a report: its processor with the peaks that were measured in the same run, or its GPU, found in the table.
+
+    Raises:
+        InputError: neither.
+    """
+    context = report["context"] or {}
+    if context.get("backend") == CPU:
+        return cpu_device(title, report.get("peaks") or {}, context["memory_mb"])
+    name = f"{context.get('board') or ''} {(context.get('gpu') or {}).get('name') or ''}"
+    for device in read_devices().values():
+        if device.match is not None and device.match in name and context["precision"] in device.gops:
+            return replace(device, title=title)
+    raise InputError(
+        f"{title}: no prediction; it takes ONNX Runtime's CPU, or a GPU of devices.json in fp16 or INT8 (found:{name})"
     )
 
 

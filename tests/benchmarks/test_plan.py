@@ -85,8 +85,24 @@ def test_a_measured_report_is_held_against_its_own_peaks(embedded: Bundle, cpu: 
     assert drag["source"] == "measured" and drag["error"] == pytest.approx(0, abs=0.01) and drag["within"]
     *_, drag, _first = plan.validate(embedded, [report_of(2 * near)])
     assert not drag["within"] and drag["error"] == pytest.approx(-0.5, abs=0.01)
-    with pytest.raises(InputError, match="not a single-stream report"):
+    with pytest.raises(InputError, match="no prediction"):
         plan.validate(embedded, [report_of(near, backend="openvino")])
+    with pytest.raises(InputError, match="not a report of"):
+        plan.validate(embedded, [{"context": None, "runs": []}])
+
+
+def test_a_gpu_is_found_in_the_table_by_its_name(embedded: Bundle) -> None:
+    report = report_of(8.0, backend="tensorrt")
+    report["context"] |= {"gpu": {"name": "NVIDIA H100 80GB HBM3"}, "precision": "fp16", "board": None}
+    *_, drag, _first = plan.validate(embedded, [report])
+    h100 = read_devices()["h100"]
+    assert drag["predicted_ms"] == pytest.approx(Planner(embedded).drag_ms(h100, "fp16", 1), abs=0.01)
+    report["context"] |= {"gpu": None, "board": "NVIDIA Jetson Orin Nano Developer Kit"}
+    *_, slower, _first = plan.validate(embedded, [report])
+    assert slower["predicted_ms"] > drag["predicted_ms"]
+    report["context"]["precision"] = "fp32"
+    with pytest.raises(InputError, match="no prediction"):
+        plan.validate(embedded, [report])
 
 
 def test_targets_and_memory(embedded: Bundle, cpu: Device) -> None:

@@ -63,7 +63,6 @@ class Worker:
             "checkpoint_sha256": manifest["provenance"]["checkpoint_sha256"],
             "recipe_sha256": manifest.get("recipe", {}).get("sha256"),
             "default_steps": manifest["sampler"]["default_steps"],
-            "gives_flow": runtime.bundle.gives_flow,
             "backend": runtime.backend.name,
             "device": runtime.backend.device,
             "precision": runtime.precision,

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import importlib.metadata
 import os
 import platform
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import edgedrag
+from edgedrag.benchmarks import sensors
+from edgedrag.benchmarks.nvidia import Card
+from edgedrag.runtime.backends import PACKAGES as ENGINES
 from edgedrag.runtime.session import Runtime
 
 PACKAGES = ("edgedrag", "numpy", "opencv-python-headless", "onnxruntime", "torch", "tensorrt-rtx")
 
 
-def machine(device: str) -> dict[str, Any]:
-    """Date, device and versions."""
-    versions = {}
-    for package in PACKAGES:
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Of those that are installed."""
+    found = {}
+    for package in packages:
         try:
-            versions[package] = importlib.metadata.version(package)
+            found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
+    return found
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Date, device and versions."""
     return {
         "date": datetime.date.today().isoformat(),
         "device": device,
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions(),
     }
 
 
@@ -40,3 +53,55 @@ def context(runtime: Runtime) -> dict[str, Any]:
         "backend": runtime.backend.name,
         "precision": runtime.precision,
     }
+
+
+def full_context(opened: dict[str, Any], card: Card) -> dict[str, Any]:
+    """All that a latency depends on.
+
+    Args:
+        opened: what `worker.Worker.opened` says.
+    """
+    manifest = (Path(opened["folder"]) / "bundle.json").read_bytes()
+    named = ("bundle", "checkpoint_sha256", "recipe_sha256", "backend", "precision", "default_steps")
+    packages = (*PACKAGES, "pillow", *(package for _, package in ENGINES.values()))
+    return {
+        **machine(opened["device"]),
+        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "board": sensors.board(),
+        "memory_mb": memory_mb(),
+        "gpu": card.identity(),
+        "governor": sensors.governor(),
+        "sensors": sensors.sample(card),
+        "nvpmodel": first_line("nvpmodel", "-q"),
+        "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "versions": versions(tuple(dict.fromkeys(packages))),
+        **{name: opened[name] for name in named},
+        "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
+        "git_revision": git_revision(),
+    }
+
+
+def memory_mb() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def first_line(*command: str) -> str | None:
+    """Of what a command says; None where it is not there or fails."""
+    if shutil.which(command[0]) is None:
+        return None
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    lines = done.stdout.strip().splitlines()
+    return lines[0] if done.returncode == 0 and lines else None
+
+
+def git_revision() -> str | None:
+    """Of the checkout that edgedrag is run from, "+" where it has changes; None where it was installed."""
+    root = Path(edgedrag.__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    revision = first_line("git", "-C", str(root), "rev-parse", "HEAD")
+    changed = first_line("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
+    return revision if revision is None or changed is None else f"{revision}+"

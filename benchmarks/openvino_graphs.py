@@ -21,8 +21,8 @@ import click
 import numpy as np
 
 from edgedrag.benchmarks.context import context
-from edgedrag.benchmarks.latency import SMALL, disc, test_photo
 from edgedrag.benchmarks.report import write_report
+from edgedrag.benchmarks.scene import SMALL, disc, test_photo
 from edgedrag.calibration.workbench import Workbench
 from edgedrag.export.parity import snr_db
 from edgedrag.runtime.backends.base import Backend, CompiledGraph

@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.dragbench import find_samples, read_sample
-from edgedrag.benchmarks.latency import SMALL, disc, test_photo
 from edgedrag.benchmarks.methods import FullEdit, Task
 from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS
 from edgedrag.benchmarks.pairs import VIDEO, held_out_tasks, unseen_clips
 from edgedrag.benchmarks.report import write_report
+from edgedrag.benchmarks.scene import SMALL, disc, test_photo
 from edgedrag.benchmarks.tables import mean
 from edgedrag.runtime.bundle import STAGES, Bundle
 from edgedrag.runtime.session import Edit, Runtime, open_runtime

@@ -87,17 +87,27 @@ def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarra
     """The edit's pixels in `box`, float32 [h, w, C] in the photo's own range, before any mask."""
     shape, channels = photo.shape[:2], photo.shape[2]
     moved = None if generated.flow is None else warp_native(photo, generated.flow, box)
-    weight = None if generated.revealed is None else decided(generated.revealed)
-    if moved is not None and (generated.result is None or weight is None or not weight.any()):
+    if moved is not None and not generated.draws:
         return moved
     assert generated.result is not None, "a generator makes a flow, a result or both"
-    drawn = enlarge(generated.result if channels == 3 else generated.result.mean(-1, keepdims=True), shape, box)
-    drawn *= np.float32(np.iinfo(photo.dtype).max)
-    if moved is None or weight is None:
-        return drawn
-    drawn -= moved
-    drawn *= _channels(enlarge(weight, shape, box), channels)
-    return np.add(moved, drawn, out=moved)
+    result = generated.result if channels == 3 else generated.result.mean(-1, keepdims=True)
+    largest = np.float32(np.iinfo(photo.dtype).max)
+    if moved is None:
+        return enlarge(result, shape, box) * largest
+    assert generated.revealed is not None, "a generator that draws beside a flow says where"
+    weight = enlarge(decided(generated.revealed), shape, box)
+    drawn = weight[..., 0] > 0  # mostly little of it: the rest is the photo's own, moved
+    if drawn.any():
+        part = rows, columns = box_of(drawn)
+        inner = (
+            slice(box[0].start + rows.start, box[0].start + rows.stop),
+            slice(box[1].start + columns.start, box[1].start + columns.stop),
+        )
+        change = enlarge(result, shape, inner) * largest
+        change -= moved[part]
+        change *= _channels(weight[part], channels)
+        moved[part] += change
+    return moved
 
 
 def decided(revealed: np.ndarray) -> np.ndarray:
@@ -149,8 +159,10 @@ def warp_native(photo: np.ndarray, flow: np.ndarray, box: Box) -> np.ndarray:
 
 def box_of(mask: np.ndarray) -> Box:
     """The smallest box that holds a mask, which is not empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    rows = np.flatnonzero(mask.any(1))
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[top:bottom].any(0))
+    return slice(top, bottom), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def strips(box: Box) -> Iterator[Box]:

@@ -74,7 +74,8 @@ def choose_window(mask: np.ndarray, points: np.ndarray, margin: float, sizes: Se
         sizes: the generator sizes (H, W) to pick from, by aspect.
     """
     height, width = mask.shape
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    rows = np.flatnonzero(mask.any(1))
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(0))
     xs, ys = points[:, [0, 2]], points[:, [1, 3]]
     top, bottom = min(rows[0], int(ys.min())), max(rows[-1], int(np.ceil(ys.max()))) + 1
     left, right = min(columns[0], int(xs.min())), max(columns[-1], int(np.ceil(xs.max()))) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -86,11 +87,20 @@ assert here in bundle.folder.resolve().parents
 edgedrag.open()
 root = pathlib.Path(edgedrag.__file__).parent
 for name in ("py.typed", "runtime/bundle.schema.json", "generator/split.tsv", "generator/configs/teacher.json",
-             "generator/checkpoints/embedded.safetensors"):
+             "generator/checkpoints/embedded.safetensors", "benchmarks/devices.json",
+             "benchmarks/pointer_trace.json", "benchmarks/probes/conv.int8.onnx"):
     assert (root / name).stat().st_size >= 0, name
 """
     (clone / "check_wheel.py").write_text(script)
     run(".venv/bin/python check_wheel.py", clone)
+
+
+def test_latency_is_measured_with_an_engine_alone(clone: Path) -> None:
+    run(".venv/bin/edgedrag bench latency --seconds 1 -o latency", clone)
+    report = json.loads((clone / "latency.json").read_text())
+    assert report["complete"] and report["runs"][0]["drag"]["n"] > 0
+    assert "torch" in report["peers"]["absent"]["torch"] and "unsplit" in report["peers"]["rows"]
+    assert "pip install" in (clone / "latency.html").read_text(), "for the plots"
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

@@ -23,7 +23,7 @@ def cli() -> None:
     """Edit photos by dragging: grab a point, move it, and the picture changes as the object would.
 
     Runs on this device alone. Exit codes: 0 done, 2 bad usage or input, 3 no usable engine or
-    bundle, 1 anything else.
+    bundle, 4 slower (bench compare and ab), 1 anything else.
     """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgedrag.runtime.compose import Generated, compose, enlarge, warp_native
+from edgedrag.runtime.compose import Generated, compose, decided, enlarge, warp_native
 
 RNG = np.random.default_rng(0)
 
@@ -64,3 +64,22 @@ def test_enlarged_part_is_part_of_the_enlarged() -> None:
     whole = enlarge(made, (400, 330), (slice(0, 400), slice(0, 330)))
     part = enlarge(made, (400, 330), (slice(100, 250), slice(20, 300)))
     np.testing.assert_allclose(part, whole[100:250, 20:300], atol=1e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_drawing_where_something_is_revealed_is_drawing_everywhere(channels: int) -> None:
+    """A map that reveals one corner, against the blend of whole pictures."""
+    window = RNG.integers(0, 255, (300, 280, channels), dtype=np.uint8)
+    made = generated()
+    assert made.result is not None and made.flow is not None and made.revealed is not None
+    made.revealed[:] = 0.0
+    made.revealed[20:34, 9:25] = 0.97
+    every = (slice(0, 300), slice(0, 280))
+    form = window if channels == 3 else window[..., 0]  # grey photos have no axis of channels
+    edited = compose(form, np.ones((300, 280), bool), made).reshape(window.shape)
+    result = made.result if channels == 3 else made.result.mean(-1, keepdims=True)
+    moved, drawn = warp_native(window, made.flow, every), enlarge(result, (300, 280), every) * 255
+    whole = moved + (drawn - moved) * enlarge(decided(made.revealed), (300, 280), every)
+    np.testing.assert_allclose(edited.astype(np.float32), np.clip(whole, 0, 255), atol=0.6)
+    still = compose(form, np.ones((300, 280), bool), Generated(None, made.flow, None)).reshape(window.shape)
+    assert np.array_equal(edited[:70], still[:70]), "what nothing is revealed in is the warp alone"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edgedrag.commands.bench_latency import ab, compare, latency, plan, report
 from edgedrag.commands.options import FILE, Engine, engine_options
 
 
@@ -15,25 +16,8 @@ def bench() -> None:
     """Measure latency, quality and what many rounds leave."""
 
 
-@bench.command()
-@engine_options
-@click.option("--repeats", default=9, show_default=True, help="Timed drags of each kind.")
-@click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def latency(
-    engine: Engine,
-    repeats: int,
-    output: Path | None,
-    as_json: bool,
-) -> None:
-    """Time drags on this device: first and further ones, a large photo, the whole process, memory."""
-    from edgedrag.benchmarks.latency import describe, measure
-    from edgedrag.benchmarks.report import write_report
-
-    runtime, opened_ms = engine.open()
-    figures = measure(runtime, opened_ms, engine.steps, engine.seed, repeats)
-    write_report(figures, output)
-    click.echo(json.dumps(figures) if as_json else describe(figures))
+for command in (latency, compare, ab, plan, report):
+    bench.add_command(command)
 
 
 @bench.command()

@@ -1,0 +1,62 @@
+"""What this processor does at most: one large convolution in fp32 and in INT8 on ONNX Runtime, and copying memory.
+
+Measured in each window of a run, so that what slows the drags down slows these too. The planner predicts from them; a
+table's peak would say nothing of a shared or throttled machine.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROBES = Path(__file__).with_name("probes")
+CHANNELS, SIDE = 128, 64  # of the probes' picture
+FLOPS = 2 * CHANNELS * CHANNELS * 9 * SIDE * SIDE  # of a run of a probe: 3 x 3
+COPIED = 64 * 2**20  # bytes, more than a processor's cache
+SECONDS = 0.15  # of each
+
+
+def typical(act: Callable[[], object]) -> float:
+    """The median time that something takes, seconds."""
+    act()
+    times: list[float] = []
+    end = time.perf_counter() + SECONDS
+    while time.perf_counter() < end or not times:
+        start = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def measure_peaks() -> dict[str, Any]:
+    """{"fp32_gflops", "int8_gops", "copy_gb_s"}; the first two None where ONNX Runtime is not installed."""
+    source = np.ones(COPIED, np.uint8)
+    target = np.empty_like(source)
+    copied = 2 * COPIED / typical(lambda: np.copyto(target, source)) / 1e9  # read and written
+    found: dict[str, Any] = {"fp32_gflops": None, "int8_gops": None, "copy_gb_s": round(copied, 1)}
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        return found
+    for name, precision, kind in (("fp32_gflops", "fp32", np.float32), ("int8_gops", "int8", np.uint8)):
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        file = PROBES / f"conv.{precision}.onnx"
+        session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        picture = np.full((1, CHANNELS, SIDE, SIDE), 100, kind)
+        seconds = typical(lambda session=session, picture=picture: session.run(None, {"x": picture}))  # type: ignore[misc]
+        found[name] = round(FLOPS / seconds / 1e9, 1)
+    return found
+
+
+def middle(measured: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Of several measurements over a run, the median of each; None of none."""
+    if not measured:
+        return None
+    columns = {name: [one[name] for one in measured if one[name] is not None] for name in measured[0]}
+    return {name: round(statistics.median(values), 1) if values else None for name, values in columns.items()}

@@ -1,0 +1,42 @@
+"""Where a drag's time goes: by graph, by step, and what is outside the graphs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def median(values: Iterable[float]) -> float:
+    return round(statistics.median(values), 3)
+
+
+def graph_figures(drags: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Medians over drags that were run with a stopwatch at each graph, see `worker.Worker.profile`; None of no drags.
+
+    Half of them are on photos just loaded: only these run what depends on the photo alone.
+    """
+    if not drags:
+        return None
+    graphs: dict[str, list[float]] = {}
+    steps: list[list[float]] = []
+    outside: dict[str, list[float]] = {"drag": [], "first_drag": []}
+    totals = []
+    for drag in drags:
+        inside: dict[str, float] = {}
+        loop = [(name, ms) for stage, name, ms in drag["graphs"] if stage == "denoise"]
+        for _, name, ms in drag["graphs"]:
+            inside[name] = inside.get(name, 0.0) + ms
+        for name, ms in inside.items():
+            graphs.setdefault(name, []).append(ms)
+        width = len({name for name, _ in loop})  # graphs a step
+        steps.append([sum(ms for _, ms in loop[at : at + width]) for at in range(0, len(loop), width)])
+        outside["first_drag" if drag["fresh"] else "drag"].append(drag["ms"] - sum(inside.values()))
+        totals.append(drag["ms"])
+    return {
+        "n": len(drags),
+        "graphs_ms": {name: median(values) for name, values in graphs.items()},
+        "steps_ms": [median(values) for values in zip(*steps)],
+        "outside_graphs_ms": {kind: median(values) for kind, values in outside.items() if values},
+        "total_ms": median(totals),
+    }

@@ -1,0 +1,183 @@
+"""What a drag should take on a device: the graphs' FLOPs and bytes from the manifest over what the device does.
+
+On a GPU a graph takes as long as the slower of its arithmetic and its memory traffic, at the shares of the peaks that
+published times reach (points.json), and a launch. On a CPU it takes its arithmetic, at a share of what one large
+convolution reaches there (`peaks`), and, where it makes or reads a flow, looking pixels up.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgedrag.runtime.bundle import Bundle, Graph
+from edgedrag.runtime.cost import Costs
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.pipeline import GUIDANCE_EPSILON
+from edgedrag.runtime.sampler import make_table
+
+HERE = Path(__file__).parent
+CPU = "cpu"  # the device that is this machine
+CPU_SHARES = {"fp32": 0.87, "int8": 0.6}  # of the probe's speed, fitted to the embedded bundle's graphs
+LOOKUP_BYTES = 2200  # a pixel, of copying, that looking pixels up by a flow costs a CPU
+HOST_MS, HOST_MS_PER_MEGAPIXEL = 5.5, 1.4  # outside the graphs
+PHOTO = 0.26  # megapixels, of 512 x 512
+GPU_MEMORY_SHARE = 0.6  # of the bandwidth; an assumption
+GPU_LAUNCH_MS = 0.3  # for each graph; an assumption
+INT8_SHARE = 0.9  # of the arithmetic, where a bundle has no recipe
+CONTEXT_MB = {"gpu": 900, "cpu": 160}  # engine and runtime; of a GPU an assumption
+SYSTEM_GB = 1.5  # that a device with one memory for all keeps
+BANDS = {"cpu": 1.35, "gpu": 1.6}  # factors to either side
+WEIGHT_BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
+
+
+@dataclass(frozen=True)
+class Device:
+    """Peaks in 10^9 operations a second by precision, GB/s, and memory in GB; `host` slows what is outside graphs."""
+
+    name: str
+    title: str
+    kind: str  # cpu or gpu
+    gops: dict[str, float]
+    gb_s: float
+    memory_gb: float | None
+    unified: bool
+    host: float
+    marks: Sequence[str] = ()
+    match: str | None = None
+
+    @property
+    def band(self) -> float:
+        return BANDS[self.kind]
+
+    @property
+    def room_mb(self) -> float | None:
+        """Memory for a bundle, None where it is not known."""
+        if self.memory_gb is None:
+            return None
+        return (self.memory_gb - (SYSTEM_GB if self.unified else 0)) * 1e3
+
+
+def read_devices() -> dict[str, Device]:
+    """The table's devices by name."""
+    table = json.loads((HERE / "devices.json").read_text())["devices"]
+    return {
+        name: Device(
+            name, row["title"], "gpu", {"fp16": row["fp16_tops"] * 1e3, "int8": row["int8_tops"] * 1e3},
+            row["gb_s"], row["memory_gb"], row["unified"], row["host"], row["marks"], row["match"],
+        )
+        for name, row in table.items()
+    }  # fmt: skip
+
+
+def cpu_device(title: str, peaks: dict[str, Any], memory_mb: float | None) -> Device:
+    """A processor whose peaks were measured.
+
+    Raises:
+        InputError: they were not, for lack of ONNX Runtime.
+    """
+    if peaks.get("fp32_gflops") is None:
+        raise InputError(
+            f"{title}: its peaks were not measured, which takes ONNX Runtime (pip install 'edgedrag[cpu]')"
+        )
+    gops = {"fp32": peaks["fp32_gflops"], "int8": peaks["int8_gops"]}
+    return Device(
+        CPU, title, "cpu", gops, peaks["copy_gb_s"], None if memory_mb is None else memory_mb / 1e3, True, 1.0
+    )
+
+
+def device_of(report: dict[str, Any], title: str) -> Device:
+    """Of a report: its processor with the peaks that were measured in the same run, or its GPU, found in the table.
+
+    Raises:
+        InputError: neither.
+    """
+    context = report["context"] or {}
+    if context.get("backend") == CPU:
+        return cpu_device(title, report.get("peaks") or {}, context["memory_mb"])
+    name = f"{context.get('board') or ''} {(context.get('gpu') or {}).get('name') or ''}"
+    for device in read_devices().values():
+        if device.match is not None and device.match in name and context["precision"] in device.gops:
+            return replace(device, title=title)
+    raise InputError(
+        f"{title}: no prediction; it takes ONNX Runtime's CPU, or a GPU of devices.json in fp16 or INT8 (found:{name})"
+    )
+
+
+def read_points() -> list[dict[str, Any]]:
+    """The published times."""
+    return json.loads((HERE / "points.json").read_text())["points"]
+
+
+def reached(point: dict[str, Any]) -> float:
+    """The share of the peak in a published time."""
+    return point["tflop"] / (point["ms"] / 1e3) / point["tops"]
+
+
+def gpu_share(points: Sequence[dict[str, Any]]) -> float:
+    """The share of the peak that networks reach: the geometric mean of what was published."""
+    shares = [math.log(reached(point)) for point in points if point["fitted"]]
+    return math.exp(sum(shares) / len(shares))
+
+
+class Planner:
+    """Predictions for one bundle at its largest window."""
+
+    def __init__(self, bundle: Bundle):
+        self.bundle = bundle
+        self.size = max(bundle.sizes, key=lambda s: s[0] * s[1])
+        self._costs = Costs(bundle, *self.size)
+        self._share = gpu_share(read_points())
+        recipe = bundle.manifest.get("recipe")
+        self._recipe = json.loads(bundle.verified_recipe().read_text(encoding="utf-8"))["graphs"] if recipe else {}
+
+    def drag_ms(
+        self,
+        device: Device,
+        precision: str,
+        steps: int | None = None,
+        first: bool = False,
+        megapixels: float = PHOTO,
+    ) -> float:
+        """A drag on a photo whose reference is known, or the first on it."""
+        table = make_table(self.bundle.sampler, steps)
+        guided = int((abs(table.guidance - 1) > GUIDANCE_EPSILON).sum())
+        stages = self.bundle.stages
+        once = [*stages["drag"], *stages["decode"], *(stages["reference"] if first else ())]
+        total = sum(self.graph_ms(graph, device, precision) for graph in once)
+        for graph in stages["denoise"]:
+            total += (len(table.steps) - guided) * self.graph_ms(graph, device, precision)
+            total += guided * self.graph_ms(graph, device, precision, pair=True)
+        return total + (HOST_MS + HOST_MS_PER_MEGAPIXEL * megapixels) * device.host
+
+    def graph_ms(self, graph: Graph, device: Device, precision: str, pair: bool = False) -> float:
+        """One graph once."""
+        flops, moved = map(float, self._costs.of((graph.pair_cost if pair else None) or graph.cost))
+        rest = "fp32" if device.kind == "cpu" else "fp16"
+        share = self._int8_share(graph.name) if precision == "int8" else 0.0
+        low, high = flops * share / device.gops["int8"] / 1e6, flops * (1 - share) / device.gops[rest] / 1e6
+        if device.kind == "cpu":
+            names = {tensor.name for tensor in (*graph.inputs, *graph.outputs)}
+            lookups = self.size[0] * self.size[1] * LOOKUP_BYTES if {"flow", "prior_flow"} & names else 0
+            return low / CPU_SHARES["int8"] + high / CPU_SHARES["fp32"] + lookups / device.gb_s / 1e6
+        moved *= (share + 2 * (1 - share)) / 4  # the manifest counts fp32
+        traffic = moved / (GPU_MEMORY_SHARE * device.gb_s) / 1e6
+        return max((low + high) / self._share, traffic) + GPU_LAUNCH_MS
+
+    def memory_mb(self, device: Device, precision: str) -> float:
+        """Weights, a quarter of the busiest graph's traffic for what is alive at once, and the engine."""
+        weights = sum(graph.cost["parameters"] for _, graph in self.bundle.graphs()) * WEIGHT_BYTES[precision]
+        busiest = max(float(self._costs.of(graph.pair_cost or graph.cost)[1]) for _, graph in self.bundle.graphs())
+        return (weights + busiest / 4) / 1e6 + CONTEXT_MB[device.kind]
+
+    def _int8_share(self, name: str) -> float:
+        """Of a graph's arithmetic that its recipe has in INT8."""
+        if not self._recipe:
+            return INT8_SHARE
+        layers = self._recipe.get(name, {"layers": []})["layers"]
+        work = sum(layer["work"] for layer in layers)
+        return sum(layer["work"] for layer in layers if layer["precision"] == "int8") / work if work else 0.0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgedrag.benchmarks.baselines import bidirectional_warp
-from edgedrag.runtime.backends.base import Array
+from edgedrag.runtime.backends.base import Array, OnnxBackend
 from edgedrag.runtime.bundle import Graph
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.image import as_rgb8, load_picture
@@ -27,15 +27,13 @@ def open_peer(name: str, runtime: Runtime) -> Any:
     if name == "classical":
         return Classical()
     if name == "unsplit":
-        for graphs in runtime.stages._graphs.values():
-            for _, compiled in graphs:
-                compiled.update({branch: HostCopies(graph, runtime) for branch, graph in compiled.items()})
+        for _, _, compiled in runtime.stages.graphs():
+            compiled.update({branch: HostCopies(graph, runtime) for branch, graph in compiled.items()})
         return Unsplit(runtime)
     backend: Any = TorchBackend(runtime, compiled=name == "torch-compile")
     runtime.backend = runtime.stages.backend = backend
-    for graphs in runtime.stages._graphs.values():
-        for graph, compiled in graphs:
-            compiled.update(dict.fromkeys(compiled, backend.network(graph)))
+    for _, graph, compiled in runtime.stages.graphs():
+        compiled.update(dict.fromkeys(compiled, backend.network(graph)))
     return runtime
 
 
@@ -107,7 +105,7 @@ class TorchGraph:
         return dict(zip(self._outputs, made if isinstance(made, tuple) else (made,)))
 
 
-class TorchBackend:
+class TorchBackend(OnnxBackend):
     """What a drag asks of an engine, of PyTorch, for the embedded bundle."""
 
     name, device, placement = "cpu", "PyTorch", "ort"

@@ -8,7 +8,6 @@ another checkout's edgedrag can be measured with the same instrument. Its argume
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import time
@@ -158,11 +157,10 @@ class Observed:
         self._before: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def __enter__(self) -> None:
-        for stage, graphs in self._runtime.stages._graphs.items():
-            for graph, compiled in graphs:
-                self._before.append((compiled, dict(compiled)))
-                for branch, runner in compiled.items():
-                    compiled[branch] = TimedGraph(stage, graph, runner, self._runtime.backend, self._runs)
+        for stage, graph, compiled in self._runtime.stages.graphs():
+            self._before.append((compiled, dict(compiled)))
+            for branch, runner in compiled.items():
+                compiled[branch] = TimedGraph((stage, graph.name), runner, self._runtime.backend.wait, self._runs)
 
     def __exit__(self, *_: object) -> None:
         for compiled, own in self._before:
@@ -170,19 +168,15 @@ class Observed:
 
 
 class TimedGraph:
-    """A compiled graph with a stopwatch; a device's work is waited for by fetching the smallest output."""
+    """A compiled graph with a stopwatch, stopped when a device's work is done."""
 
-    def __init__(self, stage: str, graph: Any, runner: Any, backend: Any, runs: list[tuple[str, str, float]]):
-        self._place, self._runner, self._backend, self._runs = (stage, graph.name), runner, backend, runs
-        sizes = {"H": 256, "W": 256, "N": 1}
-        self._smallest = min(graph.outputs, key=lambda tensor: math.prod(tensor.concrete(sizes))).name
-        self._waits = backend.name not in ("cpu", "openvino")
+    def __init__(self, place: tuple[str, str], runner: Any, wait: Any, runs: list[tuple[str, str, float]]):
+        self._place, self._runner, self._wait, self._runs = place, runner, wait, runs
 
     def run(self, inputs: Any) -> Any:
         start = time.perf_counter()
         made = self._runner.run(inputs)
-        if self._waits:
-            self._backend.download(made[self._smallest])
+        self._wait()
         self._runs.append((*self._place, ms_since(start)))
         return made
 

@@ -135,14 +135,16 @@ def device_bytes(runtime: Runtime) -> dict[str, int] | None:
     return {"weights": workspace.residency.held_bytes, "buffers": workspace.buffers.held_bytes}
 
 
-def compare_with_torch(bundle: Bundle, size_name: str, device: str, compiled: bool, ours: list[dict]) -> dict[str, Any]:
+def compare_with_torch(
+    bundle: Bundle, size_name: str, device: str, compiled: bool, timed: int, ours: list[dict]
+) -> dict[str, Any]:
     """LightningDrag's networks and the published schedule in PyTorch, and the ratios to what was measured above."""
     from edgedrag.benchmarks.torch_networks import our_drag_ms, published_drag_ms, time_networks
     from edgedrag.generator.networks.lightningdrag.sizes import SIZES
 
     size = SIZES[size_name]
     height, width = bundle.sizes[0]
-    rows = time_networks(size, height, width, device, "fp16" if device != "cpu" else "fp32", compiled)
+    rows = time_networks(size, height, width, device, "fp16" if device != "cpu" else "fp32", compiled, timed)
     scales = make_table(bundle.sampler, 8).guidance
     pairs = int((abs(scales - 1) > GUIDANCE_EPSILON).sum())
     found: dict[str, Any] = {"networks_ms": rows, "height": height, "width": width, "drag_ms": {}, "ratios": {}}
@@ -217,7 +219,7 @@ def main(
                         )
                         write_report(report, output)
         report["torch_networks"] = compare_with_torch(
-            open_bundle(lightningdrag), size, device, compiled, report["bundles"]
+            open_bundle(lightningdrag), size, device, compiled, drags, report["bundles"]
         )
         write_report(report, output)
     for row in report["bundles"]:

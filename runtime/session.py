@@ -74,6 +74,21 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Motion:
+    """A drag's motion alone, for a preview that is drawn elsewhere.
+
+    Attributes:
+        flow: float32 [h, w, 2] at the generator's size, backward, x then y, in photo pixels.
+        mask: bool [h, w], what may move, at the same size.
+        window: the part of the photo that both cover.
+    """
+
+    flow: np.ndarray
+    mask: np.ndarray
+    window: Window
+
+
+@dataclass(frozen=True)
 class _Request:
     """A checked drag: where it is in the photo, and its run through the stages."""
 
@@ -229,14 +244,25 @@ class Photo:
         The bundle's flow, or a bidirectional warp where it gives none. Raises like `drag`.
         """
         request = self._prepare(drags, mask)
-        run = request.run
-        if self._runtime.bundle.gives_flow:
-            self._reference(request)
-            motion = run.motion()
-        else:
-            motion = Generated(None, bidirectional_flow(run.points, run.mask)[0], None)
+        motion = self._motion(request)
         made = self._rounds.compose(request.photo, request.window, request.mask, request.points, motion)
         return self._with(made.box, made.after)
+
+    def motion(self, drags: Sequence[Drag], mask: Mask = None) -> Motion:
+        """What `preview` would warp the photo by, without the warp; changes nothing. Raises like `drag`."""
+        request = self._prepare(drags, mask)
+        flow = self._motion(request).flow
+        assert flow is not None, "a motion has a flow"
+        return Motion(flow * request.window.scale, request.run.mask, request.window)
+
+    def move(self, drags: Sequence[Drag], mask: Mask = None) -> Edit:
+        """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""
+        watch = Stopwatch()
+        request = self._prepare(drags, mask)
+        watch.begin()
+        motion = self._motion(request)
+        watch.lap("drag")
+        return self._finish(request, motion, watch, 0, 0)
 
     def undo(self) -> np.ndarray:
         """Take the last drag back; returns the photo as it is then. Raises InputError where there is none."""
@@ -288,6 +314,14 @@ class Photo:
         else:
             run.tensors.update(reference)
         run.keep(self._masked.find(request.masked) or {})
+
+    def _motion(self, request: _Request) -> Generated:
+        """The bundle's flow, or a bidirectional one where it gives none."""
+        run = request.run
+        if not self._runtime.bundle.gives_flow:
+            return Generated(None, bidirectional_flow(run.points, run.mask)[0], None)
+        self._reference(request)
+        return run.motion()
 
     def _finish(self, request: _Request, generated: Generated, watch: Stopwatch, steps: int, seed: int) -> Edit:
         """Composite, check, and enter the edit into the history."""

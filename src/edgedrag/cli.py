@@ -11,9 +11,10 @@ from edgedrag.commands.bench import bench
 from edgedrag.commands.build import calibrate, export
 from edgedrag.commands.edit import batch, doctor, drag, info
 from edgedrag.commands.learn import distill, finetune, pairs, train
+from edgedrag.commands.studio import studio
 from edgedrag.runtime.errors import EdgedragError
 
-COMMANDS = (drag, batch, info, doctor, pairs, train, distill, finetune, export, calibrate, bench)
+COMMANDS = (drag, batch, info, doctor, pairs, train, distill, finetune, export, calibrate, bench, studio)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

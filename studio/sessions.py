@@ -25,6 +25,7 @@ LONGEST_HISTORY = 24  # edits that can be undone; a further one makes the pictur
 MASK_SIDE = 1024  # pixels, of the mask that the page paints, at most
 MOST_SESSIONS = 256  # those that lie idle longest make room
 MAX_STEPS = 1000
+HALF = 128  # from this grey on, a painted mask's pixel may change
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Session:
     id: str
     touched: float = field(default_factory=time.monotonic)
     photo: Photo | None = None
+    original: Picture | None = None
     mask: np.ndarray | None = None
     last_mask: np.ndarray | None = None
     done: list[Box] = field(default_factory=list)
@@ -85,7 +87,7 @@ class Session:
     def open(self, runtime: Runtime, picture: Picture) -> Generator[Progress, None, None]:
         """Put another photo in; its edits begin anew."""
         yield from ()
-        self.photo = Photo(runtime, picture)
+        self.photo, self.original = Photo(runtime, picture), picture
         self.mask = self.last_mask = None
         self.done, self.undone = [], []
 
@@ -128,7 +130,7 @@ class Session:
         return self.opened().motion(drags, self.mask)
 
     def paint(self, mask: np.ndarray | None) -> Generator[Progress, None, None]:
-        """Use a mask from now on, uint8 [h, w] of the photo's size or the page's, or none.
+        """Use a mask from now on, or none: [h, w] of the photo's size or the page's, 128 or more = may change.
 
         Raises:
             InputError: another size, or empty.
@@ -143,9 +145,9 @@ class Session:
                 f"mask: {mask.shape[1]} x {mask.shape[0]} pixels; give {width} x {height} as the photo has, "
                 "or the mask_width x mask_height of the session"
             )
-        if not mask.any():
-            raise InputError("mask: empty; nonzero pixels are the ones that may change")
-        self.mask = cv2.resize((mask > 0).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        if not (mask >= HALF).any():
+            raise InputError("mask: empty; pixels of 128 or more are the ones that may change")
+        self.mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= HALF
 
     def painted(self) -> np.ndarray | None:
         """The visitor's mask, or the last one used, at the page's size: uint8 [h, w], 0 or 255."""
@@ -158,7 +160,7 @@ class Session:
     def forget(self) -> None:
         """Let go of everything the visitor brought."""
         self.ended = True
-        self.photo = self.mask = self.last_mask = None
+        self.photo = self.original = self.mask = self.last_mask = None
         self.done, self.undone = [], []
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.runtime.drags import Drag
-from edgedrag.runtime.image import Picture, colour_and_alpha, encode_picture, load_picture
+from edgedrag.runtime.image import Picture, as_rgb8, encode_picture, load_picture
 from edgedrag.runtime.session import Motion, Progress, Runtime
 from edgedrag.studio.engine import Busy, Engine, Superseded, Turns
 from edgedrag.studio.logs import LOGGER, log, short
@@ -64,8 +64,7 @@ class Station:
     async def open_mask(self, session: Session, data: bytes) -> None:
         """Decode a painted mask and use it."""
         picture = await self._coded(load_picture, data, self.settings.max_megapixels)
-        colour = colour_and_alpha(picture.pixels)[0]
-        await self.run(session, session.paint(colour.max(-1)))
+        await self.run(session, session.paint(as_rgb8(picture.pixels).max(-1)))
 
     async def edit(self, session: Session, wish: Wish, on_progress: Callable[[Progress], None] | None = None) -> Edited:
         """Run an edit and write it down."""

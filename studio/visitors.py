@@ -94,11 +94,13 @@ async def put_photo(station: Here, session: Whose, request: Request) -> SessionS
 
 
 @router.get(
-    "/{session}/view", response_class=Response, responses={**picture_answer("image/png"), **responses(404, 409)}
+    "/{session}/view", response_class=Response, responses={**picture_answer("image/png"), **responses(404, 409, 422)}
 )
-async def get_view(station: Here, session: Opened) -> Response:
-    """The picture as it is now, shrunk by a whole number so that no side is longer than 2048, as PNG."""
-    data, _ = await asyncio.to_thread(view, session.opened().picture)
+async def get_view(station: Here, session: Opened, original: bool = False) -> Response:
+    """The picture as it is now, or the photo, shrunk by a whole number so that no side is longer than 2048, as PNG."""
+    picture = session.original if original else session.opened().picture
+    assert picture is not None, "opened"
+    data, _ = await asyncio.to_thread(view, picture)
     return Response(data, media_type="image/png")
 
 
@@ -118,7 +120,7 @@ async def get_picture(station: Here, session: Opened, format: Literal["png", "we
     "/{session}/mask", responses=responses(404, 408, 409, 413, 415, 422, 503), openapi_extra=picture_body("image/png")
 )
 async def put_mask(station: Here, session: Opened, request: Request) -> SessionState:
-    """Use a painted mask for the next edit: a PNG of the photo's size or of mask_width x mask_height."""
+    """Use a painted mask for the next edit: a PNG of the photo's size or of mask_width x mask_height, white may change."""
     await station.open_mask(session, await read_picture(request, "image/png"))
     return state(station, session)
 

@@ -81,11 +81,13 @@ class Motion:
         flow: float32 [h, w, 2] at the generator's size, backward, x then y, in photo pixels.
         mask: bool [h, w], what may move, at the same size.
         window: the part of the photo that both cover.
+        region: bool [H, W], the mask at the photo's size.
     """
 
     flow: np.ndarray
     mask: np.ndarray
     window: Window
+    region: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ class Photo:
         request = self._prepare(drags, mask)
         flow = self._motion(request).flow
         assert flow is not None, "a motion has a flow"
-        return Motion(flow * request.window.scale, request.run.mask, request.window)
+        return Motion(flow * request.window.scale, request.run.mask, request.window, request.mask)
 
     def move(self, drags: Sequence[Drag], mask: Mask = None) -> Edit:
         """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""

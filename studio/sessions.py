@@ -5,6 +5,7 @@ What touches a photo is a generator, run by the engine's thread; so a session ne
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Generator, Iterator
@@ -25,6 +26,7 @@ LONGEST_HISTORY = 24  # edits that can be undone; a further one makes the pictur
 MASK_SIDE = 1024  # pixels, of the mask that the page paints, at most
 MOST_SESSIONS = 256  # those that lie idle longest make room
 MAX_STEPS = 1000
+NEAR = 0.015  # of the photo's longer side: so far a pull may go on before a preview's automatic mask is found anew
 HALF = 128  # from this grey on, a painted mask's pixel may change
 
 
@@ -65,6 +67,7 @@ class Session:
     original: Picture | None = None
     mask: np.ndarray | None = None
     last_mask: np.ndarray | None = None
+    found: tuple[np.ndarray, list[Drag], np.ndarray] | None = None  # picture, drags and mask of the last such preview
     done: list[Box] = field(default_factory=list)
     undone: list[Box] = field(default_factory=list)
     ended: bool = False
@@ -88,7 +91,7 @@ class Session:
         """Put another photo in; its edits begin anew."""
         yield from ()
         self.photo, self.original = Photo(runtime, picture), picture
-        self.mask = self.last_mask = None
+        self.mask = self.last_mask = self.found = None
         self.done, self.undone = [], []
 
     def edit(self, runtime: Runtime, wish: Wish) -> Generator[Progress, None, Edited]:
@@ -125,9 +128,17 @@ class Session:
         return Change(photo.picture, self.done[-1])
 
     def motion(self, drags: list[Drag]) -> Generator[Progress, None, Motion]:
-        """What a preview shows."""
+        """What a preview shows. An automatic mask serves further previews until the finger has gone some way on."""
         yield from ()
-        return self.opened().motion(drags, self.mask)
+        photo = self.opened()
+        if self.mask is not None:
+            return photo.motion(drags, self.mask)
+        image, known, region = self.found or (None, [], None)
+        near = image is photo.image and _near(drags, known, NEAR * max(photo.image.shape[:2]))
+        motion = photo.motion(drags, region if near else None)
+        if not near:
+            self.found = (photo.image, drags, motion.region)
+        return motion
 
     def paint(self, mask: np.ndarray | None) -> Generator[Progress, None, None]:
         """Use a mask from now on, or none: [h, w] of the photo's size or the page's, 128 or more = may change.
@@ -160,8 +171,16 @@ class Session:
     def forget(self) -> None:
         """Let go of everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.mask = self.last_mask = None
+        self.photo = self.original = self.mask = self.last_mask = self.found = None
         self.done, self.undone = [], []
+
+
+def _near(drags: list[Drag], known: list[Drag], reach: float) -> bool:
+    """Whether drags have the same handles, and targets no farther than `reach` from those of others."""
+    return len(drags) == len(known) and all(
+        handle == old_handle and math.dist(target, old_target) <= reach
+        for (handle, target), (old_handle, old_target) in zip(drags, known)
+    )
 
 
 def mask_size(height: int, width: int) -> tuple[int, int]:

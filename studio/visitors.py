@@ -120,7 +120,7 @@ async def get_picture(station: Here, session: Opened, format: Literal["png", "we
     "/{session}/mask", responses=responses(404, 408, 409, 413, 415, 422, 503), openapi_extra=picture_body("image/png")
 )
 async def put_mask(station: Here, session: Opened, request: Request) -> SessionState:
-    """Use a painted mask for the next edit: a PNG of the photo's size or of mask_width x mask_height, white may change."""
+    """Use a painted mask for the next edit: a PNG as large as the photo or mask_width x mask_height, white may change."""
     await station.open_mask(session, await read_picture(request, "image/png"))
     return state(station, session)
 

@@ -1,5 +1,6 @@
 // The service, as the page calls it: HTTP for pictures, a WebSocket for what must be quick.
 
+const UNDER_WAY = 2; // previews: one is made while another is drawn
 const decoder = new TextDecoder();
 
 /** An answer that is no success; `status` 0 where there was none. */
@@ -70,8 +71,8 @@ export class Live {
   constructor(session, on) {
     this.on = on;
     this.number = 0;
-    this.asked = 0; // the preview under way, 0 for none
-    this.next = null; // drags to preview after it
+    this.asked = []; // previews under way
+    this.next = null; // drags to preview after them
     const protocols = ["edgedrag", ...(token() ? [`bearer.${token()}`] : [])];
     const address = new URL(`${session.path}/live`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
@@ -88,22 +89,23 @@ export class Live {
     return this.number;
   }
 
-  /** Ask for a preview; while one is under way the newest drags wait, and older ones are forgotten. */
+  /** Ask for a preview; while enough are under way the newest drags wait, and older ones are forgotten. */
   preview(drags) {
-    if (this.asked) this.next = drags;
-    else this.asked = this.send("preview", { drags });
+    if (this.asked.length >= UNDER_WAY) this.next = drags;
+    else this.asked.push(this.send("preview", { drags }));
   }
 
   /** Forget previews that were asked for. */
   quiet() {
     this.next = null;
-    this.asked = 0;
+    this.asked = [];
   }
 
   take(message) {
-    if (message.type === "preview" && message.id !== this.asked) return;
-    if (message.id === this.asked) {
-      this.asked = 0;
+    const known = this.asked.indexOf(message.id);
+    if (message.type === "preview" && known < 0) return;
+    if (known >= 0) {
+      this.asked.splice(0, known + 1); // answers come in order; one that was replaced comes as "cancelled"
       if (this.next) [this.next] = [null, this.preview(this.next)];
     }
     this.on[message.type]?.(message);

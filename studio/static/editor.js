@@ -117,6 +117,7 @@ export class Editor {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
     }
+    this.stage.drawn = null;
     const whole = this.view.scale <= this.view.least * 1.001;
     this.view.stage = { width, height };
     if (whole) this.view.fit();

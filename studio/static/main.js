@@ -143,7 +143,7 @@ for (const button of document.querySelectorAll(".language")) {
 await speak(firstLanguage());
 token();
 try {
-  editor = new Editor({ toast, closed });
+  editor = window.ed = new Editor({ toast, closed });
 } catch (error) {
   console.error(error);
   toast(t("error_webgl"));

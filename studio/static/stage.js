@@ -1,4 +1,5 @@
 // Draws the photo with WebGL 2: warped by the preview's motion field, with the area that may change tinted.
+// While only a preview changes, only its part of the canvas is drawn: many kiosks have no graphics card.
 
 const VERTEX = `#version 300 es
 in vec2 at;
@@ -32,7 +33,7 @@ void main() {
 export class Stage {
   constructor(canvas) {
     this.canvas = canvas;
-    const gl = (this.gl = canvas.getContext("webgl2", { alpha: false, antialias: false }));
+    const gl = (this.gl = canvas.getContext("webgl2", { alpha: false, antialias: false, preserveDrawingBuffer: true }));
     if (!gl) throw new Error("no WebGL 2");
     const program = (this.program = gl.createProgram());
     for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
@@ -54,27 +55,24 @@ export class Stage {
     ["picture", "flow", "inside", "area", "before"].forEach((name, unit) => {
       this.textures[name] = { unit, texture: gl.createTexture() };
       if (name !== "before") gl.uniform1i(this.at(name), unit);
-      this.bind(name, ["picture", "before"].includes(name) ? gl.LINEAR_MIPMAP_LINEAR : gl.LINEAR);
+      this.bind(name);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.LINEAR);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     });
     this.clear();
   }
 
-  bind(name, shrink) {
-    const { gl } = this;
-    const { unit, texture } = this.textures[name];
-    gl.activeTexture(gl.TEXTURE0 + unit);
-    gl.bindTexture(gl.TEXTURE_2D, texture);
-    if (!shrink) return;
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, shrink);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.LINEAR);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
+  bind(name) {
+    this.gl.activeTexture(this.gl.TEXTURE0 + this.textures[name].unit);
+    this.gl.bindTexture(this.gl.TEXTURE_2D, this.textures[name].texture);
   }
 
   /** Nothing to see any more; the photo leaves the graphics memory too. */
   clear() {
     const { gl } = this;
-    this.motion = null;
+    this.motion = this.drawn = null;
     this.tint = 0;
     for (const name of Object.keys(this.textures)) {
       this.bind(name);
@@ -89,6 +87,7 @@ export class Stage {
     this.bind(name);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
     gl.generateMipmap(gl.TEXTURE_2D);
+    this.drawn = null;
   }
 
   /** Replace a part of the picture: left, top. */
@@ -97,6 +96,7 @@ export class Stage {
     this.bind("picture");
     gl.texSubImage2D(gl.TEXTURE_2D, 0, left, top, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
     gl.generateMipmap(gl.TEXTURE_2D);
+    this.drawn = null;
   }
 
   /** Warp by a preview's frame. */
@@ -107,7 +107,7 @@ export class Stage {
     this.bind("inside");
     const inside = new Uint8Array(payload, w * h * 4, w * h);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, w, h, 0, gl.RED, gl.UNSIGNED_BYTE, inside);
-    this.motion = { box, grid: [w, h], inside };
+    this.motion = { box, grid: [w, h], inside, part: extent(box, w, h, inside) };
     this.tint = Math.max(this.tint, 1);
   }
 
@@ -120,24 +120,60 @@ export class Stage {
   cover(canvas) {
     const { gl } = this;
     this.tint = canvas ? 2 : this.motion ? 1 : 0;
+    this.drawn = null;
     if (!canvas) return;
     this.bind("area");
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, canvas);
   }
 
+  /** Draw the photo as `view` places it, or what it was before all edits. */
   draw(view, before) {
     const { gl, canvas } = this;
     const ratio = canvas.width / view.stage.width;
+    const shown = before ? "before" : "picture";
+    this.bind(shown);
+    const shrunk = view.scale * ratio < 0.75;
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, shrunk ? gl.LINEAR_MIPMAP_LINEAR : gl.LINEAR);
     gl.viewport(0, 0, canvas.width, canvas.height);
-    gl.uniform1i(this.at("picture"), this.textures[before ? "before" : "picture"].unit);
+    gl.uniform1i(this.at("picture"), this.textures[shown].unit);
     gl.uniform2f(this.at("size"), view.width, view.height);
-    gl.uniform3f(this.at("place"), view.x * ratio, view.y * ratio, view.scale * ratio);
+    const place = [view.x * ratio, view.y * ratio, view.scale * ratio];
+    gl.uniform3f(this.at("place"), ...place);
     gl.uniform1f(this.at("high"), canvas.height);
     gl.uniform1f(this.at("k"), view.k);
     const box = this.motion?.box ?? [0, 0, 1, 1];
     gl.uniform4f(this.at("box"), ...box.map((length) => length / view.k));
     gl.uniform1i(this.at("moving"), this.motion && !before ? 1 : 0);
     gl.uniform1i(this.at("tint"), before ? 0 : this.tint);
+    this.cut(place, view.k, [...place, canvas.width, canvas.height, shown, this.tint].join());
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
+
+  /** Draw only where this motion or the last one drawn is, if all else is as it was. */
+  cut(place, k, rest) {
+    const { gl } = this;
+    const parts = [this.motion?.part, this.drawn?.part].filter(Boolean);
+    const same = this.drawn?.rest === rest && parts.length > 0;
+    this.drawn = { rest, part: this.motion?.part };
+    gl[same ? "enable" : "disable"](gl.SCISSOR_TEST);
+    if (!same) return;
+    const [x, y, scale] = place;
+    const left = Math.min(...parts.map((part) => part[0])), top = Math.min(...parts.map((part) => part[1]));
+    const right = Math.max(...parts.map((part) => part[2])), bottom = Math.max(...parts.map((part) => part[3]));
+    const pixel = (value, corner) => corner + (value / k) * scale;
+    const low = Math.floor(this.canvas.height - pixel(bottom, y));
+    gl.scissor(Math.floor(pixel(left, x)), low, Math.ceil(((right - left) / k) * scale) + 2, Math.ceil(((bottom - top) / k) * scale) + 2);
+  }
+}
+
+/** Where a motion field moves anything: left, top, right, bottom in photo pixels, a cell of the grid more around. */
+function extent([x, y, width, height], w, h, inside) {
+  let [left, top, right, bottom] = [w, h, 0, 0];
+  for (let i = 0; i < inside.length; i++) {
+    if (!inside[i]) continue;
+    const column = i % w, row = (i / w) | 0;
+    left = Math.min(left, column), right = Math.max(right, column);
+    top = Math.min(top, row), bottom = Math.max(bottom, row);
+  }
+  return [x + ((left - 1) * width) / w, y + ((top - 1) * height) / h, x + ((right + 2) * width) / w, y + ((bottom + 2) * height) / h];
 }

@@ -62,7 +62,7 @@ def make_app(station: Station) -> FastAPI:
 
     station.ended = hang_up
     _add_probes(app)
-    for router in (visitors.router, live.router, staff.router):
+    for router in (visitors.about_router, visitors.router, live.router, staff.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_problems(app, station)

@@ -40,6 +40,14 @@ class EditRequest(Closed):
         return Wish(as_drags(self.drags), self.motion_only, self.steps or settings.steps, seed)
 
 
+class About(BaseModel):
+    """A station."""
+
+    version: str
+    idle_seconds: float
+    pixels_kept: bool = Field(description="staff hold bad edits for review")
+
+
 class SessionState(BaseModel):
     """A session; sizes are null until there is a photo."""
 

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
+import edgedrag
 from edgedrag.studio.frames import view
 from edgedrag.studio.problems import Refusal, responses
-from edgedrag.studio.schemas import EditRequest, EditResult, SessionState, result, state
+from edgedrag.studio.schemas import About, EditRequest, EditResult, SessionState, result, state
 from edgedrag.studio.sessions import Session
 from edgedrag.studio.station import Station
 
@@ -18,6 +19,7 @@ MAGIC = {"image/jpeg": (b"\xff\xd8\xff",), "image/png": (b"\x89PNG\r\n\x1a\n",),
 TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 
 router = APIRouter(prefix="/api/sessions", tags=["visitor"])
+about_router = APIRouter(prefix="/api", tags=["visitor"])
 
 
 def the_station(request: Request) -> Station:
@@ -25,6 +27,16 @@ def the_station(request: Request) -> Station:
 
 
 Here = Annotated[Station, Depends(the_station)]
+
+
+@about_router.get("/about")
+async def about(station: Here) -> About:
+    """What a visitor may know before a session begins."""
+    return About(
+        version=edgedrag.__version__,
+        idle_seconds=station.settings.idle_seconds,
+        pixels_kept=station.records.review.pixels,
+    )
 
 
 def the_session(station: Here, session: Annotated[str, Path(description="as POST /api/sessions gave it")]) -> Session:
@@ -120,7 +132,7 @@ async def get_picture(station: Here, session: Opened, format: Literal["png", "we
     "/{session}/mask", responses=responses(404, 408, 409, 413, 415, 422, 503), openapi_extra=picture_body("image/png")
 )
 async def put_mask(station: Here, session: Opened, request: Request) -> SessionState:
-    """Use a painted mask for the next edit: a PNG as large as the photo or mask_width x mask_height, white may change."""
+    """Paint the next edit's mask: a PNG as large as the photo, or mask_width x mask_height; white may change."""
     await station.open_mask(session, await read_picture(request, "image/png"))
     return state(station, session)
 

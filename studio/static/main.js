@@ -1,6 +1,6 @@
 // The page: its screens, and how a visitor comes, works and goes.
 
-import { Refusal, Session, token } from "./api.js";
+import { Refusal, Session, call, token } from "./api.js";
 import { hasCamera, shoot, startCamera, stopCamera } from "./camera.js";
 import { Editor } from "./editor.js";
 import { Idle } from "./idle.js";
@@ -9,12 +9,20 @@ import { LANGUAGES, firstLanguage, language, speak, t } from "./words.js";
 const $ = (id) => document.getElementById(id);
 const WIPED = 4001, MOVED = 4002, UNKNOWN = 4004; // close codes of the WebSocket
 const TOAST_SECONDS = 5;
+const STAFF_SECONDS = 4; // of holding the title, until the staff page opens
 let session = null;
 let editor = null;
 let toasting = 0;
 
 function show(screen) {
   for (const element of document.querySelectorAll(".screen")) element.hidden = element.id !== screen;
+  if (screen === "attract") tellOfPixels();
+}
+
+/** Visitors know before they begin whether staff may look at failed edits. */
+async function tellOfPixels() {
+  const about = await call("GET", "/api/about").then((answer) => answer.json(), () => ({}));
+  $("kept-note").hidden = !about.pixels_kept;
 }
 
 function toast(text) {
@@ -140,10 +148,15 @@ for (const button of document.querySelectorAll(".language")) {
   });
 }
 
+let holding = 0;
+$("title").addEventListener("pointerdown", () => (holding = setTimeout(() => location.assign("/staff"), STAFF_SECONDS * 1000)));
+for (const name of ["pointerup", "pointercancel", "pointerleave"]) $("title").addEventListener(name, () => clearTimeout(holding));
+
 await speak(firstLanguage());
 token();
+tellOfPixels();
 try {
-  editor = window.ed = new Editor({ toast, closed });
+  editor = new Editor({ toast, closed });
 } catch (error) {
   console.error(error);
   toast(t("error_webgl"));

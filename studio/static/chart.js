@@ -1,7 +1,7 @@
 // Two plots of the record in plain SVG: shares of verdicts, and a value of each edit on a logarithmic axis.
 
 const SPACE = "http://www.w3.org/2000/svg";
-const WIDE = 900, HIGH = 220, LEFT = 56, BOTTOM = 28, TOP = 10;
+const WIDE = 900, HIGH = 220, LEFT = 80, BOTTOM = 28, TOP = 10;
 const BARS = 60; // at most
 
 function add(svg, name, attributes, text) {

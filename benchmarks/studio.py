@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -27,6 +28,7 @@ CROWD_SIZE = (1200, 800)
 QUEUE = 16  # of the station under the crowd: small, so that "busy" is seen
 PULLS = 8  # in the browser, of each photo
 EDITS_EACH = 10  # of each visitor, where memory is watched
+SWEPT_SECONDS = 3  # in which the memory of sessions that ended goes back to the system
 FIRST, LAST = 50, 500  # edits after which memory is compared
 
 
@@ -81,7 +83,9 @@ def under_load(folder: Path, visitors: int, seconds: float) -> dict[str, Any]:
     photo = encode_picture(Path("photo.jpg"), Picture(picture(CROWD_SIZE)))
     with Kiosk(folder / "crowd", "--queue", str(QUEUE)) as kiosk:
         tallies = asyncio.run(crowd(kiosk.url, photo, visitors, seconds))
-        memory = resident_mb(kiosk.process.pid)
+        full = resident_mb(kiosk.process.pid)
+        time.sleep(SWEPT_SECONDS)
+        empty = resident_mb(kiosk.process.pid)
     counts = [tally.edits for tally in tallies]
     return {
         "visitors": visitors,
@@ -96,7 +100,8 @@ def under_load(folder: Path, visitors: int, seconds: float) -> dict[str, Any]:
         "edits_each_most": max(counts),
         "fairness": fairness(counts),
         **spread(tallies),
-        "memory_mb": round(memory, 1),
+        "memory_at_the_end_mb": round(full, 1),
+        "memory_when_all_have_gone_mb": round(empty, 1),
     }
 
 
@@ -108,7 +113,7 @@ def over_many_edits(folder: Path) -> dict[str, Any]:
         for begin, end in ((0, FIRST), (FIRST, LAST)):
             tally = asyncio.run(row(kiosk.url, photo, (end - begin) // EDITS_EACH, EDITS_EACH, begin))
             errors += len(tally.errors)
-            time.sleep(3)  # wiped sessions' memory goes back within a second or two
+            time.sleep(SWEPT_SECONDS)
             held.append(resident_mb(kiosk.process.pid))
     return {
         "edits": [FIRST, LAST],
@@ -145,6 +150,7 @@ def measure(runtime: Runtime, visitors: int, seconds: float) -> dict[str, Any]:
             seen = {"skipped": str(error)}
         return {
             **context(runtime),
+            "load_average": round(os.getloadavg()[0], 2),  # of what else ran, before
             "in_browser": seen,
             "over_many_edits": over_many_edits(folder),
             "under_load": under_load(folder, visitors, seconds),

@@ -9,6 +9,7 @@ import struct
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -28,12 +29,28 @@ class Tally:
     seconds: list[float] = field(default_factory=list)  # of each edit, from request to result
 
 
-def request(url: str, method: str, path: str, data: bytes | None = None, kind: str = "") -> dict[str, Any]:
-    """One HTTP call; the JSON of its answer."""
-    headers = {"Content-Type": kind} if kind else {}
-    with urlopen(Request(url + path, data, headers, method=method), timeout=SECONDS) as answer:
-        body = answer.read()
-    return json.loads(body) if body else {}
+async def request(
+    tally: Tally, url: str, method: str, path: str, data: bytes | None = None, kind: str = ""
+) -> dict[str, Any]:
+    """One HTTP call, made again while the station is busy; the JSON of its answer."""
+
+    def call() -> tuple[dict[str, Any], float]:
+        headers = {"Content-Type": kind} if kind else {}
+        try:
+            with urlopen(Request(url + path, data, headers, method=method), timeout=SECONDS) as answer:
+                body = answer.read()
+        except HTTPError as error:
+            if error.code != 503:
+                raise
+            return {}, float(error.headers["Retry-After"])
+        return json.loads(body) if body else {}, 0.0
+
+    while True:
+        answer, wait = await asyncio.to_thread(call)
+        if not wait:
+            return answer
+        tally.busy += 1
+        await asyncio.sleep(wait)
 
 
 def header(message: str | bytes) -> dict[str, Any]:
@@ -48,14 +65,14 @@ async def visit(url: str, photo: bytes, tally: Tally, until: float, edits: int, 
     """One visitor: a photo and edits until `until` (time.monotonic) or so many are done; then the session ends."""
     rng = random.Random(seed)
     try:
-        session = (await asyncio.to_thread(request, url, "POST", "/api/sessions"))["session"]
+        session = (await request(tally, url, "POST", "/api/sessions"))["session"]
         path = f"/api/sessions/{session}"
-        state = await asyncio.to_thread(request, url, "PUT", f"{path}/photo", photo, "image/jpeg")
+        state = await request(tally, url, "PUT", f"{path}/photo", photo, "image/jpeg")
         async with connect(url.replace("http", "ws") + path + "/live", max_size=None) as line:
             done = 0
             while time.monotonic() < until and done < edits:
                 done += await _edit(line, state, tally, rng)
-        await asyncio.to_thread(request, url, "DELETE", path)
+        await request(tally, url, "DELETE", path)
     except Exception as error:
         tally.errors.append(f"{type(error).__name__}: {error}")
 

@@ -1,6 +1,7 @@
 // The service, as the page calls it: HTTP for pictures, a WebSocket for what must be quick.
 
 const UNDER_WAY = 2; // previews: one is made while another is drawn
+const TRIES = 5; // of a call that the station is too busy for
 const decoder = new TextDecoder();
 
 /** An answer that is no success; `status` 0 where there was none. */
@@ -21,7 +22,8 @@ export function token() {
   return sessionStorage.getItem("token");
 }
 
-export async function call(method, path, { body, type, secret = token() } = {}) {
+/** One HTTP call; a busy station is asked again after the time that it names. */
+export async function call(method, path, { body, type, secret = token(), tries = TRIES } = {}) {
   const headers = {};
   if (secret) headers.Authorization = `Bearer ${secret}`;
   if (type) headers["Content-Type"] = type;
@@ -30,6 +32,10 @@ export async function call(method, path, { body, type, secret = token() } = {}) 
     answer = await fetch(path, { method, headers, body });
   } catch {
     throw new Refusal(0, "no connection");
+  }
+  if (answer.status === 503 && tries > 1) {
+    await new Promise((resolve) => setTimeout(resolve, 1000 * (answer.headers.get("Retry-After") ?? 1)));
+    return call(method, path, { body, type, secret, tries: tries - 1 });
   }
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({}));

@@ -166,3 +166,4 @@ class Engine:
                     self._order.append(session)  # behind all others
                 else:
                     del self._lines[session]
+            del job, line  # a session that is wiped meanwhile must not live on here

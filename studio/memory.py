@@ -7,6 +7,14 @@ import gc
 from pathlib import Path
 
 PAGE = 4096
+M_ARENA_MAX = -8  # of glibc's mallopt
+
+
+def keep_one_heap() -> None:
+    """Have all threads that start later share one heap: glibc gives no other back whole. With others, nothing."""
+    option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if option is not None:
+        option(M_ARENA_MAX, 1)
 
 
 def sweep() -> None:

@@ -144,7 +144,7 @@ async def self_test(station: Here) -> TestReport:
     return TestReport(passed=report.passed, problems=list(report.problems), figures=report.figures)
 
 
-@router.put("/pixels", responses=responses(413, 415, 422))
+@router.put("/pixels", responses=responses(400, 413, 415, 422))
 async def pixels(station: Here, wish: Pixels) -> Pixels:
     """Hold bad edits for review, in memory, or stop and forget those that wait. Off at every start."""
     station.records.review.turn_pixels(wish.pixels)

@@ -155,7 +155,7 @@ async def delete_mask(station: Here, session: Opened) -> SessionState:
     return state(station, session)
 
 
-@router.post("/{session}/edits", responses=responses(404, 409, 413, 415, 422, 503))
+@router.post("/{session}/edits", responses=responses(400, 404, 409, 413, 415, 422, 503))
 async def edit(station: Here, session: Opened, wish: EditRequest) -> EditResult:
     """Make an edit and wait for it."""
     edited = await station.edit(session, wish.wish(station))

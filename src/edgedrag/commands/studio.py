@@ -41,6 +41,7 @@ def studio(
     edgedrag studio --host 0.0.0.0 --token "$(openssl rand -hex 16)"
     """
     try:
+        from edgedrag.studio.memory import keep_one_heap
         from edgedrag.studio.serve import serve
         from edgedrag.studio.settings import Settings
     except ImportError as error:
@@ -60,5 +61,6 @@ def studio(
         seed=engine.seed,
     )
     settings.check()
+    keep_one_heap()
     runtime, _ = engine.open()
     serve(runtime, settings)

@@ -197,11 +197,11 @@ export class Editor {
     const short = Math.hypot(from.x - to.x, from.y - to.y) < SHORTEST;
     if (!short) this.arrows.push(this.pull);
     this.pull = null;
-    if (short) this.hint(t("too_short"));
     if (this.arrows.length && (this.collecting || short)) this.look();
     else if (this.arrows.length) this.commit();
     else this.calm();
     this.refresh();
+    if (short) this.hint(t("too_short"));
   }
 
   stop() {
@@ -380,7 +380,7 @@ export class Editor {
     if (!this.state) return;
     this.stage.patch(frame.box, bitmap);
     this.setState(frame.state);
-    this.redraw();
+    this.refresh();
   }
 
   back(which) {

@@ -4,7 +4,7 @@ import { t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const WARNING = 20; // seconds of asking, at most half of the time
-const EVENTS = ["pointerdown", "pointermove", "keydown", "wheel"];
+const EVENTS = ["pointerdown", "pointermove", "click", "keydown", "wheel"];
 
 export class Idle {
   /** `gone` is called when time is up, `touch` now and then while somebody is there. */
@@ -14,7 +14,7 @@ export class Idle {
     this.seconds = null;
     for (const name of EVENTS) addEventListener(name, () => this.seen(), { capture: true, passive: true });
     setInterval(() => this.look(), 500);
-    $("still-there").addEventListener("cancel", () => this.seen());
+    $("still-there").addEventListener("click", () => $("still-there").close()); // not before: the tap would go through it
   }
 
   /** Begin to count, or stop with null. */
@@ -27,7 +27,6 @@ export class Idle {
   seen() {
     this.last = Date.now();
     if (this.seconds === null) return;
-    if ($("still-there").open) $("still-there").close();
     if (this.last - this.told > Math.min(10, this.seconds / 4) * 1000) {
       this.told = this.last;
       this.touch();
@@ -38,7 +37,7 @@ export class Idle {
     if (this.seconds === null) return;
     const left = this.seconds - (Date.now() - this.last) / 1000;
     if (left <= 0) return this.gone();
-    if (left < Math.min(WARNING, this.seconds / 2)) {
+    if (left < Math.min(WARNING, this.seconds / 2) || $("still-there").open) {
       if (!$("still-there").open) $("still-there").showModal();
       $("countdown").textContent = t("countdown", { seconds: Math.ceil(left) });
     }

@@ -14,6 +14,8 @@ const GRIP = 36; // screen pixels around an arrow's tip where a finger takes hol
 const BRUSH = 26; // radius, screen pixels
 const GOOD_SECONDS = 6; // a good verdict shows for so long
 const KEY_STEP = 4; // screen pixels that an arrow key moves; with shift 5 times as far
+// Of several reasons only the first of these is told: a card of many lines would hide the result.
+const WEIGHT = ["not_numbers", "missed", "stretched", "flat", "blurred", "seam", "no_texture", "other"];
 const TRIES = 8; // of an edit that the station is too busy for
 
 export class Editor {
@@ -161,6 +163,7 @@ export class Editor {
     if (this.wish) this.live.send("cancel");
     this.over();
     this.verdict(null);
+    this.hint("");
     const near = this.arrows.findLastIndex(([, target]) => {
       const tip = this.view.toScreen(target);
       return Math.hypot(tip.x - at.x, tip.y - at.y) < GRIP;
@@ -349,7 +352,8 @@ export class Editor {
     $("verdict").hidden = !frame;
     if (!frame) return;
     $("verdict").dataset.verdict = frame.verdict;
-    $("verdict-text").textContent = [t(frame.verdict), ...new Set(frame.codes.map((code) => t(code)))].join("\n");
+    const why = WEIGHT.find((code) => frame.codes.includes(code));
+    $("verdict-text").textContent = [t(frame.verdict), ...(why ? [t(why)] : [])].join("\n");
     $("keep-preview").hidden = frame.verdict === "good" || motionOnly;
     $("keep-result").hidden = frame.verdict === "good";
     if (frame.verdict === "good") this.hiding = setTimeout(() => ($("verdict").hidden = true), GOOD_SECONDS * 1000);

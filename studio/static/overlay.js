@@ -23,7 +23,8 @@ export function drawOverlay(canvas, view, { arrows, brush, cross }) {
 function drawArrow(pen, from, to) {
   const length = Math.hypot(to.x - from.x, to.y - from.y);
   const angle = Math.atan2(to.y - from.y, to.x - from.x);
-  const tip = (turn) => [to.x - 18 * Math.cos(angle + turn), to.y - 18 * Math.sin(angle + turn)];
+  const barb = Math.min(18, length * 0.6);
+  const tip = (turn) => [to.x - barb * Math.cos(angle + turn), to.y - barb * Math.sin(angle + turn)];
   if (length > 6) {
     stroke(pen, 5, () => {
       pen.moveTo(from.x, from.y);

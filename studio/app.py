@@ -102,6 +102,8 @@ def _add_probes(app: FastAPI) -> None:
 def _add_problems(app: FastAPI, station: Station) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         refusal = _refusal(error)
+        if isinstance(error, Busy):
+            station.metrics.busy.inc()
         if refusal is None:
             station.failed(error)
             refusal = Refusal(500, "the station failed at this; staff see why")

@@ -53,7 +53,8 @@ class Line:
             for task in (sender, reader, *self._tasks):
                 task.cancel()
             await asyncio.gather(sender, reader, *self._tasks, return_exceptions=True)
-            self._station.engine.cancel(self._session.id)
+            if self._close_with != MOVED:  # what runs then is the new page's
+                self._station.engine.cancel(self._session.id)
             if self._close_with is not None:
                 await self._hang_up(self._close_with)
 
@@ -134,6 +135,7 @@ class Line:
         except Superseded:
             self._say({"type": "cancelled", "id": number})
         except Busy as busy:
+            self._station.metrics.busy.inc()
             self._say({"type": "busy", "id": number, "detail": str(busy), "retry_after": busy.retry_after})
         except EdgedragError as error:
             self._say({"type": "error", "id": number, "code": "unusable", "detail": str(error)})

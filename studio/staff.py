@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import platform
 import time
-from collections import deque
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -25,22 +24,21 @@ from edgedrag.studio.review import BadEdit
 from edgedrag.studio.schemas import Closed
 from edgedrag.studio.visitors import Here, picture_answer
 
-MOST_FAILURES, FAILURE_SECONDS = 10, 60.0  # wrong codes in so long, before all must wait
+SHUT_SECONDS = 60.0  # as many wrong codes as the station notes in so long, and all must wait
 
-failures: deque[float] = deque(maxlen=MOST_FAILURES)
 bearer = HTTPBearer(auto_error=False, description="the staff code")
 
 
-def staff_only(station: Here, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+async def staff_only(station: Here, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
     """Let staff in; too many wrong codes shut the door for a while."""
-    now = time.monotonic()
-    if len(failures) == MOST_FAILURES and now - failures[0] < FAILURE_SECONDS:
-        raise Refusal(429, "too many wrong codes; wait a minute", {"Retry-After": str(int(FAILURE_SECONDS))})
+    now, wrong = time.monotonic(), station.wrong_codes
+    if len(wrong) == wrong.maxlen and now - wrong[0] < SHUT_SECONDS:
+        raise Refusal(429, "too many wrong codes; wait a minute", {"Retry-After": str(int(SHUT_SECONDS))})
     code = station.settings.staff_code or ""
     if shown is None:
         raise Refusal(401, "the staff code is missing", {"WWW-Authenticate": "Bearer"})
     if not hmac.compare_digest(shown.credentials.encode(), code.encode()):
-        failures.append(now)
+        wrong.append(now)
         raise Refusal(401, "the staff code is wrong", {"WWW-Authenticate": "Bearer"})
 
 
@@ -160,7 +158,7 @@ async def held(station: Here) -> list[Held]:
     ]
 
 
-def the_held(station: Here, name: str) -> BadEdit:
+async def the_held(station: Here, name: str) -> BadEdit:
     found = station.records.review.find(name)
     if found is None:
         raise Refusal(404, "no such edit waits; it may have made room for newer ones")

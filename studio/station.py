@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +44,26 @@ class Station:
         self._codec = ThreadPoolExecutor(1, "codec")  # pictures are decoded and encoded one at a time
         self._uploads = 0
         self._to_sweep = False
+        self.wrong_codes: deque[float] = deque(maxlen=10)  # when staff codes were wrong, time.monotonic
+
+    @contextmanager
+    def uploading(self) -> Iterator[None]:
+        """Around the reading and opening of a picture; raises Busy where too many are under way."""
+        if self._uploads >= UPLOADS_AT_ONCE:
+            raise Busy("many photos are being opened", 2)
+        self._uploads += 1
+        try:
+            yield
+        finally:
+            self._uploads -= 1
 
     async def open_photo(self, session: Session, data: bytes) -> None:
         """Decode a photo and make it the session's."""
-        if self._uploads >= UPLOADS_AT_ONCE:
-            raise self.busy("many photos are being opened", 2)
-        self._uploads += 1
-        try:
-            picture = await self._coded(load_picture, data, self.settings.max_megapixels)
-            height, width = picture.pixels.shape[:2]
-            self.sessions.check_room(session, height * width / 1e6)
-            self.engine.cancel(session.id)
-            await self.run(session, session.open(self.runtime, picture))
-        except Busy:
-            self.metrics.busy.inc()
-            raise
-        finally:
-            self._uploads -= 1
+        picture = await self._coded(load_picture, data, self.settings.max_megapixels)
+        height, width = picture.pixels.shape[:2]
+        self.sessions.check_room(session, height * width / 1e6)
+        self.engine.cancel(session.id)
+        await self.run(session, session.open(self.runtime, picture))
         log("photo opened", session=short(session.id), width=width, height=height)
 
     async def open_mask(self, session: Session, data: bytes) -> None:
@@ -90,11 +95,7 @@ class Station:
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Any:
         """Queue work of a session and wait for it; raises Busy, Superseded or what the work raises."""
-        try:
-            job = self.engine.submit(session.id, turns, replaceable=replaceable, on_progress=on_progress)
-        except Busy:
-            self.metrics.busy.inc()
-            raise
+        job = self.engine.submit(session.id, turns, replaceable=replaceable, on_progress=on_progress)
         try:
             return await asyncio.wrap_future(job.done)
         except Superseded:
@@ -145,10 +146,6 @@ class Station:
         """Write down that something broke: its kind and place, nothing of what a visitor brought."""
         self.records.failed(f"{type(error).__name__}: {error}")
         LOGGER.error("failed", exc_info=error)
-
-    def busy(self, what: str, retry_after: int) -> Busy:
-        self.metrics.busy.inc()
-        return Busy(what, retry_after)
 
     def close(self) -> None:
         """Stop the engine and finish writing."""

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/api/sessions", tags=["visitor"])
 about_router = APIRouter(prefix="/api", tags=["visitor"])
 
 
-def the_station(request: Request) -> Station:
+async def the_station(request: Request) -> Station:
     return request.app.state.station
 
 
@@ -39,14 +39,16 @@ async def about(station: Here) -> About:
     )
 
 
-def the_session(station: Here, session: Annotated[str, Path(description="as POST /api/sessions gave it")]) -> Session:
+async def the_session(
+    station: Here, session: Annotated[str, Path(description="as POST /api/sessions gave it")]
+) -> Session:
     found = station.sessions.find(session)
     if found is None:
         raise Refusal(404, "no such session; it may have been wiped after a pause: begin a new one")
     return found
 
 
-def the_opened(session: Annotated[Session, Depends(the_session)]) -> Session:
+async def the_opened(session: Annotated[Session, Depends(the_session)]) -> Session:
     if session.photo is None:
         raise Refusal(409, "no photo yet: PUT one to /api/sessions/{session}/photo first")
     return session
@@ -101,7 +103,8 @@ async def end(station: Here, session: Whose) -> None:
 @router.put("/{session}/photo", responses=responses(404, 408, 413, 415, 422, 503), openapi_extra=picture_body(*MAGIC))
 async def put_photo(station: Here, session: Whose, request: Request) -> SessionState:
     """Open a photo; an earlier one and its edits are gone."""
-    await station.open_photo(session, await read_picture(request, *MAGIC))
+    with station.uploading():
+        await station.open_photo(session, await read_picture(request, *MAGIC))
     return state(station, session)
 
 
@@ -133,7 +136,8 @@ async def get_picture(station: Here, session: Opened, format: Literal["png", "we
 )
 async def put_mask(station: Here, session: Opened, request: Request) -> SessionState:
     """Paint the next edit's mask: a PNG as large as the photo, or mask_width x mask_height; white may change."""
-    await station.open_mask(session, await read_picture(request, "image/png"))
+    with station.uploading():
+        await station.open_mask(session, await read_picture(request, "image/png"))
     return state(station, session)
 
 

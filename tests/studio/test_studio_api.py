@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import httpx
 import numpy as np
@@ -13,6 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 import edgedrag
 from edgedrag.benchmarks.studio_load import header
 from edgedrag.benchmarks.studio_process import Kiosk
+from edgedrag.studio.sessions import LONGEST_HISTORY, Session, Wish
+from edgedrag.studio.station import UPLOADS_AT_ONCE
 
 __all__ = ["client", "kiosk"]
 COFFEE = picture(PNG)
@@ -47,18 +50,18 @@ def test_a_photo_goes_in_and_the_edit_comes_out(client: httpx.Client, runtime: e
 
 def test_previews_progress_results_and_undo_over_the_websocket(kiosk: Kiosk, client: httpx.Client) -> None:
     path = opened(client)
-    with line(kiosk, path) as socket:
-        frame = ask(socket, "preview", 1, drags=PULL)
+    with line(kiosk, path) as connected:
+        frame = ask(connected, "preview", 1, drags=PULL)
         (w, h), (left, top, width, height) = frame["grid"], frame["box"]
         flow = np.frombuffer(frame["payload"], "<f2", w * h * 2).reshape(h, w, 2)
         inside = np.frombuffer(frame["payload"], np.uint8, offset=w * h * 4).reshape(h, w)
         column, row = ((np.array(PULL[0][1]) - [left, top]) * [w / width, h / height]).astype(int)
         assert inside[row, column] == 255 and not flow[inside == 0].any()
         assert np.allclose(flow[row, column].astype(float), [-13, -18], atol=3), "the target shows the handle"
-        socket.send(json.dumps({"type": "edit", "id": 2, "drags": PULL}))
-        progress = header(socket.recv(timeout=30))
+        connected.send(json.dumps({"type": "edit", "id": 2, "drags": PULL}))
+        progress = header(connected.recv(timeout=30))
         assert progress == {"type": "progress", "id": 2, "step": 0, "steps": 1}
-        message = socket.recv(timeout=30)
+        message = connected.recv(timeout=30)
         result = header(message)
         assert isinstance(message, bytes) and result["type"] == "result" and result["verdict"] == "good"
         patch = picture(message[4 + int.from_bytes(message[:4], "little") :])
@@ -67,30 +70,30 @@ def test_previews_progress_results_and_undo_over_the_websocket(kiosk: Kiosk, cli
         assert np.array_equal(now[top : top + height, left : left + width], patch)
         now[top : top + height, left : left + width] = COFFEE[top : top + height, left : left + width]
         assert np.array_equal(now, COFFEE), "the patch holds all that changed"
-        back = ask(socket, "undo", 3)
+        back = ask(connected, "undo", 3)
         assert np.array_equal(picture(back["payload"]), COFFEE[top : top + height, left : left + width])
-        assert ask(socket, "redo", 4)["state"]["undo"] == 1
-        assert ask(socket, "redo", 5)["detail"] == "nothing to redo"
+        assert ask(connected, "redo", 4)["state"]["undo"] == 1
+        assert ask(connected, "redo", 5)["detail"] == "nothing to redo"
 
 
 def test_only_the_newest_preview_of_a_burst_is_made(kiosk: Kiosk, client: httpx.Client) -> None:
     path = opened(client)
-    with line(kiosk, path) as socket:
+    with line(kiosk, path) as connected:
         for number in range(12):
-            socket.send(json.dumps({"type": "preview", "id": number, "drags": PULL}))
+            connected.send(json.dumps({"type": "preview", "id": number, "drags": PULL}))
         kinds = {}
         while 11 not in kinds:
-            said = header(socket.recv(timeout=30))
+            said = header(connected.recv(timeout=30))
             kinds[said["id"]] = said["type"]
         assert kinds[11] == "preview" and list(kinds.values()).count("cancelled") >= 8
 
 
 def test_a_new_edit_cancels_the_one_under_way(kiosk: Kiosk, client: httpx.Client) -> None:
     path = opened(client)
-    with line(kiosk, path) as socket:
-        socket.send(json.dumps({"type": "edit", "id": 1, "drags": PULL, "steps": 40}))
-        assert header(socket.recv(timeout=30))["type"] == "progress"
-        ask(socket, "edit", 2, drags=[[[200, 120], [210, 125]]])
+    with line(kiosk, path) as connected:
+        connected.send(json.dumps({"type": "edit", "id": 1, "drags": PULL, "steps": 40}))
+        assert header(connected.recv(timeout=30))["type"] == "progress"
+        ask(connected, "edit", 2, drags=[[[200, 120], [210, 125]]])
     assert client.get(path).json()["undo"] == 1
 
 
@@ -99,8 +102,8 @@ def test_large_photos_are_shown_small_and_saved_whole(kiosk: Kiosk, client: http
     path = opened(client, png(photo))
     state = client.get(path).json()
     assert (state["view_width"], state["view_height"], state["mask_width"]) == (1667, 833, 1024)
-    with line(kiosk, path) as socket:
-        result = ask(socket, "edit", 1, drags=[[[2510, 1210], [2550, 1240]]])
+    with line(kiosk, path) as connected:
+        result = ask(connected, "edit", 1, drags=[[[2510, 1210], [2550, 1240]]])
     left, top, width, height = result["box"]
     whole = picture(client.get(f"{path}/view").content)
     assert whole.shape == (833, 1667, 3)
@@ -112,6 +115,42 @@ def test_large_photos_are_shown_small_and_saved_whole(kiosk: Kiosk, client: http
     after = picture(client.get(f"{path}/picture").content)
     rows, columns = np.nonzero((after != photo).any(-1))
     assert left * 3 <= columns.min() and columns.max() < (left + width) * 3 and rows.max() < (top + height) * 3
+
+
+def test_the_history_has_an_end_and_the_photo_does_not_change_with_it(
+    runtime: edgedrag.Runtime, cat: np.ndarray
+) -> None:
+    session = Session("one")
+    list(session.open(runtime, edgedrag.Picture(cat)))
+    wishes = [Wish([((265.0, 240.0), (260.0 - k % 3, 243.0))], motion_only=True) for k in range(LONGEST_HISTORY + 1)]
+    for wish in wishes[:-1]:
+        list(session.edit(runtime, wish))
+    full = session.opened().image
+    assert len(session.done) == LONGEST_HISTORY
+    list(session.edit(runtime, wishes[-1]))
+    assert len(session.done) == 1
+    list(session.undo())
+    assert np.array_equal(session.opened().image, full)
+
+
+def test_many_slow_uploads_are_busy_not_memory(kiosk: Kiosk, client: httpx.Client) -> None:
+    path = opened(client)
+    head = f"PUT {path}/photo HTTP/1.1\r\nHost: 127.0.0.1:{kiosk.port}\r\nContent-Type: image/png\r\n"
+    slow = [socket.create_connection(("127.0.0.1", kiosk.port)) for _ in range(UPLOADS_AT_ONCE + 2)]
+    for connection in slow:
+        connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode() + b"\x89PNG")
+    for _ in range(100):
+        answer = client.put(f"{path}/photo", content=PNG, headers={"Content-Type": "image/png"})
+        if answer.status_code == 503:
+            break
+    assert answer.status_code == 503 and answer.headers["Retry-After"] == "2" and answer.json()["code"] == "busy"
+    for connection in slow:
+        connection.close()
+    for _ in range(100):
+        answer = client.put(f"{path}/photo", content=PNG, headers={"Content-Type": "image/png"})
+        if answer.status_code == 200:
+            break
+    assert answer.status_code == 200
 
 
 def test_refusals_say_what_and_why(client: httpx.Client) -> None:
@@ -190,8 +229,8 @@ def test_sessions_are_separate_and_staff_need_their_code(kiosk: Kiosk, client: h
 
 def test_logs_name_no_session_and_hold_no_pixels(kiosk: Kiosk, client: httpx.Client) -> None:
     path = opened(client)
-    with line(kiosk, path) as socket:
-        ask(socket, "edit", 1, drags=PULL)
+    with line(kiosk, path) as connected:
+        ask(connected, "edit", 1, drags=PULL)
     logged = json.dumps(kiosk.lines)
     assert '"event": "edit"' in logged and path.rpartition("/")[2] not in logged
 
@@ -225,5 +264,5 @@ def test_another_address_needs_the_token(tmp_path_factory: pytest.TempPathFactor
         path = opened(client)
         with pytest.raises(InvalidStatus):
             line(kiosk, path)
-        with line(kiosk, path, subprotocols=["edgedrag", f"bearer.{token}"]) as socket:
-            assert socket.subprotocol == "edgedrag" and ask(socket, "preview", 1, drags=PULL)["type"] == "preview"
+        with line(kiosk, path, subprotocols=["edgedrag", f"bearer.{token}"]) as connected:
+            assert connected.subprotocol == "edgedrag" and ask(connected, "preview", 1, drags=PULL)["type"] == "preview"

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 import edgedrag
@@ -27,6 +28,7 @@ from edgedrag.studio.station import Station
 from edgedrag.studio.visitors import Here
 
 STATIC = Path(__file__).parent / "static"
+EXPECTED = (Refusal, InputError, RequestValidationError, Busy, Superseded, ClientDisconnect, HTTPException)
 HUNG_SECONDS = 10.0  # an engine that takes longer over a step is not ready for visitors
 
 
@@ -109,7 +111,16 @@ def _add_problems(app: FastAPI, station: Station) -> None:
             refusal = Refusal(500, "the station failed at this; staff see why")
         return JSONResponse(body(refusal.status, refusal.detail), refusal.status, refusal.headers)
 
-    for kind in (Refusal, InputError, RequestValidationError, Busy, Superseded, HTTPException, Exception):
+    for kind in (
+        Refusal,
+        InputError,
+        RequestValidationError,
+        Busy,
+        Superseded,
+        ClientDisconnect,
+        HTTPException,
+        Exception,
+    ):
         app.add_exception_handler(kind, answer)
 
 
@@ -126,6 +137,8 @@ def _refusal(error: Exception) -> Refusal | None:
         return Refusal(503, str(error), {"Retry-After": str(error.retry_after)})
     if isinstance(error, Superseded):
         return Refusal(409, "cancelled: a newer request took its place")
+    if isinstance(error, ClientDisconnect):
+        return Refusal(400, "the upload was cut off")
     if isinstance(error, HTTPException):
         return Refusal(error.status_code, str(error.detail), dict(error.headers or {}))
     return None

@@ -27,6 +27,7 @@ async def the_station(request: Request) -> Station:
 
 
 Here = Annotated[Station, Depends(the_station)]
+Name = Annotated[str, Path(description="as POST /api/sessions gave it")]
 
 
 @about_router.get("/about")

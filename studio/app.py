@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -109,6 +111,10 @@ def _add_problems(app: FastAPI, station: Station) -> None:
         if refusal is None:
             station.failed(error)
             refusal = Refusal(500, "the station failed at this; staff see why")
+        if refusal.status == 405:  # Starlette names the methods of the first route of this path alone
+            paths = app.openapi()["paths"]
+            allowed = ", ".join(sorted(_methods(paths, request.url.path)))
+            refusal.headers = {"Allow": allowed} if allowed else refusal.headers
         return JSONResponse(body(refusal.status, refusal.detail), refusal.status, refusal.headers)
 
     for kind in (
@@ -122,6 +128,12 @@ def _add_problems(app: FastAPI, station: Station) -> None:
         Exception,
     ):
         app.add_exception_handler(kind, answer)
+
+
+def _methods(paths: dict[str, Any], path: str) -> set[str]:
+    """The methods that the OpenAPI description has for a path."""
+    found = (methods for form, methods in paths.items() if re.fullmatch(re.sub(r"{\w+}", "[^/]+", form), path))
+    return {method.upper() for methods in found for method in methods}
 
 
 def _refusal(error: Exception) -> Refusal | None:

@@ -187,6 +187,7 @@ def test_refusals_say_what_and_why(client: httpx.Client) -> None:
     ]  # fmt: skip
     for answer, status, why in cases:
         assert answer.status_code == status and why in answer.json()["detail"], (answer.request.url, answer.text)
+    assert client.options(f"{path}/mask").headers["Allow"] == "DELETE, GET, PUT"
     assert np.array_equal(picture(client.get(f"{path}/picture").content), COFFEE)
 
 

@@ -2,9 +2,11 @@
 
 import { Area } from "./area.js";
 import { Live, Refusal } from "./api.js";
+import { listenToButtons, obeyKey } from "./controls.js";
 import { listen } from "./gestures.js";
 import { drawOverlay } from "./overlay.js";
 import { Stage } from "./stage.js";
+import { hideVerdict, showVerdict } from "./verdict.js";
 import { t } from "./words.js";
 import { View } from "./view.js";
 
@@ -12,10 +14,6 @@ const $ = (id) => document.getElementById(id);
 const SHORTEST = 8; // screen pixels; a shorter pull is a slip of the finger
 const GRIP = 36; // screen pixels around an arrow's tip where a finger takes hold of it
 const BRUSH = 26; // radius, screen pixels
-const GOOD_SECONDS = 6; // a good verdict shows for so long
-const KEY_STEP = 4; // screen pixels that an arrow key moves; with shift 5 times as far
-// Of several reasons only the first of these is told: a card of many lines would hide the result.
-const WEIGHT = ["not_numbers", "missed", "stretched", "flat", "blurred", "seam", "no_texture", "other"];
 const TRIES = 8; // of an edit that the station is too busy for
 
 export class Editor {
@@ -41,13 +39,14 @@ export class Editor {
         if (this.tool !== "pull") this.redraw();
       },
     });
-    this.buttons();
-    $("overlay").addEventListener("keydown", (event) => this.key(event));
+    listenToButtons(this);
+    $("overlay").addEventListener("keydown", (event) => obeyKey(this, event));
   }
 
   reset() {
     this.tool = "pull";
     this.several = false; // arrows are collected until Apply
+    $("several").setAttribute("aria-pressed", "false");
     this.arrows = [];
     this.pull = null; // the arrow under the finger
     this.last = null; // the last edit: its arrows, and whether its area was painted
@@ -72,7 +71,7 @@ export class Editor {
     this.stage.show("before", before);
     this.connect();
     this.choose("pull");
-    this.verdict(null);
+    hideVerdict();
     this.redraw();
   }
 
@@ -94,7 +93,7 @@ export class Editor {
   leave() {
     this.live?.close();
     this.live = null;
-    clearTimeout(this.hiding);
+    hideVerdict();
     clearTimeout(this.again);
     this.stage.clear();
     this.area.wipe();
@@ -162,7 +161,7 @@ export class Editor {
   take(point, at) {
     if (this.wish) this.live.send("cancel");
     this.over();
-    this.verdict(null);
+    hideVerdict();
     this.hint("");
     const near = this.arrows.findLastIndex(([, target]) => {
       const tip = this.view.toScreen(target);
@@ -270,7 +269,7 @@ export class Editor {
     this.area.wipe();
     this.stage.cover(null);
     this.calm();
-    this.verdict(frame, wish.motionOnly);
+    showVerdict(frame, wish.motionOnly);
     this.refresh();
     requestAnimationFrame(() => requestAnimationFrame(() => {
       performance.mark("shown");
@@ -299,7 +298,7 @@ export class Editor {
   // The area
 
   startStroke(at) {
-    this.verdict(null);
+    hideVerdict();
     if (!this.area.own && this.stage.motion) this.area.takeMotion(this.stage.motion);
     this.stroke = this.view.toPhoto(at);
     this.moveStroke(at);
@@ -347,21 +346,9 @@ export class Editor {
 
   // After a result
 
-  verdict(frame, motionOnly = false) {
-    clearTimeout(this.hiding);
-    $("verdict").hidden = !frame;
-    if (!frame) return;
-    $("verdict").dataset.verdict = frame.verdict;
-    const why = WEIGHT.find((code) => frame.codes.includes(code));
-    $("verdict-text").textContent = [t(frame.verdict), ...(why ? [t(why)] : [])].join("\n");
-    $("keep-preview").hidden = frame.verdict === "good" || motionOnly;
-    $("keep-result").hidden = frame.verdict === "good";
-    if (frame.verdict === "good") this.hiding = setTimeout(() => ($("verdict").hidden = true), GOOD_SECONDS * 1000);
-  }
-
   /** Take the edit back and give its arrows and area back to be corrected. */
   async retry() {
-    this.verdict(null);
+    hideVerdict();
     this.live.send("undo");
     this.arrows = this.last.drags.map((arrow) => arrow.map((point) => [...point]));
     this.retrying = true;
@@ -372,7 +359,7 @@ export class Editor {
 
   /** What the preview showed, in place of what the generator made. */
   async keepPreview() {
-    this.verdict(null);
+    hideVerdict();
     this.live.send("undo");
     this.arrows = this.last.drags;
     if (this.last.painted) await this.fetchArea();
@@ -388,7 +375,7 @@ export class Editor {
   }
 
   back(which) {
-    this.verdict(null);
+    hideVerdict();
     this.clear();
     this.live.send(which);
   }
@@ -404,36 +391,7 @@ export class Editor {
     this.refresh();
   }
 
-  // Buttons, keys, texts
-
-  buttons() {
-    for (const tool of ["pull", "paint", "erase"]) $(`tool-${tool}`).addEventListener("click", () => this.choose(tool));
-    $("several").addEventListener("click", () => {
-      this.several = !this.several;
-      $("several").setAttribute("aria-pressed", this.several);
-      if (!this.several && this.arrows.length) this.clear();
-      this.choose("pull");
-    });
-    $("clear").addEventListener("click", () => this.clear());
-    $("apply").addEventListener("click", () => {
-      this.choose("pull");
-      this.commit();
-    });
-    $("undo").addEventListener("click", () => this.back("undo"));
-    $("redo").addEventListener("click", () => this.back("redo"));
-    $("retry").addEventListener("click", () => this.retry());
-    $("keep-preview").addEventListener("click", () => this.keepPreview());
-    $("keep-result").addEventListener("click", () => this.verdict(null));
-    $("zoom-in").addEventListener("click", () => this.zoom(1.5));
-    $("zoom-out").addEventListener("click", () => this.zoom(1 / 1.5));
-    $("fit").addEventListener("click", () => this.zoom(0));
-    const hold = (on) => () => {
-      this.comparing = on;
-      this.refresh();
-    };
-    for (const name of ["pointerdown", "keydown"]) $("compare").addEventListener(name, (event) => event.key !== "Tab" && hold(true)());
-    for (const name of ["pointerup", "pointercancel", "pointerleave", "keyup", "blur"]) $("compare").addEventListener(name, hold(false));
-  }
+  // Tools and texts
 
   zoom(factor) {
     const middle = { x: this.view.stage.width / 2, y: this.view.stage.height / 2 };
@@ -464,24 +422,5 @@ export class Editor {
   progress(share) {
     $("progress").hidden = share === null;
     if (share !== null) $("progress").firstElementChild.style.transform = `scaleX(${share})`;
-  }
-
-  key(event) {
-    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    if (moves[event.key]) {
-      const far = (KEY_STEP * (event.shiftKey ? 5 : 1) * this.view.k) / this.view.scale;
-      this.cross ??= [this.state.width / 2, this.state.height / 2];
-      this.cross = this.cross.map((value, i) => Math.min(Math.max(value + moves[event.key][i] * far, 0), (i ? this.state.height : this.state.width) - 1));
-      if (this.pull) this.pullTo(this.cross);
-    } else if (event.key === "Enter" || event.key === " ") {
-      this.cross ??= [this.state.width / 2, this.state.height / 2];
-      if (this.pull) this.release();
-      else this.take([...this.cross], this.view.toScreen(this.cross));
-    } else if (event.key === "Escape") this.stop();
-    else if (event.key === "+" || event.key === "-" || event.key === "0") this.zoom({ "+": 1.5, "-": 1 / 1.5, 0: 0 }[event.key]);
-    else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") $(event.shiftKey ? "redo" : "undo").click();
-    else return;
-    event.preventDefault();
-    this.redraw();
   }
 }

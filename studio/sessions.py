@@ -24,7 +24,7 @@ from edgedrag.studio.frames import Box, view_size
 
 LONGEST_HISTORY = 24  # edits that can be undone; a further one makes the picture as it is the new original
 MASK_SIDE = 1024  # pixels, of the mask that the page paints, at most
-MOST_SESSIONS = 256  # those that lie idle longest make room
+MOST_SESSIONS = 64  # each holds some 20 MB beside its photo; those without a photo make room
 MAX_STEPS = 1000
 NEAR = 0.015  # of the photo's longer side: so far a pull may go on before a preview's automatic mask is found anew
 HALF = 128  # from this grey on, a painted mask's pixel may change

@@ -33,17 +33,17 @@ class Picture:
     exif: bytes | None = None
 
 
-def load_picture(source: str | Path | np.ndarray, max_megapixels: float = MAX_MEGAPIXELS) -> Picture:
-    """Read a JPEG, PNG or WebP file, or take an array.
+def load_picture(source: str | Path | bytes | np.ndarray, max_megapixels: float = MAX_MEGAPIXELS) -> Picture:
+    """Read a JPEG, PNG or WebP file, by its path or from its bytes, or take an array.
 
     Raises:
         InputError: not a file, not such an image, damaged, too large, or an array of another form.
     """
     if isinstance(source, np.ndarray):
         return Picture(_checked_array(source, max_megapixels))
-    path = Path(source)
+    path = "photo" if isinstance(source, bytes) else Path(source)
     try:
-        data = path.read_bytes()
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if not data:
@@ -167,7 +167,7 @@ def save_picture(path: str | Path, picture: Picture) -> None:
     """
     path = Path(path)
     check_output(path)
-    write_aside(path, _encode(path, picture))
+    write_aside(path, encode_picture(path, picture))
 
 
 def write_aside(path: Path, data: bytes) -> None:
@@ -192,7 +192,8 @@ def write_aside(path: Path, data: bytes) -> None:
             aside.unlink(missing_ok=True)
 
 
-def _encode(path: Path, picture: Picture) -> bytes:
+def encode_picture(path: Path, picture: Picture) -> bytes:
+    """The bytes of a file in the format of `path`'s suffix; raises InputError where that cannot hold the pixels."""
     suffix, pixels = path.suffix.lower(), picture.pixels
     if suffix == ".png":
         return _encode_png(path, picture)

@@ -25,7 +25,7 @@ from edgedrag.runtime.ladder import Fallback, Served, climb, more_precise
 from edgedrag.runtime.masks import automatic_mask, check_mask
 from edgedrag.runtime.pipeline import DragRun
 from edgedrag.runtime.rounds import Rounds
-from edgedrag.runtime.sampler import Table, make_table
+from edgedrag.runtime.sampler import make_table
 from edgedrag.runtime.stages import Stages
 from edgedrag.runtime.window import Window, choose_window
 
@@ -77,6 +77,23 @@ class Edit:
         native = enlarge(self._generated.flow, (window.height, window.width), every) * window.scale
         whole[window.box] = native * self.mask[window.box][..., None]
         return whole
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A drag's motion alone, for a preview that is drawn elsewhere.
+
+    Attributes:
+        flow: float32 [h, w, 2] at the generator's size, backward, x then y, in photo pixels.
+        mask: bool [h, w], what may move, at the same size.
+        window: the part of the photo that both cover.
+        region: bool [H, W], the mask at the photo's size.
+    """
+
+    flow: np.ndarray
+    mask: np.ndarray
+    window: Window
+    region: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -270,7 +287,7 @@ class Photo:
             stages = precise
             again = DragRun(self._runtime.bundle, stages, run.picture, run.mask, run.points)
             generated = again.whole(table, seed)
-        return self._finish(request, generated, watch, table, seed, stages, steps_down)
+        return self._finish(request, generated, watch, len(table.steps), seed, stages, steps_down)
 
     def preview(self, drags: Sequence[Drag], mask: Mask = None) -> np.ndarray:
         """The photo with the drag's motion alone, without what a generator would add; changes nothing.
@@ -278,14 +295,25 @@ class Photo:
         The bundle's flow, or a bidirectional warp where it gives none. Raises like `drag`.
         """
         request = self._prepare(drags, mask)
-        run = request.run
-        if self._runtime.bundle.gives_flow:
-            self._reference(request)
-            motion = run.motion()
-        else:
-            motion = Generated(None, bidirectional_flow(run.points, run.mask)[0], None)
+        motion = self._motion(request)
         made = self._rounds.compose(request.photo, request.window, request.mask, request.points, motion)
         return self._with(made.box, made.after)
+
+    def motion(self, drags: Sequence[Drag], mask: Mask = None) -> Motion:
+        """What `preview` would warp the photo by, without the warp; changes nothing. Raises like `drag`."""
+        request = self._prepare(drags, mask)
+        flow = self._motion(request).flow
+        assert flow is not None, "a motion has a flow"
+        return Motion(flow * request.window.scale, request.run.mask, request.window, request.mask)
+
+    def move(self, drags: Sequence[Drag], mask: Mask = None) -> Edit:
+        """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""
+        watch = Stopwatch()
+        request = self._prepare(drags, mask)
+        watch.begin()
+        motion = self._motion(request)
+        watch.lap("drag")
+        return self._finish(request, motion, watch, 0, 0, self._runtime.stages, self._runtime.fallback)
 
     def undo(self) -> np.ndarray:
         """Take the last drag back; returns the photo as it is then. Raises InputError where there is none."""
@@ -338,12 +366,20 @@ class Photo:
             run.tensors.update(reference)
         run.keep(self._masked.find(request.masked) or {})
 
+    def _motion(self, request: _Request) -> Generated:
+        """The bundle's flow, or a bidirectional one where it gives none."""
+        run = request.run
+        if not self._runtime.bundle.gives_flow:
+            return Generated(None, bidirectional_flow(run.points, run.mask)[0], None)
+        self._reference(request)
+        return run.motion()
+
     def _finish(
         self,
         request: _Request,
         generated: Generated,
         watch: Stopwatch,
-        table: Table,
+        steps: int,
         seed: int,
         stages: Stages,
         steps_down: tuple[Fallback, ...],
@@ -358,7 +394,7 @@ class Photo:
         pixel, edited = float(window.scale.mean()), shrink(as_rgb8(image[window.box]), window.size)
         checks = check(run.picture, edited, run.mask, run.points, pixel, generated)
         made_by = (stages.backend.name, stages.precision, steps_down)
-        return Edit(image, request.mask, checks, watch.finish(), len(table.steps), seed, *made_by, window, generated)
+        return Edit(image, request.mask, checks, watch.finish(), steps, seed, *made_by, window, generated)
 
 
 def digest(array: np.ndarray) -> bytes:

@@ -88,7 +88,8 @@ edgedrag.open()
 root = pathlib.Path(edgedrag.__file__).parent
 for name in ("py.typed", "runtime/bundle.schema.json", "generator/split.tsv", "generator/configs/teacher.json",
              "generator/checkpoints/embedded.safetensors", "benchmarks/devices.json",
-             "benchmarks/pointer_trace.json", "benchmarks/probes/conv.int8.onnx"):
+             "benchmarks/pointer_trace.json", "benchmarks/probes/conv.int8.onnx", "studio/static/index.html",
+             "studio/static/i18n/ja.json"):
     assert (root / name).stat().st_size >= 0, name
 """
     (clone / "check_wheel.py").write_text(script)
@@ -109,7 +110,7 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 def test_nothing_imports_a_room_by_its_top_level_name() -> None:
     """`import runtime` would work in a checkout and nowhere else."""
-    rooms = ("runtime", "generator", "export", "calibration", "benchmarks")
+    rooms = ("runtime", "generator", "export", "calibration", "benchmarks", "studio")
     pattern = re.compile(rf"^\s*(?:from|import) ({'|'.join(rooms)})\b", re.M)
     for room in rooms:
         for file in (REPOSITORY / room).rglob("*.py"):
@@ -117,8 +118,12 @@ def test_nothing_imports_a_room_by_its_top_level_name() -> None:
 
 
 def test_rooms_import_in_one_direction() -> None:
-    """`runtime` knows no other room, `generator` only `runtime`."""
-    allowed = {"runtime": {"runtime"}, "generator": {"runtime", "generator"}}
+    """`runtime` knows no other room, `generator` and `studio` only `runtime`."""
+    allowed = {
+        "runtime": {"runtime"},
+        "generator": {"runtime", "generator"},
+        "studio": {"runtime", "studio"},
+    }
     for room, known in allowed.items():
         for file in (REPOSITORY / room).rglob("*.py"):
             found = set(re.findall(r"^\s*(?:from|import) edgedrag\.(\w+)", file.read_text(), re.M))

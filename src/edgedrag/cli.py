@@ -12,9 +12,25 @@ from edgedrag.commands.build import calibrate, export
 from edgedrag.commands.edit import batch, doctor, drag, info
 from edgedrag.commands.engines import build, engines
 from edgedrag.commands.learn import distill, finetune, pairs, train
+from edgedrag.commands.studio import studio
 from edgedrag.runtime.errors import EdgedragError
 
-COMMANDS = (drag, batch, info, doctor, pairs, train, distill, finetune, export, calibrate, build, engines, bench)
+COMMANDS = (
+    drag,
+    batch,
+    info,
+    doctor,
+    pairs,
+    train,
+    distill,
+    finetune,
+    export,
+    calibrate,
+    build,
+    engines,
+    studio,
+    bench,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.image import Picture, load_picture, save_picture
+from edgedrag.runtime.image import Picture, encode_picture, load_picture, save_picture
 
 RNG = np.random.default_rng(0)
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -158,3 +158,10 @@ def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         save_picture(tmp_path / "a.png", Picture(pixels(4, 4, 3)))
     assert (tmp_path / "a.png").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_bytes_are_read_and_made_as_files_are(tmp_path: Path, cat: np.ndarray) -> None:
+    data = encode_picture(tmp_path / "cat.png", Picture(cat))
+    assert np.array_equal(load_picture(data).pixels, cat) and not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="photo: not an image"):
+        load_picture(b"not a picture")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -146,6 +147,27 @@ def test_reference_is_shared_by_drags_on_the_same_pixels(
     assert ran.count("reference") == 1
     photo.drag(DRAG, oval(cat.shape))
     assert ran.count("reference") == 2, "the pixels are the last edit's now"
+
+
+def test_a_motion_is_what_the_preview_warps_by(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo, mask = runtime.load(cat), oval(cat.shape)
+    motion = photo.motion(DRAG, mask)
+    height, width = cat[motion.window.box].shape[:2]
+    flow = cv2.resize(motion.flow, (width, height))
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    moved = cv2.remap(cat[motion.window.box], flow[..., 0] + x, flow[..., 1] + y, cv2.INTER_CUBIC)
+    off = np.abs(moved.astype(int) - photo.preview(DRAG, mask)[motion.window.box])[mask[motion.window.box]]
+    assert np.quantile(off, 0.95) <= 3
+    assert motion.mask.shape == motion.flow.shape[:2] and np.array_equal(photo.image, cat)
+
+
+def test_a_move_makes_the_preview_an_edit(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo, mask = runtime.load(cat), oval(cat.shape)
+    shown = photo.preview(DRAG, mask)
+    edit = photo.move(DRAG, mask)
+    assert np.array_equal(edit.image, shown) and np.array_equal(photo.image, shown) and edit.steps == 0
+    assert edit.checks.verdict in ("good", "doubtful", "bad") and edit.checks.landing_error_px is not None
+    assert np.array_equal(photo.undo(), cat) and np.array_equal(photo.redo(), shown)
 
 
 def test_preview_shows_the_motion_and_changes_nothing(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:

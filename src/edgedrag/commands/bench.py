@@ -13,7 +13,7 @@ from edgedrag.commands.options import FILE, Engine, engine_options
 
 @click.group()
 def bench() -> None:
-    """Measure latency, quality and what many rounds leave."""
+    """Measure latency, quality, what many rounds leave, and the touch station."""
 
 
 for command in (latency, compare, ab, plan, report):
@@ -101,4 +101,27 @@ def rounds(
     write_report(figures, output)
     if sheet is not None:
         save_picture(sheet, Picture(picture))
+    click.echo(json.dumps(figures) if as_json else describe(figures))
+
+
+@bench.command()
+@click.option("--visitors", default=32, show_default=True, type=click.IntRange(1), help="At once, under load.")
+@click.option("--seconds", default=120.0, show_default=True, type=click.FloatRange(1), help="Of load.")
+@click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def studio(visitors: int, seconds: float, output: Path | None, as_json: bool) -> None:
+    """Time the touch station: previews and results in a real browser, memory over many edits, many visitors."""
+    import edgedrag
+    from edgedrag.benchmarks.report import write_report
+    from edgedrag.runtime.errors import InputError
+    from edgedrag.runtime.image import check_folder
+
+    try:
+        from edgedrag.benchmarks.studio import describe, measure
+    except ImportError as error:
+        raise InputError(f"{error.name} is not installed: install edgedrag[studio]") from None
+    if output is not None:
+        check_folder(output.parent)
+    figures = measure(edgedrag.open(), visitors, seconds)
+    write_report(figures, output)
     click.echo(json.dumps(figures) if as_json else describe(figures))

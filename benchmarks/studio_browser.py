@@ -1,0 +1,131 @@
+"""A person at the station: Chromium without a window, driven by Playwright through real touch events."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgedrag.runtime.errors import InputError
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ("--no-sandbox", "--enable-unsafe-swiftshader")  # as root in a container, and WebGL without a graphics card
+KIOSK, PHONE = (1280, 800), (390, 844)
+ANSWER_SECONDS = 30
+STEP_SECONDS = 0.025  # between the points of a pull: 40 a second
+
+
+def find_chromium() -> str | None:
+    """The browser: of $EDGEDRAG_CHROMIUM, or one that is installed."""
+    named = os.environ.get("EDGEDRAG_CHROMIUM")
+    return named or next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """Playwright's browser. Raises InputError where Playwright or Chromium is missing."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise InputError("playwright is not installed: install edgedrag[test]") from None
+    chromium = find_chromium()
+    if chromium is None:
+        raise InputError("no Chromium here: install it (Debian: apt install chromium), or set EDGEDRAG_CHROMIUM")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield running
+        running.close()
+
+
+class Visitor:
+    """One visitor's tab, with the complaints of its page in `complaints`."""
+
+    def __init__(self, running: Any, url: str, size: tuple[int, int] = KIOSK, language: str = "en"):
+        self.context = running.new_context(
+            viewport={"width": size[0], "height": size[1]}, has_touch=True, accept_downloads=True
+        )
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        self.page.goto(f"{url}/?lang={language}")
+        self.ready()
+        self._touches = self.context.new_cdp_session(self.page)
+        self.photo = (1, 1)
+
+    def ready(self) -> None:
+        self.page.wait_for_selector("body[data-ready]")
+
+    def open(self, photo: Path, width: int, height: int) -> None:
+        """Choose a file of that size; returns once it is shown."""
+        self.photo = (width, height)
+        self.page.set_input_files("#file", photo)
+        self.page.wait_for_selector("#edit:not([hidden])")
+        self.page.wait_for_selector("#toast", state="hidden")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until what was asked for is drawn."""
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def at(self, x: float, y: float) -> dict[str, float]:
+        """Where a photo pixel lies on the screen, while the whole photo is shown."""
+        box = self.page.locator("#overlay").bounding_box()
+        scale = min(box["width"] / self.photo[0], box["height"] / self.photo[1])
+        left = box["x"] + (box["width"] - self.photo[0] * scale) / 2
+        top = box["y"] + (box["height"] - self.photo[1] * scale) / 2
+        return {"x": left + (x + 0.5) * scale, "y": top + (y + 0.5) * scale}
+
+    def touch(self, kind: str, *points: dict[str, float]) -> None:
+        """A touch event: touchStart, touchMove or touchEnd."""
+        marked = [{**point, "id": number} for number, point in enumerate(points)]
+        self._touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": marked})
+
+    def pull(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12, let_go: bool = True) -> None:
+        """A finger from one photo pixel to another."""
+        self.touch("touchStart", self.at(*start))
+        for step in range(1, steps + 1):
+            share = step / steps
+            self.touch("touchMove", self.at(*(a + (b - a) * share for a, b in zip(start, end))))
+            self.page.wait_for_timeout(STEP_SECONDS * 1e3)
+        if let_go:
+            self.touch("touchEnd")
+
+    def edit(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> str:
+        """A pull, until its result is shown; its verdict."""
+        self.forget_result()
+        self.pull(start, end, steps)
+        self.shown()
+        return str(self.page.get_attribute("#verdict", "data-verdict"))
+
+    def forget_result(self) -> None:
+        self.page.evaluate("performance.clearMeasures('release to result')")
+
+    def shown(self) -> None:
+        """Wait for a result on the screen; Playwright's own waiting would need `eval`, which the page forbids."""
+        for _ in range(round(ANSWER_SECONDS / 0.02)):
+            if self.page.evaluate("performance.getEntriesByName('release to result').length"):
+                return
+            self.page.wait_for_timeout(20)
+        raise AssertionError(f"no result within {ANSWER_SECONDS} s")
+
+    def frames(self) -> int:
+        """How many preview frames were drawn since `forget_frames`."""
+        return int(self.page.evaluate("performance.getEntriesByName('preview frame').length"))
+
+    def forget_frames(self) -> None:
+        self.page.evaluate("performance.clearMarks('preview frame')")
+
+    def release_ms(self) -> float:
+        """From letting go to the result on the screen, of the last edit."""
+        return float(self.page.evaluate("performance.getEntriesByName('release to result').at(-1).duration"))
+
+    def saved(self, file: Path) -> Path:
+        """Press Save and put the download into a file."""
+        with self.page.expect_download() as download:
+            self.page.click("#save")
+        download.value.save_as(file)
+        return file

@@ -1,0 +1,33 @@
+"""The process's memory."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+from pathlib import Path
+
+PAGE = 4096
+M_ARENA_MAX = -8  # of glibc's mallopt
+
+
+def keep_one_heap() -> None:
+    """Have all threads that start later share one heap: glibc gives no other back whole. With others, nothing."""
+    option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if option is not None:
+        option(M_ARENA_MAX, 1)
+
+
+def sweep() -> None:
+    """Return freed pages to the system, which hands them on zeroed; with another C library than glibc, nothing."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def resident_mb(process: int | str = "self") -> float:
+    """What a process holds in memory, MB; 0 where the system does not say."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE / 1e6
+    except OSError:
+        return 0.0

@@ -1,0 +1,140 @@
+"""The local record of edits: numbers and verdicts, never pixels or names; SQLite in the state folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+MOST_EDITS = 100_000  # the oldest beyond go
+MOST_ERRORS = 1_000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One edit. `at` is Unix seconds; timings in milliseconds, `wait_ms` in the queue; sizes in pixels."""
+
+    at: float
+    verdict: str
+    reasons: str  # codes, joined by spaces
+    landing_error_px: float | None
+    wait_ms: float
+    reference_ms: float
+    drag_ms: float
+    denoise_ms: float
+    decode_ms: float
+    composite_ms: float
+    total_ms: float
+    steps: int
+    drags: int
+    width: int
+    height: int
+    own_mask: int
+    bundle: str
+    backend: str
+    precision: str
+
+
+COLUMNS = tuple(field.name for field in fields(Entry))
+KINDS = {"float": "REAL", "int": "INTEGER", "float | None": "REAL", "str": "TEXT"}
+SCHEMA = (
+    f"CREATE TABLE IF NOT EXISTS edits (id INTEGER PRIMARY KEY, "
+    f"{', '.join(f'{field.name} {KINDS[str(field.type)]}' for field in fields(Entry))});"
+    "CREATE TABLE IF NOT EXISTS errors (id INTEGER PRIMARY KEY, at REAL, what TEXT);"
+)
+
+
+class Monitor:
+    """The record. One thread does all its work, so that a slow disk keeps nobody waiting."""
+
+    def __init__(self, file: Path):
+        """Opens or makes it; a damaged file is put aside as FILE.damaged."""
+        self._file = file
+        self._thread = ThreadPoolExecutor(1, "monitor")
+        self._database: sqlite3.Connection = self._thread.submit(self._open).result()
+
+    def add(self, entry: Entry) -> Future[Any]:
+        """Write an edit."""
+        query = f"INSERT INTO edits ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+        return self._do(lambda d: d.execute(query, tuple(asdict(entry).values())))
+
+    def add_error(self, what: str) -> Future[Any]:
+        """Write down an error, in one line without anything a visitor brought."""
+        return self._do(lambda d: d.execute("INSERT INTO errors (at, what) VALUES (?, ?)", (time.time(), what[:500])))
+
+    def edits(self, limit: int) -> Future[list[dict[str, Any]]]:
+        """The newest edits, the newest first."""
+        return self._do(lambda d: _rows(d.execute("SELECT * FROM edits ORDER BY id DESC LIMIT ?", (limit,))))
+
+    def errors(self, limit: int = 20) -> Future[list[dict[str, Any]]]:
+        """The newest errors, the newest first."""
+        return self._do(lambda d: _rows(d.execute("SELECT at, what FROM errors ORDER BY id DESC LIMIT ?", (limit,))))
+
+    def verdicts(self, limit: int) -> Future[list[str]]:
+        """Of the newest edits, the oldest first."""
+        query = "SELECT verdict FROM edits ORDER BY id DESC LIMIT ?"
+        return self._do(lambda d: [row[0] for row in d.execute(query, (limit,))][::-1])
+
+    def as_csv(self) -> Future[str]:
+        """All edits, the oldest first."""
+
+        def write(database: sqlite3.Connection) -> str:
+            out = io.StringIO()
+            writer = csv.writer(out)
+            found = database.execute("SELECT * FROM edits ORDER BY id")
+            writer.writerow([column[0] for column in found.description])
+            writer.writerows(found)
+            return out.getvalue()
+
+        return self._do(write)
+
+    def close(self) -> None:
+        """After what was asked for is written."""
+        self._thread.submit(self._database.close)
+        self._thread.shutdown()
+
+    def _do(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        def run() -> T:
+            with self._database:
+                return work(self._database)
+
+        return self._thread.submit(run)
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return _connect(self._file)
+        except sqlite3.DatabaseError:
+            self._file.replace(self._file.with_suffix(".damaged"))
+            for beside in ("-wal", "-shm"):
+                Path(f"{self._file}{beside}").unlink(missing_ok=True)
+            return _connect(self._file)
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(file)
+    try:
+        database.execute("PRAGMA journal_mode=WAL")  # a power cut loses the last moments at most, never the file
+        database.execute("PRAGMA synchronous=NORMAL")
+        if database.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("damaged")
+        with database:
+            database.executescript(SCHEMA)
+            for table, most in (("edits", MOST_EDITS), ("errors", MOST_ERRORS)):
+                database.execute(f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?", (most,))
+            database.execute("SELECT " + ", ".join(COLUMNS) + " FROM edits LIMIT 1")
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database
+
+
+def _rows(found: sqlite3.Cursor) -> list[dict[str, Any]]:
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row)) for row in found]

@@ -1,0 +1,95 @@
+"""Runs a station until it is told to stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+import uvicorn
+
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.image import write_aside
+from edgedrag.runtime.session import Runtime
+from edgedrag.studio import logs, watchdog
+from edgedrag.studio.app import make_app
+from edgedrag.studio.settings import Settings
+from edgedrag.studio.station import Station
+
+MOST_CONNECTIONS = 512
+LONGEST_MESSAGE = 64 << 10  # bytes, of a WebSocket's message from a page
+
+
+class Server(uvicorn.Server):
+    """Tells systemd when it listens."""
+
+    async def startup(self, sockets: list | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1] if self.servers else self.config.port
+            logs.log("listening", host=self.config.host, port=port)
+            watchdog.notify("READY=1")
+
+
+def serve(runtime: Runtime, settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        InputError: settings that make no sense, a state folder that cannot be written to, a port in use.
+    """
+    settings = prepared(settings)
+    logs.set_up()
+    station = Station(runtime, settings)
+    watchdog.watch(station.engine, settings.hang_seconds)
+    config = uvicorn.Config(
+        make_app(station),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=LONGEST_MESSAGE,
+        ws_per_message_deflate=False,  # motion fields on loopback: compressing costs more than it saves
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=3,
+    )
+    try:
+        Server(config).run()
+    except SystemExit:
+        raise InputError(f"--port {settings.port}: cannot listen on {settings.host}; is it in use?") from None
+
+
+def prepared(settings: Settings) -> Settings:
+    """Checked, with a state folder, cleared of what a power cut left, and a staff code."""
+    settings.check()
+    folder = settings.state
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OSError("not writable")
+        _clear(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be used for the station's records ({error.strerror or error})") from None
+    return dataclasses.replace(settings, staff_code=settings.staff_code or _staff_code(folder / "staff-code"))
+
+
+def _clear(folder: Path) -> None:
+    """Remove half-written files, and pairs that no job names: they were being kept when the power went."""
+    for aside in (*folder.glob(".*.*"), *folder.glob("kept/.*.*")):
+        aside.unlink()
+    jobs = folder / "kept" / "jobs.jsonl"
+    named = jobs.read_text(encoding="utf-8") if jobs.exists() else ""
+    for pair in folder.glob("kept/pairs/*"):
+        if f'"pairs/{pair.name}/before.png"' not in named:
+            shutil.rmtree(pair)
+
+
+def _staff_code(file: Path) -> str:
+    """The code in a file of the state folder, made at the first start; only its owner can read it."""
+    if not file.exists():
+        write_aside(file, (secrets.token_urlsafe(12) + "\n").encode())
+        file.chmod(0o600)
+    return file.read_text(encoding="utf-8").strip()

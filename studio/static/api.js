@@ -1,0 +1,124 @@
+// The service, as the page calls it: HTTP for pictures, a WebSocket for what must be quick.
+
+const UNDER_WAY = 2; // previews: one is made while another is drawn
+const TRIES = 5; // of a call that the station is too busy for
+const decoder = new TextDecoder();
+
+/** An answer that is no success; `status` 0 where there was none. */
+export class Refusal extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+/** The token that the page's address carries (/#token=...), kept for this tab. */
+export function token() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given) {
+    sessionStorage.setItem("token", given);
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  return sessionStorage.getItem("token");
+}
+
+/** One HTTP call; a busy station is asked again after the time that it names. */
+export async function call(method, path, { body, type, secret = token(), tries = TRIES } = {}) {
+  const headers = {};
+  if (secret) headers.Authorization = `Bearer ${secret}`;
+  if (type) headers["Content-Type"] = type;
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, body });
+  } catch {
+    throw new Refusal(0, "no connection");
+  }
+  if (answer.status === 503 && tries > 1) {
+    await new Promise((resolve) => setTimeout(resolve, 1000 * (answer.headers.get("Retry-After") ?? 1)));
+    return call(method, path, { body, type, secret, tries: tries - 1 });
+  }
+  if (!answer.ok) {
+    const problem = await answer.json().catch(() => ({}));
+    throw new Refusal(answer.status, problem.detail ?? answer.statusText);
+  }
+  return answer;
+}
+
+/** One visitor's session over HTTP. */
+export class Session {
+  constructor(name) {
+    this.name = name;
+    this.path = `/api/sessions/${name}`;
+  }
+
+  static async begin() {
+    return new Session((await (await call("POST", "/api/sessions")).json()).session);
+  }
+
+  look = async () => (await call("GET", this.path)).json();
+  end = () => call("DELETE", this.path);
+  openPhoto = async (file) => (await call("PUT", `${this.path}/photo`, { body: file, type: file.type })).json();
+  view = async (original = false) => (await call("GET", `${this.path}/view?original=${original}`)).blob();
+  picture = async () => (await call("GET", `${this.path}/picture?format=png`)).blob();
+  mask = async () => (await call("GET", `${this.path}/mask`)).blob();
+  putMask = (file) => call("PUT", `${this.path}/mask`, { body: file, type: "image/png" });
+  dropMask = () => call("DELETE", `${this.path}/mask`);
+}
+
+/** A binary frame: its header, with the bytes behind it as `payload`. */
+function unpack(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const header = JSON.parse(decoder.decode(new Uint8Array(buffer, 4, length)));
+  return { ...header, payload: buffer.slice(4 + length) };
+}
+
+/** The session's WebSocket. `on` maps the types of messages to functions, and "closed" to one of the close code. */
+export class Live {
+  constructor(session, on) {
+    this.on = on;
+    this.number = 0;
+    this.asked = []; // previews under way
+    this.next = null; // drags to preview after them
+    const protocols = ["edgedrag", ...(token() ? [`bearer.${token()}`] : [])];
+    const address = new URL(`${session.path}/live`, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    this.socket = new WebSocket(address, protocols);
+    this.socket.binaryType = "arraybuffer";
+    this.socket.onmessage = (event) => this.take(typeof event.data === "string" ? JSON.parse(event.data) : unpack(event.data));
+    this.socket.onclose = (event) => this.on.closed?.(event.code, this);
+    this.ready = new Promise((resolve) => (this.socket.onopen = resolve));
+  }
+
+  send(type, rest = {}) {
+    this.number += 1;
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type, id: this.number, ...rest }));
+    return this.number;
+  }
+
+  /** Ask for a preview; while enough are under way the newest drags wait, and older ones are forgotten. */
+  preview(drags) {
+    if (this.asked.length >= UNDER_WAY) this.next = drags;
+    else this.asked.push(this.send("preview", { drags }));
+  }
+
+  /** Forget previews that were asked for. */
+  quiet() {
+    this.next = null;
+    this.asked = [];
+  }
+
+  take(message) {
+    const known = this.asked.indexOf(message.id);
+    if (message.type === "preview" && known < 0) return;
+    if (known >= 0) {
+      this.asked.splice(0, known + 1); // answers come in order; one that was replaced comes as "cancelled"
+      if (this.next) [this.next] = [null, this.preview(this.next)];
+    }
+    this.on[message.type]?.(message);
+  }
+
+  close() {
+    this.on = {};
+    this.socket.close();
+  }
+}

@@ -1,0 +1,55 @@
+// Fingers, pens, the mouse and its wheel on the stage. One pointer works, two zoom and move the photo.
+
+/** `on`: start, move, end (points of the stage), stop (taken back), pinch (from, to, factor), hover. */
+export function listen(element, on) {
+  const pointers = new Map();
+  let working = null;
+  let panning = null;
+  const at = (event) => {
+    const box = element.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  };
+  const middle = () => {
+    const [a, b] = [...pointers.values()];
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) };
+  };
+
+  element.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    element.focus({ preventScroll: true, focusVisible: false });
+    element.setPointerCapture?.(event.pointerId);
+    pointers.set(event.pointerId, at(event));
+    if (event.button > 0) panning = event.pointerId;
+    else if (pointers.size === 1) on.start(at(event), (working = event.pointerId));
+    else if (working !== null) {
+      working = null;
+      on.stop();
+    }
+  });
+  element.addEventListener("pointermove", (event) => {
+    if (!pointers.has(event.pointerId)) return on.hover(event.pointerType === "touch" ? null : at(event));
+    const before = pointers.size === 2 ? middle() : pointers.get(event.pointerId);
+    pointers.set(event.pointerId, at(event));
+    if (pointers.size === 2) {
+      const after = middle();
+      on.pinch(before, after, before.apart > 0 ? after.apart / before.apart : 1);
+    } else if (event.pointerId === panning) on.pinch(before, at(event), 1);
+    else if (event.pointerId === working) on.move(at(event));
+  });
+  const up = (finished) => (event) => {
+    pointers.delete(event.pointerId);
+    if (event.pointerId === panning) panning = null;
+    if (event.pointerId !== working) return;
+    working = null;
+    if (finished) on.end(at(event));
+    else on.stop();
+  };
+  element.addEventListener("pointerup", up(true));
+  element.addEventListener("pointercancel", up(false));
+  element.addEventListener("pointerleave", () => on.hover(null));
+  element.addEventListener("contextmenu", (event) => event.preventDefault());
+  element.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    on.pinch(at(event), at(event), Math.exp(-event.deltaY / 400));
+  }, { passive: false });
+}

@@ -1,0 +1,166 @@
+// The page: its screens, and how a visitor comes, works and goes.
+
+import { Refusal, Session, call, token } from "./api.js";
+import { hasCamera, shoot, startCamera, stopCamera } from "./camera.js";
+import { Editor } from "./editor.js";
+import { Idle } from "./idle.js";
+import { LANGUAGES, firstLanguage, language, speak, t } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const WIPED = 4001, MOVED = 4002, UNKNOWN = 4004; // close codes of the WebSocket
+const TOAST_SECONDS = 5;
+const STAFF_SECONDS = 4; // of holding the title, until the staff page opens
+let session = null;
+let editor = null;
+let toasting = 0;
+
+function show(screen) {
+  for (const element of document.querySelectorAll(".screen")) element.hidden = element.id !== screen;
+  if (screen === "attract") tellOfPixels();
+}
+
+/** Visitors know before they begin whether staff may look at failed edits. */
+async function tellOfPixels() {
+  const about = await call("GET", "/api/about").then((answer) => answer.json(), () => ({}));
+  $("kept-note").hidden = !about.pixels_kept;
+}
+
+function toast(text) {
+  clearTimeout(toasting);
+  $("toast").textContent = text;
+  $("toast").hidden = false;
+  toasting = setTimeout(() => ($("toast").hidden = true), TOAST_SECONDS * 1000);
+}
+
+function explain(error) {
+  const keys = { 0: "error_offline", 401: "error_token", 413: "error_large", 415: "error_type", 422: "error_unusable", 503: "error_busy" };
+  console.error(error);
+  toast(t(error instanceof Refusal ? (keys[error.status] ?? "error_failed") : "error_failed"));
+}
+
+/** Open a photo in the visitor's session, a new one where there is none. */
+async function openPhoto(file) {
+  if (!file) return;
+  if (file.type && !["image/jpeg", "image/png", "image/webp"].includes(file.type)) return toast(t("error_type"));
+  toast(t("hint_opening"));
+  try {
+    session ??= await Session.begin();
+    await enter(await session.openPhoto(file));
+    $("toast").hidden = true;
+  } catch (error) {
+    explain(error);
+  }
+}
+
+async function enter(state) {
+  sessionStorage.setItem("session", session.name);
+  show("edit");
+  await editor.open(session, state);
+  idle.watch(state.idle_seconds);
+}
+
+/** Back to the beginning; the service wipes the session, if it has not yet. */
+async function leave(why) {
+  idle.watch(null);
+  stopCamera();
+  editor?.leave();
+  const ending = session;
+  session = null;
+  sessionStorage.removeItem("session");
+  for (const input of [$("file"), $("capture")]) input.value = "";
+  show("attract");
+  if (why) toast(t(why));
+  await ending?.end().catch(() => {});
+}
+
+/** The connection went: for good, or to be made again. */
+async function closed(code) {
+  if (!session) return;
+  if (code === WIPED || code === UNKNOWN) return leave("wiped");
+  if (code === MOVED) {
+    session = null; // it lives on, elsewhere
+    return leave("moved");
+  }
+  toast(t("error_offline"));
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  if (session) await resume(session.name);
+}
+
+/** Go on with a session after a reload or a lost connection. */
+async function resume(name) {
+  try {
+    session = new Session(name);
+    const state = await session.look();
+    if (!state.width) throw new Refusal(404, "no photo");
+    await enter(state);
+    $("toast").hidden = true;
+  } catch (error) {
+    if (error.status === 0 || error.status === 503) return closed(0);
+    session = null;
+    leave(error.status === 404 ? "wiped" : null);
+  }
+}
+
+async function save() {
+  try {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await session.picture());
+    link.download = "edgedrag.png";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  } catch (error) {
+    explain(error);
+  }
+}
+
+async function takePhoto() {
+  if (!hasCamera()) return $("capture").click();
+  try {
+    await startCamera();
+    show("camera");
+  } catch {
+    toast(t("error_camera"));
+  }
+}
+
+const idle = new Idle(() => leave("wiped"), () => editor.live?.send("touch"));
+
+$("open").addEventListener("click", () => $("file").click());
+$("take").addEventListener("click", takePhoto);
+for (const input of [$("file"), $("capture")]) input.addEventListener("change", () => openPhoto(input.files[0]));
+$("shutter").addEventListener("click", async () => {
+  const file = await shoot();
+  stopCamera();
+  show("attract");
+  openPhoto(file);
+});
+$("camera-back").addEventListener("click", () => {
+  stopCamera();
+  show("attract");
+});
+$("leave").addEventListener("click", () => leave());
+$("save").addEventListener("click", save);
+for (const button of document.querySelectorAll(".language")) {
+  button.addEventListener("click", async () => {
+    await speak(LANGUAGES[(LANGUAGES.indexOf(language) + 1) % LANGUAGES.length]);
+    sessionStorage.setItem("language", language);
+    if (session) editor.refresh();
+  });
+}
+
+let holding = 0;
+$("title").addEventListener("pointerdown", () => (holding = setTimeout(() => location.assign("/staff"), STAFF_SECONDS * 1000)));
+for (const name of ["pointerup", "pointercancel", "pointerleave"]) $("title").addEventListener(name, () => clearTimeout(holding));
+
+await speak(firstLanguage());
+token();
+tellOfPixels();
+try {
+  editor = new Editor({ toast, closed });
+} catch (error) {
+  console.error(error);
+  toast(t("error_webgl"));
+}
+const earlier = sessionStorage.getItem("session");
+if (earlier && editor) await resume(earlier);
+document.body.dataset.ready = "yes";

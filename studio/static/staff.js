@@ -1,0 +1,154 @@
+// The staff page: how the station is, how its edits fare, and what to keep of those that failed.
+
+import { Refusal, call } from "./api.js";
+import { drawValues, drawVerdicts } from "./chart.js";
+import { LANGUAGES, firstLanguage, language, speak, t } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const EVERY = 5000; // milliseconds
+const LONGEST = 300_000; // milliseconds without a touch, until the page locks itself
+let secret = sessionStorage.getItem("staff-code");
+
+const ask = (method, path, body) =>
+  call(method, `/api/staff/${path}`, { secret, ...(body && { body: JSON.stringify(body), type: "application/json" }) });
+
+function element(name, text, parent) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  parent?.append(made);
+  return made;
+}
+
+function duration(seconds) {
+  const hours = seconds / 3600;
+  return hours >= 48 ? `${(hours / 24).toFixed(1)} d` : hours >= 1 ? `${hours.toFixed(1)} h` : `${Math.round(seconds / 60)} min`;
+}
+
+const share = (value) => (value === null ? "–" : `${Math.round(value * 100)}%`);
+
+function showHealth(health) {
+  const facts = {
+    staff_version: `edgedrag ${health.version}, Python ${health.python}`,
+    staff_bundle: `${health.bundle} ${health.bundle_version}, ${health.precision}`,
+    staff_engine: `${health.backend}: ${health.device}`,
+    staff_uptime: duration(health.uptime_s),
+    staff_memory: `${Math.round(health.memory_mb)} MB`,
+    staff_sessions: String(health.sessions),
+    staff_queue: `${health.queue} / ${health.queue_bound}`,
+    staff_share: `${share(health.drift.recent_share)} / ${share(health.drift.before_share)}`,
+  };
+  $("facts").replaceChildren();
+  for (const [word, value] of Object.entries(facts)) {
+    const pair = element("div", "", $("facts"));
+    element("dt", t(word), pair);
+    element("dd", value, pair);
+  }
+  $("alarm").hidden = !health.drift.alarm;
+  $("alarm").textContent = t("staff_alarm", { now: share(health.drift.recent_share), then: share(health.drift.before_share) });
+  $("pixels").checked = health.pixels;
+  $("kept").textContent = t("staff_kept", { held: health.held, kept: health.kept });
+  $("errors").replaceChildren();
+  for (const { at, what } of health.errors) element("li", `${new Date(at * 1000).toLocaleString(language)}  ${what}`, $("errors"));
+  if (!health.errors.length) element("li", t("staff_no_errors"), $("errors"));
+}
+
+async function showHeld() {
+  const held = await (await ask("GET", "held")).json();
+  const shown = new Set(held.map((edit) => edit.name));
+  for (const article of [...$("held").children]) if (!shown.has(article.dataset.name)) article.remove();
+  const there = new Set([...$("held").children].map((article) => article.dataset.name));
+  for (const edit of held.filter((edit) => !there.has(edit.name))) {
+    const article = element("article", "");
+    article.dataset.name = edit.name;
+    element("div", `${edit.width} x ${edit.height}: ${edit.reasons.join("; ")}`, article);
+    const picture = element("img", "", article);
+    picture.alt = t("staff_sheet");
+    picture.src = URL.createObjectURL(await (await ask("GET", `held/${edit.name}/sheet`)).blob());
+    picture.onload = () => URL.revokeObjectURL(picture.src);
+    const choices = { staff_keep: ["POST", `held/${edit.name}/keep`], staff_discard: ["DELETE", `held/${edit.name}`] };
+    for (const [word, [method, path]] of Object.entries(choices)) {
+      element("button", t(word), article).addEventListener("click", () => ask(method, path).then(refresh, refused));
+    }
+    $("held").append(article);
+  }
+}
+
+async function refresh() {
+  try {
+    showHealth(await (await ask("GET", "health")).json());
+    const edits = (await (await ask("GET", "edits?limit=1000")).json()).reverse();
+    drawVerdicts($("verdicts"), edits);
+    drawValues($("times"), edits, "total_ms", "ms");
+    drawValues($("landing"), edits, "landing_error_px", "px");
+    await showHeld();
+    $("enter").hidden = true;
+    $("board").hidden = false;
+    $("refused").textContent = "";
+    return true;
+  } catch (error) {
+    return refused(error);
+  }
+}
+
+function refused(error) {
+  if (error instanceof Refusal && error.status === 401) {
+    secret = null;
+    sessionStorage.removeItem("staff-code");
+    $("enter").hidden = false;
+    $("board").hidden = true;
+  }
+  $("refused").textContent = error instanceof Refusal && error.status === 401 ? t("staff_wrong") : error.message;
+  return false;
+}
+
+$("enter").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  secret = $("code").value.trim();
+  if (await refresh()) sessionStorage.setItem("staff-code", secret);
+  $("code").value = "";
+});
+$("test").addEventListener("click", async () => {
+  $("report").textContent = t("staff_testing");
+  delete $("report").dataset.passed;
+  try {
+    const report = await (await ask("POST", "self-test")).json();
+    $("report").dataset.passed = report.passed;
+    const figures = Object.entries(report.figures).map(([name, value]) => `${name} ${value}`).join(", ");
+    $("report").textContent = [t(report.passed ? "staff_passed" : "staff_failed"), ...report.problems, figures].join("\n");
+  } catch (error) {
+    $("report").dataset.passed = "false";
+    $("report").textContent = error.message;
+  }
+});
+$("csv").addEventListener("click", async () => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await (await ask("GET", "edits.csv")).blob());
+  link.download = "edgedrag-edits.csv";
+  link.click();
+});
+$("pixels").addEventListener("change", () => ask("PUT", "pixels", { pixels: $("pixels").checked }).then(refresh, refused));
+document.querySelector(".language").addEventListener("click", async () => {
+  await speak(LANGUAGES[(LANGUAGES.indexOf(language) + 1) % LANGUAGES.length]);
+  sessionStorage.setItem("language", language);
+  $("held").replaceChildren();
+  if (secret) refresh();
+});
+
+/** Lock the page and give the screen back to visitors. */
+function done() {
+  sessionStorage.removeItem("staff-code");
+  location.replace("/");
+}
+$("done").addEventListener("click", done);
+let locking = setTimeout(done, LONGEST);
+for (const name of ["pointerdown", "keydown", "wheel"]) {
+  addEventListener(name, () => {
+    clearTimeout(locking);
+    locking = setTimeout(done, LONGEST);
+  });
+}
+
+await speak(firstLanguage());
+if (secret) await refresh();
+setInterval(() => secret && !document.hidden && refresh(), EVERY);
+document.body.dataset.ready = "yes";

@@ -1,0 +1,185 @@
+// Draws the photo with WebGL 2: warped by the preview's motion field, with the area that may change tinted.
+// While only a preview changes, only its part of the canvas is drawn: many kiosks have no graphics card.
+
+const SHRUNK = 0.45; // screen pixels of a view pixel, below which smaller copies of the photo are drawn: they cost time
+
+const VERTEX = `#version 300 es
+in vec2 at;
+void main() { gl_Position = vec4(at, 0.0, 1.0); }`;
+
+const FRAGMENT = `#version 300 es
+precision highp float;
+uniform sampler2D picture, flow, inside, area;
+uniform vec2 size;       // of the view
+uniform vec3 place;      // x, y of its corner and its scale, in device pixels
+uniform float high;      // of the canvas
+uniform vec4 box;        // of the motion field, in view pixels
+uniform float k;         // photo pixels of a view pixel
+uniform int moving, tint;
+out vec4 colour;
+void main() {
+  vec2 screen = vec2(gl_FragCoord.x, high - gl_FragCoord.y);
+  vec2 at = (screen - place.xy) / place.z;
+  if (any(lessThan(at, vec2(0.0))) || any(greaterThanEqual(at, size))) { colour = vec4(0.063, 0.078, 0.094, 1.0); return; }
+  vec2 grid = (at - box.xy) / box.zw;
+  bool within = moving == 1 && all(greaterThanEqual(grid, vec2(0.0))) && all(lessThanEqual(grid, vec2(1.0)));
+  vec2 from = within ? at + texture(flow, grid).rg / k : at;
+  vec3 seen = texture(picture, from / size).rgb;
+  float covered = tint == 1 ? (within ? texture(inside, grid).r : 0.0) : tint == 2 ? texture(area, at / size).r : 0.0;
+  float slope = fwidth(covered) + 1e-5;
+  float rim = tint == 0 ? 0.0 : 1.0 - smoothstep(1.0, 2.0, abs(covered - 0.5) / slope);
+  seen = mix(seen, vec3(1.0, 0.69, 0.13), 0.22 * smoothstep(0.4, 0.6, covered));
+  colour = vec4(mix(seen, vec3(1.0, 0.8, 0.35), 0.85 * rim), 1.0);
+}`;
+
+export class Stage {
+  constructor(canvas) {
+    this.canvas = canvas;
+    const gl = (this.gl = canvas.getContext("webgl2", { alpha: false, antialias: false, preserveDrawingBuffer: true }));
+    if (!gl) throw new Error("no WebGL 2");
+    const program = (this.program = gl.createProgram());
+    for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+      const shader = gl.createShader(kind);
+      gl.shaderSource(shader, text);
+      gl.compileShader(shader);
+      gl.attachShader(program, shader);
+    }
+    gl.linkProgram(program);
+    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program));
+    gl.useProgram(program);
+    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([-1, -1, 3, -1, -1, 3]), gl.STATIC_DRAW);
+    gl.enableVertexAttribArray(gl.getAttribLocation(program, "at"));
+    gl.vertexAttribPointer(gl.getAttribLocation(program, "at"), 2, gl.FLOAT, false, 0, 0);
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    this.at = (name) => gl.getUniformLocation(program, name);
+    this.textures = {};
+    ["picture", "flow", "inside", "area", "before"].forEach((name, unit) => {
+      this.textures[name] = { unit, texture: gl.createTexture() };
+      if (name !== "before") gl.uniform1i(this.at(name), unit);
+      this.bind(name);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.LINEAR);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
+    });
+    this.clear();
+  }
+
+  bind(name) {
+    this.gl.activeTexture(this.gl.TEXTURE0 + this.textures[name].unit);
+    this.gl.bindTexture(this.gl.TEXTURE_2D, this.textures[name].texture);
+  }
+
+  /** Nothing to see any more; the photo leaves the graphics memory too. */
+  clear() {
+    const { gl } = this;
+    this.motion = this.drawn = null;
+    this.tint = 0;
+    for (const name of Object.keys(this.textures)) {
+      this.bind(name);
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 1, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array([16, 20, 24, 255]));
+      this.textures[name].smaller = false;
+    }
+  }
+
+  /** Put a whole picture in, an ImageBitmap, as "picture" or "before". */
+  show(name, bitmap) {
+    const { gl } = this;
+    this.bind(name);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
+    this.textures[name].smaller = false;
+    this.drawn = null;
+  }
+
+  /** Replace a part of the picture: left, top. */
+  patch([left, top], bitmap) {
+    const { gl } = this;
+    this.bind("picture");
+    gl.texSubImage2D(gl.TEXTURE_2D, 0, left, top, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
+    this.textures.picture.smaller = false;
+    this.drawn = null;
+  }
+
+  /** Warp by a preview's frame. */
+  move({ box, grid: [w, h], payload }) {
+    const { gl } = this;
+    this.bind("flow");
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG16F, w, h, 0, gl.RG, gl.HALF_FLOAT, new Uint16Array(payload, 0, w * h * 2));
+    this.bind("inside");
+    const inside = new Uint8Array(payload, w * h * 4, w * h);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, w, h, 0, gl.RED, gl.UNSIGNED_BYTE, inside);
+    this.motion = { box, grid: [w, h], inside, part: extent(box, w, h, inside) };
+    this.tint = Math.max(this.tint, 1);
+  }
+
+  rest() {
+    this.motion = null;
+    if (this.tint === 1) this.tint = 0;
+  }
+
+  /** Tint what a canvas shows white, or nothing. */
+  cover(canvas) {
+    const { gl } = this;
+    this.tint = canvas ? 2 : this.motion ? 1 : 0;
+    this.drawn = null;
+    if (!canvas) return;
+    this.bind("area");
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, canvas);
+  }
+
+  /** Draw the photo as `view` places it, or what it was before all edits. */
+  draw(view, before) {
+    const { gl, canvas } = this;
+    const ratio = canvas.width / view.stage.width;
+    const shown = before ? "before" : "picture";
+    this.bind(shown);
+    const shrunk = view.scale * ratio < SHRUNK;
+    if (shrunk && !this.textures[shown].smaller) {
+      gl.generateMipmap(gl.TEXTURE_2D);
+      this.textures[shown].smaller = true;
+    }
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, shrunk ? gl.LINEAR_MIPMAP_LINEAR : gl.LINEAR);
+    gl.viewport(0, 0, canvas.width, canvas.height);
+    gl.uniform1i(this.at("picture"), this.textures[shown].unit);
+    gl.uniform2f(this.at("size"), view.width, view.height);
+    const place = [view.x * ratio, view.y * ratio, view.scale * ratio];
+    gl.uniform3f(this.at("place"), ...place);
+    gl.uniform1f(this.at("high"), canvas.height);
+    gl.uniform1f(this.at("k"), view.k);
+    const box = this.motion?.box ?? [0, 0, 1, 1];
+    gl.uniform4f(this.at("box"), ...box.map((length) => length / view.k));
+    gl.uniform1i(this.at("moving"), this.motion && !before ? 1 : 0);
+    gl.uniform1i(this.at("tint"), before ? 0 : this.tint);
+    this.cut(place, view.k, [...place, canvas.width, canvas.height, shown, this.tint].join());
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  /** Draw only where this motion or the last one drawn is, if all else is as it was. */
+  cut(place, k, rest) {
+    const { gl } = this;
+    const parts = [this.motion?.part, this.drawn?.part].filter(Boolean);
+    const same = this.drawn?.rest === rest && parts.length > 0;
+    this.drawn = { rest, part: this.motion?.part };
+    gl[same ? "enable" : "disable"](gl.SCISSOR_TEST);
+    if (!same) return;
+    const [x, y, scale] = place;
+    const left = Math.min(...parts.map((part) => part[0])), top = Math.min(...parts.map((part) => part[1]));
+    const right = Math.max(...parts.map((part) => part[2])), bottom = Math.max(...parts.map((part) => part[3]));
+    const pixel = (value, corner) => corner + (value / k) * scale;
+    const low = Math.floor(this.canvas.height - pixel(bottom, y));
+    gl.scissor(Math.floor(pixel(left, x)), low, Math.ceil(((right - left) / k) * scale) + 2, Math.ceil(((bottom - top) / k) * scale) + 2);
+  }
+}
+
+/** Where a motion field moves anything: left, top, right, bottom in photo pixels, a cell of the grid more around. */
+function extent([x, y, width, height], w, h, inside) {
+  let [left, top, right, bottom] = [w, h, 0, 0];
+  for (let i = 0; i < inside.length; i++) {
+    if (!inside[i]) continue;
+    const column = i % w, row = (i / w) | 0;
+    left = Math.min(left, column), right = Math.max(right, column);
+    top = Math.min(top, row), bottom = Math.max(bottom, row);
+  }
+  return [x + ((left - 1) * width) / w, y + ((top - 1) * height) / h, x + ((right + 2) * width) / w, y + ((bottom + 2) * height) / h];
+}

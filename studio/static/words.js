@@ -1,0 +1,25 @@
+// The page's texts: static/i18n/LANGUAGE.json.
+
+export const LANGUAGES = ["en", "ja"];
+let words = {};
+export let language = "en";
+
+/** A text; {name} in it is replaced by values.name. */
+export function t(key, values = {}) {
+  return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+
+/** Load a language and put it into the page. */
+export async function speak(wanted) {
+  language = LANGUAGES.includes(wanted) ? wanted : "en";
+  words = await (await fetch(`/static/i18n/${language}.json`)).json();
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll("[data-word]")) element.textContent = t(element.dataset.word);
+  for (const element of document.querySelectorAll("[data-word-label]")) element.setAttribute("aria-label", t(element.dataset.wordLabel));
+}
+
+/** The language to begin with: of the address (?lang=ja), of the last choice in this tab, of the browser. */
+export function firstLanguage() {
+  const asked = new URLSearchParams(location.search).get("lang") ?? sessionStorage.getItem("language");
+  return asked ?? LANGUAGES.find((known) => navigator.language.startsWith(known)) ?? "en";
+}

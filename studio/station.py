@@ -1,0 +1,154 @@
+"""The station: one runtime, one engine, the sessions, the record; what the API's routes call."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgedrag.runtime.drags import Drag
+from edgedrag.runtime.image import Picture, as_rgb8, encode_picture, load_picture
+from edgedrag.runtime.session import Motion, Progress, Runtime
+from edgedrag.studio.engine import Busy, Engine, Superseded, Turns
+from edgedrag.studio.logs import LOGGER, log, short
+from edgedrag.studio.memory import sweep
+from edgedrag.studio.metrics import Metrics
+from edgedrag.studio.records import Records
+from edgedrag.studio.selftest import Report, self_test
+from edgedrag.studio.sessions import Edited, Session, Sessions, Wish
+from edgedrag.studio.settings import Settings
+
+UPLOADS_AT_ONCE = 8  # that are held in memory while they are read or wait to be decoded
+SWEEP_SECONDS = 1.0
+
+
+class Station:
+    """Everything but HTTP. Its coroutines run on the event loop; photos are touched by the engine's thread."""
+
+    def __init__(self, runtime: Runtime, settings: Settings):
+        self.runtime, self.settings = runtime, settings
+        self.engine = Engine(settings.queue)
+        self.sessions = Sessions(settings.idle_seconds, settings.photo_megapixels)
+        self.metrics = Metrics(
+            lambda: self.engine.waiting, lambda: len(self.sessions), lambda: self.engine.turn_seconds
+        )
+        self.records = Records(runtime, settings.state, self.metrics)
+        self.started = time.time()
+        self.ended: Callable[[Session], None] = lambda session: None  # told when a session is wiped
+        self._codec = ThreadPoolExecutor(1, "codec")  # pictures are decoded and encoded one at a time
+        self._uploads = 0
+        self._to_sweep = False
+        self.wrong_codes: deque[float] = deque(maxlen=10)  # when staff codes were wrong, time.monotonic
+
+    @contextmanager
+    def uploading(self) -> Iterator[None]:
+        """Around the reading and opening of a picture; raises Busy where too many are under way."""
+        if self._uploads >= UPLOADS_AT_ONCE:
+            raise Busy("many photos are being opened", 2)
+        self._uploads += 1
+        try:
+            yield
+        finally:
+            self._uploads -= 1
+
+    async def open_photo(self, session: Session, data: bytes) -> None:
+        """Decode a photo and make it the session's."""
+        picture = await self._coded(load_picture, data, self.settings.max_megapixels)
+        height, width = picture.pixels.shape[:2]
+        self.sessions.check_room(session, height * width / 1e6)
+        self.engine.cancel(session.id)
+        await self.run(session, session.open(self.runtime, picture))
+        log("photo opened", session=short(session.id), width=width, height=height)
+
+    async def open_mask(self, session: Session, data: bytes) -> None:
+        """Decode a painted mask and use it."""
+        picture = await self._coded(load_picture, data, self.settings.max_megapixels)
+        await self.run(session, session.paint(as_rgb8(picture.pixels).max(-1)))
+
+    async def edit(self, session: Session, wish: Wish, on_progress: Callable[[Progress], None] | None = None) -> Edited:
+        """Run an edit and write it down."""
+        asked = time.monotonic()
+        edited: Edited = await self.run(session, session.edit(self.runtime, wish), on_progress=on_progress)
+        self.records.write(session, wish, edited, time.monotonic() - asked)
+        return edited
+
+    async def motion(self, session: Session, drags: list[Drag]) -> Motion:
+        """A preview; a newer one of the session takes its place while it waits (Superseded)."""
+        asked = time.monotonic()
+        motion: Motion = await self.run(session, session.motion(drags), replaceable=True)
+        self.metrics.previews.inc()
+        self.metrics.preview_seconds.observe(time.monotonic() - asked)
+        return motion
+
+    async def run(
+        self,
+        session: Session,
+        turns: Turns,
+        *,
+        replaceable: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Any:
+        """Queue work of a session and wait for it; raises Busy, Superseded or what the work raises."""
+        job = self.engine.submit(session.id, turns, replaceable=replaceable, on_progress=on_progress)
+        try:
+            return await asyncio.wrap_future(job.done)
+        except Superseded:
+            if not replaceable:
+                self.metrics.cancelled.inc()
+            raise
+
+    async def encoded(self, picture: Picture, kind: str) -> bytes:
+        """The whole picture as a file: png, webp or jpeg."""
+        return await self._coded(encode_picture, Path(f"picture.{kind}"), picture)
+
+    async def mask_file(self, session: Session) -> bytes | None:
+        """The session's mask at the page's size as PNG; None where there is none yet."""
+        mask = session.painted()
+        return None if mask is None else await self.encoded(Picture(mask), "png")
+
+    async def _coded(self, work: Callable[..., Any], *values: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._codec, work, *values)
+
+    def end(self, session: Session) -> None:
+        """Wipe a session."""
+        self.engine.cancel(session.id)
+        self.sessions.end(session)
+        self.ended(session)
+        self._to_sweep = True
+        log("session wiped", session=short(session.id))
+
+    async def sweep_idle(self) -> None:
+        """Wipe sessions that nobody touches, for ever."""
+        while True:
+            await asyncio.sleep(min(SWEEP_SECONDS, self.settings.idle_seconds / 4))
+            while idle := self.sessions.idle():
+                self.metrics.wiped.inc()
+                self.end(idle.pop())
+            if self._to_sweep and not self.engine.waiting:
+                self._to_sweep = False
+                await asyncio.to_thread(sweep)
+
+    async def test(self) -> Report:
+        """The self-test, through the same queue as visitors' edits."""
+        session = Session("self-test")
+        report: Report = await self.run(session, self_test(self.runtime))
+        free = shutil.disk_usage(self.settings.state).free / 1e6
+        log("self-test", passed=report.passed, **report.figures)
+        return Report(report.passed, report.problems, {**report.figures, "disk_free_mb": round(free)})
+
+    def failed(self, error: BaseException) -> None:
+        """Write down that something broke: its kind and place, nothing of what a visitor brought."""
+        self.records.failed(f"{type(error).__name__}: {error}")
+        LOGGER.error("failed", exc_info=error)
+
+    def close(self) -> None:
+        """Stop the engine and finish writing."""
+        self.engine.stop()
+        self._codec.shutdown(wait=False, cancel_futures=True)
+        self.records.monitor.close()

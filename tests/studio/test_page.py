@@ -1,0 +1,305 @@
+"""The page in a real browser, by touch: what a visitor and staff see and do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from conftest import EXAMPLES
+
+import edgedrag
+from edgedrag.benchmarks.studio_browser import KIOSK, PHONE, Visitor, browser
+from edgedrag.benchmarks.studio_process import Kiosk
+
+COFFEE = EXAMPLES / "coffee.png"
+BEFORE = edgedrag.load_picture(COFFEE).pixels
+SPOON, AWAY = (365, 285), (378, 303)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    try:
+        with browser() as running:
+            yield running
+    except edgedrag.InputError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def kiosk(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[Kiosk]:
+    with Kiosk(tmp_path_factory.mktemp("station")) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(kiosk: Kiosk, chromium: Any) -> Iterator[Callable[..., Visitor]]:
+    """A visitor with the example photo open; none may have seen an error at the end."""
+    came: list[Visitor] = []
+
+    def come(size: tuple[int, int] = KIOSK, language: str = "en", url: str = "", opens: bool = True) -> Visitor:
+        came.append(Visitor(chromium, url or kiosk.url, size, language))
+        if opens:
+            came[-1].open(COFFEE, 600, 400)
+        return came[-1]
+
+    yield come
+    for visitor in came:
+        assert not visitor.complaints, visitor.complaints
+        visitor.context.close()
+
+
+def saved(visitor: Visitor, folder: Path) -> np.ndarray:
+    return edgedrag.load_picture(visitor.saved(folder / "saved.png")).pixels
+
+
+def stage(visitor: Visitor, folder: Path) -> np.ndarray:
+    """What the stage shows of the photo, float; without the parts where texts and buttons lie."""
+    visitor.settle()
+    visitor.page.wait_for_timeout(150)
+    (left, top), (right, bottom) = (visitor.at(*corner).values() for corner in ((20, 70), (580, 330)))
+    clip = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+    visitor.page.screenshot(path=folder / "stage.png", clip=clip)
+    return edgedrag.load_picture(folder / "stage.png").pixels[..., :3].astype(float)
+
+
+def stroke(visitor: Visitor, *points: tuple[float, float]) -> None:
+    visitor.touch("touchStart", visitor.at(*points[0]))
+    for point in points[1:]:
+        visitor.touch("touchMove", visitor.at(*point))
+    visitor.touch("touchEnd")
+
+
+@pytest.mark.parametrize("size", [KIOSK, PHONE], ids=["kiosk", "phone"])
+def test_pull_let_go_undo_redo_a_second_round_and_save(
+    visit: Callable[..., Visitor], size: tuple[int, int], tmp_path: Path
+) -> None:
+    visitor = visit(size)
+    at_first = stage(visitor, tmp_path)
+    visitor.forget_frames()
+    visitor.pull(SPOON, AWAY, steps=30, let_go=False)
+    assert visitor.frames() >= 3, "previews arrive while the finger is down"
+    visitor.page.wait_for_timeout(300)
+    preview = stage(visitor, tmp_path)
+    assert np.abs(preview - at_first).mean() > 0.3, "and are shown"
+    visitor.touch("touchEnd")
+    visitor.shown()
+    assert visitor.page.is_visible("#verdict") and visitor.page.inner_text("#verdict-text") == "Done."
+    after = saved(visitor, tmp_path)
+    changed = (after != BEFORE).any(-1)
+    expected = edgedrag.open().load(BEFORE).drag([(SPOON, AWAY)])
+    assert 0.005 < changed.mean() < 0.3 and not changed[~cv2_grown(expected.mask)].any()
+    visitor.page.click("#undo")
+    visitor.page.wait_for_selector("#undo[disabled]")
+    assert np.array_equal(saved(visitor, tmp_path), BEFORE)
+    assert np.abs(stage(visitor, tmp_path) - at_first).max() <= 2, "the screen shows the photo again"
+    visitor.page.click("#redo")
+    visitor.page.wait_for_selector("#redo[disabled]")
+    assert np.array_equal(saved(visitor, tmp_path), after)
+    visitor.edit((200, 160), (206, 172))
+    assert (saved(visitor, tmp_path) != after).any()
+
+
+def cv2_grown(mask: np.ndarray) -> np.ndarray:
+    """A mask and 24 pixels around it: a finger ends within a screen pixel of where it was meant to, not on it."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones((49, 49), np.uint8)) > 0
+
+
+def test_a_painted_area_holds_the_edit_and_the_eraser_takes_from_it(
+    visit: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    visitor = visit()
+    visitor.page.click("#tool-paint")
+    stroke(visitor, (330, 270), (400, 270), (400, 310), (330, 310), (330, 290), (400, 290))
+    visitor.page.click("#tool-erase")
+    stroke(visitor, (420, 260), (420, 330))
+    visitor.page.click("#tool-pull")
+    visitor.edit(SPOON, AWAY)
+    changed = (saved(visitor, tmp_path) != BEFORE).any(-1)
+    assert changed.any() and not changed[:, :300].any() and not changed[:, 407:].any() and not changed[:240].any()
+
+
+def test_several_arrows_make_one_edit(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.page.click("#several")
+    visitor.pull(SPOON, AWAY)
+    visitor.pull((345, 245), (352, 255))
+    assert visitor.page.is_visible("#apply") and visitor.page.is_disabled("#undo")
+    visitor.forget_result()
+    visitor.page.click("#apply")
+    visitor.shown()
+    assert visitor.page.is_enabled("#undo") and not visitor.page.is_visible("#apply")
+    visitor.page.click("#undo")
+    visitor.page.wait_for_selector("#undo[disabled]")
+
+
+def test_a_bad_result_says_why_and_can_be_tried_again_or_left_at_the_preview(
+    visit: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    visitor = visit()
+
+    def fail() -> None:
+        visitor.page.click("#tool-paint")
+        stroke(visitor, (365, 285), (366, 285))
+        visitor.page.click("#tool-pull")
+        assert visitor.edit(SPOON, (480, 330)) == "bad"
+
+    fail()
+    text = visitor.page.inner_text("#verdict-text")
+    assert "This did not work well" in text and len(text.splitlines()) >= 2
+    failed = saved(visitor, tmp_path)
+    visitor.forget_result()
+    visitor.page.click("#keep-preview")
+    visitor.shown()
+    kept = saved(visitor, tmp_path)
+    assert not np.array_equal(kept, BEFORE) and visitor.page.is_enabled("#undo")
+    visitor.page.click("#undo")
+    visitor.page.wait_for_selector("#undo[disabled]")
+    fail()
+    assert np.array_equal(saved(visitor, tmp_path), failed)
+    visitor.page.click("#retry")
+    visitor.page.wait_for_selector("#apply:not([hidden])")
+    stroke(visitor, (340, 260), (490, 350), (340, 350), (490, 260))
+    visitor.forget_result()
+    visitor.page.click("#apply")
+    visitor.shown()
+    assert (saved(visitor, tmp_path) != failed).any()
+
+
+def test_a_tap_is_no_pull_and_a_second_finger_zooms(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    before = stage(visitor, tmp_path)
+    a, b = visitor.at(280, 200), visitor.at(320, 200)
+    visitor.touch("touchStart", a)
+    visitor.touch("touchStart", a, b)
+    for step in range(1, 11):
+        apart = 12 * step
+        visitor.touch("touchMove", {**a, "x": a["x"] - apart}, {**b, "x": b["x"] + apart})
+    visitor.touch("touchEnd")
+    assert np.abs(stage(visitor, tmp_path) - before).mean() > 5, "the photo is larger now"
+    assert visitor.page.is_disabled("#undo")
+    visitor.page.click("#fit")
+    assert np.abs(stage(visitor, tmp_path) - before).mean() < 1
+    visitor.touch("touchStart", visitor.at(*SPOON))
+    visitor.touch("touchEnd")
+    visitor.page.wait_for_timeout(300)
+    assert visitor.page.is_disabled("#undo") and "further" in visitor.page.inner_text("#hint")
+
+
+def test_holding_compare_shows_the_photo_as_it_was(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    before = stage(visitor, tmp_path)
+    visitor.edit(SPOON, AWAY)
+    visitor.page.evaluate("document.getElementById('verdict').hidden = true")
+    after = stage(visitor, tmp_path)
+    visitor.page.focus("#compare")
+    visitor.page.keyboard.down("Space")
+    held = stage(visitor, tmp_path)
+    visitor.page.keyboard.up("Space")
+    assert np.abs(held - before).max() <= 2 < np.abs(after - before).max()
+    assert np.abs(stage(visitor, tmp_path) - after).max() <= 2
+
+
+def test_by_keyboard_alone(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    visitor.forget_result()
+    visitor.page.focus("#overlay")
+    for key in ("ArrowLeft", "Enter", *["Shift+ArrowRight"] * 2, "Shift+ArrowDown", "Enter"):
+        visitor.page.keyboard.press(key)
+    visitor.shown()
+    assert (saved(visitor, tmp_path) != BEFORE).any()
+    visitor.page.focus("#overlay")
+    visitor.page.keyboard.press("Control+z")
+    visitor.page.wait_for_selector("#undo[disabled]")
+    assert np.array_equal(saved(visitor, tmp_path), BEFORE)
+
+
+def test_two_visitors_at_once_do_not_meet(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    one, two = visit(), visit(PHONE)
+    one.pull(SPOON, AWAY, let_go=False)
+    two.edit((200, 160), (206, 172))
+    one.touch("touchEnd")
+    one.shown()
+    first, second = saved(one, tmp_path), saved(two, tmp_path)
+    assert (first != BEFORE).any() and (second != BEFORE).any() and (first != second).any()
+    assert not ((first != BEFORE).any(-1) & (second != BEFORE).any(-1)).all()
+
+
+def test_a_reload_in_mid_edit_goes_on_where_it_was(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    visitor.edit(SPOON, AWAY)
+    after = saved(visitor, tmp_path)
+    visitor.pull((200, 160), (206, 172), let_go=False)
+    visitor.page.reload()
+    visitor.ready()
+    visitor.page.wait_for_selector("#edit:not([hidden])")
+    assert np.array_equal(saved(visitor, tmp_path), after)
+    visitor.page.click("#undo")
+    visitor.page.wait_for_selector("#undo[disabled]")
+    assert np.array_equal(saved(visitor, tmp_path), BEFORE)
+
+
+def test_the_page_speaks_japanese(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(language="ja")
+    assert visitor.page.inner_text("#tool-pull") == "ひっぱる"
+    visitor.edit(SPOON, AWAY)
+    assert visitor.page.inner_text("#verdict-text") == "できました。"
+    visitor.page.click("#corner .language")
+    visitor.page.wait_for_selector("html[lang=en]")
+    assert visitor.page.inner_text("#tool-pull") == "Pull"
+
+
+def test_what_is_no_photo_is_said_so(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit(opens=False)
+    (tmp_path / "broken.png").write_bytes(COFFEE.read_bytes()[:9000])
+    (tmp_path / "notes.txt").write_text("no photo")
+    for name, text in (("notes.txt", "not a JPEG"), ("broken.png", "damaged")):
+        visitor.page.set_input_files("#file", tmp_path / name)
+        visitor.page.wait_for_selector(f"#toast:has-text('{text}')")
+        assert visitor.page.is_visible("#attract")
+    visitor.complaints.clear()  # the browser notes the 422
+
+
+def test_leaving_and_idling_wipe_the_photo(chromium: Any, tmp_path: Path) -> None:
+    with Kiosk(tmp_path / "state", "--idle", "4") as kiosk:
+        visitor = Visitor(chromium, kiosk.url)
+        visitor.open(COFFEE, 600, 400)
+        visitor.page.wait_for_selector("#still-there[open]")
+        visitor.page.click("#stay")
+        assert not visitor.page.is_visible("#still-there")
+        visitor.page.wait_for_selector("#attract:not([hidden])", timeout=15_000)
+        assert visitor.page.evaluate("sessionStorage.getItem('session')") is None
+        visitor.open(COFFEE, 600, 400)
+        visitor.page.click("#leave")
+        visitor.page.wait_for_selector("#attract:not([hidden])")
+        limit = time.monotonic() + 10
+        while (wiped := sum(said["event"] == "session wiped" for said in kiosk.lines)) < 2 and time.monotonic() < limit:
+            time.sleep(0.1)
+        assert wiped == 2
+        visitor.context.close()
+
+
+def test_staff_see_health_test_the_station_and_lock_it_again(visit: Callable[..., Visitor], kiosk: Kiosk) -> None:
+    visitor = visit(opens=False)
+    page = visitor.page
+    page.goto(f"{kiosk.url}/staff")
+    visitor.ready()
+    page.fill("#code", "this-is-not-the-code")
+    page.click("#enter button")
+    page.wait_for_selector("#refused:has-text('not right')")
+    visitor.complaints.clear()  # the browser notes the 401
+    page.fill("#code", kiosk.staff["Authorization"].partition(" ")[2])
+    page.click("#enter button")
+    page.wait_for_selector("#board:not([hidden])")
+    page.click("#test")
+    page.wait_for_selector("#report[data-passed=true]")
+    assert "edgedrag" in page.inner_text("#facts")
+    page.click("#done")
+    page.wait_for_selector("#attract")
+    page.goto(f"{kiosk.url}/staff")
+    visitor.ready()
+    assert page.is_visible("#enter") and not page.is_visible("#board")

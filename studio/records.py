@@ -50,8 +50,8 @@ class Records:
             height=height,
             own_mask=int(edited.painted),
             bundle=runtime.bundle.name,
-            backend=runtime.backend.name,
-            precision=runtime.precision,
+            backend=edit.backend,
+            precision=edit.precision,
         )
         self.monitor.add(entry)
         self._metrics.edits.labels(entry.verdict).inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -65,6 +66,14 @@ class SessionState(BaseModel):
     pixels_kept: bool = Field(description="staff hold bad edits for review")
 
 
+class StepDown(BaseModel):
+    """A better engine that does not serve, and why."""
+
+    backend: str
+    code: str
+    reason: str
+
+
 class EditResult(BaseModel):
     """A finished edit."""
 
@@ -75,6 +84,9 @@ class EditResult(BaseModel):
     timings_ms: dict[str, float]
     steps: int
     seed: int
+    backend: str
+    precision: str
+    fallback: list[StepDown]
     state: SessionState
 
 
@@ -134,5 +146,8 @@ def result(station: Station, session: Session, edited: Edited) -> dict[str, Any]
         "timings_ms": edited.edit.timings,
         "steps": edited.edit.steps,
         "seed": edited.edit.seed,
+        "backend": edited.edit.backend,
+        "precision": edited.edit.precision,
+        "fallback": [asdict(step) for step in edited.edit.fallback],
         "state": state(station, session).model_dump(),
     }

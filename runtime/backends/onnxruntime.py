@@ -15,6 +15,8 @@ from edgedrag.runtime.backends.processor import cpu_name, multiplies_int8
 from edgedrag.runtime.bundle import Graph
 from edgedrag.runtime.errors import BundleError, EngineError
 
+ort.disable_telemetry_events()  # nothing leaves the device
+
 
 def open_session(graph: Graph, file: Path, options: ort.SessionOptions, providers: list[Any]) -> ort.InferenceSession:
     """A session on a graph's file. Raises BundleError where it is no such graph."""

@@ -23,7 +23,7 @@ from edgedrag.benchmarks.series import WINDOWS, agree, figures
 from edgedrag.benchmarks.subject import Configuration, Subject
 
 PROCESSES = 5
-SHARES = {"drag": 0.6, "first_drag": 0.25, "preview": 0.15}  # of a window's time
+SHARES = {"drag": 0.55, "first_drag": 0.3, "preview": 0.15}  # of a window's time
 LEAST = 1  # queries of each kind in a window, however long they take
 BATCH_SECONDS = 0.25  # of queries asked for at once
 WARM_SECONDS = 1.5  # at most, from the third batch on; what is not stable by then is measured as it is

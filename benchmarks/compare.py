@@ -16,7 +16,7 @@ from edgedrag.benchmarks.latency import FORMAT, FORMAT_VERSION
 from edgedrag.benchmarks.nvidia import Card
 from edgedrag.benchmarks.profile import median
 from edgedrag.benchmarks.ratios import Ratio
-from edgedrag.benchmarks.scene import Size, write_scene
+from edgedrag.benchmarks.scene import Size
 from edgedrag.benchmarks.series import pooled
 from edgedrag.benchmarks.single_stream import SHARES, Asker, Cell
 from edgedrag.benchmarks.subject import Configuration, Subject
@@ -133,10 +133,9 @@ def measure_ab(
                     askers = {}
                     for side, (what, count) in {"a": first, "b": second}.items():
                         subject = stack.enter_context(Subject(what, folder))
-                        list(subject.ask("load", **write_scene(folder, size)))
                         steps[side] = count or subject.opened["default_steps"]
                         contexts[side] = contexts.get(side) or side_context(subject, what)
-                        askers[side] = Asker(subject, Cell(size, steps[side]))
+                        askers[side] = Asker(subject, Cell(size, steps[side]), folder)
                         askers[side].warm_up()
                     for kind, share in SHARES.items():
                         say(f"pair {number + 1} of {PAIRS}: {kind}")

@@ -41,7 +41,7 @@ def run(
             counts = steps or (found.opened["default_steps"],)
             for cell in (Cell(size, count) for size in sizes for count in counts):
                 say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
-                Asker(subject, cell).warm_up()
+                Asker(subject, cell, folder).warm_up()
                 tracks, seen = read_tracks(cell.size), followed.setdefault(cell, Followed())
                 for kind in KINDS:
                     seen.windows[kind].append([])

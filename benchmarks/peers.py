@@ -15,7 +15,6 @@ from typing import Any
 from edgedrag.benchmarks.interleaved import Turns, take_turns, whole_rounds
 from edgedrag.benchmarks.profile import median
 from edgedrag.benchmarks.ratios import in_turns
-from edgedrag.benchmarks.scene import write_scene
 from edgedrag.benchmarks.series import pooled
 from edgedrag.benchmarks.single_stream import Asker, Cell
 from edgedrag.benchmarks.subject import Configuration, Subject
@@ -71,7 +70,6 @@ def run(
         return
     beside.cell = cell
     beside.absent.update({name: "not asked for: give it with --peers" for name in PEERS if name not in names})
-    scene = write_scene(folder, cell.size)
     what = replace(what, precision=opened["precision"], backend=opened["backend"])
     with ExitStack() as stack:
         askers = {}
@@ -88,8 +86,7 @@ def run(
             try:
                 peer = None if name in (OWN, FP32) else name
                 subject = stack.enter_context(Subject(replace(own, peer=peer), folder))
-                list(subject.ask("load", **scene))
-                asker = Asker(subject, cell)
+                asker = Asker(subject, cell, folder)
                 asker.warm_up()
                 askers[name] = asker
             except EdgedragError as error:

@@ -41,7 +41,7 @@ def table(reports: Sequence[dict[str, Any]]) -> Table:
                     f"{run['size'].replace('x', ' x ')}, mask {run['mask_width']} wide",
                     f"{report['context']['precision']}, {run['steps']} step{'s' if run['steps'] > 1 else ''}",
                     percentiles(run["drag"]), percentiles(run["first_drag"]), percentiles(run["preview"]),
-                    number(outside), number(report["memory"]["host_mb"], 0),
+                    number(outside), number(run["host_mb"], 0),
                 ]
             )  # fmt: skip
     head = (
@@ -64,7 +64,7 @@ def words(report: dict[str, Any]) -> str:
     lines = [
         f"Measured on {context['cpus']} CPU cores ({context['device']}) with ONNX Runtime "
         f"{context['versions']['onnxruntime']} on {context['date']}, p50 / p90 / p99 as far as the number of drags "
-        f"supports them; MB is the most that the process had.",
+        f"supports them; MB is the most that the process had with the photo.",
         f"A cold start to the end of the first drag takes {cold['total_ms'] / 1e3:.2f} s.",
     ]
     if ratios:

@@ -23,7 +23,7 @@ from edgedrag.benchmarks.series import WINDOWS, agree, figures
 from edgedrag.benchmarks.subject import Configuration, Subject
 
 PROCESSES = 5
-SHARES = {"drag": 0.6, "first_drag": 0.25, "preview": 0.15}  # of a window's time
+SHARES = {"drag": 0.55, "first_drag": 0.3, "preview": 0.15}  # of a window's time
 LEAST = 1  # queries of each kind in a window, however long they take
 BATCH_SECONDS = 0.25  # of queries asked for at once
 WARM_SECONDS = 1.5  # at most, from the third batch on; what is not stable by then is measured as it is
@@ -59,6 +59,7 @@ class Measured:
     energy: dict[Cell, Energy] = field(default_factory=dict)
     peaks: list[dict[str, Any]] = field(default_factory=list)
     host_mb: list[float] = field(default_factory=list)
+    cell_mb: dict[Cell, float] = field(default_factory=dict)
     device_mb: list[float] = field(default_factory=list)
 
 
@@ -66,17 +67,18 @@ class Measured:
 def opened_subject(
     what: Configuration, sizes: tuple[Size, ...], folder: Path, card: Card, found: Measured
 ) -> Iterator[Subject]:
-    """A process with its photos loaded and its first drag made; its cold start and memory are noted."""
-    scenes = [write_scene(folder, size) for size in sizes]
+    """A process with the first photo loaded and its first drag made; its cold start and memory are noted."""
+    scene = write_scene(folder, sizes[0])
     with Subject(what, folder) as subject:
         found.opened = found.opened or subject.opened
-        loaded = [answer["ms"] for scene in scenes for answer in subject.ask("load", **scene)]
+        loaded = subject.load(scene)
+        assert loaded is not None, "a new process has no photo"
         (first,) = subject.ask("drags", scene=str(sizes[0]), steps=None, first=0, count=1, fresh=False)
-        found.cold.append({**subject.opened["cold"], "first_photo_ms": loaded[0], "first_drag_ms": first["ms"]})
+        found.cold.append({**subject.opened["cold"], "first_photo_ms": loaded, "first_drag_ms": first["ms"]})
         yield subject
-        for used in subject.ask("memory"):
-            if used["host_mb"] is not None:
-                found.host_mb.append(used["host_mb"])
+        used = subject.memory_mb()
+        if used is not None:
+            found.host_mb.append(used)
         on_card = card.memory_mb(subject.pid)
         if on_card is not None:
             found.device_mb.append(on_card)
@@ -90,7 +92,9 @@ def batch_size(ms: float) -> int:
 class Asker:
     """Asks a subject for drags and previews of one cell, each turn another drag."""
 
-    def __init__(self, subject: Subject, cell: Cell):
+    def __init__(self, subject: Subject, cell: Cell, folder: Path):
+        """The cell's photo is loaded in the place of another one; its files lie in `folder`."""
+        subject.load(write_scene(folder, cell.size))
         self._subject, self._cell, self._turn = subject, cell, 1
 
     def ask(self, kind: str, count: int) -> Iterator[float]:
@@ -138,7 +142,7 @@ def run(
             cells = [Cell(size, count) for size in sizes for count in counts]
             for cell in cells[process % len(cells) :] + cells[: process % len(cells)]:
                 say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
-                asker = Asker(subject, cell)
+                asker = Asker(subject, cell, folder)
                 found.warm_up.setdefault(cell, []).append(asker.warm_up())
                 windows = found.windows.setdefault(cell, {kind: [] for kind in SHARES})
                 energy = found.energy.setdefault(cell, Energy(card))
@@ -149,6 +153,11 @@ def run(
                             asker.fill(kind, share * seconds / PROCESSES, windows[kind][-1])
                     else:
                         asker.fill(kind, share * seconds / PROCESSES, windows[kind][-1])
+                used = subject.memory_mb()
+                if used is not None:
+                    found.host_mb.append(used)
+                    # The least of all processes: where another photo came before, some of its memory is still there.
+                    found.cell_mb[cell] = min(used, found.cell_mb.get(cell, used))
                 if process == PROCESSES - 1:
                     told = subject.ask("profile", scene=str(cell.size), steps=cell.steps, first=0, count=PROFILED)
                     found.profiles[cell] = list(told)
@@ -165,6 +174,7 @@ def summary(found: Measured) -> dict[str, Any]:
                 "mask_width": 2 * cell.size.radius,
                 "steps": cell.steps,
                 "warm_up_drags": found.warm_up.get(cell, []),
+                "host_mb": found.cell_mb.get(cell),
                 **{kind: figures(windows) for kind, windows in kinds.items()},
                 "profile": graph_figures(found.profiles.get(cell, ())),
                 "energy": found.energy[cell].per(drags),

@@ -68,6 +68,7 @@ class Subject:
             start_new_session=True,  # an interruption is for the parent, which then ends it
         )
         self.pid = self._process.pid
+        self._loaded: str | None = None
         try:
             self._next()
             interpreter = round((time.perf_counter() - start) * 1e3, 2)
@@ -76,6 +77,19 @@ class Subject:
             self.close()
             raise
         self.opened["cold"]["interpreter_ms"] = interpreter
+
+    def load(self, scene: dict[str, Any]) -> float | None:
+        """Load a scene, see `scene.write_scene`, where it is not there; returns the milliseconds that took."""
+        if scene["name"] == self._loaded:
+            return None
+        (answer,) = self.ask("load", **scene)
+        self._loaded = scene["name"]
+        return answer["ms"]
+
+    def memory_mb(self) -> float | None:
+        """The most that the process had since its photo was loaded."""
+        (answer,) = self.ask("memory")
+        return answer["host_mb"]
 
     def ask(self, do: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         """The answers to a command, as they come."""

@@ -39,7 +39,7 @@ def run(
     with opened_subject(what, (size,), folder, card, found) as subject:
         course = Course(Cell(size, (steps or (found.opened["default_steps"],))[0]), Energy(card))
         courses.append(course)
-        asker = Asker(subject, course.cell)
+        asker = Asker(subject, course.cell, folder)
         asker.warm_up()
         begin, length = time.perf_counter(), minutes * 60 / SPANS
         with course.energy:

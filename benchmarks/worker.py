@@ -68,7 +68,9 @@ class Worker:
         }
 
     def load(self, name: str, photo: str, masks: list[str], drags: list[Any]) -> Iterator[Reply]:
-        """Load a photo, under a name, with the drags that will be made on it."""
+        """Load a photo, under a name, with the drags that will be made on it, in the place of the last one."""
+        self.scenes.clear()
+        forget_peak()
         start = time.perf_counter()
         opened = self.measured.load(photo)
         taken = ms_since(start)
@@ -136,7 +138,7 @@ class Worker:
                     yield {**reply, "fresh": number % 2 == 0, "graphs": list(runs)}
 
     def memory(self) -> Iterator[Reply]:
-        """Most memory that this process has had, MB."""
+        """Most memory that this process has had since the photo was loaded, MB."""
         yield {"host_mb": peak_memory_mb()}
 
     @staticmethod
@@ -188,6 +190,14 @@ def peak_memory_mb() -> float | None:
         return round(float(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024, 1)
     except (OSError, StopIteration):
         return None
+
+
+def forget_peak() -> None:
+    """Let the peak begin at what the process has now, where the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # then it is the most since the start
 
 
 def serve(job: dict[str, Any], commands: TextIO, out: TextIO) -> None:

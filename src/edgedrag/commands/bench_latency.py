@@ -36,7 +36,7 @@ def say(text: str) -> None:
 @click.option("--sizes", default="512", show_default=True, help="Photos: a square's side, or WIDTHxHEIGHT; a list.")
 @click.option("--scenario", type=click.Choice(["single-stream", "interactive", "sustained"]), default="single-stream",
               show_default=True)  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(1), default=15.0, show_default=True,
+@click.option("--seconds", type=click.FloatRange(1), default=12.0, show_default=True,
               help="For each size and step count; p99 takes 662 drags.")  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(0.1), default=10.0, show_default=True,
               help="Of the sustained scenario.")  # fmt: skip

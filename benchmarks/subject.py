@@ -18,6 +18,8 @@ import edgedrag
 from edgedrag.benchmarks import worker
 from edgedrag.runtime import errors
 
+ENGINE_OPTIONS = ("engines", "memory_budget")
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -31,6 +33,8 @@ class Configuration:
     bundle: str = "embedded"
     backend: str = "auto"
     precision: str = "auto"
+    engines: Path | None = None
+    memory_budget: int | None = None
     peer: str | None = None
     source: Path | None = None
 
@@ -55,7 +59,10 @@ class Subject:
         root = Path(edgedrag.__file__).parents[1] if what.source is None else what.source / "src"
         if not (root / "edgedrag").exists():
             raise errors.InputError(f"{what.source}: no checkout of edgedrag (it has no src/edgedrag)")
-        given = {name: value for name, value in asdict(what).items() if name != "source"}
+        given = {name: value for name, value in asdict(what).items() if name not in ("source", *ENGINE_OPTIONS)}
+        # Only those that were given: an older checkout knows none of them.
+        chosen = {name: getattr(what, name) for name in ENGINE_OPTIONS}
+        given["options"] = {n: v if isinstance(v, int) else str(v) for n, v in chosen.items() if v is not None}
         self._log = open(folder / "worker.log", "a")
         start = time.perf_counter()
         self._process = subprocess.Popen(

@@ -42,7 +42,7 @@ class Worker:
 
         Stages.__init__ = timed  # type: ignore[method-assign]
         start = time.perf_counter()
-        self.runtime = edgedrag.open(job["bundle"], job["backend"], job["precision"])
+        self.runtime = edgedrag.open(job["bundle"], job["backend"], job["precision"], **job["options"])
         self.cold["open_ms"] = round(ms_since(start) - self.cold["load_weights_ms"], 4)
         Stages.__init__ = load_weights  # type: ignore[method-assign]
         self.measured: Any = self.runtime

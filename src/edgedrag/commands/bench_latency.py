@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from edgedrag.commands.options import FILE, PRECISIONS, step_counts
+from edgedrag.commands.options import FILE, PRECISIONS, MemorySize, step_counts
 from edgedrag.runtime.backends import NAMES
 
 SLOWER = 4  # exit code
@@ -19,6 +19,8 @@ WHAT = (
     click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."),
     click.option("--backend", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True),
+    click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]"),
+    click.option("--memory-budget", type=MemorySize(), help="Device memory for weights, as 4GB, for TensorRT."),
 )
 
 
@@ -32,6 +34,8 @@ def say(text: str) -> None:
 @WHAT[0]
 @WHAT[1]
 @WHAT[2]
+@WHAT[3]
+@WHAT[4]
 @click.option("--steps", metavar="1,2,4,8", help="Denoising steps.  [default: the bundle's]")
 @click.option("--sizes", default="512", show_default=True, help="Photos: a square's side, or WIDTHxHEIGHT; a list.")
 @click.option("--scenario", type=click.Choice(["single-stream", "interactive", "sustained"]), default="single-stream",
@@ -45,8 +49,8 @@ def say(text: str) -> None:
 @click.option("-o", "--output", type=FILE, metavar="REPORT", help="Write REPORT.json, REPORT.md and REPORT.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def latency(
-    bundle: str, backend: str, precision: str, steps: str | None, sizes: str, scenario: str, seconds: float,
-    minutes: float, peers: str, output: Path | None, as_json: bool,
+    bundle: str, backend: str, precision: str, engines: Path | None, memory_budget: int | None, steps: str | None,
+    sizes: str, scenario: str, seconds: float, minutes: float, peers: str, output: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Time drags on this device: percentiles with their bounds, cold start, graphs, memory, energy, peers.
 
@@ -62,8 +66,8 @@ def latency(
     from edgedrag.benchmarks.subject import Configuration
 
     request = latency.Request(
-        Configuration(bundle, backend, precision), None if steps is None else step_counts(steps), read_sizes(sizes),
-        scenario, seconds, minutes, chosen(peers),
+        Configuration(bundle, backend, precision, engines, memory_budget),
+        None if steps is None else step_counts(steps), read_sizes(sizes), scenario, seconds, minutes, chosen(peers),
     )  # fmt: skip
     stem = latency_report.stem(output)
     report = latency.measure(request, say)
@@ -94,7 +98,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
 @click.command()
 @click.option("--a", "first", required=True, metavar="OPTIONS", help='Such as "--precision fp32".')
 @click.option("--b", "second", required=True, metavar="OPTIONS",
-              help='Of --bundle, --backend, --precision, --steps and --source, a checkout to measure.')  # fmt: skip
+              help="Any of latency's own of what is opened, --steps, and --source, a checkout to measure.")  # fmt: skip
 @click.option("--size", default="512", show_default=True, help="Photo: a square's side, or WIDTHxHEIGHT.")
 @click.option("--seconds", type=click.FloatRange(1), default=20.0, show_default=True, help="For both together.")
 @click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import edgedrag
-from edgedrag.benchmarks import sensors
-from edgedrag.benchmarks.nvidia import Card
+from edgedrag.benchmarks.latency import sensors
+from edgedrag.benchmarks.latency.nvidia import Card
 from edgedrag.runtime.backends import PACKAGES as ENGINES
 from edgedrag.runtime.session import Runtime
 

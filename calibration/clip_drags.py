@@ -12,9 +12,9 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from edgedrag.benchmarks.dragbench import INSTRUCTION, MASK, PHOTO
-from edgedrag.benchmarks.methods import Task
-from edgedrag.benchmarks.pairs import held_out_tasks, load_clip
+from edgedrag.benchmarks.quality.dragbench import INSTRUCTION, MASK, PHOTO
+from edgedrag.benchmarks.quality.methods import Task
+from edgedrag.benchmarks.quality.pairs import held_out_tasks, load_clip
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.image import Picture, save_picture
 

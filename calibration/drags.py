@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from edgedrag.benchmarks.dragbench import find_samples, read_sample
-from edgedrag.benchmarks.methods import Task
+from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
+from edgedrag.benchmarks.quality.methods import Task
 from edgedrag.runtime.drags import check_drags, check_handles_in_mask
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.image import as_rgb8, load_picture

@@ -1,6 +1,6 @@
 """The first check of a result: did the content arrive, is there a seam or a blur, is it a picture at all.
 
-The thresholds were measured, not chosen: `python -m edgedrag.benchmarks.thresholds` prints where
+The thresholds were measured, not chosen: `python -m edgedrag.benchmarks.quality.thresholds` prints where
 true edits (real next frames) and failed ones (nothing moved, a pasted patch, a blur) lie, and
 benchmarks/results/thresholds.json holds the run that these come from.
 """

@@ -87,9 +87,9 @@ assert here in bundle.folder.resolve().parents
 edgedrag.open()
 root = pathlib.Path(edgedrag.__file__).parent
 for name in ("py.typed", "runtime/bundle.schema.json", "generator/split.tsv", "generator/configs/teacher.json",
-             "generator/checkpoints/embedded.safetensors", "benchmarks/devices.json",
-             "benchmarks/pointer_trace.json", "benchmarks/probes/conv.int8.onnx", "studio/static/index.html",
-             "studio/static/i18n/ja.json"):
+             "generator/checkpoints/embedded.safetensors", "benchmarks/latency/devices.json",
+             "benchmarks/latency/pointer_trace.json", "benchmarks/latency/probes/conv.int8.onnx",
+             "studio/static/index.html", "studio/static/i18n/ja.json"):
     assert (root / name).stat().st_size >= 0, name
 """
     (clone / "check_wheel.py").write_text(script)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from edgedrag.benchmarks import compare, interleaved
-from edgedrag.benchmarks.scene import Size
-from edgedrag.benchmarks.subject import Configuration
+import edgedrag
+from edgedrag.benchmarks.latency import compare, interleaved
+from edgedrag.benchmarks.latency.scene import Size
+from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.runtime.errors import InputError
 
 SIZE = Size(256, 256)
@@ -41,7 +42,7 @@ def test_another_checkout_is_measured_with_this_instrument(tmp_path: Path, monke
     monkeypatch.setattr(compare, "PAIRS", 1)
     monkeypatch.setattr(compare, "SHARES", {"drag": 1.0})
     (tmp_path / "other" / "src").mkdir(parents=True)
-    (tmp_path / "other" / "src" / "edgedrag").symlink_to(Path(compare.__file__).parents[1])
+    (tmp_path / "other" / "src" / "edgedrag").symlink_to(Path(edgedrag.__file__).parent)
     other = Configuration(source=tmp_path / "other")
     found = compare.measure_ab((other, None), (Configuration(), None), SIZE, 1.0, lambda _: None)
     assert found["a"]["source"] == "other" and found["differs"]["source"] == ["other", None]

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.benchmarks.baselines import FADE, bidirectional_warp, inverse_distance_warp
-from edgedrag.benchmarks.methods import BASELINES
+from edgedrag.benchmarks.quality.baselines import FADE, bidirectional_warp, inverse_distance_warp
+from edgedrag.benchmarks.quality.methods import BASELINES
 
 POINTS = np.array([[150, 120, 185, 130]], np.float32)
 

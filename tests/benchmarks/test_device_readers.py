@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edgedrag.benchmarks import sensors
-from edgedrag.benchmarks.nvidia import Card
-from edgedrag.benchmarks.power import Energy, find_ina3221, find_rapl
+from edgedrag.benchmarks.latency import sensors
+from edgedrag.benchmarks.latency.nvidia import Card
+from edgedrag.benchmarks.latency.power import Energy, find_ina3221, find_rapl
 
 
 def write(root: Path, files: dict[str, str | int]) -> Path:

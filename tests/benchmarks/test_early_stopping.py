@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgedrag.benchmarks.early_stopping import allowed_over, bound, fewest_queries, percentiles
+from edgedrag.benchmarks.latency.early_stopping import allowed_over, bound, fewest_queries, percentiles
 
 
 def test_the_queries_that_loadgen_asks_for() -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from edgedrag.benchmarks import interactive, latency, latency_report, single_stream, sustained
-from edgedrag.benchmarks.compare import compare_reports, read_report
-from edgedrag.benchmarks.scene import Size
-from edgedrag.benchmarks.series import figures
-from edgedrag.benchmarks.subject import Configuration
+from edgedrag.benchmarks.latency import interactive, single_stream, sustained
+from edgedrag.benchmarks.latency import measure as latency
+from edgedrag.benchmarks.latency import report as latency_report
+from edgedrag.benchmarks.latency.compare import compare_reports, read_report
+from edgedrag.benchmarks.latency.scene import Size
+from edgedrag.benchmarks.latency.series import figures
+from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.runtime.errors import BundleError, InputError
 
 SIZE = Size(320, 256)
@@ -151,7 +153,7 @@ def test_the_page_holds_everything_and_needs_no_network(report: dict[str, Any], 
 def test_without_matplotlib_the_page_says_what_to_install(
     report: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "edgedrag.benchmarks.latency_plots", None)
+    monkeypatch.setitem(__import__("sys").modules, "edgedrag.benchmarks.latency.plots", None)
     page = latency_report.as_html([report])
     assert "<svg" not in page and "edgedrag[report]" in page and "<table>" in page
 

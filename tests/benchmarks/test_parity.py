@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from host_device import HostBackend
 
-from edgedrag.benchmarks.parity import graph_parity
+from edgedrag.benchmarks.engines.parity import graph_parity
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle import open_bundle
 from edgedrag.runtime.stages import Stages

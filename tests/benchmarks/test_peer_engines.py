@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import edgedrag
-from edgedrag.benchmarks.peer_engines import open_peer
-from edgedrag.benchmarks.peers import PEERS, chosen
-from edgedrag.benchmarks.scene import disc
+from edgedrag.benchmarks.latency.peer_engines import open_peer
+from edgedrag.benchmarks.latency.peers import PEERS, chosen
+from edgedrag.benchmarks.latency.scene import disc
 from edgedrag.runtime.errors import EdgedragError, InputError
 
 DRAG = ((225, 150), (241, 161))

@@ -15,7 +15,7 @@ from edgedrag.benchmarks.metrics.pixels import (
     psnr_in_mask,
     ssim_in_mask,
 )
-from edgedrag.benchmarks.tables import ratio
+from edgedrag.benchmarks.quality.tables import ratio
 
 MASK = np.zeros((64, 80), bool)
 MASK[16:48, 20:60] = True

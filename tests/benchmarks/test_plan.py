@@ -10,8 +10,16 @@ from typing import Any
 
 import pytest
 
-from edgedrag.benchmarks import plan
-from edgedrag.benchmarks.roofline import Device, Planner, cpu_device, gpu_share, reached, read_devices, read_points
+from edgedrag.benchmarks.latency import plan
+from edgedrag.benchmarks.latency.roofline import (
+    Device,
+    Planner,
+    cpu_device,
+    gpu_share,
+    reached,
+    read_devices,
+    read_points,
+)
 from edgedrag.runtime.bundle import Bundle, open_bundle
 from edgedrag.runtime.errors import InputError
 

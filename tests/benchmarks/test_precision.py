@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from pair_files import write_clip
 
-from edgedrag.benchmarks import precision
-from edgedrag.benchmarks.dragbench import find_samples, read_sample
+from edgedrag.benchmarks.engines import precision
+from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
 from edgedrag.calibration import clip_drags
 
 MADE = ("move", "rotation", "scaling", "warp")

@@ -14,13 +14,13 @@ import pytest
 from pair_files import write_clip
 
 import edgedrag
-from edgedrag.benchmarks import methods
-from edgedrag.benchmarks.dragbench import INSTRUCTION, MASK, PHOTO, find_samples, read_sample
-from edgedrag.benchmarks.methods import OWN, FullEdit, LineUp, line_up, make
 from edgedrag.benchmarks.metrics.stlpips import STLPIPS
-from edgedrag.benchmarks.pairs import held_out_tasks, unseen_clips
-from edgedrag.benchmarks.pairs_quality import score_all
-from edgedrag.benchmarks.quality import Request, describe, measure
+from edgedrag.benchmarks.quality import methods
+from edgedrag.benchmarks.quality.dragbench import INSTRUCTION, MASK, PHOTO, find_samples, read_sample
+from edgedrag.benchmarks.quality.measure import Request, describe, measure
+from edgedrag.benchmarks.quality.methods import OWN, FullEdit, LineUp, line_up, make
+from edgedrag.benchmarks.quality.pairs import held_out_tasks, unseen_clips
+from edgedrag.benchmarks.quality.pairs_quality import score_all
 from edgedrag.cli import cli
 from edgedrag.generator import checkpoint
 from edgedrag.runtime.errors import BundleError, InputError

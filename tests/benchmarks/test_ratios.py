@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgedrag.benchmarks.ratios import between_runs, in_pairs, in_turns, student
+from edgedrag.benchmarks.latency.ratios import between_runs, in_pairs, in_turns, student
 
 
 def run_of(rng: np.random.Generator, level: float = 50.0, drift: float = 0.03, windows: int = 5) -> list[list[float]]:

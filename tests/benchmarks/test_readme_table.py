@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from conftest import REPOSITORY
 
-from edgedrag.benchmarks.compare import read_report
-from edgedrag.benchmarks.readme_table import BEGIN, REPORTS, rewritten
+from edgedrag.benchmarks.latency.compare import read_report
+from edgedrag.benchmarks.latency.readme_table import BEGIN, REPORTS, rewritten
 from edgedrag.runtime.errors import InputError
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
@@ -15,7 +15,7 @@ RESULTS = REPOSITORY / "benchmarks" / "results"
 def test_the_readme_is_as_written_from_the_reports() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     reports = [read_report(RESULTS / name) for name in REPORTS]
-    assert rewritten(readme, reports) == readme, "run: python -m edgedrag.benchmarks.readme_table"
+    assert rewritten(readme, reports) == readme, "run: python -m edgedrag.benchmarks.latency.readme_table"
     assert all(report["complete"] for report in reports)
     assert [report["context"]["precision"] for report in reports] == ["int8", "fp32"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import edgedrag
-from edgedrag.benchmarks.rounds import METHODS, MISS, PROTOCOLS, measure, pixel, sequence
+from edgedrag.benchmarks.quality.rounds import METHODS, MISS, PROTOCOLS, measure, pixel, sequence
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

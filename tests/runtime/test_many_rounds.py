@@ -174,7 +174,7 @@ def test_rounds_without_a_flow(toy: Path, cat: np.ndarray) -> None:
 
 MEMORY = """
 import pathlib, sys, numpy as np, edgedrag
-from edgedrag.benchmarks.worker import peak_memory_mb
+from edgedrag.benchmarks.latency.worker import peak_memory_mb
 cat = edgedrag.load_picture(sys.argv[1]).pixels
 photo = edgedrag.open().load(np.tile(cat, (10, 9, 1))[:3000, :4000])
 rows, columns = np.ogrid[:3000, :4000]

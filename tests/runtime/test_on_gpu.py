@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import edgedrag
+from edgedrag.benchmarks.engines.parity import graph_parity
 from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
-from edgedrag.benchmarks.parity import graph_parity
 from edgedrag.export.build import Request, build_engines
 from edgedrag.runtime.backends import probe
 from edgedrag.runtime.bundle import open_bundle

@@ -14,8 +14,8 @@ from conftest import EXAMPLES
 from websockets.sync.client import ClientConnection, connect
 
 import edgedrag
-from edgedrag.benchmarks.studio_load import header
-from edgedrag.benchmarks.studio_process import Kiosk
+from edgedrag.benchmarks.station.load import header
+from edgedrag.benchmarks.station.process import Kiosk
 from edgedrag.runtime.image import Picture, encode_picture
 
 PNG = (EXAMPLES / "coffee.png").read_bytes()

@@ -13,8 +13,8 @@ import pytest
 from conftest import EXAMPLES
 
 import edgedrag
-from edgedrag.benchmarks.studio_browser import KIOSK, PHONE, Visitor, browser
-from edgedrag.benchmarks.studio_process import Kiosk
+from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor, browser
+from edgedrag.benchmarks.station.process import Kiosk
 
 COFFEE = EXAMPLES / "coffee.png"
 BEFORE = edgedrag.load_picture(COFFEE).pixels

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from stations import PULL, ask, line, opened, png
 
-from edgedrag.benchmarks.studio_process import Kiosk
+from edgedrag.benchmarks.station.process import Kiosk
 
 SECRET = np.random.default_rng(99).integers(0, 255, (400, 600, 3), dtype=np.uint8)
 MARKS = [row[100:140].tobytes() for row in SECRET[::10]]  # 120 bytes of a row, found nowhere else

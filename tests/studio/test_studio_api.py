@@ -13,8 +13,8 @@ from stations import PNG, PULL, ask, client, kiosk, line, opened, picture, png
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import edgedrag
-from edgedrag.benchmarks.studio_load import header
-from edgedrag.benchmarks.studio_process import Kiosk
+from edgedrag.benchmarks.station.load import header
+from edgedrag.benchmarks.station.process import Kiosk
 from edgedrag.studio.sessions import LONGEST_HISTORY, Session, Wish
 from edgedrag.studio.station import UPLOADS_AT_ONCE
 

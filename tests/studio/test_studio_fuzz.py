@@ -17,7 +17,7 @@ from PIL import Image
 from stations import PNG, PULL, ask, client, kiosk, line, opened
 from websockets.exceptions import ConnectionClosed
 
-from edgedrag.benchmarks.studio_process import Kiosk
+from edgedrag.benchmarks.station.process import Kiosk
 from edgedrag.studio.memory import resident_mb
 
 __all__ = ["client", "kiosk"]

@@ -43,7 +43,7 @@ def quality(
     as_json: bool,
 ) -> None:
     """Compare edits with the true frames of held-out clips, or judge them on drags without a truth; and baselines."""
-    from edgedrag.benchmarks.quality import Request, describe, measure
+    from edgedrag.benchmarks.quality.measure import Request, describe, measure
     from edgedrag.benchmarks.report import write_report
     from edgedrag.runtime.image import Picture, check_folder, check_output, save_picture
 
@@ -88,8 +88,8 @@ def rounds(
     as_json: bool,
 ) -> None:
     """Drag PHOTOS forth and back, many times: what is left of them, and of a chain of single edits."""
+    from edgedrag.benchmarks.quality.rounds import describe, measure
     from edgedrag.benchmarks.report import write_report
-    from edgedrag.benchmarks.rounds import describe, measure
     from edgedrag.runtime.image import Picture, check_folder, check_output, save_picture
 
     if sheet is not None:
@@ -117,7 +117,7 @@ def studio(visitors: int, seconds: float, output: Path | None, as_json: bool) ->
     from edgedrag.runtime.image import check_folder
 
     try:
-        from edgedrag.benchmarks.studio import describe, measure
+        from edgedrag.benchmarks.station.measure import describe, measure
     except ImportError as error:
         raise InputError(f"{error.name} is not installed: install edgedrag[studio]") from None
     if output is not None:

@@ -60,10 +60,11 @@ def latency(
     sustained      minutes without a pause: drift, clocks, temperatures, throttling
     Ctrl-C ends it with the figures so far, marked incomplete; exit code 1 then.
     """
-    from edgedrag.benchmarks import latency, latency_report
-    from edgedrag.benchmarks.peers import chosen
-    from edgedrag.benchmarks.scene import read_sizes
-    from edgedrag.benchmarks.subject import Configuration
+    from edgedrag.benchmarks.latency import measure as latency
+    from edgedrag.benchmarks.latency import report as latency_report
+    from edgedrag.benchmarks.latency.peers import chosen
+    from edgedrag.benchmarks.latency.scene import read_sizes
+    from edgedrag.benchmarks.latency.subject import Configuration
 
     request = latency.Request(
         Configuration(bundle, backend, precision, engines, memory_budget),
@@ -87,7 +88,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
 
     Exit code 4 where B's drags are slower. Machines drift; `bench ab` measures both in one run.
     """
-    from edgedrag.benchmarks.compare import compare_reports, describe, read_report
+    from edgedrag.benchmarks.latency.compare import compare_reports, describe, read_report
 
     found = compare_reports(read_report(first), read_report(second))
     click.echo(json.dumps(found) if as_json else describe(found))
@@ -110,9 +111,9 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
     edgedrag bench ab --a "--precision fp32" --b "--precision int8"
     edgedrag bench ab --a "--source ../before" --b ""
     """
-    from edgedrag.benchmarks.compare import describe, measure_ab
+    from edgedrag.benchmarks.latency.compare import describe, measure_ab
+    from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.report import write_report
-    from edgedrag.benchmarks.scene import read_sizes
     from edgedrag.runtime.image import check_folder
 
     if output is not None:
@@ -132,8 +133,8 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
 @click.option("-o", "--output", type=FILE, required=True, metavar="FLEET", help="Write FLEET.html and FLEET.md.")
 def report(reports: tuple[Path, ...], output: Path) -> None:
     """One page and one summary of several devices' reports."""
-    from edgedrag.benchmarks import latency_report
-    from edgedrag.benchmarks.compare import read_report
+    from edgedrag.benchmarks.latency import report as latency_report
+    from edgedrag.benchmarks.latency.compare import read_report
 
     stem = latency_report.stem(output)
     read = [read_report(file) for file in reports]
@@ -155,9 +156,9 @@ def plan(
     output: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict what a drag of BUNDLE takes on devices, from its graphs' FLOPs and bytes and a table of devices."""
-    from edgedrag.benchmarks import plan
-    from edgedrag.benchmarks.compare import read_report
-    from edgedrag.benchmarks.latency_report import stem
+    from edgedrag.benchmarks.latency import plan
+    from edgedrag.benchmarks.latency.compare import read_report
+    from edgedrag.benchmarks.latency.report import stem
     from edgedrag.runtime.bundle import open_bundle
 
     stem(output)
@@ -170,7 +171,7 @@ def plan(
 
 def _side(name: str, text: str) -> tuple[Any, int | None]:
     """A side's options as configuration and steps."""
-    from edgedrag.benchmarks.subject import Configuration
+    from edgedrag.benchmarks.latency.subject import Configuration
 
     command = click.Command(name, add_help_option=False)
     for option in (*WHAT, click.option("--source", type=FILE), click.option("--steps", type=click.IntRange(1))):

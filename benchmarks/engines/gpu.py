@@ -1,0 +1,232 @@
+"""All that has to be seen on a GPU, in one go: engines, self-test, parity, latency, and the same networks in PyTorch.
+
+python -m edgedrag.benchmarks.engines.gpu -o REPORT.json [--backend tensorrt-rtx] [--size full]
+
+Without a GPU `--backend cpu --size tiny` walks the same way as far as a CPU allows: a dry run, whose figures say
+nothing of a GPU.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+import edgedrag
+from edgedrag.benchmarks.context import machine
+from edgedrag.benchmarks.engines.parity import graph_parity
+from edgedrag.benchmarks.report import write_report
+from edgedrag.export.build import Request, build_engines
+from edgedrag.runtime.backends import NAMES, probe
+from edgedrag.runtime.backends.tensorrt_library import MODULES
+from edgedrag.runtime.bundle import STAGES, Bundle, open_bundle
+from edgedrag.runtime.describe import cost_at
+from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.golden import Golden, read_golden, run_golden, self_test
+from edgedrag.runtime.pipeline import GUIDANCE_EPSILON
+from edgedrag.runtime.sampler import make_table
+from edgedrag.runtime.session import Edit, Runtime
+
+STEPS = (1, 2, 4, 8)
+
+
+def measure_bundle(
+    bundle: Bundle, backend: str, precision: str, engines: Path, drags: int, peak: float
+) -> dict[str, Any]:
+    """Build, open, test, compare and time a bundle in one precision; what fails is in the row as `error`."""
+    row: dict[str, Any] = {"bundle": bundle.name, "precision": precision, "backend": backend}
+    golden = read_golden(bundle)
+    try:
+        if backend in MODULES:
+            size = bundle.sizes[0] if golden is None else golden["picture"].shape[:2]
+            request = Request(backend, ("this-gpu",), precision, ((int(size[0]), int(size[1])),))
+            row["engines"] = list(build_engines(bundle, request, engines))
+        started = time.perf_counter()
+        runtime = edgedrag.open(bundle.folder, backend, precision, engines)
+        row["open_ms"] = round((time.perf_counter() - started) * 1e3, 2)
+        row["device"] = runtime.backend.device
+        found: Golden | None = runtime.golden or self_test(bundle, runtime.stages)
+        row["self_test"] = None if found is None else found.__dict__
+        row["parity"] = graph_parity(bundle, runtime.stages)
+        row["drags"] = {str(steps): time_drags(runtime, steps, drags) for steps in STEPS}
+        row["graphs"] = time_graphs(runtime, drags, peak)
+        row["device_bytes"] = device_bytes(runtime)
+    except EdgedragError as error:
+        row["error"] = str(error)
+    return row
+
+
+def time_drags(runtime: Runtime, steps: int, drags: int) -> dict[str, Any]:
+    """First drags (a photo just loaded) and second ones, at the first window size that is served."""
+    height, width = runtime.stages.sizes[0]
+    rng = np.random.default_rng(0)
+    picture = np.kron(rng.integers(0, 255, (height // 16, width // 16, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 4 : -height // 4, width // 4 : -width // 4] = 255
+    first, second = [], []
+    for turn in range(drags + 2):
+        photo = runtime.load(np.roll(picture, turn, axis=1))
+        x, y = width / 2, height / 2
+        edits = [photo.drag([((x, y), (x + reach, y + turn))], mask, steps=steps) for reach in (20, 10)]
+        if turn >= 2:
+            first.append(edits[0])
+            second.append(edits[1])
+    return {"first": figures(first), "second": figures(second)}
+
+
+def figures(edits: list[Edit]) -> dict[str, Any]:
+    """Medians in milliseconds, and the share of time outside the four stages."""
+    outside = [1 - sum(e.timings[s] for s in STAGES) / e.timings["total"] for e in edits]
+    timings = {name: round(statistics.median(e.timings[name] for e in edits), 3) for name in edits[0].timings}
+    return {"n": len(edits), **timings, "outside_share": round(statistics.median(outside), 4)}
+
+
+def time_graphs(runtime: Runtime, drags: int, peak: float) -> dict[str, dict[str, float]]:
+    """Of each graph and branch in the golden drag: median milliseconds, TFLOP/s, and its share of `peak` TFLOP/s."""
+    golden = read_golden(runtime.bundle)
+    spans: dict[str, list[float]] = {}
+    if golden is None:
+        return {}
+    for _, graph, compiled in runtime.stages.graphs():
+        for branch in compiled:
+            compiled[branch] = _Timed(compiled[branch], spans.setdefault(f"{graph.name} {branch}", []), runtime)
+    for _ in range(drags):
+        run_golden(runtime.bundle, runtime.stages, golden)
+    rows = {}
+    for _, graph in runtime.bundle.graphs():
+        for branch, cost in (("single", graph.cost), ("pair", graph.pair_cost or graph.cost)):
+            if found := spans.get(f"{graph.name} {branch}"):
+                ms = statistics.median(found)
+                tflops = cost_at(cost["flops"], *golden["picture"].shape[:2]) / ms / 1e9
+                rows[f"{graph.name} {branch}"] = {
+                    "ms": round(ms, 3),
+                    "tflops": round(tflops, 3),
+                    "share_of_peak": round(tflops / peak, 3),
+                }
+    return rows
+
+
+class _Timed:
+    """A graph whose runs are timed, each waited for."""
+
+    def __init__(self, graph: Any, spans: list[float], runtime: Runtime):
+        self._graph, self._spans, self._wait = graph, spans, runtime.backend.wait
+
+    def run(self, inputs: Any) -> Any:
+        self._wait()
+        started = time.perf_counter()
+        made = self._graph.run(inputs)
+        self._wait()
+        self._spans.append((time.perf_counter() - started) * 1e3)
+        return made
+
+
+def device_bytes(runtime: Runtime) -> dict[str, int] | None:
+    """Weights and buffers on the device, where the backend counts them."""
+    workspace = getattr(runtime.backend, "workspace", None)
+    if workspace is None:
+        return None
+    return {"weights": workspace.residency.held_bytes, "buffers": workspace.buffers.held_bytes}
+
+
+def compare_with_torch(
+    bundle: Bundle, size_name: str, device: str, compiled: bool, timed: int, ours: list[dict]
+) -> dict[str, Any]:
+    """LightningDrag's networks and the published schedule in PyTorch, and the ratios to what was measured above."""
+    from edgedrag.benchmarks.engines.torch_networks import our_drag_ms, published_drag_ms, time_networks
+    from edgedrag.generator.networks.lightningdrag.sizes import SIZES
+
+    size = SIZES[size_name]
+    height, width = bundle.sizes[0]
+    rows = time_networks(size, height, width, device, "fp16" if device != "cpu" else "fp32", compiled, timed)
+    scales = make_table(bundle.sampler, 8).guidance
+    pairs = int((abs(scales - 1) > GUIDANCE_EPSILON).sum())
+    found: dict[str, Any] = {"networks_ms": rows, "height": height, "width": width, "drag_ms": {}, "ratios": {}}
+    for how in ("eager", "compile"):
+        found["drag_ms"][how] = {
+            "our schedule": our_drag_ms(rows, how, pairs, 8 - pairs),
+            "published, 1 image": published_drag_ms(rows, size, how, 1),
+            "published, 4 images one after another": published_drag_ms(rows, size, how, 4),
+        }
+    for row in ours:
+        if "drags" in row and row["bundle"] == bundle.name:
+            mine = row["drags"]["8"]["first"]["total"]
+            found["ratios"][f"{row['backend']} {row['precision']}"] = {
+                f"{how}, {what}": round(ms / mine, 2)
+                for how, drags in found["drag_ms"].items()
+                for what, ms in drags.items()
+                if ms
+            }
+    return found
+
+
+def peak_of_matrix_products(device: str) -> dict[str, float]:
+    """TFLOP/s of large products of matrices in PyTorch: what this device reaches."""
+    import torch
+
+    from edgedrag.benchmarks.engines.torch_networks import median_ms
+
+    side, dtypes = (1024, (torch.float32,)) if device == "cpu" else (8192, (torch.float32, torch.float16))
+    found = {}
+    for dtype in dtypes:
+        a = torch.rand(side, side, device=device).to(dtype)
+        found[str(dtype).removeprefix("torch.")] = round(
+            2 * side**3 / median_ms(partial(torch.mm, a, a), device) / 1e9, 2
+        )
+    return found
+
+
+@click.command()
+@click.option("--backend", "backends", multiple=True, help=f"Of {', '.join(NAMES)}; repeatable.  [default: all usable]")
+@click.option("--size", type=click.Choice(["tiny", "full"]), default="full", show_default=True, help="LightningDrag's.")
+@click.option(
+    "--lightningdrag", type=click.Path(path_type=Path), help="Its bundle.  [default: random weights, made here]"
+)
+@click.option("--compile/--no-compile", "compiled", default=True, show_default=True, help="torch.compile too.")
+@click.option("--drags", default=12, show_default=True, help="Timed drags of each kind.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+def main(
+    backends: tuple[str, ...], size: str, lightningdrag: Path | None, compiled: bool, drags: int, output: Path
+) -> None:
+    """Measure every engine of this machine on both generators, beside PyTorch."""
+    import torch
+
+    from edgedrag.export.checkpoints import export_random
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    named = backends or tuple(name for name in NAMES if probe(name).usable)
+    report: dict[str, Any] = {**machine(torch.cuda.get_device_name() if device == "cuda" else "no GPU")}
+    report |= {"dry_run": device == "cpu", "torch": torch.__version__, "size": size, "bundles": []}
+    report["matrix_product_tflops"] = peak_of_matrix_products(device)
+    peak = max(report["matrix_product_tflops"].values())
+    with tempfile.TemporaryDirectory() as scratch:
+        if lightningdrag is None:
+            lightningdrag = Path(scratch, "lightningdrag")
+            export_random(0, size, lightningdrag, "fp16" if device == "cuda" else "fp32", None)
+        for bundle in (open_bundle("embedded"), open_bundle(lightningdrag)):
+            for backend in named:
+                for precision in ("fp32", "fp16", "int8"):
+                    if all(g.files(precision, "tensorrt" if backend in MODULES else "ort") for _, g in bundle.graphs()):
+                        click.echo(f"{bundle.name} on {backend} in {precision}")
+                        report["bundles"].append(
+                            measure_bundle(bundle, backend, precision, Path(scratch, "engines"), drags, peak)
+                        )
+                        write_report(report, output)
+        report["torch_networks"] = compare_with_torch(
+            open_bundle(lightningdrag), size, device, compiled, drags, report["bundles"]
+        )
+        write_report(report, output)
+    for row in report["bundles"]:
+        eight = row.get("drags", {}).get("8")
+        told = row.get("error") or f"8 steps, first {eight['first']['total']} ms, second {eight['second']['total']} ms"
+        click.echo(f"{row['bundle']} on {row['backend']} in {row['precision']}: {told}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""INT8 beside fp32 on one device, in one run: how fast each stage is, and what becomes of real drags.
+
+python -m edgedrag.benchmarks.engines.precision BUNDLE --drags FOLDER --pairs CACHE -o REPORT.json
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from edgedrag.benchmarks.context import context
+from edgedrag.benchmarks.latency.scene import SMALL, disc, test_photo
+from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
+from edgedrag.benchmarks.metrics.stlpips import STLPIPS
+from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
+from edgedrag.benchmarks.quality.methods import FullEdit, Task
+from edgedrag.benchmarks.quality.pairs import VIDEO, held_out_tasks, unseen_clips
+from edgedrag.benchmarks.quality.tables import mean
+from edgedrag.benchmarks.report import write_report
+from edgedrag.runtime.bundle import STAGES, Bundle
+from edgedrag.runtime.session import Edit, Runtime, open_runtime
+
+PARTS = (*STAGES, "total")
+
+
+def interleaved(runtimes: dict[str, Runtime], repeats: int) -> dict[str, Any]:
+    """Milliseconds of each stage of a first drag on a 512 x 512 photo, the precisions taking turns, and their ratio."""
+    (height, width), radius = SMALL
+    image = test_photo(height, width)
+    mask, (x, y) = disc(height, width, radius)
+    timings: dict[str, list[dict[str, float]]] = {name: [] for name in runtimes}
+    for turn in range(repeats + 2):
+        for name, runtime in runtimes.items():
+            edit = runtime.load(image).drag([((x, y), (x + radius / 4, y + turn % 5))], mask)
+            if turn > 1:  # the first turns warm up
+                timings[name].append(edit.timings)
+    medians = {
+        name: {part: round(statistics.median(t[part] for t in found), 2) for part in PARTS}
+        for name, found in timings.items()
+    }
+    ratios = {part: round(medians["fp32"][part] / medians["int8"][part], 2) for part in PARTS}
+    return {"n": repeats, "median_ms": medians, "fp32_over_int8": ratios}
+
+
+def damage(runtimes: dict[str, Runtime], tasks: Sequence[Task], steps: int, ruler: STLPIPS) -> dict[str, Any]:
+    """INT8's pictures against fp32's, in the mask: means over drags, the PSNR of all pixels together, the worst."""
+    psnr, errors, distances = [], [], []
+    for task in tqdm(tasks, desc=f"{steps} step(s)", unit="drag"):
+        int8, fp32 = (FullEdit(runtimes[name], steps, 0)(task) for name in ("int8", "fp32"))
+        psnr.append(psnr_in_mask(int8.image, fp32.image, fp32.mask))
+        errors.append(((int8.image[fp32.mask].astype(np.float64) - fp32.image[fp32.mask]) ** 2).mean(-1))
+        distances.append(likeness(ruler, int8, fp32))
+    return {
+        "drags": len(tasks),
+        "psnr_db": mean(psnr, 2),
+        "pooled_psnr_db": round(float(10 * np.log10(255**2 / np.concatenate(errors).mean())), 2),
+        "worst_psnr_db": round(min(psnr), 2),
+        "at_least_38_db": sum(p >= 38 for p in psnr),
+        "stlpips": mean(distances, 5),
+    }
+
+
+def against_truth(runtimes: dict[str, Runtime], cache: Path, per_clip: int, ruler: STLPIPS) -> dict[str, Any]:
+    """Both precisions against the true frames of clips that were held out, in the mask: means over pairs."""
+    learned_from = runtimes["int8"].bundle.manifest["provenance"].get("training_clips", ())
+    scores: dict[str, list[tuple[float, float]]] = {name: [] for name in runtimes}
+    for task in tqdm(held_out_tasks(unseen_clips(cache, per_clip, learned_from), 0), desc="pairs"):
+        if task is None or task.kind != VIDEO:
+            continue
+        truth = ruler.features(task.truth)
+        for name, runtime in runtimes.items():
+            edit = runtime.load(task.photo).drag(task.drags, task.mask)
+            inside = np.where(task.mask[..., None], edit.image, task.truth)
+            distance = ruler.in_mask(ruler.features(inside), truth, task.mask)
+            scores[name].append((psnr_in_mask(inside, task.truth, task.mask), distance))
+    return {
+        name: {
+            "pairs": len(found),
+            "psnr_db": mean((p for p, _ in found), 3),
+            "stlpips": mean((d for _, d in found), 5),
+        }
+        for name, found in scores.items()
+    }
+
+
+def likeness(ruler: STLPIPS, one: Edit, other: Edit) -> float:
+    return ruler.in_mask(ruler.features(one.image), ruler.features(other.image), other.mask)
+
+
+def file_bytes(bundle: Bundle) -> dict[str, int]:
+    """Bytes of the graphs of each precision for the CPU, and what fp32 takes at 4 bytes a parameter."""
+    found = {"fp32_at_4_bytes": sum(4 * graph.cost["parameters"] for _, graph in bundle.graphs())}
+    for precision in ("fp32", "int8"):
+        files = {
+            name
+            for _, graph in bundle.graphs()
+            for v in graph.variants
+            if (v.precision, v.placement) == (precision, "ort")
+            for name in (v.file, *dict(v.external))
+        }
+        found[precision] = sum((bundle.folder / name).stat().st_size for name in files)
+    return found
+
+
+@click.command()
+@click.argument("bundle")
+@click.option("--drags", type=click.Path(path_type=Path), required=True, help="Folder of samples in DragBench's form.")
+@click.option("--backend", type=click.Choice(["cpu", "openvino"]), default="cpu", show_default=True,
+              help="Of INT8; fp32 runs on ONNX Runtime.")  # fmt: skip
+@click.option("--pairs", type=click.Path(path_type=Path), help="Folder of mined pairs, for true frames.")
+@click.option("--per-clip", default=12, show_default=True, help="Pairs of each clip.")
+@click.option("--steps", default="1,2,4,8", show_default=True, help="Step counts to compare the pictures at.")
+@click.option("--repeats", default=25, show_default=True, help="Timed drags of each precision.")
+@click.option("-o", "--output", type=click.Path(path_type=Path))
+def main(
+    bundle: str,
+    drags: Path,
+    backend: str,
+    pairs: Path | None,
+    per_clip: int,
+    steps: str,
+    repeats: int,
+    output: Path | None,
+) -> None:
+    """Compare the INT8 of BUNDLE with its fp32."""
+    runtimes = {"fp32": open_runtime(bundle, "cpu", "fp32"), "int8": open_runtime(bundle, backend, "int8")}
+    tasks = [read_sample(folder, 100.0) for folder in find_samples(drags).values()]
+    ruler = STLPIPS()
+    report = {
+        **context(runtimes["int8"]),
+        "bytes": file_bytes(runtimes["int8"].bundle),
+        "speed": interleaved(runtimes, repeats),
+        "by_steps": {count: damage(runtimes, tasks, int(count), ruler) for count in steps.split(",")},
+    }
+    if pairs is not None:
+        report["against_truth"] = against_truth(runtimes, pairs, per_clip, ruler)
+    write_report(report, output)
+    click.echo(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

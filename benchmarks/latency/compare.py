@@ -1,0 +1,200 @@
+"""Two configurations beside each other: from two reports, or taking turns in one run."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from edgedrag.benchmarks.context import full_context
+from edgedrag.benchmarks.latency import ratios
+from edgedrag.benchmarks.latency.interleaved import Turns, take_turns, whole_rounds
+from edgedrag.benchmarks.latency.measure import FORMAT, FORMAT_VERSION
+from edgedrag.benchmarks.latency.nvidia import Card
+from edgedrag.benchmarks.latency.profile import median
+from edgedrag.benchmarks.latency.ratios import Ratio
+from edgedrag.benchmarks.latency.scene import Size
+from edgedrag.benchmarks.latency.series import pooled
+from edgedrag.benchmarks.latency.single_stream import SHARES, Asker, Cell
+from edgedrag.benchmarks.latency.subject import Configuration, Subject
+from edgedrag.runtime.errors import InputError
+
+PAIRS = 5  # of processes that take turns
+DECIDES = "drag"  # the kind of query that the verdict and the exit code go by
+TOLD = ("device", "cpus", "bundle", "manifest_sha256", "backend", "precision", "governor", "nvpmodel", "git_revision")
+
+
+def read_report(file: Path) -> dict[str, Any]:
+    """A report of `bench latency`.
+
+    Raises:
+        InputError: it is not one, or of another version.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise InputError(f"{file}: not JSON ({error})") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise InputError(f"{file}: not a report of `edgedrag bench latency`")
+    if found.get("format_version") != FORMAT_VERSION:
+        raise InputError(
+            f"{file}: report version {found.get('format_version')}, this edgedrag reads {FORMAT_VERSION}; measure again"
+        )
+    return found
+
+
+def series_of(report: dict[str, Any]) -> dict[tuple[str, int, str], list[list[float]]]:
+    """Samples in windows, by size, steps and kind of query."""
+    parts = [*report["runs"], *report.get("interactive", ()), *report.get("sustained", ())]
+    return {
+        (part["size"], part["steps"], kind): part[kind]["samples_ms"]
+        for part in parts
+        for kind in (*SHARES, "result")
+        if kind in part
+    }
+
+
+def compare_reports(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Ratios of all that both reports have; the intervals of all drags hold together with 95% confidence.
+
+    Raises:
+        InputError: they have nothing in common.
+    """
+    ours, theirs = series_of(first), series_of(second)
+    shared = [key for key in ours if key in theirs]
+    if not shared:
+        raise InputError("the reports have no size, step count and scenario in common")
+    confidence = 1 - (1 - ratios.CONFIDENCE) / max(1, sum(kind == DECIDES for _, _, kind in shared))
+    rows = []
+    for size, steps, kind in shared:
+        windows = ours[size, steps, kind], theirs[size, steps, kind]
+        rows.append(_row(size, steps, kind, windows, ratios.between_runs(*windows, confidence)))
+    differs = {
+        name: [(report["context"] or {}).get(name) for report in (first, second)]
+        for name in TOLD
+        if (first["context"] or {}).get(name) != (second["context"] or {}).get(name)
+    }
+    return {
+        "verdict": overall(rows),
+        "complete": bool(first["complete"] and second["complete"]),
+        "in_turns": False,
+        "rows": rows,
+        "differs": differs,
+    }
+
+
+def _row(size: str, steps: int, kind: str, windows: tuple[Any, Any], ratio: Ratio | None) -> dict[str, Any]:
+    sides = [pooled(side) for side in windows]
+    told = ratio.as_json() if ratio else {"ratio": None, "interval": None, "verdict": "no difference shown"}
+    return {
+        "size": size,
+        "steps": steps,
+        "kind": kind,
+        "n": [len(side) for side in sides],
+        "median_ms": [median(side) if side else None for side in sides],
+        **told,
+        "reason": None if ratio else f"a comparison takes {ratios.LEAST_WINDOWS} windows, or pairs, of each",
+    }
+
+
+def overall(rows: list[dict[str, Any]]) -> str:
+    """Slower where any drag is; faster where some are and none is slower. Of reports without drags, all rows count."""
+    verdicts = {row["verdict"] for row in rows if row["kind"] == DECIDES} or {row["verdict"] for row in rows}
+    return next((v for v in ("slower", "faster") if v in verdicts), "no difference shown")
+
+
+def measure_ab(
+    first: tuple[Configuration, int | None],
+    second: tuple[Configuration, int | None],
+    size: Size,
+    seconds: float,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Both sides in processes of their own, taking turns on one machine; `complete` is false where interrupted.
+
+    Args:
+        first, second: what is opened, and the steps, the bundle's default where None.
+        seconds: for both together.
+    """
+    pairs: dict[str, list[Turns]] = {kind: [] for kind in SHARES}
+    contexts: dict[str, Any] = {}
+    steps: dict[str, int] = {}
+    complete = False
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            for number in range(PAIRS):
+                with ExitStack() as stack:
+                    askers = {}
+                    for side, (what, count) in {"a": first, "b": second}.items():
+                        subject = stack.enter_context(Subject(what, folder))
+                        steps[side] = count or subject.opened["default_steps"]
+                        contexts[side] = contexts.get(side) or side_context(subject, what)
+                        askers[side] = Asker(subject, Cell(size, steps[side]), folder)
+                        askers[side].warm_up()
+                    for kind, share in SHARES.items():
+                        say(f"pair {number + 1} of {PAIRS}: {kind}")
+                        pairs[kind].append({})
+                        take_turns(askers, kind, share * seconds / PAIRS, pairs[kind][-1])
+            complete = True
+        except KeyboardInterrupt:
+            say("interrupted; what there is will be reported")
+    rows = []
+    for kind, taken in pairs.items():
+        whole = [turns for turns in map(whole_rounds, taken) if turns and turns["a"]]
+        if whole:
+            windows = tuple([sample for turns in whole for sample in turns[side]] for side in ("a", "b"))
+            ratio = ratios.in_pairs([(turns["a"], turns["b"]) for turns in whole])
+            rows.append(_row(str(size), steps["a"], kind, (windows[0], windows[1]), ratio))
+    differs = {
+        name: [contexts[side].get(name) for side in ("a", "b")]
+        for name in (*TOLD, "source")
+        if len(contexts) == 2 and contexts["a"].get(name) != contexts["b"].get(name)
+    }
+    if len(set(steps.values())) == 2:
+        differs["steps"] = [steps["a"], steps["b"]]
+    return {
+        "format": "edgedrag-ab",
+        "format_version": 1,
+        "verdict": overall(rows),
+        "complete": complete,
+        "in_turns": True,
+        "seconds": seconds,
+        "rows": rows,
+        "differs": differs,
+        "a": contexts.get("a"),
+        "b": contexts.get("b"),
+        "samples_ms": {kind: [whole_rounds(turns) for turns in taken] for kind, taken in pairs.items()},
+    }
+
+
+def side_context(subject: Subject, what: Configuration) -> dict[str, Any]:
+    """Of one side; what git says is of this checkout, not of another that is measured."""
+    found = full_context(subject.opened, Card())
+    if what.source is not None:
+        found.update(source=what.source.name, git_revision=None)
+    return {**found, "cold_start": subject.opened["cold"]}
+
+
+def describe(found: dict[str, Any]) -> str:
+    """The comparison for people."""
+    how = "taking turns in one run" if found["in_turns"] else "two runs"
+    lines = [f"B against A, {how}: {found['verdict']}{'' if found['complete'] else ' (incomplete)'}"]
+    lines.append("  intervals hold with 95% confidence, those of all drags together")
+    for name, (a, b) in found["differs"].items():
+        lines.append(f"  {name}: A {a}, B {b}")
+    lines.append(f"{'photo':<12}{'steps':>6}  {'':<12}{'A, ms':>9}{'B, ms':>9}{'B / A':>8}  interval")
+    for row in found["rows"]:
+        head = f"{row['size']:<12}{row['steps']:>6}  {row['kind'].replace('_', ' '):<12}"
+        head += "".join(f"{'-' if ms is None else format(ms, '.1f'):>9}" for ms in row["median_ms"])
+        if row["ratio"] is None:
+            lines.append(f"{head}{'-':>8}  {row['reason']}")
+        else:
+            low, high = row["interval"]
+            lines.append(f"{head}{row['ratio']:>8.3f}  {low:.3f} to {high:.3f}  {row['verdict']}")
+    return "\n".join(lines)

@@ -1,0 +1,81 @@
+"""A pointer drags, in real time: when the first preview shows, and when the result is there after the release.
+
+The stored gestures are replayed as they would arrive. Between two events the newest position is previewed; what the
+pointer passed meanwhile is left out, as a program on a screen would do. Each gesture is on a photo just loaded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgedrag.benchmarks.latency.nvidia import Card
+from edgedrag.benchmarks.latency.scene import Size, read_tracks
+from edgedrag.benchmarks.latency.series import figures
+from edgedrag.benchmarks.latency.single_stream import Asker, Cell, Measured, opened_subject
+from edgedrag.benchmarks.latency.subject import Configuration
+
+PROCESSES = 3
+KINDS = {"first_preview": "first_preview_ms", "result": "result_ms", "behind": "behind_ms"}
+
+
+@dataclass
+class Followed:
+    """Milliseconds by kind and window, and how many gestures ended before a preview showed."""
+
+    windows: dict[str, list[list[float]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    previews: list[int] = field(default_factory=list)
+    without_preview: int = 0
+
+
+def run(
+    what: Configuration, steps: tuple[int, ...] | None, sizes: tuple[Size, ...], seconds: float, folder: Path,
+    card: Card, found: Measured, followed: dict[Cell, Followed], say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Fill `found` with cold starts and `followed` with gestures; arguments as in `single_stream.run`."""
+    for process in range(PROCESSES):
+        with opened_subject(what, sizes, folder, card, found) as subject:
+            counts = steps or (found.opened["default_steps"],)
+            for cell in (Cell(size, count) for size in sizes for count in counts):
+                say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
+                Asker(subject, cell, folder).warm_up()
+                tracks, seen = read_tracks(cell.size), followed.setdefault(cell, Followed())
+                for kind in KINDS:
+                    seen.windows[kind].append([])
+                end, number = time.perf_counter() + seconds / PROCESSES, 0
+                while number == 0 or time.perf_counter() < end:
+                    track = tracks[number % len(tracks)]
+                    place = {"scene": str(cell.size), "number": number, "steps": cell.steps}
+                    for answer in subject.ask("gesture", track=track, **place):
+                        add(seen, answer)
+                    number += 1
+
+
+def add(seen: Followed, answer: dict[str, Any]) -> None:
+    """Enter one gesture."""
+    seen.windows["result"][-1].append(answer["result_ms"])
+    seen.windows["behind"][-1] += answer["behind_ms"]
+    seen.previews.append(len(answer["behind_ms"]))
+    if answer["first_preview_ms"] is None:
+        seen.without_preview += 1
+    else:
+        seen.windows["first_preview"][-1].append(answer["first_preview_ms"])
+
+
+def summary(followed: dict[Cell, Followed]) -> list[dict[str, Any]]:
+    """Of each cell: from the first movement to its preview, from the release to the result, how far previews lag."""
+    return [
+        {
+            "size": str(cell.size),
+            "mask_width": 2 * cell.size.radius,
+            "steps": cell.steps,
+            "gestures": len(seen.previews),
+            "previews_per_gesture": round(sum(seen.previews) / len(seen.previews), 1) if seen.previews else None,
+            "without_preview": seen.without_preview,
+            **{kind: figures(windows) for kind, windows in seen.windows.items()},
+        }
+        for cell, seen in followed.items()
+    ]

@@ -1,0 +1,38 @@
+"""Several processes that take turns on one machine, so that its drift is in all of them alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+
+from edgedrag.benchmarks.latency.series import WINDOWS
+from edgedrag.benchmarks.latency.single_stream import Asker
+
+TURN_SECONDS = 0.15  # of queries of one process at once
+LEAST_TURNS = 3
+
+Turns = dict[str, list[list[float]]]  # milliseconds by side and turn; of all sides the same number of turns
+
+
+def take_turns(askers: Mapping[str, Asker], kind: str, seconds: float, turns: Turns) -> None:
+    """Fill `turns` until the time is over; each second round goes in the opposite order.
+
+    The first query of a turn is left out: the caches hold what the other processes left there.
+    """
+    sizes = {}
+    for side, asker in askers.items():
+        turns.setdefault(side, [])
+        taken = list(asker.ask(kind, WINDOWS))
+        sizes[side] = max(1, min(12, round(TURN_SECONDS * 1e3 / statistics.median(taken))))
+    end, number = time.perf_counter() + seconds, 0
+    while time.perf_counter() < end or number < LEAST_TURNS:
+        for side in list(askers)[:: -1 if number % 2 else 1]:
+            turns[side].append(list(askers[side].ask(kind, sizes[side] + 1))[1:])
+        number += 1
+
+
+def whole_rounds(turns: Turns) -> Turns:
+    """Without the turns that an interruption left without their pairs."""
+    least = min(map(len, turns.values()), default=0)
+    return {side: taken[:least] for side, taken in turns.items()}

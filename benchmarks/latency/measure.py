@@ -1,0 +1,87 @@
+"""`edgedrag bench latency`: a report of one bundle on one engine of this device."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgedrag.benchmarks.context import full_context
+from edgedrag.benchmarks.latency import interactive, peers, single_stream, sustained
+from edgedrag.benchmarks.latency.nvidia import Card
+from edgedrag.benchmarks.latency.peaks import middle
+from edgedrag.benchmarks.latency.scene import Size
+from edgedrag.benchmarks.latency.single_stream import Cell, Measured
+from edgedrag.benchmarks.latency.subject import Configuration
+
+FORMAT, FORMAT_VERSION = "edgedrag-latency", 2
+SCENARIOS = ("single-stream", "interactive", "sustained")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is measured.
+
+    Attributes:
+        steps: counts, the bundle's default where None.
+        seconds: for each size and step count; `minutes` is of the sustained scenario.
+        peers: names of `peers.PEERS` to measure beside it.
+    """
+
+    what: Configuration
+    steps: tuple[int, ...] | None
+    sizes: tuple[Size, ...]
+    scenario: str
+    seconds: float
+    minutes: float
+    peers: tuple[str, ...]
+
+
+def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
+    """The report; where it is interrupted, what there is, with `complete` false.
+
+    Args:
+        say: told what is being done.
+    """
+    card, found = Card(), Measured()
+    followed: dict[Cell, interactive.Followed] = {}
+    courses: list[sustained.Course] = []
+    beside = peers.Beside()
+    complete = False
+    what, steps, sizes = request.what, request.steps, request.sizes
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            if request.scenario == "interactive":
+                interactive.run(what, steps, sizes, request.seconds, folder, card, found, followed, say)
+            elif request.scenario == "sustained":
+                sustained.run(what, steps, sizes[0], request.minutes, folder, card, found, courses, say)
+            else:
+                single_stream.run(what, steps, sizes, request.seconds, folder, card, found, say)
+                cell = Cell(sizes[0], (steps or (found.opened["default_steps"],))[0])
+                peers.run(what, found.opened, request.peers, cell, request.seconds, folder, beside, say)
+            complete = True
+        except KeyboardInterrupt:
+            say("interrupted; what there is will be reported")
+    report: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "complete": complete,
+        "scenario": request.scenario,
+        "seconds": request.minutes * 60 if request.scenario == "sustained" else request.seconds,
+        "context": full_context(found.opened, card) if found.opened else None,
+        **single_stream.summary(found),
+    }
+    if request.scenario == "interactive":
+        report["interactive"] = interactive.summary(followed)
+    elif request.scenario == "sustained":
+        report["sustained"] = [sustained.summary(course) for course in courses if course.shown]
+    else:
+        report["peaks"] = middle(found.peaks)
+        report["peers"] = beside.summary()
+    report["command"] = {"python": platform.python_version(), "arguments": sys.argv[1:]}
+    return report

@@ -1,0 +1,135 @@
+"""The peers themselves, each in a process of its own; see `peers` for what they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgedrag.benchmarks.quality.baselines import bidirectional_warp
+from edgedrag.runtime.backends.base import Array, OnnxBackend
+from edgedrag.runtime.bundle import Graph
+from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.image import as_rgb8, load_picture
+from edgedrag.runtime.session import Photo, Runtime
+
+
+def open_peer(name: str, runtime: Runtime) -> Any:
+    """Something with `load` and, of what that gives, `drag` and `undo` like edgedrag's, in the place of a runtime.
+
+    Raises:
+        EdgedragError: the peer cannot run this bundle.
+    """
+    if name == "classical":
+        return Classical()
+    if name == "unsplit":
+        for _, _, compiled in runtime.stages.graphs():
+            compiled.update({branch: HostCopies(graph, runtime) for branch, graph in compiled.items()})
+        return Unsplit(runtime)
+    backend: Any = TorchBackend(runtime, compiled=name == "torch-compile")
+    runtime.backend = runtime.stages.backend = backend
+    for _, graph, compiled in runtime.stages.graphs():
+        compiled.update(dict.fromkeys(compiled, backend.network(graph)))
+    return runtime
+
+
+class Classical:
+    """The warp that knows no more than the drag, at the photo's own size."""
+
+    def load(self, image: str | Path | np.ndarray) -> ClassicalPhoto:
+        return ClassicalPhoto(as_rgb8(load_picture(image).pixels))
+
+
+@dataclass
+class ClassicalPhoto:
+    image: np.ndarray
+
+    def drag(self, drags: list[Any], mask: np.ndarray, steps: int | None = None) -> np.ndarray:
+        points = np.array([[*handle, *target] for handle, target in drags], np.float32)
+        return bidirectional_warp(self.image, points, mask != 0)
+
+    def undo(self) -> None:
+        """Nothing was changed."""
+
+
+@dataclass
+class HostCopies:
+    """A graph whose inputs come from the host and whose outputs go there."""
+
+    graph: Any
+    runtime: Runtime
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        backend = self.runtime.backend
+        made = self.graph.run({n: backend.upload(np.array(backend.download(v))) for n, v in inputs.items()})
+        return {name: backend.upload(np.array(backend.download(value))) for name, value in made.items()}
+
+
+@dataclass
+class Unsplit:
+    """Every drag on a photo that nothing is known of."""
+
+    runtime: Runtime
+
+    def load(self, image: str | Path | np.ndarray) -> UnsplitPhoto:
+        return UnsplitPhoto(self.runtime, self.runtime.load(image).image)
+
+
+@dataclass
+class UnsplitPhoto:
+    runtime: Runtime
+    image: np.ndarray
+
+    def drag(self, drags: list[Any], mask: np.ndarray, steps: int | None = None) -> Any:
+        photo: Photo = self.runtime.load(self.image)
+        return photo.drag(drags, mask, steps=steps)
+
+    def undo(self) -> None:
+        """Each drag was on a photo of its own."""
+
+
+class TorchGraph:
+    """A network in the place of the graph that was exported from it."""
+
+    def __init__(self, graph: Graph, network: Any, torch: Any):
+        self._network, self._torch = network, torch
+        self._inputs, self._outputs = [t.name for t in graph.inputs], [t.name for t in graph.outputs]
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        with self._torch.no_grad():
+            made = self._network(*[inputs[name] for name in self._inputs])
+        return dict(zip(self._outputs, made if isinstance(made, tuple) else (made,)))
+
+
+class TorchBackend(OnnxBackend):
+    """What a drag asks of an engine, of PyTorch, for the embedded bundle."""
+
+    name, device, placement = "cpu", "PyTorch", "ort"
+    precisions: tuple[str, ...] = ("fp32",)
+
+    def __init__(self, runtime: Runtime, compiled: bool):
+        import torch
+
+        from edgedrag.generator.checkpoint import SHIPPED, load_checkpoint
+
+        if (
+            hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+            != runtime.bundle.manifest["provenance"]["checkpoint_sha256"]
+        ):
+            raise EdgedragError("only the shipped bundle's networks are at hand in PyTorch")
+        self._torch, self._compiled = torch, compiled
+        self._generator = load_checkpoint(SHIPPED)[0].eval()
+
+    def network(self, graph: Graph) -> TorchGraph:
+        network = getattr(self._generator, graph.name)
+        return TorchGraph(graph, self._torch.compile(network) if self._compiled else network, self._torch)
+
+    def upload(self, array: np.ndarray) -> Array:
+        return self._torch.from_numpy(np.array(array))
+
+    def download(self, array: Array) -> np.ndarray:
+        return array.numpy()

@@ -1,0 +1,118 @@
+"""What a drag takes otherwise, in the same run: plain loops over the same networks, and a warp without any.
+
+All of them but the warp go through edgedrag's own window, compositing and checks, so a ratio is of what differs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from edgedrag.benchmarks.latency.interleaved import Turns, take_turns, whole_rounds
+from edgedrag.benchmarks.latency.profile import median
+from edgedrag.benchmarks.latency.ratios import in_turns
+from edgedrag.benchmarks.latency.series import pooled
+from edgedrag.benchmarks.latency.single_stream import Asker, Cell
+from edgedrag.benchmarks.latency.subject import Configuration, Subject
+from edgedrag.runtime.errors import EdgedragError, InputError
+
+OWN = "edgedrag"
+FP32 = "edgedrag-fp32"
+PEERS = {
+    FP32: "edgedrag on the same engine in fp32",
+    "unsplit": "the same graphs and engine without the split: the reference made anew for each drag, and every "
+    "tensor copied to the host and back between graphs",
+    "torch": "PyTorch eager, the same networks in fp32",
+    "torch-compile": "PyTorch with torch.compile, the same networks in fp32",
+    "classical": "bidirectional warp and OpenCV's inpainting (Telea), no network",
+}
+QUICK = (FP32, "unsplit", "torch", "classical")  # torch.compile takes a minute before its first drag
+SHARE = 0.4  # of a cell's time, for all peers together
+
+
+@dataclass
+class Beside:
+    """Milliseconds by peer and turn, which ones could not run and why, and where all of it was measured."""
+
+    turns: Turns = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    cell: Cell | None = None
+
+    def summary(self) -> dict[str, Any] | None:
+        """Medians, and how many times as long as edgedrag each peer takes; None where nothing was asked for."""
+        if self.cell is None:
+            return None
+        turns = whole_rounds(self.turns)
+        own = turns.get(OWN, [])
+        rows = {}
+        for name, taken in turns.items():
+            if taken:
+                ratio = in_turns(own, taken) if name != OWN else None
+                rows[name] = {
+                    "what": PEERS.get(name, "as measured above"),
+                    "n": len(pooled(taken)),
+                    "median_ms": median(pooled(taken)),
+                    **(ratio.as_json() if ratio else {}),
+                }
+        return {"size": str(self.cell.size), "steps": self.cell.steps, "rows": rows, "absent": self.absent}
+
+
+def run(
+    what: Configuration, opened: dict[str, Any], names: tuple[str, ...], cell: Cell, seconds: float, folder: Path,
+    beside: Beside, say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Fill `beside`: edgedrag and its peers take turns at the drags of a cell."""
+    if not names:
+        return
+    beside.cell = cell
+    beside.absent.update({name: "not asked for: give it with --peers" for name in PEERS if name not in names})
+    what = replace(what, precision=opened["precision"], backend=opened["backend"])
+    with ExitStack() as stack:
+        askers = {}
+        for name in (OWN, *names):
+            say(f"beside: {name}")
+            if name == FP32 and opened["precision"] == "fp32":
+                beside.absent[name] = "edgedrag runs in fp32 here"
+                continue
+            reason = missing(name)
+            if reason:
+                beside.absent[name] = reason
+                continue
+            own = replace(what, precision="fp32") if name == FP32 else what
+            try:
+                peer = None if name in (OWN, FP32) else name
+                subject = stack.enter_context(Subject(replace(own, peer=peer), folder))
+                asker = Asker(subject, cell, folder)
+                asker.warm_up()
+                askers[name] = asker
+            except EdgedragError as error:
+                beside.absent[name] = str(error).strip().splitlines()[0]
+        say("beside: all, taking turns")
+        take_turns(askers, "drag", SHARE * seconds, beside.turns)
+
+
+def missing(name: str) -> str | None:
+    """Which package a peer lacks, in words."""
+    wanted = ("torch", "safetensors") if name.startswith("torch") else ()
+    absent = [package for package in wanted if importlib.util.find_spec(package) is None]
+    return f"{' and '.join(absent)} not installed (pip install 'edgedrag[export]')" if absent else None
+
+
+def chosen(text: str) -> tuple[str, ...]:
+    """ "quick", "all", "none" or a list of names.
+
+    Raises:
+        InputError: a name that no peer has.
+    """
+    sets = {"quick": QUICK, "all": tuple(PEERS), "none": ()}
+    if text in sets:
+        return sets[text]
+    names = tuple(part.strip() for part in text.split(","))
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise InputError(f"peers: {unknown[0]!r} is not one of quick, all, none, {', '.join(PEERS)}")
+    return names

@@ -1,0 +1,100 @@
+"""Writes the README's table of latency from the committed reports.
+
+python -m edgedrag.benchmarks.latency.readme_table
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import edgedrag
+from edgedrag.benchmarks.latency.compare import read_report
+from edgedrag.benchmarks.latency.report import markdown
+from edgedrag.benchmarks.latency.tables import Table, number
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.image import write_aside
+
+REPORTS = ("latency_int8.json", "latency_fp32.json")  # in benchmarks/results, the first is the one told of in words
+BEGIN, END = "<!-- latency: written by python -m edgedrag.benchmarks.latency.readme_table -->", "<!-- latency: end -->"
+WIDTH = 118  # of the README's lines
+COMPARED = {"edgedrag-fp32": "fp32", "unsplit": "the same graphs without the split", "torch": "PyTorch eager (fp32)",
+            "torch-compile": "torch.compile (fp32)", "classical": "warp and inpainting without a network"}  # fmt: skip
+
+
+def percentiles(series: dict[str, Any]) -> str:
+    """The median, and p90 and p99 where there are enough drags."""
+    found = [series["percentiles"][name] for name in ("p50", "p90", "p99")]
+    return " / ".join(number(percentile["ms"]) for percentile in found)
+
+
+def table(reports: Sequence[dict[str, Any]]) -> Table:
+    rows = []
+    for report in reports:
+        for run in report["runs"]:
+            outside = run["profile"]["outside_graphs_ms"].get("drag")
+            rows.append(
+                [
+                    f"{run['size'].replace('x', ' x ')}, mask {run['mask_width']} wide",
+                    f"{report['context']['precision']}, {run['steps']} step{'s' if run['steps'] > 1 else ''}",
+                    percentiles(run["drag"]), percentiles(run["first_drag"]), percentiles(run["preview"]),
+                    number(outside), number(run["host_mb"], 0),
+                ]
+            )  # fmt: skip
+    head = (
+        "photo",
+        "",
+        "another drag, ms",
+        "first drag, ms",
+        "motion-only preview, ms",
+        "outside the graphs, ms",
+        "MB",
+    )
+    return Table("", "", head, rows)
+
+
+def words(report: dict[str, Any]) -> str:
+    """Where it was measured, the cold start, and the peers."""
+    context, cold = report["context"], report["cold_start"]
+    peers = (report.get("peers") or {"rows": {}})["rows"]
+    ratios = [f"{COMPARED[name]} {row['ratio']:.2f}x" for name, row in peers.items() if "ratio" in row]
+    lines = [
+        f"Measured on {context['cpus']} CPU cores ({context['device']}) with ONNX Runtime "
+        f"{context['versions']['onnxruntime']} on {context['date']}, p50 / p90 / p99 as far as the number of drags "
+        f"supports them; MB is the most that the process had with the photo.",
+        f"A cold start to the end of the first drag takes {cold['total_ms'] / 1e3:.2f} s.",
+    ]
+    if ratios:
+        lines.append(
+            f"Taking turns in one run with {context['precision']} ({peers['edgedrag']['median_ms']:.0f} ms): "
+            f"{', '.join(ratios)} its time."
+        )
+    return textwrap.fill(" ".join(lines), WIDTH)
+
+
+def rewritten(readme: str, reports: Sequence[dict[str, Any]]) -> str:
+    """The README's text with the part between the markers written anew.
+
+    Raises:
+        InputError: the markers are not there.
+    """
+    part = "\n".join([BEGIN, words(reports[0]), "", *markdown(table(reports)), END])
+    made, found = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: part, readme, flags=re.S)
+    if found != 1:
+        raise InputError(f"README.md: the table goes between {BEGIN} and {END}, which are there {found} times")
+    return made
+
+
+def main() -> None:
+    """Rewrite README.md in the checkout."""
+    root = Path(edgedrag.__file__).resolve().parents[2]
+    reports = [read_report(root / "benchmarks" / "results" / name) for name in REPORTS]
+    readme = root / "README.md"
+    write_aside(readme, rewritten(readme.read_text(encoding="utf-8"), reports).encode())
+
+
+if __name__ == "__main__":
+    main()

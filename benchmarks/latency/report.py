@@ -1,0 +1,95 @@
+"""Latency reports on disk: JSON, a Markdown summary, and one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgedrag.benchmarks.latency.tables import Table, tables
+from edgedrag.benchmarks.report import write_report
+from edgedrag.runtime.image import check_folder, write_aside
+
+SUFFIXES = (".json", ".md", ".html")
+TITLE = "edgedrag: latency"
+INCOMPLETE = "INCOMPLETE: the measurement was interrupted; these are the figures so far."
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; color: #222 }
+h1, h2 { line-height: 1.2 } figure { margin: 1rem 0 } svg { width: 100%; height: auto }
+.wide { overflow-x: auto } table { border-collapse: collapse; font-size: 0.9rem; width: 100% }
+th, td { border-bottom: 1px solid #ccc; padding: 0.35rem 0.6rem; text-align: left; vertical-align: top }
+td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; min-width: 3.5rem }
+.bad { color: #b00; font-weight: bold }
+"""
+
+
+def stem(output: Path | None) -> Path | None:
+    """REPORT without a suffix of ours, in a folder that is there; None of None.
+
+    Raises:
+        InputError: no such folder.
+    """
+    if output is None:
+        return None
+    check_folder(output.parent)
+    return output.with_suffix("") if output.suffix in SUFFIXES else output
+
+
+def write(reports: Sequence[dict[str, Any]], to: Path | None) -> None:
+    """Write TO.md and TO.html, and TO.json where it is one report; nowhere where `to` is None."""
+    if to is None:
+        return
+    if len(reports) == 1:
+        write_report(reports[0], to.with_name(f"{to.name}.json"))
+    write_aside(to.with_name(f"{to.name}.md"), as_text(reports).encode())
+    write_aside(to.with_name(f"{to.name}.html"), as_html(reports).encode())
+
+
+def as_text(reports: Sequence[dict[str, Any]]) -> str:
+    """The Markdown summary."""
+    lines = [f"# {TITLE}", ""]
+    if not all(report["complete"] for report in reports):
+        lines += [f"**{INCOMPLETE}**", ""]
+    for table in tables(reports):
+        lines += [f"## {table.title}", ""] + ([table.note, ""] if table.note else []) + markdown(table) + [""]
+    return "\n".join(lines)
+
+
+def markdown(table: Table) -> list[str]:
+    """A table's lines, its columns in line."""
+    cells = [[cell.replace("|", "/") for cell in row] for row in (table.head, *table.rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(table.head))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in cells]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+def as_html(reports: Sequence[dict[str, Any]]) -> str:
+    """The page: plots where matplotlib is installed, else how to install it, and the tables."""
+    bad = "" if all(report["complete"] for report in reports) else f'<p class="bad">{INCOMPLETE}</p>'
+    try:
+        from edgedrag.benchmarks.latency.plots import plots
+
+        drawn = "".join(f"<figure><figcaption>{html.escape(c)}</figcaption>{svg}</figure>" for c, svg in plots(reports))
+    except ImportError as error:
+        drawn = f"<p>No plots: {html.escape(str(error.name))} is not installed (pip install 'edgedrag[report]').</p>"
+    return page(TITLE, bad + drawn, tables(reports))
+
+
+def page(title: str, first: str, shown: Iterable[Table]) -> str:
+    """One file with its style in it."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
+        f"<body><h1>{html.escape(title)}</h1>{first}{''.join(map(_as_html, shown))}</body></html>\n"
+    )
+
+
+def _as_html(table: Table) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.head)
+    rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    note = f"<p>{html.escape(table.note)}</p>" if table.note else ""
+    return (
+        f'<h2>{html.escape(table.title)}</h2>{note}<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )

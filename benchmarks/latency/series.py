@@ -1,0 +1,50 @@
+"""Latencies of one kind of query, in windows, made into figures that can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgedrag.benchmarks.latency.early_stopping import percentiles
+
+AGREE = 0.1  # of the middle one: windows whose medians lie this near to each other are stable
+WINDOWS = 3  # the last ones that have to agree
+
+Windows = Sequence[Sequence[float]]  # milliseconds, by window, in order
+
+
+def pooled(windows: Windows) -> list[float]:
+    return [value for window in windows for value in window]
+
+
+def agree(medians: Sequence[float]) -> bool:
+    """Whether the last three of a row of medians lie within 10% of their middle one."""
+    last = list(medians[-WINDOWS:])
+    middle = float(np.median(last))
+    return len(last) == WINDOWS and max(abs(m - middle) for m in last) <= AGREE * middle
+
+
+def figures(windows: Windows) -> dict[str, Any]:
+    """n, mean, percentiles with their bounds, coefficient of variation, stability, and the samples themselves.
+
+    Windows are measured one after another, each in a process of its own.
+    """
+    filled = [list(window) for window in windows if len(window)]
+    samples = pooled(filled)
+    if not samples:
+        return {"n": 0, "percentiles": percentiles(()), "stable": False, "samples_ms": []}
+    medians = [round(float(np.median(window)), 3) for window in filled]
+    return {
+        "n": len(samples),
+        "mean_ms": round(float(np.mean(samples)), 3),
+        "median_ms": round(float(np.median(samples)), 3),
+        "min_ms": round(min(samples), 3),
+        "max_ms": round(max(samples), 3),
+        "cov": round(float(np.std(samples) / np.mean(samples)), 4),
+        "percentiles": percentiles(samples),
+        "windows_median_ms": medians,
+        "stable": agree(medians),
+        "samples_ms": [[round(value, 3) for value in window] for window in filled],
+    }

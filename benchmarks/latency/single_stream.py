@@ -1,0 +1,202 @@
+"""One drag after the other, the next as soon as the last is done: MLPerf's single-stream scenario.
+
+A run has five windows, each a fresh process: so processes that differ, and a machine that drifts, are in the figures,
+and every window has its cold start.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgedrag.benchmarks.latency.nvidia import Card
+from edgedrag.benchmarks.latency.peaks import measure_peaks
+from edgedrag.benchmarks.latency.power import Energy
+from edgedrag.benchmarks.latency.profile import graph_figures
+from edgedrag.benchmarks.latency.scene import Size, write_scene
+from edgedrag.benchmarks.latency.series import WINDOWS, agree, figures
+from edgedrag.benchmarks.latency.subject import Configuration, Subject
+
+PROCESSES = 5
+SHARES = {"drag": 0.55, "first_drag": 0.3, "preview": 0.15}  # of a window's time
+LEAST = 1  # queries of each kind in a window, however long they take
+BATCH_SECONDS = 0.25  # of queries asked for at once
+WARM_SECONDS = 1.5  # at most, from the third batch on; what is not stable by then is measured as it is
+PROFILED = 8  # drags with a stopwatch at each graph
+COLD = ("interpreter_ms", "import_ms", "open_ms", "load_weights_ms", "first_photo_ms", "first_drag_ms")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture size and a number of steps."""
+
+    size: Size
+    steps: int
+
+
+@dataclass
+class Measured:
+    """What was found so far.
+
+    Attributes:
+        opened: what the first worker says of itself.
+        cold: its parts in milliseconds, by process.
+        windows: milliseconds by cell, kind of query and window.
+        profiles: drags with the times of their graphs, by cell.
+        warm_up: drags before the first that counts, by cell, of each window.
+    """
+
+    opened: dict[str, Any] = field(default_factory=dict)
+    cold: list[dict[str, float]] = field(default_factory=list)
+    windows: dict[Cell, dict[str, list[list[float]]]] = field(default_factory=dict)
+    profiles: dict[Cell, list[dict[str, Any]]] = field(default_factory=dict)
+    warm_up: dict[Cell, list[int]] = field(default_factory=dict)
+    energy: dict[Cell, Energy] = field(default_factory=dict)
+    peaks: list[dict[str, Any]] = field(default_factory=list)
+    host_mb: list[float] = field(default_factory=list)
+    cell_mb: dict[Cell, float] = field(default_factory=dict)
+    device_mb: list[float] = field(default_factory=list)
+
+
+@contextmanager
+def opened_subject(
+    what: Configuration, sizes: tuple[Size, ...], folder: Path, card: Card, found: Measured
+) -> Iterator[Subject]:
+    """A process with the first photo loaded and its first drag made; its cold start and memory are noted."""
+    scene = write_scene(folder, sizes[0])
+    with Subject(what, folder) as subject:
+        found.opened = found.opened or subject.opened
+        loaded = subject.load(scene)
+        assert loaded is not None, "a new process has no photo"
+        (first,) = subject.ask("drags", scene=str(sizes[0]), steps=None, first=0, count=1, fresh=False)
+        found.cold.append({**subject.opened["cold"], "first_photo_ms": loaded, "first_drag_ms": first["ms"]})
+        yield subject
+        used = subject.memory_mb()
+        if used is not None:
+            found.host_mb.append(used)
+        on_card = card.memory_mb(subject.pid)
+        if on_card is not None:
+            found.device_mb.append(on_card)
+
+
+def batch_size(ms: float) -> int:
+    """How many queries of this length to ask for at once."""
+    return max(1, min(8, round(BATCH_SECONDS * 1e3 / max(ms, 1e-3))))
+
+
+class Asker:
+    """Asks a subject for drags and previews of one cell, each turn another drag."""
+
+    def __init__(self, subject: Subject, cell: Cell, folder: Path):
+        """The cell's photo is loaded in the place of another one; its files lie in `folder`."""
+        subject.load(write_scene(folder, cell.size))
+        self._subject, self._cell, self._turn = subject, cell, 1
+
+    def ask(self, kind: str, count: int) -> Iterator[float]:
+        """Milliseconds of so many queries, as they come."""
+        place: dict[str, Any] = {"scene": str(self._cell.size), "first": self._turn, "count": count}
+        self._turn += count
+        if kind == "preview":
+            answers = self._subject.ask("previews", **place)
+        else:
+            answers = self._subject.ask("drags", **place, steps=self._cell.steps, fresh=kind == "first_drag")
+        for answer in answers:
+            yield answer["ms"]
+
+    def warm_up(self) -> int:
+        """Drag until three batches agree; returns how many drags that took."""
+        done, end = 0, time.perf_counter() + WARM_SECONDS
+        medians: list[float] = []
+        while len(medians) < WINDOWS or (not agree(medians) and time.perf_counter() < end):
+            taken = list(self.ask("drag", batch_size(medians[-1]) if medians else 1))
+            done += len(taken)
+            medians.append(statistics.median(taken))
+        return done
+
+    def fill(self, kind: str, seconds: float, window: list[float]) -> None:
+        """Add queries to a window until its time is over."""
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end or len(window) < LEAST:
+            window.extend(self.ask(kind, batch_size(window[-1]) if window else 1))
+
+
+def run(
+    what: Configuration, steps: tuple[int, ...] | None, sizes: tuple[Size, ...], seconds: float, folder: Path,
+    card: Card, found: Measured, say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Fill `found`; what is there stays there when this is interrupted.
+
+    Args:
+        steps: counts to measure, the bundle's default where None.
+        seconds: of each cell.
+    """
+    for process in range(PROCESSES):
+        found.peaks.append(measure_peaks())
+        with opened_subject(what, sizes, folder, card, found) as subject:
+            counts = steps or (found.opened["default_steps"],)
+            cells = [Cell(size, count) for size in sizes for count in counts]
+            for cell in cells[process % len(cells) :] + cells[: process % len(cells)]:
+                say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
+                asker = Asker(subject, cell, folder)
+                found.warm_up.setdefault(cell, []).append(asker.warm_up())
+                windows = found.windows.setdefault(cell, {kind: [] for kind in SHARES})
+                energy = found.energy.setdefault(cell, Energy(card))
+                for kind, share in SHARES.items():
+                    windows[kind].append([])
+                    if kind == "drag":
+                        with energy:
+                            asker.fill(kind, share * seconds / PROCESSES, windows[kind][-1])
+                    else:
+                        asker.fill(kind, share * seconds / PROCESSES, windows[kind][-1])
+                used = subject.memory_mb()
+                if used is not None:
+                    found.host_mb.append(used)
+                    # The least of all processes: where another photo came before, some of its memory is still there.
+                    found.cell_mb[cell] = min(used, found.cell_mb.get(cell, used))
+                if process == PROCESSES - 1:
+                    told = subject.ask("profile", scene=str(cell.size), steps=cell.steps, first=0, count=PROFILED)
+                    found.profiles[cell] = list(told)
+
+
+def summary(found: Measured) -> dict[str, Any]:
+    """The report's part, from whatever there is."""
+    runs = []
+    for cell, kinds in sorted(found.windows.items(), key=lambda item: (item[0].size.width, item[0].steps)):
+        drags = sum(map(len, kinds["drag"]))
+        runs.append(
+            {
+                "size": str(cell.size),
+                "mask_width": 2 * cell.size.radius,
+                "steps": cell.steps,
+                "warm_up_drags": found.warm_up.get(cell, []),
+                "host_mb": found.cell_mb.get(cell),
+                **{kind: figures(windows) for kind, windows in kinds.items()},
+                "profile": graph_figures(found.profiles.get(cell, ())),
+                "energy": found.energy[cell].per(drags),
+            }
+        )
+    return {"cold_start": cold_start(found), "runs": runs, "memory": memory(found)}
+
+
+def cold_start(found: Measured) -> dict[str, Any]:
+    """Medians over processes of each part, and their sum."""
+    parts = {
+        name: round(statistics.median(values), 2)
+        for name in COLD
+        if (values := [cold[name] for cold in found.cold if name in cold])
+    }
+    return {"n": len(found.cold), **parts, "total_ms": round(sum(parts.values()), 2)}
+
+
+def memory(found: Measured) -> dict[str, Any]:
+    """The most that a process had."""
+    return {
+        "host_mb": max(found.host_mb, default=None),
+        "device_mb": max(found.device_mb, default=None),
+        "device_reason": None if found.device_mb else "no process of these on an NVIDIA card",
+    }

@@ -1,0 +1,235 @@
+"""The process that is measured: opens a bundle, and runs drags as it is told, one JSON object a line.
+
+It is copied out and run as a file by `subject.Subject`, and uses nothing but edgedrag's public interface, so that
+another checkout's edgedrag can be measured with the same instrument. Its argument is
+{"bundle", "backend", "precision", "peer"}; each command has "do", the name of a function below.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+Reply = dict[str, Any]
+
+
+def ms_since(start: float) -> float:
+    return round((time.perf_counter() - start) * 1e3, 4)
+
+
+class Worker:
+    """A runtime, or a peer in its place, and the photos that were loaded."""
+
+    def __init__(self, job: dict[str, Any]):
+        self.cold: dict[str, float] = {}
+        start = time.perf_counter()
+        import edgedrag
+        from edgedrag.runtime.stages import Stages
+
+        self.cold["import_ms"] = ms_since(start)
+        self.scenes: dict[str, dict[str, Any]] = {}
+        load_weights = Stages.__init__
+
+        def timed(*arguments: Any, **named: Any) -> None:
+            began = time.perf_counter()
+            load_weights(*arguments, **named)
+            self.cold["load_weights_ms"] = round(self.cold.get("load_weights_ms", 0.0) + ms_since(began), 4)
+
+        Stages.__init__ = timed  # type: ignore[method-assign]
+        start = time.perf_counter()
+        self.runtime = edgedrag.open(job["bundle"], job["backend"], job["precision"], **job["options"])
+        self.cold["open_ms"] = round(ms_since(start) - self.cold["load_weights_ms"], 4)
+        Stages.__init__ = load_weights  # type: ignore[method-assign]
+        self.measured: Any = self.runtime
+        if job.get("peer"):
+            from edgedrag.benchmarks.latency.peer_engines import open_peer
+
+            self.measured = open_peer(job["peer"], self.runtime)
+        self.edgedrag = edgedrag
+
+    def opened(self) -> Reply:
+        """What was opened, on what, and how long each part of it took."""
+        runtime, manifest = self.runtime, self.runtime.bundle.manifest
+        return {
+            "cold": self.cold,
+            "bundle": runtime.bundle.name,
+            "folder": str(runtime.bundle.folder),
+            "checkpoint_sha256": manifest["provenance"]["checkpoint_sha256"],
+            "recipe_sha256": manifest.get("recipe", {}).get("sha256"),
+            "default_steps": manifest["sampler"]["default_steps"],
+            "backend": runtime.backend.name,
+            "device": runtime.backend.device,
+            "precision": runtime.precision,
+        }
+
+    def load(self, name: str, photo: str, masks: list[str], drags: list[Any]) -> Iterator[Reply]:
+        """Load a photo, under a name, with the drags that will be made on it, in the place of the last one."""
+        self.scenes.clear()
+        forget_peak()
+        start = time.perf_counter()
+        opened = self.measured.load(photo)
+        taken = ms_since(start)
+        import numpy as np  # not above: its import belongs to edgedrag's cold start
+
+        packed = [np.packbits(self.edgedrag.load_picture(mask).pixels != 0, axis=-1) for mask in masks]
+        self.scenes[name] = {"photo": opened, "image": opened.image, "masks": packed, "drags": drags}
+        yield {"ms": taken}
+
+    def drags(self, scene: str, steps: int | None, first: int, count: int, fresh: bool) -> Iterator[Reply]:
+        """Make drags, each on the photo as it was loaded; `fresh`: each on a photo that was just loaded."""
+        place = self.scenes[scene]
+        for number in range(first, first + count):
+            photo = self.measured.load(place["image"]) if fresh else place["photo"]
+            drag, mask = self._turn(place, number)
+            start = time.perf_counter()
+            edit = photo.drag([drag], mask, steps=steps)
+            taken = ms_since(start)
+            photo.undo()
+            yield {"ms": taken, "stages": getattr(edit, "timings", {})}
+
+    def previews(self, scene: str, first: int, count: int) -> Iterator[Reply]:
+        """Show motion alone, on a photo whose reference is known."""
+        place = self.scenes[scene]
+        for number in range(first, first + count):
+            drag, mask = self._turn(place, number)
+            start = time.perf_counter()
+            place["photo"].preview([drag], mask)
+            yield {"ms": ms_since(start)}
+
+    def gesture(self, scene: str, number: int, track: list[list[float]], steps: int | None) -> Iterator[Reply]:
+        """Follow a pointer in real time, showing the newest position; when it is released, make the drag.
+
+        `track` is [[milliseconds, x, y], ...] in pixels, the first is the press and the last the release.
+        """
+        place = self.scenes[scene]
+        photo = self.measured.load(place["image"])
+        _, mask = self._turn(place, number)
+        handle, shown, seen = track[0][1:], 0, []
+        begin = time.perf_counter()
+        first_preview = None
+        while True:
+            newest = max(i for i, event in enumerate(track) if event[0] <= ms_since(begin) or i == 0)
+            if newest == len(track) - 1:
+                break
+            if newest == shown:
+                time.sleep(max(0.0, track[shown + 1][0] - ms_since(begin)) / 1e3)
+                continue
+            shown = newest
+            photo.preview([(handle, track[shown][1:])], mask)
+            seen.append(round(ms_since(begin) - track[shown][0], 4))
+            if first_preview is None:
+                first_preview = round(ms_since(begin) - track[1][0], 4)
+        photo.drag([(handle, track[-1][1:])], mask, steps=steps)
+        result = round(ms_since(begin) - track[-1][0], 4)
+        yield {"first_preview_ms": first_preview, "behind_ms": seen, "result_ms": result}
+
+    def profile(self, scene: str, steps: int | None, first: int, count: int) -> Iterator[Reply]:
+        """Drags with a stopwatch at every graph: stage, name and milliseconds of each run, in order."""
+        runs: list[tuple[str, str, float]] = []
+        with Observed(self.runtime, runs):
+            for number in range(first, first + count):
+                runs.clear()
+                for reply in self.drags(scene, steps, number, 1, fresh=number % 2 == 0):
+                    yield {**reply, "fresh": number % 2 == 0, "graphs": list(runs)}
+
+    def memory(self) -> Iterator[Reply]:
+        """Most memory that this process has had since the photo was loaded, MB."""
+        yield {"host_mb": peak_memory_mb()}
+
+    @staticmethod
+    def _turn(place: dict[str, Any], number: int) -> tuple[Any, Any]:
+        """The drag and mask of a turn; masks are kept as bits, so that they are not in the memory that is told."""
+        import numpy as np
+
+        drag, packed = (place[key][number % len(place[key])] for key in ("drags", "masks"))
+        width = place["image"].shape[1]
+        return (tuple(drag[0]), tuple(drag[1])), np.unpackbits(packed, axis=-1, count=width)
+
+
+class Observed:
+    """While it is open, each run of a graph is noted: stage, name, milliseconds."""
+
+    def __init__(self, runtime: Any, runs: list[tuple[str, str, float]]):
+        self._runtime, self._runs = runtime, runs
+        self._before: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+    def __enter__(self) -> None:
+        for stage, graph, compiled in self._runtime.stages.graphs():
+            self._before.append((compiled, dict(compiled)))
+            for branch, runner in compiled.items():
+                compiled[branch] = TimedGraph((stage, graph.name), runner, self._runtime.backend.wait, self._runs)
+
+    def __exit__(self, *_: object) -> None:
+        for compiled, own in self._before:
+            compiled.update(own)
+
+
+class TimedGraph:
+    """A compiled graph with a stopwatch, stopped when a device's work is done."""
+
+    def __init__(self, place: tuple[str, str], runner: Any, wait: Any, runs: list[tuple[str, str, float]]):
+        self._place, self._runner, self._wait, self._runs = place, runner, wait, runs
+
+    def run(self, inputs: Any) -> Any:
+        start = time.perf_counter()
+        made = self._runner.run(inputs)
+        self._wait()
+        self._runs.append((*self._place, ms_since(start)))
+        return made
+
+
+def peak_memory_mb() -> float | None:
+    """Of this process alone: getrusage would count the parent's memory at the time of the fork."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return round(float(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024, 1)
+    except (OSError, StopIteration):
+        return None
+
+
+def forget_peak() -> None:
+    """Let the peak begin at what the process has now, where the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # then it is the most since the start
+
+
+def serve(job: dict[str, Any], commands: TextIO, out: TextIO) -> None:
+    """Answer commands until there are no more; every answer ends with a line {"done": true}."""
+
+    def say(reply: Reply) -> None:
+        out.write(json.dumps(reply) + "\n")
+        out.flush()
+
+    def guarded(act: Callable[[], Iterator[Reply]]) -> None:
+        try:
+            for reply in act():
+                say(reply)
+            say({"done": True})
+        except Exception as error:  # told to the parent, which shows it as it would its own
+            say({"error": str(error) or repr(error), "kind": type(error).__name__})
+
+    worker: Worker | None = None
+
+    def open_worker() -> Iterator[Reply]:
+        nonlocal worker
+        worker = Worker(job)
+        yield worker.opened()
+
+    say({"started": True})
+    guarded(open_worker)
+    for line in commands:
+        command = json.loads(line)
+        guarded(lambda command=command: getattr(worker, command.pop("do"))(**command))  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what packages print must not come between the answers
+    serve(json.loads(sys.argv[1]), sys.stdin, answers)

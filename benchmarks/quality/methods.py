@@ -1,0 +1,184 @@
+"""What is compared: baselines, bundles at their steps, and what a bundle does without its denoiser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgedrag.benchmarks.quality.baselines import bidirectional_warp, inverse_distance_warp, unedited
+from edgedrag.runtime.checks import Checks
+from edgedrag.runtime.drags import Drag
+from edgedrag.runtime.errors import EdgedragError, InputError
+from edgedrag.runtime.sampler import make_table
+from edgedrag.runtime.session import Edit, Runtime, open_runtime
+
+OWN = "edgedrag"  # the row of the measured bundle
+WARP = "inverse_distance_warp"  # the row that it is held against
+TEACHER = "teacher"
+BASELINES = {"unedited": unedited, WARP: inverse_distance_warp, "bidirectional_warp": bidirectional_warp}
+# Checkpoints of the embedded generator's relatives, beside its own; exported to be measured with it.
+RELATIVES = {"one_step_regression": "regression.safetensors", TEACHER: "teacher.safetensors"}
+
+OWN_ROWS = {**{f"{OWN}_{n}": n for n in (1, 2, 4)}, OWN: None}  # row -> steps, None for the default
+TEACHER_ROWS = {f"{TEACHER}_{n}": n for n in (4, 1)}
+MOTION = "without_denoise"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A drag on a photo: uint8 RGB [H, W, 3], float32 [N, 4] in its pixels, bool [H, W]."""
+
+    photo: np.ndarray
+    points: np.ndarray
+    mask: np.ndarray
+
+    @property
+    def drags(self) -> list[Drag]:
+        """The points as `Photo.drag` takes them."""
+        return [((hx, hy), (tx, ty)) for hx, hy, tx, ty in self.points.tolist()]
+
+
+@dataclass(frozen=True)
+class FullEdit:
+    """A bundle's edit of a photo just loaded; equal where it would give the same result."""
+
+    runtime: Runtime
+    steps: int
+    seed: int
+
+    def __call__(self, task: Task) -> Edit:
+        return self.runtime.load(task.photo).drag(task.drags, task.mask, steps=self.steps, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class MotionAlone:
+    """A bundle's flow without what its denoiser would add."""
+
+    runtime: Runtime
+
+    def __call__(self, task: Task) -> np.ndarray:
+        return self.runtime.load(task.photo).preview(task.drags, task.mask)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A function of photo, points and mask."""
+
+    edit: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+    def __call__(self, task: Task) -> np.ndarray:
+        return self.edit(task.photo, task.points, task.mask)
+
+
+Method = FullEdit | MotionAlone | Baseline
+
+
+@dataclass(frozen=True)
+class Made:
+    """A method's result, uint8 RGB, how long it took, and what the checks say where there are any."""
+
+    image: np.ndarray
+    seconds: float
+    checks: Checks | None
+
+
+def make(method: Method, task: Task) -> Made:
+    start = time.perf_counter()
+    result = method(task)
+    seconds = time.perf_counter() - start
+    return Made(result.image, seconds, result.checks) if isinstance(result, Edit) else Made(result, seconds, None)
+
+
+@dataclass
+class LineUp:
+    """The rows of a table.
+
+    Attributes:
+        runtime, steps: the measured bundle and the steps of its own row.
+        methods: row -> method, in the table's order; rows of one configuration share an equal method.
+        bundles: name -> bundle that the measured one is compared with.
+        left_out: row -> why it is not there.
+    """
+
+    runtime: Runtime
+    steps: int
+    methods: dict[str, Method]
+    bundles: dict[str, Runtime]
+    left_out: dict[str, str]
+
+    def make_all(self, task: Task) -> dict[Method, Made]:
+        """Every configuration's result, each made once."""
+        return {method: make(method, task) for method in dict.fromkeys(self.methods.values())}
+
+
+def line_up(runtime: Runtime, steps: int | None, seed: int, compare: dict[str, str], relatives: Path | None) -> LineUp:
+    """Everything to be compared with a bundle.
+
+    Args:
+        steps: of the bundle's own row, its default where None.
+        compare: name -> further bundle, run at its default steps; `teacher` also at 4 steps and at 1.
+        relatives: an empty folder to export the embedded generator's relatives to; None where another
+            bundle is measured.
+
+    Raises:
+        InputError: steps that the bundle cannot do, or a name in `compare` that is another row's.
+    """
+    taken = {*BASELINES, *OWN_ROWS, *TEACHER_ROWS, MOTION} & set(compare)
+    if taken:
+        raise InputError(f"compare: {', '.join(sorted(taken))} is a row of its own; take another name")
+    own_steps = len(make_table(runtime.bundle.sampler, steps).steps)
+    rows = LineUp(runtime, own_steps, {name: Baseline(edit) for name, edit in BASELINES.items()}, {}, {})
+    for name, bundle in compare.items():
+        rows.bundles[name] = open_runtime(bundle, runtime.backend.name)
+    for name, checkpoint in RELATIVES.items():
+        if name not in compare:
+            try:
+                rows.bundles[name] = open_runtime(export_relative(checkpoint, relatives), runtime.backend.name)
+            except EdgedragError as error:
+                rows.left_out[name] = str(error)
+
+    def add(row: str, name: str, bundle: Runtime | None, count: int | None) -> None:
+        if bundle is None:
+            rows.left_out[row] = rows.left_out[name]
+            return
+        try:
+            rows.methods[row] = FullEdit(bundle, len(make_table(bundle.bundle.sampler, count).steps), seed)
+        except InputError as error:
+            rows.left_out[row] = str(error)
+
+    for name in dict.fromkeys((*RELATIVES, *compare)):
+        for row, count in {name: None, **(TEACHER_ROWS if name == TEACHER else {})}.items():
+            add(row, name, rows.bundles.get(name), count)
+    if runtime.bundle.gives_flow:
+        rows.methods[MOTION] = MotionAlone(runtime)
+    else:
+        rows.left_out[MOTION] = "the bundle gives no flow"
+    for row, count in OWN_ROWS.items():
+        add(row, OWN, runtime, count or steps)
+    return rows
+
+
+def export_relative(checkpoint: str, folder: Path | None) -> Path:
+    """Export a checkpoint that lies beside the embedded generator's to `folder`; returns the bundle's folder.
+
+    Raises:
+        InputError: there is none, or none is wanted.
+        EdgedragError: a package is missing, or the export fails.
+    """
+    if folder is None:
+        raise InputError("not the shipped bundle: give one to compare with as NAME=BUNDLE")
+    try:
+        from edgedrag.export.embedded import export_embedded
+        from edgedrag.generator.checkpoint import SHIPPED
+    except ImportError as error:
+        raise EdgedragError(f"{error.name} is not installed: install edgedrag[quality]") from None
+    file = SHIPPED.with_name(checkpoint)
+    if not file.is_file():
+        raise InputError(f"no checkpoint generator/checkpoints/{checkpoint}")
+    bundle = folder / file.stem
+    export_embedded(file, bundle)
+    return bundle

@@ -1,0 +1,87 @@
+"""Where true and failed edits lie on the rulers of `runtime/checks.py`.
+
+python -m edgedrag.benchmarks.quality.thresholds CACHE -o REPORT.json
+
+Uses pairs of training clips, so that held-out clips stay untouched. True edits are real next frames;
+failed ones are the unedited photo (the content never arrived), the content pasted at the target with a
+hard edge (it arrived and shows a seam), the true frame blurred by 1.5 pixels, and the region pulled by half
+its size and held fast at its edge (torn).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+
+from edgedrag.benchmarks.quality.pairs import VIDEO, evenly, grown, load_clip
+from edgedrag.generator.pairs import draggable, sample_points
+from edgedrag.runtime.checks import detail, landing_errors, seam, torn
+from edgedrag.runtime.flow import prior_flow, warp
+from edgedrag.runtime.image import write_aside
+
+QUANTILES = (2, 5, 25, 50, 75, 90, 95)
+
+
+def pasted(source: np.ndarray, mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The masked region shifted by the first drag, nothing blended."""
+    shift = np.broadcast_to((points[0, :2] - points[0, 2:]).astype(np.float32), (*mask.shape, 2))
+    return np.where(mask[..., None], warp(source, shift), source)
+
+
+def pulled(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The flow that pulls the masked region by half its size along the first drag, held fast at its edge."""
+    way = points[:1, 2:] - points[:1, :2]
+    way *= 0.5 * np.sqrt(mask.sum()) / np.hypot(*way.T)
+    return prior_flow(np.hstack([points[:1, 2:] - way, points[:1, 2:]]).astype(np.float32), mask)
+
+
+@click.command()
+@click.argument("cache", type=click.Path(path_type=Path))
+@click.option("--per-clip", default=16, show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the figures to this JSON file.")
+def main(cache: Path, per_clip: int, output: Path | None) -> None:
+    """Print quantiles of landing error, seam and detail for true and failed edits of the pairs in CACHE/train."""
+    found: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        found.setdefault(name, []).append(value)
+
+    for file in sorted((cache / "train").glob("*.npz")):
+        clip = load_clip(file, ("source", "target", "flow", "valid", "mask", "kind"))
+        for index in evenly(np.flatnonzero(clip["kind"] == VIDEO), per_clip):
+            source: np.ndarray = clip["source"][index]
+            target, valid = clip["target"][index], clip["valid"][index]
+            mask = grown(clip["mask"][index])
+            rng = np.random.default_rng(index)
+            points = sample_points(clip["flow"][index].astype(np.float32), draggable(target, valid), mask, rng, limit=4)
+            points = points[np.hypot(*(points[:, 2:] - points[:, :2]).T) > 6]
+            if not len(points):
+                continue
+            true = np.where(mask[..., None], target, source)
+            for name, after in (("true", true), ("unedited", source)):
+                errors = [e for e in landing_errors(source, after, points) if e is not None]
+                if errors:
+                    note(f"landing {name}", max(errors))
+            blurred = np.where(mask[..., None], cv2.GaussianBlur(target, (0, 0), 1.5), source)
+            note("seam true", seam(source, true, mask))
+            note("seam pasted", seam(source, pasted(source, mask, points), mask))
+            note("detail true", detail(source, true, mask))
+            note("detail blurred", detail(source, blurred, mask))
+            flow = clip["flow"][index].astype(np.float32) * mask[..., None]
+            note("torn true", torn(flow, (mask & ~valid)[..., None].astype(np.float32), true, mask))
+            flow = pulled(mask, points)
+            note("torn pulled", torn(flow, None, warp(source, flow), mask))
+    figures = {k: {f"p{q}": round(float(np.percentile(v, q)), 2) for q in QUANTILES} for k, v in found.items()}
+    figures["n"] = {k: len(v) for k, v in found.items()}
+    for name, row in figures.items():
+        click.echo(f"{name:<18} " + "  ".join(f"{k} {v:g}" for k, v in row.items()))
+    if output is not None:
+        write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

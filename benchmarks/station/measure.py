@@ -1,0 +1,178 @@
+"""`edgedrag bench studio`: the station under one finger in a real browser, under many visitors, and over many edits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgedrag.benchmarks.context import context
+from edgedrag.benchmarks.station.browser import Visitor, browser
+from edgedrag.benchmarks.station.load import Tally, crowd, row
+from edgedrag.benchmarks.station.process import Kiosk
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.image import Picture, encode_picture
+from edgedrag.runtime.session import Runtime
+from edgedrag.studio.memory import resident_mb
+
+SIZES = {"0.24 MP": (600, 400), "12 MP": (4000, 3000)}  # of the photos in the browser
+CROWD_SIZE = (1200, 800)
+QUEUE = 16  # of the station under the crowd: small, so that "busy" is seen
+PULLS = 8  # in the browser, of each photo
+EDITS_EACH = 10  # of each visitor, where memory is watched
+SWEPT_SECONDS = 3  # in which the memory of sessions that ended goes back to the system
+FIRST, LAST = 50, 500  # edits after which memory is compared
+
+
+def picture(size: tuple[int, int]) -> np.ndarray:
+    """A made photo with edges and texture at every scale, the same every time; uint8 RGB."""
+    width, height = size
+    rng = np.random.default_rng(3)
+    made = np.zeros((height, width, 3), np.float32)
+    for cells in (4, 12, 40, 130):
+        noise = rng.uniform(-1, 1, (cells, cells * width // height + 1, 3)).astype(np.float32)
+        made += cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC) * (90 / cells**0.35)
+    for _ in range(14):
+        centre, radius = (rng.uniform(0, 1, 2) * size).astype(int), int(rng.uniform(0.04, 0.14) * height)
+        cv2.circle(made, centre.tolist(), radius, rng.uniform(-90, 90, 3).tolist(), -1, cv2.LINE_AA)
+    return np.clip(made + 128, 0, 255).astype(np.uint8)
+
+
+def in_browser(folder: Path) -> dict[str, Any]:
+    """Preview frames a second and time from release to result, by photo."""
+    figures: dict[str, Any] = {}
+    with Kiosk(folder / "one") as kiosk, browser() as running:
+        for name, size in SIZES.items():
+            file = folder / f"{size[0]}.jpg"
+            file.write_bytes(encode_picture(file, Picture(picture(size))))
+            visitor = Visitor(running, kiosk.url)
+            visitor.open(file, *size)
+            rates, releases = [], []
+            for number in range(PULLS):
+                x, y = size[0] * (0.3 + 0.05 * number), size[1] * (0.35 + 0.04 * number)
+                visitor.forget_frames()
+                begun = time.monotonic()
+                visitor.pull((x, y), (x + size[0] * 0.04, y + size[1] * 0.03), steps=60, let_go=False)
+                rates.append(visitor.frames() / (time.monotonic() - begun))
+                visitor.forget_result()
+                visitor.touch("touchEnd")
+                visitor.shown()
+                releases.append(visitor.release_ms())
+            figures[name] = {
+                "pulls": PULLS,
+                "preview_frames_per_s": round(statistics.median(rates), 1),
+                "preview_frames_per_s_least": round(min(rates), 1),
+                "release_to_result_ms": round(statistics.median(releases), 1),
+                "release_to_result_ms_most": round(max(releases), 1),
+            }
+            visitor.context.close()
+        figures["browser"] = f"Chromium {running.version}, no graphics card, 1280 x 800"
+    return figures
+
+
+def under_load(folder: Path, visitors: int, seconds: float) -> dict[str, Any]:
+    """A crowd at a small queue."""
+    photo = encode_picture(Path("photo.jpg"), Picture(picture(CROWD_SIZE)))
+    with Kiosk(folder / "crowd", "--queue", str(QUEUE)) as kiosk:
+        tallies = asyncio.run(crowd(kiosk.url, photo, visitors, seconds))
+        full = resident_mb(kiosk.process.pid)
+        time.sleep(SWEPT_SECONDS)
+        empty = resident_mb(kiosk.process.pid)
+    counts = [tally.edits for tally in tallies]
+    return {
+        "visitors": visitors,
+        "seconds": seconds,
+        "queue": QUEUE,
+        "edits": sum(counts),
+        "previews": sum(tally.previews for tally in tallies),
+        "busy": sum(tally.busy for tally in tallies),
+        "errors": sum(len(tally.errors) for tally in tallies),
+        "first_errors": [error for tally in tallies for error in tally.errors][:3],
+        "edits_each_least": min(counts),
+        "edits_each_most": max(counts),
+        "fairness": fairness(counts),
+        **spread(tallies),
+        "memory_at_the_end_mb": round(full, 1),
+        "memory_when_all_have_gone_mb": round(empty, 1),
+    }
+
+
+def over_many_edits(folder: Path) -> dict[str, Any]:
+    """What the process holds after FIRST and after LAST edits, by visitors who come and go."""
+    photo = encode_picture(Path("photo.jpg"), Picture(picture(CROWD_SIZE)))
+    with Kiosk(folder / "many") as kiosk:
+        held, errors = [], 0
+        for begin, end in ((0, FIRST), (FIRST, LAST)):
+            tally = asyncio.run(row(kiosk.url, photo, (end - begin) // EDITS_EACH, EDITS_EACH, begin))
+            errors += len(tally.errors)
+            time.sleep(SWEPT_SECONDS)
+            held.append(resident_mb(kiosk.process.pid))
+    return {
+        "edits": [FIRST, LAST],
+        "memory_mb": [round(mb, 1) for mb in held],
+        "growth": round(held[1] / held[0] - 1, 4),
+        "errors": errors,
+    }
+
+
+def fairness(counts: Sequence[int]) -> float:
+    """Jain's index: 1 where all get the same, 1 / n where one gets all."""
+    squares = sum(count**2 for count in counts)
+    return round(sum(counts) ** 2 / (len(counts) * squares), 4) if squares else 0.0
+
+
+def spread(tallies: Sequence[Tally]) -> dict[str, float]:
+    """Median and 95th percentile of edits, from request to result."""
+    seconds = sorted(second for tally in tallies for second in tally.seconds)
+    if not seconds:
+        return {}
+    return {
+        "edit_ms_median": round(statistics.median(seconds) * 1e3, 1),
+        "edit_ms_95": round(seconds[int(0.95 * (len(seconds) - 1))] * 1e3, 1),
+    }
+
+
+def measure(runtime: Runtime, visitors: int, seconds: float) -> dict[str, Any]:
+    """All figures; `browser` says why where there is none."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        try:
+            seen: dict[str, Any] = in_browser(folder)
+        except InputError as error:
+            seen = {"skipped": str(error)}
+        return {
+            **context(runtime),
+            "load_average": round(os.getloadavg()[0], 2),  # of what else ran, before
+            "in_browser": seen,
+            "over_many_edits": over_many_edits(folder),
+            "under_load": under_load(folder, visitors, seconds),
+        }
+
+
+def describe(figures: dict[str, Any]) -> str:
+    """The figures for people."""
+    lines = []
+    for name, seen in figures["in_browser"].items():
+        if isinstance(seen, dict):
+            lines.append(
+                f"{name:<8} {seen['preview_frames_per_s']:g} preview frames a second, "
+                f"result {seen['release_to_result_ms']:g} ms after release"
+            )
+        else:
+            lines.append(f"{name:<8} {seen}")
+    many, load = figures["over_many_edits"], figures["under_load"]
+    held = many["memory_mb"]
+    lines.append(f"memory   {held[0]:g} MB after {FIRST} edits, {held[1]:g} MB after {LAST} ({many['growth']:+.1%})")
+    lines.append(
+        f"load     {load['visitors']} visitors for {load['seconds']:g} s: {load['edits']} edits, {load['busy']} busy, "
+        f"{load['errors']} errors, fairness {load['fairness']:g}, 95% within {load.get('edit_ms_95', 0):g} ms"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,42 @@
+"""The station's screens as pictures: `python -m edgedrag.benchmarks.station.pictures PHOTO -o FOLDER`.
+
+PHOTO is examples/coffee.png for those of the README and docs/studio.md.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor, browser
+from edgedrag.benchmarks.station.process import Kiosk
+from edgedrag.runtime.image import Picture, check_folder, load_picture, save_picture
+
+HANDLE, TARGET = (0.61, 0.71), (0.643, 0.77)  # of the photo's width and height
+
+
+@click.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True)
+def main(photo: Path, folder: Path) -> None:
+    """Take the pictures studio.jpg, studio_phone.jpg and studio_ja.jpg of a pull on PHOTO."""
+    check_folder(folder)
+    height, width = load_picture(photo).pixels.shape[:2]
+    start, end = ((x * width, y * height) for x, y in (HANDLE, TARGET))
+    screens = (("studio", KIOSK, "en"), ("studio_phone", PHONE, "en"), ("studio_ja", KIOSK, "ja"))
+    with tempfile.TemporaryDirectory() as state, Kiosk(Path(state)) as kiosk, browser() as running:
+        for name, size, language in screens:
+            visitor = Visitor(running, kiosk.url, size, language)
+            visitor.open(photo, width, height)
+            visitor.pull(start, end, let_go=False)
+            visitor.page.wait_for_timeout(500)  # the last preview
+            file = Path(state) / f"{name}.png"
+            visitor.page.screenshot(path=file)
+            save_picture(folder / f"{name}.jpg", Picture(load_picture(file).pixels[..., :3]))
+            visitor.context.close()
+
+
+if __name__ == "__main__":
+    main()

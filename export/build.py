@@ -21,7 +21,7 @@ from edgedrag.runtime.engines import EngineKey, EngineStore, Size, StoredEngine,
 from edgedrag.runtime.errors import EngineError, InputError
 
 PRECISIONS = ("int8", "fp16", "fp32")  # the one that "auto" takes first
-MEMORY_A_BYTE = 3.3  # bytes of memory that a build takes for each byte of weights; measured on the full-size networks
+MEMORY_A_BYTE = 4.2  # bytes of memory that a build takes for each byte of weights; measured on the full-size networks
 MEMORY_BESIDE = 700_000_000
 LOCK = ".building.lock"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -174,17 +175,24 @@ def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tu
         built = build_file(file, job.key.shapes, job.target, job.key.library, progress, known)
         if built.timing_cache:
             write_whole(timing, built.timing_cache)
-        return store.publish(job.key, built.plan, facts(bundle, built)), False
+        return store.publish(job.key, built.plan, facts(bundle, job.key, built)), False
 
 
-def facts(bundle: Bundle, built: Built) -> dict[str, Any]:
-    """What an engine's manifest says of its build and of the quality of what it was built from."""
+def facts(bundle: Bundle, key: EngineKey, built: Built) -> dict[str, Any]:
+    """What an engine's manifest says of its build; of INT8 also the drags that it was calibrated on and its damage."""
+    quality = {}
+    if key.recipe is not None:
+        recipe = json.loads(bundle.verified_recipe().read_text(encoding="utf-8"))
+        figures = recipe["figures"]
+        quality = {"calibration_sha256": recipe["calibration"]["sha256"]}
+        quality["quality"] = figures.get("tensorrt", figures["chosen"])
     return {
         "seconds": round(built.seconds, 2),
         "weight_bytes": built.weight_bytes,
         "activation_bytes": built.activation_bytes,
         "int8_layers": built.int8_layers,
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        **quality,
     }
 
 

@@ -18,6 +18,7 @@ from conftest import rewrite_manifest
 from edgedrag.export import build as build_module
 from edgedrag.export import room
 from edgedrag.export.build import Request, build_engines, parse_sizes, pick_precision
+from edgedrag.export.bundle_writer import sha256_of
 from edgedrag.runtime.bundle import find_bundle, open_bundle
 from edgedrag.runtime.engines import EngineStore
 from edgedrag.runtime.errors import EdgedragError, InputError
@@ -79,7 +80,9 @@ def test_another_recipe_is_another_engine(tmp_path: Path) -> None:
     store = tmp_path / "engines"
     list(build_engines(open_bundle(folder), request, store))
     assert all(row["cached"] for row in build_engines(open_bundle(folder), request, store))
-    rewrite_manifest(folder, lambda m: m["recipe"].update(sha256="0" * 64))
+    recipe = folder / "recipe.json"
+    recipe.write_text(recipe.read_text() + "\n")
+    rewrite_manifest(folder, lambda m: m["recipe"].update(sha256=sha256_of(recipe)))
     assert not any(row["cached"] for row in build_engines(open_bundle(folder), request, store))
 
 
@@ -123,6 +126,8 @@ def test_list_verify_and_prune(edit_cli: Cli, tmp_path: Path) -> None:
     build_json(edit_cli, "--target", "sm_86", "--shapes", "128x256", "-o", tmp_path)
     cache = ("--engines", tmp_path)
     listed = json.loads(edit_cli("engines", "list", *cache, "--json").stdout)["engines"]
+    assert all(entry["built"]["quality"]["psnr_db"] > 38 for entry in listed)
+    assert len({entry["built"]["calibration_sha256"] for entry in listed}) == 1
     assert len(listed) == 5 and {entry["key"]["library"] for entry in listed} == {"tensorrt-rtx"}
     assert edit_cli("engines", "verify", *cache).returncode == 0
     broken = tmp_path / listed[0]["file"]

@@ -21,6 +21,7 @@ import numpy as np
 import edgedrag
 from edgedrag.benchmarks.context import machine
 from edgedrag.benchmarks.engines.parity import graph_parity
+from edgedrag.benchmarks.latency.worker import TimedGraph
 from edgedrag.benchmarks.report import write_report
 from edgedrag.export.build import Request, build_engines
 from edgedrag.runtime.backends import NAMES, probe
@@ -90,18 +91,18 @@ def figures(edits: list[Edit]) -> dict[str, Any]:
 def time_graphs(runtime: Runtime, drags: int, peak: float) -> dict[str, dict[str, float]]:
     """Of each graph and branch in the golden drag: median milliseconds, TFLOP/s, and its share of `peak` TFLOP/s."""
     golden = read_golden(runtime.bundle)
-    spans: dict[str, list[float]] = {}
+    runs: list[tuple[str, str, float]] = []
     if golden is None:
         return {}
     for _, graph, compiled in runtime.stages.graphs():
         for branch in compiled:
-            compiled[branch] = _Timed(compiled[branch], spans.setdefault(f"{graph.name} {branch}", []), runtime)
+            compiled[branch] = TimedGraph((graph.name, branch), compiled[branch], runtime.backend.wait, runs)
     for _ in range(drags):
         run_golden(runtime.bundle, runtime.stages, golden)
     rows = {}
     for _, graph in runtime.bundle.graphs():
         for branch, cost in (("single", graph.cost), ("pair", graph.pair_cost or graph.cost)):
-            if found := spans.get(f"{graph.name} {branch}"):
+            if found := [ms for *place, ms in runs if place == [graph.name, branch]]:
                 ms = statistics.median(found)
                 tflops = cost_at(cost["flops"], *golden["picture"].shape[:2]) / ms / 1e9
                 rows[f"{graph.name} {branch}"] = {
@@ -110,21 +111,6 @@ def time_graphs(runtime: Runtime, drags: int, peak: float) -> dict[str, dict[str
                     "share_of_peak": round(tflops / peak, 3),
                 }
     return rows
-
-
-class _Timed:
-    """A graph whose runs are timed, each waited for."""
-
-    def __init__(self, graph: Any, spans: list[float], runtime: Runtime):
-        self._graph, self._spans, self._wait = graph, spans, runtime.backend.wait
-
-    def run(self, inputs: Any) -> Any:
-        self._wait()
-        started = time.perf_counter()
-        made = self._graph.run(inputs)
-        self._wait()
-        self._spans.append((time.perf_counter() - started) * 1e3)
-        return made
 
 
 def device_bytes(runtime: Runtime) -> dict[str, int] | None:

@@ -12,7 +12,6 @@ import numpy as np
 
 from edgedrag.runtime.backends import NAMES, probe
 from edgedrag.runtime.backends.processor import cpu_name
-from edgedrag.runtime.bundle import open_bundle
 from edgedrag.runtime.engines import EngineStore
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.golden import self_test
@@ -40,7 +39,7 @@ def examine(version: str, bundle: str | Path = "embedded", engines: Path | None 
             "usable": runtime is not None,
             "precision": runtime.precision if runtime else None,
             "reason": reason,
-            "self_test": _self_test(bundle, runtime),
+            "self_test": _self_test(runtime),
         },
         "built": _built(engines),
     }
@@ -65,12 +64,12 @@ def _engine(name: str, runtime: Runtime | None) -> dict[str, Any]:
     }
 
 
-def _self_test(bundle: str | Path, runtime: Runtime | None) -> dict[str, Any] | None:
+def _self_test(runtime: Runtime | None) -> dict[str, Any] | None:
     """Of the engine that was chosen; an engine on a GPU has taken its own when it was opened."""
     if runtime is None:
         return None
     try:
-        golden = runtime.golden or self_test(open_bundle(bundle), runtime.stages)
+        golden = runtime.golden or self_test(runtime.bundle, runtime.stages)
     except EdgedragError as error:
         return {"passed": False, "reason": str(error)}
     return None if golden is None else {"passed": True, **asdict(golden)}

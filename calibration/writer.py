@@ -15,9 +15,10 @@ from edgedrag.calibration.halves import halve
 from edgedrag.calibration.placement import PLACEMENTS
 from edgedrag.calibration.recipe import FILE, dumps, in_int8, ranges_of
 from edgedrag.calibration.workbench import Place, Workbench
-from edgedrag.export.bundle_writer import file_variant, new_bundle, sha256_of, write_manifest
+from edgedrag.export.bundle_writer import file_variant, new_bundle, write_manifest
 from edgedrag.export.golden import add_golden
 from edgedrag.export.weight_file import WeightFile
+from edgedrag.runtime.files import sha256_of
 
 
 def write_bundle(bench: Workbench, recipe: Mapping[str, Any], output: Path) -> None:

@@ -18,8 +18,9 @@ from edgedrag.export.room import check_disk, check_memory
 from edgedrag.runtime.backends.cuda import find_gpu
 from edgedrag.runtime.backends.tensorrt_library import BUILD_OPTIONS, import_library
 from edgedrag.runtime.bundle import Bundle, Graph, Variant
-from edgedrag.runtime.engines import EngineKey, EngineStore, Size, StoredEngine, engine_key, write_whole
+from edgedrag.runtime.engines import EngineKey, EngineStore, Size, StoredEngine, engine_key
 from edgedrag.runtime.errors import EngineError, InputError
+from edgedrag.runtime.files import write_whole
 
 PRECISIONS = ("int8", "fp16", "fp32")  # the one that "auto" takes first
 MEMORY_A_BYTE = 4.2  # bytes of memory that a build takes for each byte of weights; measured on the full-size networks

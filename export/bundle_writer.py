@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,11 +13,7 @@ from typing import Any
 
 from edgedrag.runtime.bundle import open_bundle
 from edgedrag.runtime.errors import InputError
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+from edgedrag.runtime.files import sha256_of
 
 
 def file_variant(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from edgedrag.export.bundle_writer import file_variant, new_bundle, sha256_of, write_manifest
+from edgedrag.export.bundle_writer import file_variant, new_bundle, write_manifest
 from edgedrag.export.costs import measure_cost
 from edgedrag.export.golden import add_golden
 from edgedrag.export.parity import snr_db
@@ -26,6 +26,7 @@ from edgedrag.generator.checkpoint import load_checkpoint
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
 from edgedrag.generator.schedule import sampler
 from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.files import sha256_of
 
 VERSION = "3.0.0"
 MULTIPLE = 32

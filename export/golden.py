@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedrag.export.bundle_writer import sha256_of, write_manifest
+from edgedrag.export.bundle_writer import write_manifest
 from edgedrag.export.scene import POINTS, make_mask, make_picture
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle import open_bundle
+from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.golden import psnr, run_golden, sample
 from edgedrag.runtime.stages import Stages, files
 

@@ -6,7 +6,6 @@ understood is refused.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import fastjsonschema
 import numpy as np
 
 from edgedrag.runtime.errors import BundleError
+from edgedrag.runtime.files import sha256_of
 
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
@@ -173,21 +173,12 @@ class Bundle:
         path = self.folder / name
         if path.is_symlink() or not path.is_file():
             raise BundleError(f"{path}: file of bundle '{self.name}' is missing; install or copy the bundle again")
-        with path.open("rb") as f:
-            found = hashlib.file_digest(f, "sha256") if hasattr(hashlib, "file_digest") else _digest(f)
-        if found.hexdigest() != expected:
+        found = sha256_of(path)
+        if found != expected:
             raise BundleError(
-                f"{path}: damaged or changed since export (SHA-256 {found.hexdigest()[:12]}..., "
+                f"{path}: damaged or changed since export (SHA-256 {found[:12]}..., "
                 f"manifest says {expected[:12]}...); install or copy the bundle again"
             )
-
-
-def _digest(file: Any) -> Any:
-    """hashlib.file_digest for Python 3.10."""
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest
 
 
 @cache

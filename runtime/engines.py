@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ from typing import Any
 
 from edgedrag.runtime.bundle import Bundle, Graph, Variant
 from edgedrag.runtime.errors import EngineError, InputError
+from edgedrag.runtime.files import PARTIAL, sha256_of, write_whole
 
 FORMAT_VERSION = 1
-PARTIAL = ".partial"
 
 Size = tuple[int, int]
 ANY_SIZE = (0, 0)
@@ -142,18 +141,10 @@ class StoredEngine:
         try:
             if self.path.stat().st_size != self.manifest["bytes"]:
                 return f"{self.path.stat().st_size} bytes, {self.manifest['bytes']} were built"
-            with self.path.open("rb") as file:
-                found = sha256(file)
+            found = sha256_of(self.path)
         except OSError as error:
             return f"cannot be read ({error.strerror})"
         return None if found == self.manifest["sha256"] else "its bytes are not those that were built"
-
-
-def sha256(file: Any) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 22):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 class EngineStore:
@@ -198,8 +189,10 @@ class EngineStore:
         }
         stored = StoredEngine(self.folder, manifest)
         try:
-            write_whole(stored.path, plan)
-            write_whole(stored.path.with_suffix(".json"), (json.dumps(manifest, indent=1) + "\n").encode())
+            write_whole(stored.path, plan, durable=True)
+            write_whole(
+                stored.path.with_suffix(".json"), (json.dumps(manifest, indent=1) + "\n").encode(), durable=True
+            )
         except OSError as error:
             raise EngineError(
                 f"{stored.path}: cannot be written ({error.strerror}); it takes {len(plan) / 1e6:.0f} MB, "
@@ -233,20 +226,6 @@ class EngineStore:
 
 def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
-
-
-def write_whole(path: Path, data: memoryview | bytes) -> None:
-    """Write a file aside, then give it its name; on an error nothing is left."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=PARTIAL)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
 
 
 def differences(found: Mapping[str, Any], wanted: EngineKey) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import write_whole
 
 MAX_MEGAPIXELS = 100.0
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -176,20 +176,10 @@ def write_aside(path: Path, data: bytes) -> None:
     Raises:
         InputError: the folder is full or not writable; nothing is left behind.
     """
-    aside = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as f:
-            aside = Path(f.name)
-            f.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        aside.chmod(0o666 & ~umask)
-        os.replace(aside, path)
+        write_whole(path, data)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
 
 
 def encode_picture(path: Path, picture: Picture) -> bytes:

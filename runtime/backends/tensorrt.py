@@ -11,8 +11,9 @@ from edgedrag.runtime.backends.device_graph import DeviceBackend, DeviceGraph, S
 from edgedrag.runtime.backends.tensorrt_library import import_library
 from edgedrag.runtime.bundle import Bundle, Graph, Variant
 from edgedrag.runtime.engine_lookup import EngineLookup
-from edgedrag.runtime.engines import EngineStore, StoredEngine, write_whole
+from edgedrag.runtime.engines import EngineStore, StoredEngine
 from edgedrag.runtime.errors import EngineError
+from edgedrag.runtime.files import write_whole
 
 
 class TensorRtNetwork:

@@ -199,7 +199,7 @@ def test_a_tensor_that_is_not_a_number_stops_it(tmp_path: Path, drags: Path) -> 
     values.flat[0] = np.nan
     weight.CopyFrom(numpy_helper.from_array(values, weight.name))
     onnx.save(model, str(broken / "encoder.onnx"))
-    from edgedrag.export.bundle_writer import sha256_of
+    from edgedrag.runtime.files import sha256_of
 
     def as_exported(manifest: dict) -> None:
         del manifest["recipe"]

@@ -18,10 +18,10 @@ from conftest import rewrite_manifest
 from edgedrag.export import build as build_module
 from edgedrag.export import room
 from edgedrag.export.build import Request, build_engines, parse_sizes, pick_precision
-from edgedrag.export.bundle_writer import sha256_of
 from edgedrag.runtime.bundle import find_bundle, open_bundle
 from edgedrag.runtime.engines import EngineStore
 from edgedrag.runtime.errors import EdgedragError, InputError
+from edgedrag.runtime.files import sha256_of
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed; there is none for this platform")
 pytest.importorskip("filelock")

@@ -98,7 +98,7 @@ def test_parity_of_equal_and_different() -> None:
 
 
 def test_manifest_states_the_checkpoint_that_ships() -> None:
-    from edgedrag.export.bundle_writer import sha256_of
+    from edgedrag.runtime.files import sha256_of
 
     manifest = json.loads((open_bundle("embedded").folder / "bundle.json").read_text())
     assert manifest["provenance"]["checkpoint_sha256"] == sha256_of(SHIPPED)

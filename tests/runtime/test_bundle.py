@@ -13,10 +13,10 @@ import pytest
 from conftest import rewrite_manifest
 
 import edgedrag
-from edgedrag.export.bundle_writer import sha256_of
 from edgedrag.runtime.backends import onnxruntime as onnxruntime_backend
 from edgedrag.runtime.bundle import MAX_MANIFEST_BYTES, STAGES, open_bundle
 from edgedrag.runtime.errors import BundleError
+from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.stages import choose_precision
 
 

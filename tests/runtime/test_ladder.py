@@ -17,13 +17,13 @@ from host_device import HostBackend
 from onnx import parser
 
 import edgedrag
-from edgedrag.export.bundle_writer import sha256_of
 from edgedrag.runtime import golden as golden_module
 from edgedrag.runtime.backends import CODES, NAMES, probe
 from edgedrag.runtime.backends.cuda import find_gpu
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle import find_bundle, open_bundle
 from edgedrag.runtime.errors import BundleError, EngineError
+from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.golden import comparison_command, self_test
 from edgedrag.runtime.stages import Stages
 

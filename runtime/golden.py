@@ -62,9 +62,16 @@ def self_test(bundle: Bundle, stages: Stages) -> Golden | None:
     if golden is None or golden["picture"].shape[:2] not in stages.sizes:
         return None
     least = float(bundle.manifest["golden"]["least_db"].get(stages.precision, 0.0))
+    # The second time a device finds the same memory spare, and records what it will replay from then on.
+    (found, first), (again, next_one) = (_tested(bundle, stages, golden, least) for _ in range(2))
+    return Golden(round(min(found, again), 2), least, first, next_one)
+
+
+def _tested(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray], least: float) -> tuple[float, float]:
+    """PSNR of one run of the golden drag, and its milliseconds. Raises EngineError, "self-test"."""
     started = time.perf_counter()
     edited, run = run_golden(bundle, stages, golden)
-    first = time.perf_counter()
+    spent = round((time.perf_counter() - started) * 1e3, 2)
     found = psnr(edited, golden["edited"], golden["mask"])
     if not found >= least:
         raise EngineError(
@@ -72,9 +79,7 @@ def self_test(bundle: Bundle, stages: Stages) -> Golden | None:
             f"{least:.1f} dB are expected; {explain(bundle, stages, golden, run)}",
             "self-test",
         )
-    run_golden(bundle, stages, golden)
-    again = time.perf_counter()
-    return Golden(round(found, 2), least, round((first - started) * 1e3, 2), round((again - first) * 1e3, 2))
+    return found, spent
 
 
 def explain(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray], run: DragRun) -> str:

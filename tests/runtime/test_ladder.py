@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from conftest import EXAMPLES, has_gpu, rewrite_manifest
-from host_device import HostBackend
+from host_device import HostBackend, HostRecording
 from onnx import parser
 
 import edgedrag
@@ -171,3 +171,18 @@ def test_a_result_that_is_no_picture_is_made_again_more_precisely(bundle: Path, 
 def test_a_picture_of_one_colour_may_stay_so(runtime: edgedrag.Runtime) -> None:
     edit = runtime.load(np.full((200, 200, 3), 90, np.uint8)).drag([((100, 100), (110, 100))])
     assert edit.precision == runtime.precision and edit.fallback == runtime.fallback
+
+
+def test_what_goes_wrong_only_when_it_is_replayed_is_seen_too() -> None:
+    backend = HostBackend()
+    device, record = backend.host, backend.host.record
+
+    def spoilt(work: Callable[[], None]) -> HostRecording:
+        record(work)
+        return HostRecording([lambda: [memory.fill(0) for memory in device.memory.values()]])  # type: ignore[list-item]
+
+    device.record = spoilt  # type: ignore[method-assign]
+    opened = open_bundle("embedded")
+    with pytest.raises(EngineError, match="self-test: the golden drag is at"):
+        self_test(opened, Stages(opened, backend, "fp32"))
+    assert device.records

@@ -29,11 +29,12 @@ from edgedrag.generator.pairs import (
     resized,
     sample_points,
 )
-from edgedrag.generator.videos import SUFFIXES, read_frames, shot_of_each_frame, split_of
+from edgedrag.generator.videos import CLIPS, PICTURES, read_frames, read_views, shot_of_each_frame, split_of
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.image import Picture, save_picture, write_aside
 from edgedrag.runtime.sheet import draw_drag
 
+REPORT = "report.json"  # in a cache
 GAPS = (2, 60)  # frames between the two of a pair, least and most
 PARTS = {"train": (0.0, 0.75), "held_out": (0.8, 1.0)}  # of a clip that is split by time
 TRIES = 4  # gaps tried from one first frame: longer where too little moves, shorter where too much
@@ -109,15 +110,19 @@ def mine_clip(job: Job) -> tuple[list[Pair], dict[str, Any]]:
     """Up to `count` pairs of frames and `made` pairs from stills, the same ones for the same seed.
 
     Returns the pairs and the clip's entry of the report: frames, pairs by kind, rejects by reason, and,
-    where there is no pair of frames, why the clip was skipped; such a clip gives no stills either.
+    where there is no pair of frames, why the clip was skipped; such a clip gives no stills either. A picture has
+    none but made pairs.
 
     Raises:
-        InputError: the file cannot be decoded as a video.
+        InputError: the file cannot be decoded.
     """
+    rng = np.random.default_rng(clip_seed(job.path, job.seed))
+    if job.path.suffix.lower() in PICTURES:
+        pairs = made_pairs(read_views(job.path, rng), job.made, rng)
+        return pairs, {"frames": 1, "shots": 1, "rejects": {}, "pairs": dict(Counter(pair.kind for pair in pairs))}
     whole = read_frames(job.path)
     frames = whole[int(job.part[0] * len(whole)) : int(job.part[1] * len(whole))] or whole[-1:]
     shots = shot_of_each_frame(frames)
-    rng = np.random.default_rng(clip_seed(job.path, job.seed))
     pairs, rejects = video_pairs(frames, shots, job.count, rng)
     entry: dict[str, Any] = {"frames": len(frames), "shots": int(shots[-1]) + 1, "rejects": dict(rejects)}
     if pairs:
@@ -147,7 +152,9 @@ def _mine_to_file(task: tuple[Job, Path]) -> tuple[str, dict[str, Any]]:
 
 
 def find_clips(videos: Sequence[Path]) -> list[Path]:
-    """Files as given, folders searched through for clips by their suffix, sorted by name.
+    """Files as given, folders searched through for clips and pictures by their suffix, sorted by name.
+
+    What lies beside a report is a cache's, not a clip.
 
     Raises:
         InputError: nothing there, or two clips of one name.
@@ -156,9 +163,12 @@ def find_clips(videos: Sequence[Path]) -> list[Path]:
     for video in videos:
         if not video.exists():
             raise InputError(f"{video}: no such file or folder")
-        inside = [p for p in video.rglob("*") if p.suffix.lower() in SUFFIXES] if video.is_dir() else [video]
+        inside = [video]
+        if video.is_dir():
+            found = (p for p in video.rglob("*") if p.suffix.lower() in CLIPS + PICTURES)
+            inside = [p for p in found if not (p.parent / REPORT).exists()]
         if not inside:
-            raise InputError(f"{video}: no clips ({', '.join(SUFFIXES)}) in this folder")
+            raise InputError(f"{video}: no clips or pictures ({', '.join(CLIPS + PICTURES)}) in this folder")
         clips += inside
     clips.sort(key=lambda p: p.name)
     for one, two in pairwise(clips):
@@ -189,7 +199,7 @@ def mine(
         InputError: no clip gave a pair, or the cache was made with other settings.
     """
     clips = find_clips(videos)
-    report_file = cache / "report.json"
+    report_file = cache / REPORT
     settings = {"seed": seed, "count": count, "made": made, "by_time": by_time}
     report: dict[str, Any] = {**settings, "clips": {}}
     if report_file.exists():
@@ -198,7 +208,8 @@ def mine(
         raise InputError(f"{cache}: was made with other settings (seed, counts or split); choose another folder")
     jobs = []
     for path in clips:
-        for split, part in PARTS.items() if by_time else ((split_of(path.name), (0.0, 1.0)),):
+        by_parts = by_time and path.suffix.lower() not in PICTURES
+        for split, part in PARTS.items() if by_parts else ((split_of(path.name), (0.0, 1.0)),):
             (cache / split).mkdir(parents=True, exist_ok=True)
             if f"{split}/{path.name}" not in report["clips"]:
                 jobs.append((Job(path, split, part, count, made, seed), cache))

@@ -1,4 +1,4 @@
-"""Clips: decoding, cuts, and the split into training and held-out clips."""
+"""Clips and pictures: decoding, cuts, and the split into training and held-out clips."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.image import SUFFIXES as PICTURES
+from edgedrag.runtime.image import as_rgb8, load_picture
 
-SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".gif")
+CLIPS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".gif")
+VIEWS = 32  # of a picture, where a clip has frames
+SHORT_SIDE = 320  # pixels that frames are reduced to
 SPLIT_FILE = Path(__file__).with_name("split.tsv")
 CUT_DIFFERENCE = 28.0  # mean grey-level change between neighbouring frames that marks a cut
 
@@ -29,7 +33,7 @@ def split_of(clip: str) -> str:
     return read_split().get(clip, "train")
 
 
-def read_frames(path: Path, short_side: int = 320, limit: int = 1500) -> list[np.ndarray]:
+def read_frames(path: Path, short_side: int = SHORT_SIDE, limit: int = 1500) -> list[np.ndarray]:
     """Decode up to `limit` frames as uint8 BGR, reduced so that the short side is `short_side`.
 
     Raises:
@@ -49,6 +53,23 @@ def read_frames(path: Path, short_side: int = 320, limit: int = 1500) -> list[np
     if not frames:
         raise InputError(f"{path}: cannot be decoded as a video")
     return frames
+
+
+def read_views(path: Path, rng: np.random.Generator) -> list[np.ndarray]:
+    """Square views of a picture, from near ones to all of its shorter side, uint8 BGR, SHORT_SIDE pixels wide.
+
+    Raises:
+        InputError: the file cannot be read as a picture.
+    """
+    picture = as_rgb8(load_picture(path).pixels)[..., ::-1]
+    h, w = picture.shape[:2]
+    views = []
+    for _ in range(VIEWS):
+        side = round(float(np.exp(rng.uniform(np.log(min(SHORT_SIDE, h, w)), np.log(min(h, w))))))
+        top, left = rng.integers(0, h - side + 1), rng.integers(0, w - side + 1)
+        view = picture[top : top + side, left : left + side]
+        views.append(cv2.resize(view, (SHORT_SIDE, SHORT_SIDE), interpolation=cv2.INTER_AREA))
+    return views
 
 
 def shot_of_each_frame(frames: list[np.ndarray]) -> np.ndarray:

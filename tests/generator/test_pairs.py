@@ -14,7 +14,7 @@ from edgedrag.generator.batches import PairCache, augment, make_batch
 from edgedrag.generator.made_motion import KINDS, affine_flow, make_motion, silhouette
 from edgedrag.generator.mining import describe, mine, video_pairs
 from edgedrag.generator.pairs import SIZE, Rejected, make_pair, sample_points
-from edgedrag.generator.videos import SPLIT_FILE, read_frames, read_split, shot_of_each_frame
+from edgedrag.generator.videos import SPLIT_FILE, read_frames, read_split, read_views, shot_of_each_frame
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.flow import warp
 
@@ -120,10 +120,29 @@ def test_a_clip_split_by_time_gives_both_parts(tmp_path: Path) -> None:
     }
 
 
+def test_a_picture_gives_made_motion_at_every_zoom(tmp_path: Path) -> None:
+    """Beside clips, from views of many sizes, the same in every run; one that is damaged is named and skipped."""
+    wide = cv2.resize(texture(320, 1), (1200, 640), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(tmp_path / "ground.png"), wide)
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    cv2.imwrite(str(tmp_path / "tiny.png"), wide[:9, :5])
+    report = mine([tmp_path], tmp_path / "one", count=4, made=8, workers=1, by_time=True)
+    assert set(report["clips"]) == {"train/ground.png", "train/broken.jpg", "train/tiny.png"}
+    assert report["clips"]["train/broken.jpg"]["skipped"] == "cannot be decoded"
+    assert set(report["clips"]["train/ground.png"]["pairs"]) <= set(KINDS)
+    mine([tmp_path / "ground.png"], tmp_path / "two", count=4, made=8, workers=1, by_time=True)
+    with np.load(tmp_path / "one/train/ground.png.npz") as one, np.load(tmp_path / "two/train/ground.png.npz") as two:
+        assert all(np.array_equal(one[name], two[name]) for name in one.files)
+    views = read_views(tmp_path / "ground.png", np.random.default_rng(0))
+    assert {view.shape for view in views} == {(320, 320, 3)}
+    finest = [float(np.abs(np.diff(view.astype(float), axis=1)).mean()) for view in views]
+    assert max(finest) > 1.5 * min(finest)  # near views are smoother than the whole
+
+
 def test_no_clips(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         mine([tmp_path / "nowhere"], tmp_path / "cache")
-    with pytest.raises(InputError, match="no clips"):
+    with pytest.raises(InputError, match="no clips or pictures"):
         mine([tmp_path], tmp_path / "cache")
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(InputError, match=r"no clip gave a pair .*broken\.mp4: cannot be decoded"):

@@ -30,6 +30,8 @@ from edgedrag.generator.validation import Validation
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampler import make_table, pick_timesteps
 
+FOLLOWED = 0.1  # weight of the teacher's answer beside a ruler's judgement: a teacher's mean is a blur, and stays one
+
 
 @dataclass
 class DistillConfig(LoopConfig):
@@ -87,27 +89,32 @@ def distillation_loss(
     with torch.no_grad():
         told = teacher.tell(batch)
         entered, timesteps, end = sample(teacher, batch, told, steps, noise)
-    place = places[int(torch.randint(len(places), (1,), generator=noise))]
+    # Half of the time where every sampling begins, and one of one step ends.
+    drawn = int(torch.randint(2 * len(places), (1,), generator=noise))
+    place = places[max(0, drawn - len(places))]
     at = torch.full((len(end),), float(timesteps[place]), device=end.device)
     told = student.tell(batch)
     found = clean_latent(student, entered[place], told, at, *levels(at, end))
     weight = student.need(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
-    terms = {"latent": 4 * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small)}
+    followed = 1.0 if ruler is None else FOLLOWED
+    terms = {"latent": 4 * followed * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small)}
     if not student.judged_as_picture and adversary is None and ruler is None:
         return terms
     answer = student.decode(found, told)
     if student.judged_as_picture:
         with torch.no_grad():
             picture = teacher.decode(end, told)
-        terms["picture"] = masked_mean((answer - picture).abs(), weight)
-        terms["edges"] = edge_loss(answer, picture, weight)
-    terms |= student.gate_losses(batch, told, answer)
+        terms["picture"] = followed * masked_mean((answer - picture).abs(), weight)
+        terms["edges"] = followed * edge_loss(answer, picture, weight)
     if adversary is not None:
         where = student.drawn_where(batch, told).detach()
         terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
-    if ruler is not None:
-        terms["perceptual"] = likeness(ruler, student.finish(batch, told, answer), batch)
+    if ruler is None:
+        return terms | student.gate_losses(batch, told, answer)
+    # By turns the whole answer, and what is shown of it: the one teaches what to draw, the other also where.
+    whole = float(torch.rand((), generator=noise)) < 0.5
+    terms["perceptual"] = likeness(ruler, answer if whole else student.finish(batch, told, answer), batch)
     return terms
 
 

@@ -31,9 +31,11 @@ def edge_loss(a: Tensor, b: Tensor, weight: Tensor, most: float = math.inf) -> T
     return masked_mean(along_x, weight[..., :, 1:]) + masked_mean(along_y, weight[..., 1:, :])
 
 
-def likeness(ruler: Ruler, edit: Tensor, batch: Batch) -> Tensor:
-    """The distance of edits [B, 3, H, W] from the truth inside the mask, for as many rows as make up JUDGED pixels."""
-    rows = slice(max(1, JUDGED // edit[0, 0].numel()))
+def likeness(ruler: Ruler, edit: Tensor, batch: Batch, which: Tensor | None = None) -> Tensor:
+    """The distance of edits [B, 3, H, W] from the truth inside the mask, for as many rows as make up JUDGED pixels,
+    of those named by `which`, [M] with M >= 1, or of all.
+    """
+    rows = (torch.arange(len(edit)) if which is None else which)[: max(1, JUDGED // edit[0, 0].numel())]
     truth, mask = batch.target[rows], batch.mask[rows]
     return ruler(truth + mask * (edit[rows].clamp(-1, 1) - truth), truth, mask)
 
@@ -45,10 +47,10 @@ def draw_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
 
 def diffusion(
     model: DragGenerator, batch: Batch, told: Told, generator: torch.Generator
-) -> tuple[dict[str, Tensor], Tensor]:
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """The clean latent from a random noise level (Ho et al. 2020), high levels more often.
 
-    Returns the weighted loss and the latent that was predicted.
+    Returns the weighted loss, the latent that was predicted, and how much of it could be seen: alpha, [B, 1, 1, 1].
     """
     count = len(batch.mask)
     timestep = torch.randint(0, STEPS, (count,), generator=generator)
@@ -65,18 +67,18 @@ def diffusion(
     certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP)
     if model.prediction != "sample":
         # Up to the cap this is the square of the noise's own error.
-        return {"diffusion": masked_mean((found - clean).square() * certain, weight)}, found
+        return {"diffusion": masked_mean((found - clean).square() * certain, weight)}, found, alpha
     # Huber: a square near zero, so that the answer is a mean and sampling can draw from what it leaves open.
     error = F.huber_loss(found, clean, reduction="none", delta=0.5)
-    return {"diffusion": 10 * masked_mean(error * (certain + SNR_FLOOR), weight)}, found
+    return {"diffusion": 10 * masked_mean(error * (certain + SNR_FLOOR), weight)}, found, alpha
 
 
 def regression(
     model: DragGenerator, batch: Batch, told: Told, generator: torch.Generator
-) -> tuple[dict[str, Tensor], Tensor]:
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """The picture in one step from the sampler's own start, nearest in L1 and in its edges.
 
-    Returns the weighted losses and the latent.
+    Returns what `diffusion` does.
     """
     timestep = torch.full((len(batch.mask),), STEPS - 1, device=batch.target.device)
     alpha, sigma = levels(timestep, batch.target)
@@ -89,7 +91,7 @@ def regression(
         "picture": masked_mean((picture - batch.target).abs(), weight),
         "edges": 0.5 * edge_loss(picture, batch.target, weight),
         **model.gate_losses(batch, told, picture),
-    }, found
+    }, found, alpha
 
 
 OBJECTIVES = {"diffusion": diffusion, "regression": regression}

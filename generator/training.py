@@ -21,6 +21,7 @@ from edgedrag.generator.validation import Validation
 from edgedrag.runtime.errors import InputError
 
 LEARNING = ("all", "motion", "denoiser")
+CLEAR = 0.7  # alpha above which what is to be drawn shows through the noise
 GENERATORS = ("embedded", "lightningdrag-sd15")
 
 
@@ -131,8 +132,9 @@ def train(config: TrainConfig, run: Path, ruler: Ruler | None = None) -> Path:
         validation = Validation(held_out, config.device, (1,) if config.default_steps == 1 else (1, 4))
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        terms = losses(model, batch, config.objective, noise, config.learns != "denoiser", ruler)
-        return {k: config.perceptual * v if k == "perceptual" else v for k, v in terms.items()}
+        motion, denoiser = config.learns != "denoiser", config.learns != "motion"
+        terms = losses(model, batch, config.objective, noise, motion, denoiser, ruler)
+        return {k: config.perceptual * v if k in ("perceptual", "drawn") else v for k, v in terms.items()}
 
     return learn(
         model.to(config.device),
@@ -162,21 +164,29 @@ def losses(
     objective: str,
     noise: torch.Generator,
     motion: bool = True,
+    denoiser: bool = True,
     ruler: Ruler | None = None,
 ) -> dict[str, Tensor]:
     """Every term of the loss: the denoiser's by its objective, weighted; unless the motion stays as it is, the
-    motion's, weighted, and what a ruler says of the edit. The ruler does not teach the denoiser: a mean that it
-    likes is no draw.
+    motion's, weighted, and what a ruler says of the edit, and of the picture in the rows with little noise. In those
+    with much it does not teach the denoiser: a mean that it likes is no draw.
     """
     if batch.back_prior_flow is not None:
         batch = edited_sources(model, batch, noise)
     told = model.tell(batch)
-    terms, latent = OBJECTIVES[objective](model, batch, told, noise)
-    if motion and model.motion_parts():
-        picture = model.decode(latent, told)
+    terms, latent, seen = OBJECTIVES[objective](model, batch, told, noise)
+    clear = (seen.flatten() > CLEAR).nonzero().flatten()
+    taught = motion and model.motion_parts()
+    judged = denoiser and ruler is not None and len(clear)
+    if not taught and not judged:
+        return terms
+    picture = model.decode(latent, told)
+    if taught:
         terms |= model.motion_losses(batch, told, picture)
         if ruler is not None:
             terms["perceptual"] = likeness(ruler, model.finish(batch, told, picture.detach()), batch)
+    if judged:
+        terms["drawn"] = likeness(ruler, picture, batch, clear)
     return terms
 
 

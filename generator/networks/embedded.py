@@ -25,6 +25,7 @@ from edgedrag.generator.batches import Batch
 from edgedrag.generator.checkpoint_file import save_checkpoint
 from edgedrag.generator.contract import DragGenerator
 from edgedrag.generator.objectives import edge_loss, masked_mean
+from edgedrag.runtime.compose import REVEALED
 
 FOLD = 4
 PIXEL_CHANNELS = 3 * FOLD * FOLD
@@ -33,7 +34,7 @@ FLOW_SCALE = 16.0  # pixels a network unit stands for
 LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
 GATE_MARGIN, GATE_WINDOW = 0.8, 9  # the picture must be this much nearer the truth than the warp; pixels
 SEEN_WEIGHT = 0.15  # in training, of a pixel that the warp can show, beside 1 for one it cannot
-GRIP = 24.0  # pixels around a handle or target that move as one
+GRIP, GRIP_SHARE = 24.0, 0.4  # pixels around a handle or target that move as one, and of a drag's length besides
 
 
 @dataclass(frozen=True)
@@ -115,19 +116,29 @@ def heat(at: Tensor, h: int, w: int) -> Tensor:
     return torch.stack([torch.exp(-nearest / (2 * s * s)) for s in (4.0, 16.0)], 1)
 
 
-def closeness(at: Tensor, h: int, w: int) -> Tensor:
-    """1 at the nearest of the points [B, N, 2], falling to 0 over GRIP pixels: [B, 1, h, w] for a picture of h x w."""
-    nearest = nearness(at, h // FOLD, w // FOLD).amin(1, keepdim=True)
-    return enlarge(torch.exp(nearest * (-0.5 / GRIP**2)), FOLD)
+def closeness(at: Tensor, lengths: Tensor, h: int, w: int) -> Tensor:
+    """1 at the nearest of the points [B, N, 2], falling to 0 over a width that grows with the length of its drag,
+    [B, N] (pixels): [B, 1, h, w] for a picture of h x w.
+    """
+    width = GRIP + GRIP_SHARE * lengths[..., None, None]
+    nearest = (nearness(at, h // FOLD, w // FOLD) / (width * width)).amin(1, keepdim=True)
+    return enlarge(torch.exp(nearest * -0.5), FOLD)
+
+
+def drag_lengths(points: Tensor) -> Tensor:
+    """Of points [B, N, 4], in pixels, [B, N]."""
+    return (points[..., 2:] - points[..., :2]).square().sum(-1).sqrt()
 
 
 def grip(flow: Tensor, prior_flow: Tensor, points: Tensor) -> Tensor:
     """The flow with what lies around each target moved as one piece, as the prior does.
 
-    So is what then lies around each handle: else a copy of the handle could stay behind.
+    So is what then lies around each handle: else a copy of the handle could stay behind. Long drags take more with
+    them: what is dragged far is seldom a small part.
     """
     ends = torch.cat([points[..., :2], points[..., 2:]], 1)
-    return flow + closeness(ends, *flow.shape[-2:]) * (prior_flow - flow)
+    lengths = drag_lengths(points)
+    return flow + closeness(ends, torch.cat([lengths, lengths], 1), *flow.shape[-2:]) * (prior_flow - flow)
 
 
 def land(flow: Tensor, points: Tensor) -> Tensor:
@@ -200,7 +211,7 @@ class Motion(nn.Module):
         flow = grip(prior_flow * (1 + change[:, 2:]) + FLOW_SCALE * change[:, :2], prior_flow, points)
         flow = land(flow, points) * mask
         # What was dragged is to be seen where it was dragged to, not drawn anew.
-        free = mask * (1 - closeness(points[..., 2:], *mask.shape[-2:]))
+        free = mask * (1 - closeness(points[..., 2:], drag_lengths(points), *mask.shape[-2:]))
         return flow, torch.sigmoid(enlarge(self.gate_head(x4), FOLD) - 2.0) * free
 
 
@@ -294,6 +305,15 @@ def local_error(picture: Tensor, truth: Tensor) -> Tensor:
     return F.avg_pool2d(error, GATE_WINDOW, 1, GATE_WINDOW // 2, count_include_pad=False)
 
 
+def decided(revealed: Tensor) -> Tensor:
+    """The weights that the runtime makes of a revealed map (`compose.decided`), with the map's own gradient: theirs
+    is 0 where the map is below REVEALED, and nothing would ever be shown there.
+    """
+    low, high = REVEALED
+    t = ((revealed - low) / (high - low)).clamp(0, 1)
+    return revealed + (t * t * (3 - 2 * t) - revealed).detach()
+
+
 class Told(NamedTuple):
     """What the denoiser is told, and the motion that it was made from."""
 
@@ -319,6 +339,13 @@ class EmbeddedGenerator(DragGenerator):
 
     def another(self) -> EmbeddedGenerator:
         return copy.deepcopy(self)
+
+    def student(self) -> DragGenerator:
+        """One whose first answer is the warped photo: it has to better that, not to get over the teacher's blur."""
+        student = super().student()
+        assert isinstance(student, EmbeddedGenerator)
+        silence(student.denoiser.head)
+        return student
 
     def write(self, path: Path, notes: dict[str, str]) -> None:
         save_checkpoint(self, path, notes, torch.float16)
@@ -350,7 +377,7 @@ class EmbeddedGenerator(DragGenerator):
         return to_latent(told.warped.detach())
 
     def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
-        edit = told.warped + told.revealed * (picture - told.warped)
+        edit = told.warped + decided(told.revealed) * (picture - told.warped)
         return batch.source + batch.mask * (edit - batch.source)
 
     def drawn_where(self, batch: Batch, told: Told) -> Tensor:

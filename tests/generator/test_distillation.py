@@ -152,7 +152,7 @@ def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path, 
         pair = moving_square(256)
         np.savez(folder / "clip.mp4.npz", **{k: v[None] for k, v in pair.items()}, kind=["video"])
     small = EmbeddedGenerator(EmbeddedConfig((16, 24, 32), (1, 1, 1), (1, 1, 1, 1), (1, 1, 1)))
-    nn.init.normal_(small.denoiser.head.weight, std=0.05)  # a fresh head adds nothing, so there is nothing to learn
+    nn.init.normal_(small.denoiser.head.weight, std=0.05)  # a fresh head adds nothing, so there is nothing to follow
     save_checkpoint(small, tmp_path / "teacher.safetensors", {"pairs": str(tmp_path / "cache"), "steps": "7"})
     config = DistillConfig(steps=2, sizes=((64, 1, 1.0),), warmup=1, average=0.0, validate_every=2, teacher_steps=4)
     config.learning_rate, config.adversarial = 0.01, adversarial

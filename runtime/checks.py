@@ -26,8 +26,8 @@ SEAM_GOOD = 2.6  # grey levels; 95% of true edits are below
 SEAM_BAD = 9.0  # 75% of pasted patches are above
 DETAIL_GOOD = 0.77  # of the source's fine detail; 95% of true edits keep more
 DETAIL_BAD = 0.59  # 95% of true frames blurred by 1.5 pixels keep less
-TORN_GOOD = 0.17  # of the texture; 95% of regions pulled by half their size are above, 95% of true edits below 0.01
-TORN_BAD = 0.29  # 75% of regions pulled by half their size are above
+TORN_GOOD = 0.11  # of the texture; 98% of regions pulled by half their size are above, 95% of true edits below 0.01
+TORN_BAD = 0.25  # 80% of regions pulled by half their size are above
 
 TORN_STRETCH, TORN_CRUSH = 0.35, 2.5  # singular values of the sampling map's Jacobian
 TORN_TEXTURE = 30.0  # grey levels a pixel; steeper edges count no more
@@ -115,10 +115,10 @@ def detail(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
 
 
 def torn(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray, mask: np.ndarray) -> float:
-    """Which share of the result's texture inside the mask was stretched or crushed beyond what things do.
+    """Which share of the result's texture inside the mask was stretched, crushed or folded beyond what things do.
 
     The singular values of the sampling map's Jacobian say how far: below TORN_STRETCH a pixel of the source is drawn
-    out over several, above TORN_CRUSH several are crushed into one.
+    out over several, above TORN_CRUSH several are crushed into one. A determinant below 0 mirrors: a fold.
 
     Args:
         flow: float32 [H, W, 2], backward, pixels. revealed: float32 [H, W, 1] in 0..1, or None: what the generator
@@ -132,6 +132,7 @@ def torn(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray, mask:
     sum_of_squares, determinant = xx * xx + xy * xy + yx * yx + yy * yy, xx * yy - xy * yx
     root = np.sqrt(np.maximum(sum_of_squares * sum_of_squares - 4 * determinant * determinant, 0))
     beyond = (sum_of_squares - root < 2 * TORN_STRETCH**2) | (sum_of_squares + root > 2 * TORN_CRUSH**2)
+    beyond |= determinant < 0
     if revealed is not None:
         beyond = beyond * (1 - decided(revealed)[..., 0])
     return float((texture * beyond).sum() / (texture.sum() + 1e-6))

@@ -23,7 +23,7 @@ from edgedrag.runtime.checks import detail, landing_errors, seam, torn
 from edgedrag.runtime.flow import prior_flow, warp
 from edgedrag.runtime.image import write_aside
 
-QUANTILES = (2, 5, 25, 50, 75, 90, 95)
+QUANTILES = (2, 5, 20, 25, 50, 75, 90, 95)
 
 
 def pasted(source: np.ndarray, mask: np.ndarray, points: np.ndarray) -> np.ndarray:

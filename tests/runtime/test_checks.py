@@ -93,3 +93,5 @@ def test_content_drawn_out_like_rubber_is_bad_and_a_turn_is_not() -> None:
     turn = np.stack([0.8 * x + 0.6 * y - x, -0.6 * x + 0.8 * y - y], -1)
     assert torn(turn, None, warp(before, turn), mask) == 0
     assert torn(turn, None, np.full_like(before, 9), mask) == 0, "nothing to see is nothing torn"
+    mirrored = np.stack([-2 * x, np.zeros_like(y)], -1)
+    assert torn(mirrored, None, warp(before, mirrored), mask) > 0.99, "stretched nowhere, but folded"

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from edgedrag.benchmarks.quality.dragbench import INSTRUCTION, MASK, PHOTO
 from edgedrag.benchmarks.quality.methods import Task
-from edgedrag.benchmarks.quality.pairs import held_out_tasks, load_clip
+from edgedrag.benchmarks.quality.pairs import VIDEO, held_out_tasks, load_clip
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.image import Picture, save_picture
 
@@ -43,6 +43,7 @@ def write_sample(folder: Path, task: Task) -> None:
 def main(cache: Path, output: Path, each: int, seed: int) -> None:
     """Write drags of the pairs in CACHE/train."""
     files = sorted((cache / "train").glob("*.npz"))
+    files = [file for file in files if VIDEO in load_clip(file, ("kind",))["kind"]]  # pictures move as nothing does
     if not files:
         raise InputError(f"{cache}: no training pairs; make them with `edgedrag pairs VIDEOS... -o {cache}`")
     clips = [(file, farthest(file, each)) for file in files]

@@ -96,7 +96,8 @@ def describe(figures: dict[str, Any]) -> str:
     """The report for people."""
     if figures["kind"] == "pairs":
         lines = [f"{figures['pairs']} pairs of real frames, of {figures['clips']} clips that were not learned from"]
-        tables = {f"{kind} ({g['pairs']} pairs)": g["methods"] for kind, g in figures["by_kind"].items()}
+        groups = {"real frames and made motion": figures["all_kinds"], **figures["by_kind"]}
+        tables = {f"{kind} ({g['pairs']} pairs)": g["methods"] for kind, g in groups.items()}
         tables |= {f"{clip} ({g['pairs']} pairs)": g["methods"] for clip, g in figures["by_clip"].items()}
     else:
         lines = [f"{figures['samples']} samples, {figures['drags']} drags, {figures['skipped']} samples skipped"]

@@ -85,7 +85,7 @@ def measure_pairs(
 ) -> tuple[dict[str, Any], Page]:
     """The figures of `unseen_clips`, and a page of results.
 
-    The headline is of pairs of real frames alone; made motion has its rows in `by_kind`.
+    The headline is of pairs of real frames alone; made motion has its rows in `by_kind` and its part in `all_kinds`.
 
     Raises:
         InputError: no pair of real frames is among them.
@@ -125,6 +125,7 @@ def measure_pairs(
             "psnr_gain_db": round(methods[OWN]["psnr_db"] - methods[WARP]["psnr_db"], 3),
             "stlpips_ratio": round(methods[OWN]["stlpips"] / methods[WARP]["stlpips"], 4),
         },
+        "all_kinds": {"pairs": len(scored), "methods": table(scored)},
         "by_kind": tables("kind", scored),
         "by_clip": by_clip,
         "verdicts": {name: count_verdicts(v for v in given if v) for name, given in verdicts.items() if any(given)},

@@ -81,6 +81,11 @@ def test_pairs_report(runtime: edgedrag.Runtime, cache: Path) -> None:
     assert against["psnr_gain_db"] == pytest.approx(table[OWN]["psnr_db"] - warp["psnr_db"], abs=2e-3)
     assert against["stlpips_ratio"] == pytest.approx(table[OWN]["stlpips"] / warp["stlpips"], rel=1e-2)
     assert {kind: group["pairs"] for kind, group in report["by_kind"].items()} == {"video": 3, **dict.fromkeys(MADE, 1)}
+    assert report["all_kinds"]["pairs"] == 3 + len(MADE)
+    share = {kind: group["pairs"] / report["all_kinds"]["pairs"] for kind, group in report["by_kind"].items()}
+    for row, figures in report["all_kinds"]["methods"].items():
+        parts = sum(share[kind] * report["by_kind"][kind]["methods"][row]["psnr_db"] for kind in share)
+        assert abs(figures["psnr_db"] - parts) < 2e-3, row
     assert report["by_kind"]["video"]["methods"] == table != report["by_kind"]["move"]["methods"]
     assert {clip: group["pairs"] for clip, group in report["by_clip"].items()} == {"new": 2, "old": 1}
     assert sum(report["verdicts"][OWN].values()) == 3 and set(report["metric_weights_sha256"]) == {"stlpips"}

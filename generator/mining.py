@@ -29,8 +29,9 @@ from edgedrag.generator.pairs import (
     resized,
     sample_points,
 )
-from edgedrag.generator.videos import CLIPS, PICTURES, read_frames, read_views, shot_of_each_frame, split_of
+from edgedrag.generator.videos import CLIPS, read_frames, read_views, shot_of_each_frame, split_of
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.image import SUFFIXES as PICTURES
 from edgedrag.runtime.image import Picture, save_picture, write_aside
 from edgedrag.runtime.sheet import draw_drag
 

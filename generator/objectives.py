@@ -87,11 +87,12 @@ def regression(
     found = clean_latent(model, start, told, timestep.float(), alpha, sigma)
     picture = model.decode(found, told)
     weight = model.need(batch)
-    return {
+    terms = {
         "picture": masked_mean((picture - batch.target).abs(), weight),
         "edges": 0.5 * edge_loss(picture, batch.target, weight),
         **model.gate_losses(batch, told, picture),
-    }, found, alpha
+    }
+    return terms, found, alpha
 
 
 OBJECTIVES = {"diffusion": diffusion, "regression": regression}

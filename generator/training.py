@@ -177,16 +177,16 @@ def losses(
     terms, latent, seen = OBJECTIVES[objective](model, batch, told, noise)
     clear = (seen.flatten() > CLEAR).nonzero().flatten()
     taught = motion and model.motion_parts()
-    judged = denoiser and ruler is not None and len(clear)
-    if not taught and not judged:
+    judge = ruler if denoiser and len(clear) else None
+    if not taught and judge is None:
         return terms
     picture = model.decode(latent, told)
     if taught:
         terms |= model.motion_losses(batch, told, picture)
         if ruler is not None:
             terms["perceptual"] = likeness(ruler, model.finish(batch, told, picture.detach()), batch)
-    if judged:
-        terms["drawn"] = likeness(ruler, picture, batch, clear)
+    if judge is not None:
+        terms["drawn"] = likeness(judge, picture, batch, clear)
     return terms
 
 

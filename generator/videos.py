@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.image import SUFFIXES as PICTURES
 from edgedrag.runtime.image import as_rgb8, load_picture
 
 CLIPS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".gif")

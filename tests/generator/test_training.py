@@ -132,7 +132,7 @@ def test_a_ruler_teaches_a_student_what_to_draw_and_where_but_no_motion() -> Non
     found = []
     for seed in range(8):
         student = teacher.student()
-        torch.nn.init.normal_(student.denoiser.head.weight, std=0.02)  # a picture that is the warp says nothing of where
+        torch.nn.init.normal_(student.denoiser.head.weight, std=0.02)  # a picture like the warp says not where
         noise = torch.Generator().manual_seed(seed)
         distillation_loss(student, teacher, batch, [0], 4, noise, ruler=far)["perceptual"].backward()
         found.append(learners(student))

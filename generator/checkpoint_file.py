@@ -6,7 +6,6 @@ that file and its SHA-256.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import sha256_of
 
 if TYPE_CHECKING:
     from edgedrag.generator.networks.embedded import EmbeddedGenerator
@@ -41,7 +41,7 @@ def save_checkpoint(
     if rest is not None:
         shared, _ = read_checkpoint(rest)
         weights = {k: v for k, v in weights.items() if not torch.equal(v.float(), shared[k])}
-        header["rest"] = json.dumps({"file": rest.name, "sha256": _sha256(rest)})
+        header["rest"] = json.dumps({"file": rest.name, "sha256": sha256_of(rest)})
     aside = path.with_suffix(".partial")
     save_file(weights, aside, header)
     os.replace(aside, path)
@@ -58,11 +58,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if "rest" in notes:
         rest = json.loads(notes.pop("rest"))
         file = path.with_name(Path(rest["file"]).name)
-        if not file.is_file() or _sha256(file) != rest["sha256"]:
+        if not file.is_file() or sha256_of(file) != rest["sha256"]:
             raise InputError(f"{path}: belongs beside another {file.name}, from which it takes the rest of its weights")
         weights = {**read_checkpoint(file)[0], **weights}
     return weights, notes
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

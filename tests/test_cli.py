@@ -84,7 +84,7 @@ BAD = {
     "too large": (["drag", CAT, *DRAG, "-o", "{tmp}/out.png", "--max-megapixels", "0.01"], "megapixels"),
     "batch folder": (["batch", "{tmp}/jobs.jsonl", "-o", "{tmp}/no"], "no such folder"),
     "batch file": (["batch", "{tmp}/none.jsonl", "-o", "{tmp}"], "none.jsonl"),
-    "no videos": (["pairs", "{tmp}", "-o", "{tmp}/cache"], "no clips"),
+    "no videos": (["pairs", "{tmp}/empty", "-o", "{tmp}/cache"], "no clips or pictures"),
     "no config": (["train", "{tmp}/none.json"], "none.json"),
     "no config's text": (["train", "{tmp}/text.png"], "not a training config"),
     "no teacher": (["distill", "{tmp}/none.safetensors"], "none.safetensors"),
@@ -100,6 +100,7 @@ def test_bad_input_is_exit_code_2_and_writes_nothing(edit_cli: Cli, tmp_path: Pa
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "own.png").write_bytes(CAT.read_bytes())
     (tmp_path / "jobs.jsonl").write_text("")
+    (tmp_path / "empty").mkdir()
     before = sorted(p.name for p in tmp_path.iterdir())
     done = edit_cli(*(str(a).replace("{tmp}", str(tmp_path)) for a in arguments), cwd=tmp_path)
     assert done.returncode == 2, done.stderr

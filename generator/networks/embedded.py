@@ -80,13 +80,13 @@ def blocks(channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*[Block(channels) for _ in range(count)])
 
 
-def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Sample `image` at p + flow(p), bilinear, edges replicated; the flow has the image's size."""
+def warp(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
+    """Sample `image` at p + flow(p), edges replicated; the flow has the image's size."""
     h, w = image.shape[-2:]
     x = torch.arange(w, dtype=flow.dtype, device=flow.device) + flow[:, 0]
     y = torch.arange(h, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 1]
     at = torch.stack([x * (2.0 / (w - 1)) - 1.0, y * (2.0 / (h - 1)) - 1.0], -1)
-    return F.grid_sample(image, at, mode="bilinear", padding_mode="border", align_corners=True)
+    return F.grid_sample(image, at, mode=mode, padding_mode="border", align_corners=True)
 
 
 def enlarge(x: Tensor, factor: int) -> Tensor:
@@ -377,7 +377,9 @@ class EmbeddedGenerator(DragGenerator):
         return to_latent(told.warped.detach())
 
     def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
-        edit = told.warped + decided(told.revealed) * (picture - told.warped)
+        # As the runtime does it: the photo moves bicubic there, sharper than what the networks are told.
+        moved = warp(batch.source, told.flow, "bicubic").clamp(-1, 1)
+        edit = moved + decided(told.revealed) * (picture - moved)
         return batch.source + batch.mask * (edit - batch.source)
 
     def drawn_where(self, batch: Batch, told: Told) -> Tensor:

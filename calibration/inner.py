@@ -38,6 +38,7 @@ class InnerTensors:
             if len(groups) == 1:
                 self._session, self._names = session, group
             yield from zip(group, session.run_with_ort_values(group, inputs))
+            del session  # before the next group's is made: a large graph is not to be in memory twice
 
     def _groups(self, sizes: Mapping[str, Collection[int]]) -> Iterator[list[str]]:
         """The tensors, in groups of up to GROUP bytes; `sizes` of the inputs."""

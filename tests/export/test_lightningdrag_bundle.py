@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx.parser
+import onnxruntime as ort
 import pytest
 import torch
 from conftest import EXAMPLES
@@ -19,8 +22,14 @@ from torch_backend import TorchBackend
 
 import edgedrag
 from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
+from edgedrag.benchmarks.metrics.stlpips import STLPIPS
+from edgedrag.calibration import inner, workbench
 from edgedrag.calibration.calibrate import Request as CalibrationRequest
 from edgedrag.calibration.calibrate import calibrate
+from edgedrag.calibration.damage import Trial
+from edgedrag.calibration.drags import read_drags
+from edgedrag.calibration.layers import find_layers
+from edgedrag.calibration.record import record
 from edgedrag.calibration.search import Budget
 from edgedrag.export import lightningdrag, room
 from edgedrag.export.build import Request as BuildRequest
@@ -173,15 +182,18 @@ def test_a_small_decoder_takes_the_decoders_place(fp32: Path, tmp_path: Path, mo
         lightningdrag.with_decoder(decoder)
 
 
-@pytest.fixture(scope="module")
-def int8(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    """The same in INT8, chosen on one drag, and its recipe."""
-    folder = tmp_path_factory.mktemp("int8")
-    drags = folder / "jobs.jsonl"
+def calibration_of(drags: Path) -> CalibrationRequest:
+    """On one drag, which is written to the file `drags`; one layer of the UNet is tried alone."""
     job = {"name": "cat", "image": str(EXAMPLES / "chelsea.png"), "drags": [[[265, 240], [240, 248]]]}
     drags.write_text(json.dumps(job) + "\n")
-    request = CalibrationRequest(drags, Budget(20.0, 1.0), (1,), 0, 1, r"unet/.*unet\.conv_in$", 100.0)
-    return folder / "int8", calibrate(fp32, request, folder / "int8")
+    return CalibrationRequest(drags, Budget(20.0, 1.0), (1,), 0, 1, r"unet/.*unet\.conv_in$", 100.0)
+
+
+@pytest.fixture(scope="module")
+def int8(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """The same in INT8, and its recipe."""
+    folder = tmp_path_factory.mktemp("int8")
+    return folder / "int8", calibrate(fp32, calibration_of(folder / "jobs.jsonl"), folder / "int8")
 
 
 def test_int8_of_both_guidance_branches(fp32: Path, int8: tuple[Path, dict]) -> None:
@@ -201,6 +213,29 @@ def test_int8_of_both_guidance_branches(fp32: Path, int8: tuple[Path, dict]) -> 
     photos = [edgedrag.open(bundle.folder, precision=p).load(EXAMPLES / "chelsea.png") for p in ("int8", "fp32")]
     edits = [photo.drag([((265, 240), (240, 248))], steps=1) for photo in photos]
     assert psnr_in_mask(edits[0].image, edits[1].image, edits[1].mask) > 30
+
+
+def test_large_graphs_are_in_memory_one_at_a_time(fp32: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[ort.InferenceSession]] = []
+
+    class Watched(ort.InferenceSession):
+        def __init__(self, *arguments: Any, **options: Any):
+            assert all(session() is None for session in made), "another graph is in memory still"
+            super().__init__(*arguments, **options)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(ort, "InferenceSession", Watched)
+    monkeypatch.setattr(workbench, "LARGE", 0)
+    monkeypatch.setattr(inner, "GROUP", 2**23)  # not all tensors of the pair come in one run
+    drags = read_drags(calibration_of(tmp_path / "jobs.jsonl").drags, (1,), 0, 100.0)
+    bench = workbench.Workbench(open_bundle(fp32), tmp_path)
+    layers = {name: find_layers(bench.model(name)) if name == "unet" else () for name in bench.graphs}
+    record(bench, layers, dict.fromkeys(layers, ()), drags.drags, tmp_path / "state.npz")
+    recorded = len(made)
+    assert recorded > len(bench.slots), "the pair's tensors came in groups"
+    unchanged = {place: bench.compile("unet", bench.model(*place)) for place in bench.slots if place[0] == "unet"}
+    damage = Trial(bench, drags.drags, STLPIPS()).measure(unchanged)
+    assert damage.psnr_db > 60 and len(made) > recorded
 
 
 def test_costs_are_told_without_pytorch(fp32: Path, edit_cli: Cli) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 
+from edgedrag.export.weight_file import WeightFile
 from edgedrag.runtime.backends.base import Array, CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle import Bundle, Graph, Variant
@@ -95,19 +98,24 @@ class LargeGraph:
 
 
 class TurnTaking:
-    """A changed large graph, in memory from its run until another large one runs."""
+    """A changed large graph: on disk, and in memory from its run until another large one runs."""
 
-    def __init__(self, bench: Workbench, graph: str, model: ir.Model):
-        self._bench, self._graph, self._model = bench, graph, model
+    def __init__(self, bench: Workbench, graph: str, model: ir.Model, folder: Path):
+        """`folder`: empty, on the file system of the bundle's weights; gone with this."""
+        self._bench, self._graph, self._file = bench, bench.graphs[graph], folder / f"{graph}.onnx"
         self._loaded: LargeGraph | None = None
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        WeightFile(folder / "changed.data").take(model, from_files=False)
+        ir.save(model, self._file)
 
     def release(self) -> None:
         self._loaded = None
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if self._loaded is None:
-            with self._bench.saved(self._graph, self._model) as file:
-                self._loaded = LargeGraph(self._bench.graphs[self._graph], file)
+            self._bench.release_large()
+            with self._bench.linked(self._graph.name, self._file.parent):
+                self._loaded = LargeGraph(self._graph, self._file)
         return self._loaded.run(inputs)
 
 
@@ -169,7 +177,7 @@ class Workbench:
     def compile(self, graph: str, model: ir.Model) -> CompiledGraph:
         """A changed graph, ready for the slot; it takes and gives what the original does."""
         if self.is_large(graph):
-            return TurnTaking(self, graph, model)
+            return TurnTaking(self, graph, model, Path(tempfile.mkdtemp(dir=self._scratch)))
         with self.saved(graph, model) as file:
             return self._backend.inner.compile(self.graphs[graph], file, "fp32")
 
@@ -177,15 +185,14 @@ class Workbench:
     def saved(self, graph: str, model: ir.Model) -> Iterator[Path]:
         """The path of a changed graph's file for a while, its external data beside it."""
         if self.is_large(graph):
-            self._backend.release_large()
-        links = [self._link(name) for name, _ in self.files[graph]["single"].external]
+            self.release_large()
         file = self._scratch / f"{graph}.onnx"
         ir.save(model, file)
         try:
-            yield file
+            with self.linked(graph, self._scratch):
+                yield file
         finally:
-            for path in (file, *links):
-                path.unlink()
+            file.unlink()
 
     def inner_session(self, place: Place, names: Iterable[str]) -> ort.InferenceSession:
         """The bundle's own graph, giving these of its inner tensors too."""
@@ -204,14 +211,26 @@ class Workbench:
         for slot in self.slots.values():
             slot.substitute = slot.listener = None
 
-    def _link(self, name: str) -> Path:
-        """External data must lie in the graph's own folder; a second name for a file costs nothing."""
-        source, path = self.bundle.folder / name, self._scratch / name
+    def release_large(self) -> None:
+        """Give the memory of large graphs back until they run again."""
+        self._backend.release_large()
+
+    @contextmanager
+    def linked(self, graph: str, folder: Path) -> Iterator[None]:
+        """A graph's external data in a folder for a while: it must lie in the graph's own. A second name for a file
+        costs nothing, but nothing reads a file that has two.
+        """
+        names = [name for name, _ in self.files[graph]["single"].external]
+        for name in names:
+            try:
+                os.link(self.bundle.folder / name, folder / name)
+            except OSError:  # another file system
+                shutil.copy(self.bundle.folder / name, folder / name)
         try:
-            os.link(source, path)
-        except OSError:  # another file system
-            shutil.copy(source, path)
-        return path
+            yield
+        finally:
+            for name in names:
+                (folder / name).unlink()
 
 
 def with_outputs(model: ir.Model, names: Iterable[str]) -> None:

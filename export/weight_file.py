@@ -18,11 +18,13 @@ class WeightFile:
         self.path = path
         self._stored: dict[bytes, tuple[int, int]] = {}  # digest -> offset, length
 
-    def take(self, model: ir.Model) -> None:
-        """Move a graph's weights here, one at a time. Without any there is no file."""
+    def take(self, model: ir.Model, from_files: bool = True) -> None:
+        """Move a graph's weights here, one at a time, also those that lie in another file. Without any there is no
+        file.
+        """
         for value in model.graph.initializers.values():
             tensor = value.const_value
-            if tensor is None or tensor.nbytes < LEAST:
+            if tensor is None or tensor.nbytes < LEAST or (isinstance(tensor, ir.ExternalTensor) and not from_files):
                 continue
             offset, length = self._place(tensor.tobytes())
             value.const_value = ir.ExternalTensor(

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from edgedrag.calibration.workbench import Place, Workbench
 from edgedrag.runtime.backends.base import Array
 
-GROUP = 2**30  # bytes of tensors that one run gives
+GROUP = 2**29  # bytes of tensors that one run gives
 UNKNOWN = 2**26  # bytes; what a tensor counts for whose shape is not known beforehand
 
 

@@ -16,7 +16,7 @@ from edgedrag.calibration.inner import InnerTensors
 from edgedrag.calibration.layers import CHANNEL_AXIS, Layer, along
 from edgedrag.calibration.smoothing import Divisors
 from edgedrag.calibration.statistics import TensorStatistics
-from edgedrag.calibration.workbench import Place, Workbench
+from edgedrag.calibration.workbench import Place, Workbench, copied
 from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.image import write_aside
@@ -63,7 +63,7 @@ class RecordingGraph:
         for name, value in self._inner(given):
             self._note(name, value.numpy(), timestep)
             if name in self._outputs.values():
-                outputs[name] = value
+                outputs[name] = copied(value)
         return {name: outputs[stored] for name, stored in self._outputs.items()}
 
     def _note(self, name: str, values: np.ndarray, timestep: int) -> None:

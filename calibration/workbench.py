@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from edgedrag.runtime.bundle import Bundle, Graph, Variant
 from edgedrag.runtime.session import Runtime
 from edgedrag.runtime.stages import Stages, choose_precision
 
-LARGE = 2**29  # bytes; graphs with more weights than this take turns in memory
+LARGE = 2**29  # bytes; a graph with more weights than this is in memory alone
 
 Place = tuple[str, str]  # a graph's name and the name of one of its branches
 Listener = Callable[[Mapping[str, Array], Mapping[str, Array]], None]  # told of inputs and outputs by name
@@ -67,7 +68,7 @@ class Slot:
         """The bundle's own graph, compiled where it is not."""
         if self._own is None:
             if self.large:
-                self._backend.release_large()
+                self._backend.make_room()
                 self._own = LargeGraph(self._graph, self._file)
             else:
                 self._own = self._backend.inner.compile(self._graph, self._file, "fp32")
@@ -94,7 +95,13 @@ class LargeGraph:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         given = {name: inputs[name] for name in self._inputs}
-        return dict(zip(self._outputs, self._session.run_with_ort_values(list(self._outputs.values()), given)))
+        found = self._session.run_with_ort_values(list(self._outputs.values()), given)
+        return {name: copied(value) for name, value in zip(self._outputs, found)}
+
+
+def copied(value: Array) -> Array:
+    """A tensor with memory of its own: what a run gives keeps all that the run took, gigabytes of a large graph."""
+    return ort.OrtValue.ortvalue_from_numpy(np.array(value.numpy()))
 
 
 class TurnTaking:
@@ -113,7 +120,7 @@ class TurnTaking:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if self._loaded is None:
-            self._bench.release_large()
+            self._bench.make_room()
             with self._bench.linked(self._graph.name, self._file.parent):
                 self._loaded = LargeGraph(self._graph, self._file)
         return self._loaded.run(inputs)
@@ -131,10 +138,13 @@ class _SlotBackend(OnnxBackend):
     def compile(self, graph: Graph, file: Path, precision: str) -> Slot:
         return self.slots.setdefault(file.name, Slot(self, graph, file))
 
-    def release_large(self) -> None:
+    def make_room(self) -> None:
+        """Give the memory of all graphs back until they run again; the small ones' arenas are gigabytes too."""
         for slot in self.slots.values():
-            if slot.large:
-                slot.release()
+            slot.release()
+        trim = getattr(ctypes.pythonapi, "malloc_trim", None)  # of glibc, which keeps what was freed
+        if trim is not None:
+            trim(0)
 
     def upload(self, array: np.ndarray) -> Array:
         return self.inner.upload(array)
@@ -185,7 +195,7 @@ class Workbench:
     def saved(self, graph: str, model: ir.Model) -> Iterator[Path]:
         """The path of a changed graph's file for a while, its external data beside it."""
         if self.is_large(graph):
-            self.release_large()
+            self.make_room()
         file = self._scratch / f"{graph}.onnx"
         ir.save(model, file)
         try:
@@ -211,9 +221,9 @@ class Workbench:
         for slot in self.slots.values():
             slot.substitute = slot.listener = None
 
-    def release_large(self) -> None:
-        """Give the memory of large graphs back until they run again."""
-        self._backend.release_large()
+    def make_room(self) -> None:
+        """For a large graph; see `_SlotBackend`."""
+        self._backend.make_room()
 
     @contextmanager
     def linked(self, graph: str, folder: Path) -> Iterator[None]:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Collection, Mapping
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
@@ -59,14 +60,16 @@ def beyond(model: ir.Model, peaks: Mapping[str, float]) -> list[str]:
 
 def halve(model: ir.Model, keep: Collection[str]) -> ir.Model:
     """The graph with everything but these nodes and what is rounded in fp16; inputs and outputs stay float32."""
-    for value in model.graph.initializers.values():  # what stays of the weights has to be at hand
-        if isinstance(value.const_value, ir.ExternalTensor):
-            value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
+    proto = onnx.shape_inference.infer_shapes(ir.to_proto(model))  # large weights are not in it yet: it has to fit 2 GB
+    for stored in proto.graph.initializer:
+        tensor = model.graph.initializers[stored.name].const_value
+        if isinstance(tensor, ir.ExternalTensor):
+            stored.CopyFrom(onnx.numpy_helper.from_array(tensor.numpy(), stored.name))
     blocked = [*DEFAULT_OP_BLOCK_LIST, *ROUNDING]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # it tells of every weight below fp16's least
         proto = convert_float_to_float16(
-            ir.to_proto(model), keep_io_types=True, op_block_list=blocked, node_block_list=list(keep)
+            proto, keep_io_types=True, disable_shape_infer=True, op_block_list=blocked, node_block_list=list(keep)
         )
     halved = ir.from_proto(proto)
     halved.graph.sort()  # the converter appends its Casts

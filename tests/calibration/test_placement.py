@@ -184,3 +184,23 @@ def test_a_channel_without_weights_has_a_scale() -> None:
     weight = np.zeros((2, 3, 1, 1), np.float32)
     weight[1] = 0.5
     assert weight_scales(weight, 0).tolist() == [1.0, np.float32(0.5 / LEVELS)]
+
+
+@pytest.mark.fullsize
+def test_more_weights_than_a_message_holds_in_fp16(tmp_path: Path) -> None:
+    """`-m fullsize`; 7 GB of memory."""
+    size = [2**15, 2**14 + 64]  # 2.2 GB in fp32
+    with (tmp_path / "weights").open("wb") as file:
+        file.truncate(4 * size[0] * size[1])
+    wide = ir.ExternalTensor(
+        "weights", 0, 4 * size[0] * size[1], ir.DataType.FLOAT, shape=ir.Shape(size), name="wide", base_dir=tmp_path
+    )
+    values = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, s]) for n, s in zip("xy", size)}
+    node = helper.make_node("MatMul", ["x", "wide"], ["y"], "product")
+    small = numpy_helper.from_array(np.zeros((1, 1), np.float32), "wide")
+    graph = helper.make_graph([node], "wide", [values["x"]], [values["y"]], [small])
+    model = ir.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10))
+    model.graph.initializers["wide"].const_value = wide
+    model.graph.initializers["wide"].shape = wide.shape
+    stored = halve(model, []).graph.initializers["wide"].const_value
+    assert stored is not None and stored.dtype == ir.DataType.FLOAT16 and list(stored.shape) == size

@@ -10,7 +10,11 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+from onnxruntime.transformers.float16 import (
+    DEFAULT_OP_BLOCK_LIST,
+    convert_float_to_float16,
+    convert_np_to_float16,
+)
 
 from edgedrag.calibration.inner import InnerTensors
 from edgedrag.calibration.workbench import Place, Workbench
@@ -59,12 +63,17 @@ def beyond(model: ir.Model, peaks: Mapping[str, float]) -> list[str]:
 
 
 def halve(model: ir.Model, keep: Collection[str]) -> ir.Model:
-    """The graph with everything but these nodes and what is rounded in fp16; inputs and outputs stay float32."""
-    proto = onnx.shape_inference.infer_shapes(ir.to_proto(model))  # large weights are not in it yet: it has to fit 2 GB
+    """The graph with everything but these nodes and what is rounded in fp16; inputs and outputs stay float32.
+
+    Weights that lie in files are converted when they are written, one at a time: a large graph's do not fit a message.
+    """
+    proto = onnx.shape_inference.infer_shapes(ir.to_proto(model))
+    filed = {
+        n: v.const_value for n, v in model.graph.initializers.items() if isinstance(v.const_value, ir.ExternalTensor)
+    }
     for stored in proto.graph.initializer:
-        tensor = model.graph.initializers[stored.name].const_value
-        if isinstance(tensor, ir.ExternalTensor):
-            stored.CopyFrom(onnx.numpy_helper.from_array(tensor.numpy(), stored.name))
+        if stored.name in filed and stored.data_type == onnx.TensorProto.FLOAT:
+            stored.CopyFrom(onnx.numpy_helper.from_array(np.zeros(0, np.float32), stored.name))
     blocked = [*DEFAULT_OP_BLOCK_LIST, *ROUNDING]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # it tells of every weight below fp16's least
@@ -72,5 +81,21 @@ def halve(model: ir.Model, keep: Collection[str]) -> ir.Model:
             proto, keep_io_types=True, disable_shape_infer=True, op_block_list=blocked, node_block_list=list(keep)
         )
     halved = ir.from_proto(proto)
+    for name, tensor in filed.items():
+        value = halved.graph.initializers[name]
+        same = value.const_value is not None and value.const_value.dtype == tensor.dtype
+        value.const_value = tensor if same else _half(tensor)
+        for shaped in (value, *(node.outputs[0] for node, _ in value.uses() if node.op_type == "Cast")):
+            shaped.shape = tensor.shape
     halved.graph.sort()  # the converter appends its Casts
     return halved
+
+
+def _half(tensor: ir.ExternalTensor) -> ir.LazyTensor:
+    """A tensor in fp16, once it is asked for."""
+    return ir.LazyTensor(
+        lambda: ir.tensor(convert_np_to_float16(tensor.numpy()), name=tensor.name),
+        ir.DataType.FLOAT16,
+        ir.Shape(tensor.shape.numpy()),
+        name=tensor.name,
+    )

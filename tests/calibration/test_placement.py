@@ -186,9 +186,7 @@ def test_a_channel_without_weights_has_a_scale() -> None:
     assert weight_scales(weight, 0).tolist() == [1.0, np.float32(0.5 / LEVELS)]
 
 
-@pytest.mark.fullsize
 def test_more_weights_than_a_message_holds_in_fp16(tmp_path: Path) -> None:
-    """`-m fullsize`; 7 GB of memory."""
     size = [2**15, 2**14 + 64]  # 2.2 GB in fp32
     with (tmp_path / "weights").open("wb") as file:
         file.truncate(4 * size[0] * size[1])

@@ -69,7 +69,10 @@ def run_on(engine: Backend, graph: CompiledGraph, inputs: Mapping[str, np.ndarra
 
 
 def compare(all_runs: Mapping[str, Run], repeats: int) -> dict[str, dict[str, float]]:
-    """Medians with the engines taking turns, and each one's worst SNR against the first."""
+    """Medians with the engines taking turns, and each one's worst SNR against the first.
+
+    Of the two runs of a turn the second counts: ONNX Runtime's threads spin on for a while after the turn before.
+    """
     reference = next(iter(all_runs.values()))()
     snr = {}
     for name, run in all_runs.items():
@@ -78,6 +81,7 @@ def compare(all_runs: Mapping[str, Run], repeats: int) -> dict[str, dict[str, fl
     times: dict[str, list[float]] = {name: [] for name in all_runs}
     for _ in range(repeats):
         for name, run in all_runs.items():
+            run()
             start = time.perf_counter()
             run()
             times[name].append((time.perf_counter() - start) * 1e3)

@@ -71,7 +71,7 @@ def run_on(engine: Backend, graph: CompiledGraph, inputs: Mapping[str, np.ndarra
 def compare(all_runs: Mapping[str, Run], repeats: int) -> dict[str, dict[str, float]]:
     """Medians with the engines taking turns, and each one's worst SNR against the first.
 
-    Of the two runs of a turn the second counts: ONNX Runtime's threads spin on for a while after the turn before.
+    Of the two runs of a turn the second counts, which does not find another engine's weights in the caches.
     """
     reference = next(iter(all_runs.values()))()
     snr = {}

@@ -33,7 +33,7 @@ PARTS = (*STAGES, "total")
 def interleaved(runtimes: dict[str, Runtime], repeats: int) -> dict[str, Any]:
     """Milliseconds of each stage of a first drag on a 512 x 512 photo, the precisions taking turns, and their ratio.
 
-    Of the two drags of a turn the second counts: ONNX Runtime's threads spin on for a while after the other's turn.
+    Of the two drags of a turn the second counts, which does not find the other's weights in the caches.
     """
     (height, width), radius = SMALL
     image = test_photo(height, width)

@@ -48,8 +48,11 @@ def sample_rows(picture: FLOAT, grid: FLOAT) -> FLOAT:
 
 def sample_by_rows(model: ir.Model) -> None:
     """Replace each GridSample that gives a whole picture, in place; one that looks at a few points is quick already."""
-    function = ir.serde.deserialize_function(sample_rows.to_function_proto())
     found = [node for node in model.graph if node.op_type == "GridSample" and _whole(node)]
+    if not found:
+        return
+    function = ir.serde.deserialize_function(sample_rows.to_function_proto())
+    model.functions[function.identifier()] = function
     for node in found:
         given = node.outputs[0]
         call = ir.node(function.name, list(node.inputs), domain=function.domain, name=f"{node.name}.rows")
@@ -59,9 +62,7 @@ def sample_by_rows(model: ir.Model) -> None:
         given.replace_all_uses_with(made, replace_graph_outputs=True)
         made.name, given.name = given.name, None
         model.graph.remove(node, safe=True)
-    if found:
-        model.functions[function.identifier()] = function
-        InlinePass()(model)
+    InlinePass()(model)
 
 
 def _whole(node: ir.Node) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from edgedrag.benchmarks.context import context
-from edgedrag.benchmarks.engines.openvino_graphs import compare, record_inputs, run_on
+from edgedrag.benchmarks.engines.graph_runs import compare, record_inputs, run_on
 from edgedrag.benchmarks.report import write_report
 from edgedrag.calibration.row_sampling import sample_by_rows
 from edgedrag.calibration.workbench import Workbench

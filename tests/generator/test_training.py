@@ -153,13 +153,15 @@ def test_a_students_first_answer_is_the_warped_photo() -> None:
     assert float(teacher.denoiser.head.weight.detach().abs().max()) > 0
 
 
-def test_training_shows_what_the_runtime_shows() -> None:
+def test_training_shows_as_much_as_the_runtime_shows() -> None:
     revealed = torch.linspace(0, 1, 21, requires_grad=True)
     weights = embedded.decided(revealed)
     np.testing.assert_allclose(weights.detach(), compose.decided(revealed.detach().numpy()), atol=1e-6)
     weights.sum().backward()
     assert revealed.grad is not None and torch.equal(revealed.grad, torch.ones(21)), "also where nothing is shown"
 
+
+def test_training_moves_and_shows_as_the_runtime_does() -> None:
     torch.manual_seed(0)
     model, batch = small_generator(), batch_of(moving_square())
     batch = replace(batch, mask=torch.ones_like(batch.mask))

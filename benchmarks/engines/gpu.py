@@ -2,7 +2,7 @@
 
 python -m edgedrag.benchmarks.engines.gpu -o REPORT.json [--backend tensorrt-rtx] [--size full]
 
-Without a GPU `--backend cpu --size tiny` walks the same way as far as a CPU allows: a dry run, whose figures say
+What matters most comes first and each part is written as it is known, for time on a GPU may be short. Without a GPU `--backend cpu --size tiny` walks the same way as far as a CPU allows: a dry run, whose figures say
 nothing of a GPU.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,11 @@ STEPS = (1, 2, 4, 8)
 
 def measure_bundle(
     bundle: Bundle, backend: str, precision: str, engines: Path, drags: int, peak: float
-) -> dict[str, Any]:
-    """Build, open, test, compare and time a bundle in one precision; what fails is in the row as `error`."""
+) -> Iterator[dict[str, Any]]:
+    """Build, open, test, time and compare a bundle in one precision: the row so far, after each of these.
+
+    What fails is in the row as `error`.
+    """
     row: dict[str, Any] = {"bundle": bundle.name, "precision": precision, "backend": backend}
     golden = read_golden(bundle)
     try:
@@ -48,19 +52,23 @@ def measure_bundle(
             size = bundle.sizes[0] if golden is None else golden["picture"].shape[:2]
             request = Request(backend, ("this-gpu",), precision, ((int(size[0]), int(size[1])),))
             row["engines"] = list(build_engines(bundle, request, engines))
+            yield row
         started = time.perf_counter()
         runtime = edgedrag.open(bundle.folder, backend, precision, engines)
         row["open_ms"] = round((time.perf_counter() - started) * 1e3, 2)
         row["device"] = runtime.backend.device
         found: Golden | None = runtime.golden or self_test(bundle, runtime.stages)
         row["self_test"] = None if found is None else found.__dict__
-        row["parity"] = graph_parity(bundle, runtime.stages)
+        yield row
         row["drags"] = {str(steps): time_drags(runtime, steps, drags) for steps in STEPS}
-        row["graphs"] = time_graphs(runtime, drags, peak)
+        yield row
         row["device_bytes"] = device_bytes(runtime)
+        row["graphs"] = time_graphs(runtime, drags, peak)
+        yield row
+        row["parity"] = graph_parity(bundle, runtime.stages)
     except EdgedragError as error:
         row["error"] = str(error)
-    return row
+    yield row
 
 
 def time_drags(runtime: Runtime, steps: int, drags: int) -> dict[str, Any]:
@@ -176,9 +184,16 @@ def peak_of_matrix_products(device: str) -> dict[str, float]:
 )
 @click.option("--compile/--no-compile", "compiled", default=True, show_default=True, help="torch.compile too.")
 @click.option("--drags", default=12, show_default=True, help="Timed drags of each kind.")
+@click.option("--engines", type=click.Path(path_type=Path), help="Folder of engines.  [default: built anew, not kept]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 def main(
-    backends: tuple[str, ...], size: str, lightningdrag: Path | None, compiled: bool, drags: int, output: Path
+    backends: tuple[str, ...],
+    size: str,
+    lightningdrag: Path | None,
+    compiled: bool,
+    drags: int,
+    engines: Path | None,
+    output: Path,
 ) -> None:
     """Measure every engine of this machine on both generators, beside PyTorch."""
     import torch
@@ -200,10 +215,11 @@ def main(
                 for precision in ("fp32", "fp16", "int8"):
                     if all(g.files(precision, "tensorrt" if backend in MODULES else "ort") for _, g in bundle.graphs()):
                         click.echo(f"{bundle.name} on {backend} in {precision}")
-                        report["bundles"].append(
-                            measure_bundle(bundle, backend, precision, Path(scratch, "engines"), drags, peak)
-                        )
-                        write_report(report, output)
+                        kept = engines or Path(scratch, "engines")
+                        rows = report["bundles"]
+                        for row in measure_bundle(bundle, backend, precision, kept, drags, peak):
+                            report["bundles"] = [*rows, row]
+                            write_report(report, output)
         report["torch_networks"] = compare_with_torch(
             open_bundle(lightningdrag), size, device, compiled, drags, report["bundles"]
         )

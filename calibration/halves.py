@@ -23,6 +23,7 @@ from edgedrag.runtime.backends.base import Array
 LARGEST = float(np.finfo(np.float16).max)
 HEADROOM = 4.0  # other photos and drags reach further than those that were looked at
 ROUNDING = ["QuantizeLinear", "DequantizeLinear"]  # up to opset 18 they take and give float32 alone
+WITHOUT_HALF = ["GridSample"]  # ONNX Runtime's CUDA provider would run it on the CPU
 
 
 class PeakGraph:
@@ -74,7 +75,7 @@ def halve(model: ir.Model, keep: Collection[str]) -> ir.Model:
     for stored in proto.graph.initializer:
         if stored.name in filed and stored.data_type == onnx.TensorProto.FLOAT:
             stored.CopyFrom(onnx.numpy_helper.from_array(np.zeros(0, np.float32), stored.name))
-    blocked = [*DEFAULT_OP_BLOCK_LIST, *ROUNDING]
+    blocked = [*DEFAULT_OP_BLOCK_LIST, *ROUNDING, *WITHOUT_HALF]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # it tells of every weight below fp16's least
         proto = convert_float_to_float16(

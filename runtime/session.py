@@ -197,7 +197,7 @@ def open_runtime(
     Args:
         backend: one of `backends.NAMES`, or "auto": the first of them that can serve.
         engines: folder of engines that `edgedrag build` made; the user's cache where None. For TensorRT.
-        memory_budget: bytes of device memory for weights; all that there is where None. For TensorRT.
+        memory_budget: bytes of device memory for weights; all that there is where None. On a GPU.
 
     Raises:
         BundleError: the bundle is missing, damaged or not understood.

@@ -2,8 +2,8 @@
 
 python -m edgedrag.benchmarks.engines.gpu -o REPORT.json [--backend tensorrt-rtx] [--size full]
 
-What matters most comes first and each part is written as it is known, for time on a GPU may be short. Without a GPU `--backend cpu --size tiny` walks the same way as far as a CPU allows: a dry run, whose figures say
-nothing of a GPU.
+What matters most comes first and each part is written as it is known, for time on a GPU may be short. Without a GPU
+`--backend cpu --size tiny` walks the same way as far as a CPU allows: a dry run, whose figures say nothing of a GPU.
 """
 
 from __future__ import annotations

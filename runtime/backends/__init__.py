@@ -85,7 +85,7 @@ def open_backend(name: str, engines: Path | None = None, memory_budget: int | No
 
     Args:
         engines: folder of built engines, for TensorRT; the user's cache where None.
-        memory_budget: bytes of device memory for weights, for TensorRT.
+        memory_budget: bytes of device memory for weights, on a GPU.
 
     Raises:
         EngineError: it cannot serve here; `code` says why.
@@ -103,6 +103,10 @@ def open_backend(name: str, engines: Path | None = None, memory_budget: int | No
         from edgedrag.runtime.backends.openvino import OpenVinoCpu
 
         return OpenVinoCpu()
-    from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu, OnnxRuntimeCuda
+    if name == "cuda":
+        from edgedrag.runtime.backends.onnxruntime_cuda import OnnxRuntimeCuda
 
-    return OnnxRuntimeCuda() if name == "cuda" else OnnxRuntimeCpu()
+        return OnnxRuntimeCuda(memory_budget)
+    from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
+
+    return OnnxRuntimeCpu()

@@ -93,7 +93,11 @@ class CudaDevice:
         self._call(self._cuda.cudaStreamSynchronize(self.stream))
 
     def record(self, work: Callable[[], None]) -> CudaRecording:
-        """Capture what `work` puts on the stream, without running it."""
+        """Capture what `work` puts on the stream, without running it.
+
+        Raises:
+            EngineError: it cannot be captured, or reads memory of the host, where other things may lie at a replay.
+        """
         cuda = self._cuda
         mode = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._call(cuda.cudaStreamBeginCapture(self.stream, mode))
@@ -102,9 +106,27 @@ class CudaDevice:
         finally:
             status, graph = cuda.cudaStreamEndCapture(self.stream)
         self._call((status,))
-        launchable = self._call(cuda.cudaGraphInstantiate(graph, 0))
-        self._call(cuda.cudaGraphDestroy(graph))
-        return CudaRecording(self, launchable)
+        try:
+            if self._asks_host(graph):
+                raise EngineError("CUDA: what was captured needs the host", "not-recordable")
+            return CudaRecording(self, self._call(cuda.cudaGraphInstantiate(graph, 0)))
+        finally:
+            self._call(cuda.cudaGraphDestroy(graph))
+
+    def _asks_host(self, graph: Any) -> bool:
+        """Whether captured work calls the host, or copies from or to its memory."""
+        cuda = self._cuda
+        _, count = self._call(cuda.cudaGraphGetNodes(graph, 0))
+        nodes, _ = self._call(cuda.cudaGraphGetNodes(graph, count))
+        for node in nodes[:count]:
+            kind = self._call(cuda.cudaGraphNodeGetType(node))
+            if kind == cuda.cudaGraphNodeType.cudaGraphNodeTypeHost:
+                return True
+            if kind == cuda.cudaGraphNodeType.cudaGraphNodeTypeMemcpy:
+                copied = self._call(cuda.cudaGraphMemcpyNodeGetParams(node)).kind
+                if copied != cuda.cudaMemcpyKind.cudaMemcpyDeviceToDevice:
+                    return True
+        return False
 
     def _copy(self, to: int, source: int, nbytes: int, kind: str) -> None:
         cuda = self._cuda

@@ -86,15 +86,19 @@ class DeviceGraph:
         workspace: Workspace,
         load: Callable[[Size], tuple[int, Callable[[], Network]]],
         seldom: bool,
+        every_size: bool = False,
     ):
         """Nothing is loaded yet.
 
         Args:
             name: unlike that of any other network of the backend.
-            load: for a window size, how many bytes of weights its engine has, and what makes it a network.
+            load: for a window size, (0, 0) where that does not matter, how many bytes of weights its engine has, and
+                what makes it a network.
             seldom: the graph runs once a photo.
+            every_size: one network runs all window sizes.
         """
         self._graph, self._name, self._seldom = graph, name, seldom
+        self._every_size = every_size
         self._workspace = workspace
         self._load = load
         self._loop = {t.name for t in graph.outputs if graph.file_outputs[t.name] != t.name}
@@ -104,7 +108,7 @@ class DeviceGraph:
 
     def run(self, inputs: Mapping[str, DeviceArray]) -> dict[str, DeviceArray]:
         sizes = window_size(self._graph, {t.name: inputs[t.name].shape for t in self._graph.inputs})
-        loaded = self._network((sizes.get("H", 0), sizes.get("W", 0)))
+        loaded = self._network((0, 0) if self._every_size else (sizes.get("H", 0), sizes.get("W", 0)))
         bound = {t.name: self._input(t.name, inputs[t.name]) for t in self._graph.inputs}
         made: dict[str, DeviceArray] = {}
         for tensor in self._graph.outputs:

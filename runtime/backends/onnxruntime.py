@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the CPU and through CUDA."""
+"""ONNX Runtime on the CPU, and what both its backends share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 import onnxruntime as ort
 
 from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend
-from edgedrag.runtime.backends.cuda import find_gpu
 from edgedrag.runtime.backends.processor import cpu_name, multiplies_int8
 from edgedrag.runtime.bundle import Graph
-from edgedrag.runtime.errors import BundleError, EngineError
+from edgedrag.runtime.errors import BundleError
 
 ort.disable_telemetry_events()  # nothing leaves the device
 
@@ -63,60 +62,6 @@ class OnnxRuntimeCpu(OnnxBackend):
 
     def upload(self, array: np.ndarray) -> ort.OrtValue:
         return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
-
-    def download(self, array: ort.OrtValue) -> np.ndarray:
-        return array.numpy()
-
-
-class OrtCudaGraph:
-    """A session on a GPU; inputs and outputs are bound to device memory, so the host sees none of them."""
-
-    def __init__(self, graph: Graph, file: Path, device: int):
-        self._session = open_session(
-            graph,
-            file,
-            ort.SessionOptions(),
-            [("CUDAExecutionProvider", {"device_id": device}), "CPUExecutionProvider"],
-        )
-        if self._session.get_providers()[0] != "CUDAExecutionProvider":
-            raise EngineError(
-                f"{file.name}: ONNX Runtime fell back to the CPU; its CUDA provider does not load here "
-                "(CUDA and cuDNN must be those that onnxruntime-gpu was built for)",
-                "load-failed",
-            )
-        self._device = device
-        self._inputs = [t.name for t in graph.inputs]
-        self._outputs = graph.file_outputs
-
-    def run(self, inputs: Mapping[str, ort.OrtValue]) -> dict[str, ort.OrtValue]:
-        binding = self._session.io_binding()
-        for name in self._inputs:
-            binding.bind_ortvalue_input(name, inputs[name])
-        for stored in self._outputs.values():
-            binding.bind_output(stored, "cuda", self._device)
-        self._session.run_with_iobinding(binding)
-        return dict(zip(self._outputs, binding.get_outputs()))
-
-
-class OnnxRuntimeCuda(OnnxBackend):
-    """See `base.Backend`."""
-
-    name = "cuda"
-    placement = "ort"
-    # INT8 through Q/DQ nodes has no fast kernels in the CUDA provider.
-    precisions: tuple[str, ...] = ("fp16", "fp32")
-
-    def __init__(self, device: int = 0) -> None:
-        self.device = find_gpu(device).name
-        self._index = device
-        if hasattr(ort, "preload_dlls"):
-            ort.preload_dlls()  # CUDA and cuDNN from their packages, where they are not installed system-wide
-
-    def compile(self, graph: Graph, file: Path, precision: str) -> CompiledGraph:
-        return OrtCudaGraph(graph, file, self._index)
-
-    def upload(self, array: np.ndarray) -> ort.OrtValue:
-        return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), "cuda", self._index)
 
     def download(self, array: ort.OrtValue) -> np.ndarray:
         return array.numpy()

@@ -20,7 +20,7 @@ WHAT = (
     click.option("--backend", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True),
     click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]"),
-    click.option("--memory-budget", type=MemorySize(), help="Device memory for weights, as 4GB, for TensorRT."),
+    click.option("--memory-budget", type=MemorySize(), help="Device memory for weights on a GPU, as 4GB."),
 )
 
 

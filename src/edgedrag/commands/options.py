@@ -65,7 +65,7 @@ ENGINE_OPTIONS = (
         "--precision", type=click.Choice(["auto", "fp32", "fp16", "bf16", "int8"]), default="auto", show_default=True
     ),
     click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]"),
-    click.option("--memory-budget", type=MemorySize(), help="Device memory for weights, as 4GB, for TensorRT."),
+    click.option("--memory-budget", type=MemorySize(), help="Device memory for weights on a GPU, as 4GB."),
     click.option("--steps", type=int, help="Denoising steps.  [default: the bundle's]"),
     click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result."),
     click.option(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from edgedrag.generator.made_motion import KINDS, SHARES, silhouette
 from edgedrag.generator.pairs import SIZE, Rejected, draggable, made_pair, sample_points
@@ -192,6 +193,21 @@ def make_batch(
     return stack(rows)
 
 
+class Steps(Dataset):
+    """The batch of each step, alike in every run and process."""
+
+    def __init__(
+        self, cache: PairCache, sizes: Sequence[tuple[int, int, float]], made: float, edited: float, seed: Sequence[int]
+    ):
+        """See `batches`."""
+        self.cache, self.sizes, self.made, self.edited, self.seed = cache, sizes, made, edited, seed
+
+    def __getitem__(self, step: int) -> Batch:
+        rng = np.random.default_rng([*self.seed, step])
+        size, count, _ = self.sizes[rng.choice(len(self.sizes), p=[s[2] for s in self.sizes])]
+        return make_batch(self.cache, size, count, rng, self.made, back=rng.random() < self.edited)
+
+
 def batches(
     cache: PairCache,
     sizes: Sequence[tuple[int, int, float]],
@@ -199,25 +215,16 @@ def batches(
     edited: float,
     seed: Sequence[int],
     start: int,
+    workers: int = 1,
 ) -> Iterator[Batch]:
-    """Endless batches from step `start` on, made one ahead in a thread; step n is the same in every run.
+    """Endless batches from step `start` on, made ahead in processes; step n is the same in every run.
 
     Args:
         sizes: (size in pixels, batch, share of the steps) alternatives.
         made: share of the rows with motion made anew, beside the made pairs of the cache.
         edited: share of the batches that get a `back_prior_flow`, for sources that are edits.
         seed: of the run, and of the process in it.
+        workers: processes that make batches.
     """
-
-    def make(step: int) -> Batch:
-        rng = np.random.default_rng([*seed, step])
-        size, count, _ = sizes[rng.choice(len(sizes), p=[s[2] for s in sizes])]
-        return make_batch(cache, size, count, rng, made, back=rng.random() < edited)
-
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(make, start)
-        step = start
-        while True:
-            step += 1
-            batch, ahead = ahead.result(), pool.submit(make, step)
-            yield batch
+    steps = Steps(cache, sizes, made, edited, seed)
+    return iter(DataLoader(steps, batch_size=None, sampler=range(start, sys.maxsize), num_workers=workers))

@@ -36,7 +36,7 @@ def save_checkpoint(
     Args:
         rest: a checkpoint in the same folder; weights equal to its are left out.
     """
-    weights = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items()}
+    weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
     header = {"config": json.dumps(asdict(model.config)), **notes}
     if rest is not None:
         shared, _ = read_checkpoint(rest)

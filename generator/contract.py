@@ -58,6 +58,10 @@ class DragGenerator(nn.Module, ABC):
     def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
         """The edit as the runtime composes it from the generator's picture; the source outside the mask."""
 
+    def as_shown(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+        """The generator's picture as the runtime shows it, where it shows all of it."""
+        return picture
+
     @abstractmethod
     def denoiser_parts(self) -> Iterable[nn.Module]:
         """What learns when only the denoiser learns: all that the sampler's steps depend on."""

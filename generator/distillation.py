@@ -114,7 +114,7 @@ def distillation_loss(
         return terms | student.gate_losses(batch, told, answer)
     # By turns the whole answer, and what is shown of it: the one teaches what to draw, the other also where.
     whole = float(torch.rand((), generator=noise)) < 0.5
-    terms["perceptual"] = likeness(ruler, answer if whole else student.finish(batch, told, answer), batch)
+    terms["perceptual"] = likeness(ruler, (student.as_shown if whole else student.finish)(batch, told, answer), batch)
     return terms
 
 
@@ -161,7 +161,13 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
         student.another().to(config.device),
         loss,
         lambda start: batches(
-            cache, config.sizes or student.sizes, config.made, 0.0, (config.seed, processes.rank), start
+            cache,
+            config.sizes or student.sizes,
+            config.made,
+            0.0,
+            (config.seed, processes.rank),
+            start,
+            processes.batch_makers(config.device),
         ),
         config,
         run,

@@ -102,6 +102,10 @@ class Processes:
     def leads(self) -> bool:
         return self.rank == 0
 
+    def batch_makers(self, device: str) -> int:
+        """How many processes make this one's batches: beside a GPU all cores but one have nothing else to do."""
+        return 1 if device == "cpu" else max(1, (os.cpu_count() or 1) // self.count - 1)
+
     def average_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Every process gets the mean of all processes' gradients, as one message."""
         if self.count == 1:

@@ -15,7 +15,7 @@ from edgedrag.generator.schedule import STEPS
 
 Ruler = Callable[[Tensor, Tensor, Tensor], Tensor]  # a perceptual distance of picture and truth under a weight
 
-JUDGED = 256 * 256  # pixels of each batch that a ruler judges: its network costs more than the one it teaches
+JUDGED = 256 * 256  # pixels of each batch that a ruler judges on a CPU: its network costs more than what it teaches
 SNR_CAP, SNR_FLOOR = 5.0, 0.2  # weights of noise levels (min-SNR, Hang et al., ICCV 2023), and the least
 UNTOLD = 0.1  # of the batches of a generator with guidance, told without the drag (Ho and Salimans 2022)
 
@@ -32,10 +32,12 @@ def edge_loss(a: Tensor, b: Tensor, weight: Tensor, most: float = math.inf) -> T
 
 
 def likeness(ruler: Ruler, edit: Tensor, batch: Batch, which: Tensor | None = None) -> Tensor:
-    """The distance of edits [B, 3, H, W] from the truth inside the mask, for as many rows as make up JUDGED pixels,
-    of those named by `which`, [M] with M >= 1, or of all.
+    """The distance of edits [B, 3, H, W] from the truth inside the mask, for the rows named by `which`, [M] with
+    M >= 1, or for all; on a CPU, for as many of these as make up JUDGED pixels.
     """
-    rows = (torch.arange(len(edit)) if which is None else which)[: max(1, JUDGED // edit[0, 0].numel())]
+    rows = torch.arange(len(edit)) if which is None else which
+    if edit.device.type == "cpu":
+        rows = rows[: max(1, JUDGED // edit[0, 0].numel())]
     truth, mask = batch.target[rows], batch.mask[rows]
     return ruler(truth + mask * (edit[rows].clamp(-1, 1) - truth), truth, mask)
 

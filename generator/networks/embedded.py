@@ -325,6 +325,11 @@ class Told(NamedTuple):
     revealed: Tensor
 
 
+def moved_photo(batch: Batch, told: Told) -> Tensor:
+    """The source as the runtime moves it."""
+    return warp(batch.source, told.flow, "bicubic").clamp(-1, 1)
+
+
 class EmbeddedGenerator(DragGenerator):
     """All five modules; the state dict of this is the checkpoint."""
 
@@ -376,10 +381,13 @@ class EmbeddedGenerator(DragGenerator):
     def prior(self, batch: Batch, told: Told) -> Tensor:
         return to_latent(told.warped.detach())
 
+    def as_shown(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+        # The runtime moves the photo itself, sharper than what the networks are told, and adds what they change.
+        return moved_photo(batch, told) + picture - told.warped.detach()
+
     def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
-        # As the runtime does it: the photo moves bicubic there, sharper than what the networks are told.
-        moved = warp(batch.source, told.flow, "bicubic").clamp(-1, 1)
-        edit = moved + decided(told.revealed) * (picture - moved)
+        moved = moved_photo(batch, told)
+        edit = moved + decided(told.revealed) * (picture - told.warped.detach())
         return batch.source + batch.mask * (edit - batch.source)
 
     def drawn_where(self, batch: Batch, told: Told) -> Tensor:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from edgedrag.export.engine_builder import THIS_GPU, Built, Progress, build_file, check_target
 from edgedrag.export.room import check_disk, check_memory
 from edgedrag.runtime.backends.cuda import find_gpu
-from edgedrag.runtime.backends.tensorrt_library import BUILD_OPTIONS, import_library
+from edgedrag.runtime.backends.tensorrt_library import BUILD_OPTIONS, check_generation, import_library
 from edgedrag.runtime.bundle import Bundle, Graph, Variant
 from edgedrag.runtime.engines import EngineKey, EngineStore, Size, StoredEngine, engine_key
 from edgedrag.runtime.errors import EngineError, InputError
@@ -115,7 +115,9 @@ def generation(target: str, library: str) -> str:
     if target != THIS_GPU:
         return target
     try:
-        return find_gpu().target
+        found = find_gpu().target
+        check_generation(library, found)
+        return found
     except EngineError as error:
         ahead = "; to build for other machines name their GPUs, as --target sm_86,sm_89"
         raise EngineError(f"{error}{ahead if library == 'tensorrt-rtx' else ''}", error.code) from None

@@ -1,5 +1,7 @@
 """Back to native resolution: the photo's own pixels are warped, the generator fills what they cannot.
 
+Elsewhere it adds what it changed of them, so that they keep their sharpness.
+
 Worked in strips of rows, so that memory does not grow with the photo.
 """
 
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgedrag.runtime.flow import edge_fade, grid
+from edgedrag.runtime.flow import edge_fade, grid, warp
 from edgedrag.runtime.image import colour_and_alpha
 
 STRIP = 256  # rows at a time; more, and the intermediate pictures leave the cache
@@ -27,12 +29,14 @@ class Generated:
 
     `result` float32 [H, W, 3] in 0..1, or None in a preview; `flow` float32 [H, W, 2], backward, in
     generator pixels, and `revealed` float32 [H, W, 1] in 0..1 (1 = the warp will not do), or None
-    where the bundle has none.
+    where the bundle has none. `change` float32 [H, W, 3] in -1..1 is what it adds to the warped photo, 0 where the
+    warp will not do or nothing moves.
     """
 
     result: np.ndarray | None
     flow: np.ndarray | None
     revealed: np.ndarray | None
+    change: np.ndarray | None = None
 
     @property
     def width(self) -> int:
@@ -103,18 +107,36 @@ def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarra
             slice(box[0].start + rows.start, box[0].start + rows.stop),
             slice(box[1].start + columns.start, box[1].start + columns.stop),
         )
-        change = enlarge(result, shape, inner) * largest
-        change -= moved[part]
-        change *= _channels(weight[part], channels)
-        moved[part] += change
+        covering = enlarge(result, shape, inner) * largest
+        covering -= moved[part]
+        covering *= _channels(weight[part], channels)
+        moved[part] += covering
+    if generated.change is not None:
+        change = generated.change if channels == 3 else generated.change.mean(-1, keepdims=True)
+        moved += enlarge(change * largest, shape, box)
     return moved
+
+
+def change_of(picture: np.ndarray, result: np.ndarray, flow: np.ndarray, revealed: np.ndarray) -> np.ndarray:
+    """What a generator adds to the photo that it moved, `Generated.change`.
+
+    Args:
+        picture: the window at the generator's size, uint8 RGB [H, W, 3].
+    """
+    change = result - warp(picture.astype(np.float32), flow) * np.float32(1 / 255)
+    change *= (1 - decided(revealed)) * rising(np.linalg.norm(flow, axis=-1, keepdims=True))
+    return change
 
 
 def decided(revealed: np.ndarray) -> np.ndarray:
     """A revealed map as weights that leave the warp's sharpness alone where the map is unsure (smoothstep)."""
     low, high = REVEALED
-    t = (revealed - np.float32(low)) * np.float32(1 / (high - low))
-    np.clip(t, 0, 1, out=t)
+    return rising((revealed - np.float32(low)) * np.float32(1 / (high - low)))
+
+
+def rising(values: np.ndarray) -> np.ndarray:
+    """From 0 at 0 to 1 at 1, level at both ends and beyond (smoothstep)."""
+    t = np.clip(values, 0, 1)
     weight = 3 - 2 * t
     weight *= t
     weight *= t

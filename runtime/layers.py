@@ -7,7 +7,8 @@ with native flow f and revealed weight r over a state F, G, R makes
     F'(p) = f(p) + F(p + f(p))        R'(p) = R(p + f(p))        G'(p) = G(p + f(p))
 
 draws its generated pixels over that with weight r, and the picture is the original sampled once, by F',
-mixed with G' by R'. Towards the edge of its mask a round's f and r fall to 0, so the state has no seams.
+mixed with G' by R'; what the round changes of what it moved is added to that, and no later round takes it along.
+Towards the edge of its mask a round's f and r fall to 0, so the state has no seams.
 
 Where f takes a motion back, what little is left of F' is set to 0: the original's values return exactly.
 And where a round reveals something or takes a motion back, at a pixel that did not show its own content
@@ -27,7 +28,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from edgedrag.runtime.compose import Box, Generated, decided, seam_fade, seam_width, strips
+from edgedrag.runtime.compose import Box, Generated, decided, rising, seam_fade, seam_width, strips
 from edgedrag.runtime.flow import edge_fade, grid
 from edgedrag.runtime.image import colour_and_alpha
 from edgedrag.runtime.window import Window
@@ -79,11 +80,13 @@ class State:
     """The state at [h, w] points.
 
     `flow` float32 [h, w, 2], photo pixels; `made` [h, w, C + 1] in the photo's type and range, generated
-    colour times its weight, then the weight; None where nothing is generated.
+    colour times its weight, then the weight; None where nothing is generated. `change` float32 [h, w, C], in the
+    photo's range: what the layer's own round adds to what it moved, and no later round takes along.
     """
 
     flow: np.ndarray
     made: np.ndarray | None
+    change: np.ndarray | None = None
 
     def length(self) -> np.ndarray:
         """Of the flow, [h, w]."""
@@ -192,8 +195,10 @@ def render(photo: np.ndarray, layer: Layer) -> np.ndarray:
         if state.made is not None:
             drawn = _sample(state.made, *at).astype(np.float32)
             if drawn[..., -1].any():
-                shown = rounded(shown * (1 - drawn[..., -1:] / full) + drawn[..., :-1], photo.dtype)
-        out[part] = shown
+                shown = shown * (1 - drawn[..., -1:] / full) + drawn[..., :-1]
+        if state.change is not None:
+            shown = shown + _sample(state.change, *at)
+        out[part] = shown if shown.dtype == photo.dtype else rounded(shown, photo.dtype)
     return out
 
 
@@ -229,7 +234,7 @@ def round_state(
         weight = weight * fade
         made = faded(np.zeros_like(drawn, photo.dtype) if made is None else made, drawn, weight)
         opened = np.maximum(opened, weight)
-    state = State(flow, made)
+    state = State(flow, made, _added(generated, at_made, photo, fade * rising(_length(flow) / pixel)[..., None]))
     if made is not None and generated.flow is not None and touches(before, window.box):
         lost = _is_lost(before, state, lattice, mask[within(lattice.box, window.box)], STILL * pixel)
         share = _broad(lost & state.is_generated() & (opened[..., 0] > OPENED), pixel / lattice.pitch[0])
@@ -284,6 +289,16 @@ def _drawn(generated: Generated, at: np.ndarray, photo: np.ndarray) -> tuple[np.
     return np.concatenate([colour, whole], -1) * np.float32(np.iinfo(photo.dtype).max), weight
 
 
+def _added(generated: Generated, at: np.ndarray, photo: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
+    """`State.change` of a round at places [h, w, 2] of the generator's size, under a weight [h, w, 1]."""
+    if generated.change is None:
+        return None
+    grey = colour_and_alpha(photo)[0].shape[2] == 1
+    change = generated.change.mean(-1, keepdims=True) if grey else generated.change
+    largest = np.float32(np.iinfo(photo.dtype).max)
+    return _sample(change, np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])) * weight * largest
+
+
 def _own(photo: np.ndarray, lattice: Lattice) -> np.ndarray:
     """A photo's own colour at a lattice, as `State.made` has it; the photo's type."""
     colour = cv2.resize(colour_and_alpha(photo)[0][lattice.box], lattice.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -324,8 +339,7 @@ def _taken_back(left: np.ndarray, limit: np.ndarray) -> np.ndarray:
 
     In pixels; 0 too where the limit is 0: what never moved was not taken back.
     """
-    t = np.clip(2 - 2 * (left + 1e-3) / np.maximum(limit, 1e-6), 0, 1)
-    return (t * t * (3 - 2 * t))[..., None]
+    return rising(2 - 2 * (left + 1e-3) / np.maximum(limit, 1e-6))[..., None]
 
 
 def _fade_at(lattice: Lattice, window: Window, mask: np.ndarray, seam: float) -> np.ndarray:

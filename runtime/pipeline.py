@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
 from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.bundle import Bundle
-from edgedrag.runtime.compose import Generated
+from edgedrag.runtime.compose import Generated, change_of
 from edgedrag.runtime.inputs import DragInputs, PhotoInputs
 from edgedrag.runtime.noise import normal
 from edgedrag.runtime.sampler import Table
@@ -78,6 +80,18 @@ class DragRun:
     def whole(self, table: Table, seed: int) -> Generated:
         """All four stages, with nothing kept from earlier drags."""
         self.reference()
+        return self.settled(self._drawn(table, seed), table, seed)
+
+    def settled(self, generated: Generated, table: Table, seed: int) -> Generated:
+        """What was drawn with a seed, and the change of what moved as seed 0 makes it: only what is revealed is drawn
+        anew with another seed.
+        """
+        if seed == 0 or generated.change is None:
+            return generated
+        return replace(generated, change=self._drawn(table, 0).change)
+
+    def _drawn(self, table: Table, seed: int) -> Generated:
+        """From the `drag` stage on."""
         self.start(table, seed)
         for step in range(len(table.steps)):
             self.denoise(table, step)
@@ -108,7 +122,10 @@ class DragRun:
         if result is not None:
             options = self._bundle.manifest["inputs"]["image"]
             result = (result - options["low"]) / (options["high"] - options["low"])
-        return Generated(result, self._fetch("flow"), self._fetch("revealed"))
+        flow, revealed = self._fetch("flow"), self._fetch("revealed")
+        if result is None or flow is None or revealed is None:
+            return Generated(result, flow, revealed)
+        return Generated(result, flow, revealed, change_of(self.picture, result, flow, revealed))
 
     def _fetch(self, name: str) -> np.ndarray | None:
         """A [1, C, H, W] tensor on the host as float32 [H, W, C], or None where it was not made."""

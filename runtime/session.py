@@ -279,6 +279,8 @@ class Photo:
             watch.lap("denoise")
         generated = run.decode()
         watch.lap("decode")
+        generated = run.settled(generated, table, seed)
+        watch.lap("denoise")
         stages, steps_down = self._runtime.stages, self._runtime.fallback
         fault = generated.fault(run.picture)
         precise = None if fault is None else self._runtime.more_precise()

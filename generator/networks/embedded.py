@@ -314,6 +314,14 @@ def decided(revealed: Tensor) -> Tensor:
     return revealed + (t * t * (3 - 2 * t) - revealed).detach()
 
 
+def moving(flow: Tensor) -> Tensor:
+    """How much the runtime adds of what the generator changes (`compose.change_of`), [B, 1, H, W]: 0 where nothing
+    moves.
+    """
+    t = flow.square().sum(1, keepdim=True).sqrt().clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
 class Told(NamedTuple):
     """What the denoiser is told, and the motion that it was made from."""
 
@@ -386,8 +394,9 @@ class EmbeddedGenerator(DragGenerator):
         return moved_photo(batch, told) + picture - told.warped.detach()
 
     def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
-        moved = moved_photo(batch, told)
-        edit = moved + decided(told.revealed) * (picture - told.warped.detach())
+        moved, shown = moved_photo(batch, told), decided(told.revealed)
+        change = moving(told.flow.detach()) * (picture - told.warped.detach())
+        edit = moved + shown * (picture - moved) + (1 - shown) * change
         return batch.source + batch.mask * (edit - batch.source)
 
     def drawn_where(self, batch: Batch, told: Told) -> Tensor:

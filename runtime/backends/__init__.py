@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.backends.cuda import find_gpu
-from edgedrag.runtime.backends.tensorrt_library import MODULES
+from edgedrag.runtime.backends.tensorrt_library import MODULES, check_generation
 from edgedrag.runtime.errors import EngineError
 
 NAMES = ("tensorrt-rtx", "tensorrt", "cuda", "cpu", "openvino")  # the order in which "auto" tries them
@@ -38,6 +38,7 @@ CODES = {
     "engine-shape": "a shape that the engine was not built for",
     "out-of-memory": "the device has too little memory",
     "cuda-error": "CUDA reported an error",
+    "gpu-unsupported": "the library does not run on this generation of GPUs",
     "self-test": "its results are not those that the bundle stores",
     "bad-output": "it gave no picture: not numbers, or one colour",
     "failed": "anything else",
@@ -67,7 +68,7 @@ def probe(name: str) -> Finding:
         return absent("not-installed", f"{package} is not installed")
     if name in ("tensorrt-rtx", "tensorrt", "cuda"):
         try:
-            find_gpu()
+            check_generation(name, find_gpu().target)
         except EngineError as error:
             return absent(error.code, str(error))
     return Finding(name, True, version, "", "")

@@ -11,6 +11,7 @@ from edgedrag.runtime.errors import EngineError
 MODULES = {"tensorrt-rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
 TITLES = {"tensorrt-rtx": "TensorRT-RTX", "tensorrt": "TensorRT"}
 EXTRAS = {"tensorrt-rtx": "rtx", "tensorrt": "tensorrt"}
+REFUSED = {"tensorrt-rtx": ("sm_90",)}  # generations of GPUs that a library builds for and does not run on: Hopper
 
 # What engines are built with: part of their key.
 BUILD_OPTIONS: dict[str, tuple[str, ...]] = {
@@ -29,3 +30,12 @@ def import_library(library: str) -> Any:
         return importlib.import_module(MODULES[library])
     except (ImportError, OSError) as error:
         raise EngineError(f"{library} is installed but does not load ({error})", "load-failed") from None
+
+
+def check_generation(library: str, target: str) -> None:
+    """Raise EngineError, "gpu-unsupported", where a library does not run on a generation of GPUs."""
+    if target in REFUSED.get(library, ()):
+        raise EngineError(
+            f"{TITLES[library]} does not run on {target}; take `--backend cuda` (ONNX Runtime) there, or TensorRT",
+            "gpu-unsupported",
+        )

@@ -165,14 +165,18 @@ def test_training_moves_and_shows_as_the_runtime_does() -> None:
     torch.manual_seed(0)
     model, batch = small_generator(), batch_of(moving_square())
     batch = replace(batch, mask=torch.ones_like(batch.mask))
-    told = model.tell(batch)._replace(flow=3 * torch.randn(1, 2, 64, 64), revealed=torch.rand(1, 1, 64, 64))
+    far = 3 * torch.randn(1, 2, 64, 64)
+    told = model.tell(batch)._replace(
+        flow=far, revealed=torch.rand(1, 1, 64, 64), warped=embedded.warp(batch.source, far)
+    )
     answer = torch.rand(1, 3, 64, 64) * 2 - 1
     window, result = (((x[0].permute(1, 2, 0) + 1) / 2).numpy() for x in (batch.source, answer))
     flow, revealed = (x[0].permute(1, 2, 0).numpy() for x in (told.flow, told.revealed))
     window = np.rint(window * 255).astype(np.uint8)
-    shown = compose.compose(window, np.ones((64, 64), bool), compose.Generated(result, flow, revealed))
+    change = compose.change_of(window, result, flow, revealed)
+    shown = compose.compose(window, np.ones((64, 64), bool), compose.Generated(result, flow, revealed, change))
     finished = (model.finish(batch, told, answer)[0].permute(1, 2, 0).numpy() + 1) / 2 * 255
-    assert np.abs(shown - finished)[2:-2, 2:-2].max() < 4, "OpenCV moves by 32nds of a pixel"
+    assert np.abs(shown - finished.clip(0, 255))[2:-2, 2:-2].max() < 4, "OpenCV moves by 32nds of a pixel"
 
 
 def test_long_drags_take_more_along() -> None:

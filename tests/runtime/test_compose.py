@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from edgedrag.runtime.compose import Generated, compose, decided, enlarge, warp_native
+from edgedrag.runtime.compose import Generated, change_of, compose, decided, enlarge, warp_native
+from edgedrag.runtime.flow import warp
 
 RNG = np.random.default_rng(0)
 
@@ -83,3 +85,21 @@ def test_drawing_where_something_is_revealed_is_drawing_everywhere(channels: int
     np.testing.assert_allclose(edited.astype(np.float32), np.clip(whole, 0, 255), atol=0.6)
     still = compose(form, np.ones((300, 280), bool), Generated(None, made.flow, None)).reshape(window.shape)
     assert np.array_equal(edited[:70], still[:70]), "what nothing is revealed in is the warp alone"
+
+
+def test_what_was_changed_is_added_to_what_moved_at_its_own_sharpness() -> None:
+    """A generator that lightens the moved photo and knows nothing of its fine structure."""
+    window = RNG.integers(30, 200, (256, 256, 3), dtype=np.uint8)
+    small = cv2.resize(window, (64, 64), interpolation=cv2.INTER_AREA)
+    flow, revealed = np.zeros((64, 64, 2), np.float32), np.zeros((64, 64, 1), np.float32)
+    flow[:, :32] = (2, 0)
+    revealed[:8] = 1
+    result = warp(small.astype(np.float32), flow) / 255 + np.float32(0.1)
+    change = change_of(small, result, flow, revealed)
+    every = np.ones((256, 256), bool)
+    moved = compose(window, every, Generated(None, flow, None)).astype(int)
+    edited = compose(window, every, Generated(result, flow, revealed, change)).astype(int)
+    assert np.abs(edited[40:, 8:100] - moved[40:, 8:100] - 25.5).max() <= 1
+    assert np.array_equal(edited[40:, 140:], moved[40:, 140:]), "what stays where it was is the photo's own"
+    drawn = enlarge(result, (256, 256), (slice(0, 256), slice(0, 256))) * 255
+    assert np.abs(edited[:24] - np.clip(drawn[:24], 0, 255)).max() <= 1, "what was revealed is drawn, not added to"

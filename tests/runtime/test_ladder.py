@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -17,9 +18,11 @@ from host_device import HostBackend, HostRecording
 from onnx import parser
 
 import edgedrag
+from edgedrag.export import build
+from edgedrag.runtime import backends
 from edgedrag.runtime import golden as golden_module
 from edgedrag.runtime.backends import CODES, NAMES, probe
-from edgedrag.runtime.backends.cuda import find_gpu
+from edgedrag.runtime.backends.cuda import Gpu, find_gpu
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle import find_bundle, open_bundle
 from edgedrag.runtime.errors import BundleError, EngineError
@@ -45,6 +48,19 @@ def test_the_driver_is_asked_before_any_library_is_touched() -> None:
     with pytest.raises(EngineError, match=r"no NVIDIA driver|finds no GPU") as caught:
         find_gpu()
     assert caught.value.code in ("no-driver", "no-gpu")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed")
+def test_a_gpu_that_a_library_builds_for_and_does_not_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen on an H200: engines for "this-gpu" are built, and refused when they are to run."""
+    for module in (backends, build):
+        monkeypatch.setattr(module, "find_gpu", lambda: Gpu("NVIDIA H200", "sm_90", "13.0"))
+    finding = probe("tensorrt-rtx")
+    assert not finding.usable and finding.code == "gpu-unsupported" in CODES and "sm_90" in finding.reason
+    request = build.Request("tensorrt-rtx", (build.THIS_GPU,), "fp16", ((256, 256),))
+    with pytest.raises(EngineError, match="does not run on sm_90"):
+        build.plan(open_bundle("embedded"), request)
+    assert build.plan(open_bundle("embedded"), replace(request, targets=("sm_89",))), "ahead of time, for others"
 
 
 @without_gpu

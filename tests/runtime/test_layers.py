@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -151,6 +153,22 @@ def test_pixels_without_motion_are_a_layer_of_their_own() -> None:
     over = editor.move(window, mask, Generated(drawn[:, ::-1].copy(), None, None))
     assert (over[128, 130:200] == RED * 255).all() and not over[128, 60:126].any()
     assert np.array_equal(over[~mask], photo[~mask])
+
+
+def test_what_a_round_adds_is_not_taken_along() -> None:
+    """Each round shows the photo's own pixels with its own change: changes do not pile up, none outlives the motion."""
+    photo = np.clip(noise(256, 256), 40, 200)
+    window, mask = Window(0, 0, 256, 256, (256, 256)), disc((256, 256), 128, 128, 90)
+    lighter = np.full((256, 256, 3), 0.1, np.float32)
+    editor = Editor(photo)
+    nothing = Generated(np.zeros((256, 256, 3), np.float32), steady(8, 0).flow, np.zeros((256, 256, 1), np.float32))
+    deep = disc(photo.shape, 128, 128, 60)
+    for reach in (8, 16, 24):
+        shown = editor.move(window, mask, replace(nothing, change=lighter))
+        assert np.abs(shown[deep].astype(int) - np.roll(photo, -reach, axis=1)[deep] - 25.5).max() <= 1
+    back = replace(nothing, flow=steady(-24, 0).flow, change=lighter)
+    deeper = disc(photo.shape, 128, 128, 50)
+    assert np.array_equal(editor.move(window, mask, back)[deeper], photo[deeper])
 
 
 @pytest.mark.parametrize("form", ["grey", "rgba", "deep"])

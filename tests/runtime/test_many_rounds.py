@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -103,16 +104,21 @@ def test_what_is_taken_back_ends_at_the_mask(runtime: edgedrag.Runtime, cat: np.
 
 
 def test_a_near_inverse_beats_the_naive_chain(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
-    """The exact rule does not apply: the flows are composed, and what was covered comes back."""
-    gains = []
+    """The exact rule does not apply: the flows are composed, and the photo is sampled once, so it stays sharp."""
     for handle, target in MOVES:
         mask = around(cat.shape, handle, target)
         photo, image = runtime.load(cat), cat
         for drag in ((handle, target), (target, (handle[0] + 1.5, handle[1] + 1))):
             ours = photo.drag([drag], mask).image
             image = runtime.load(image).drag([drag], mask).image
-        gains.append(psnr(ours, cat, mask) - psnr(image, cat, mask))
-    assert min(gains) > 0
+        kept, worn = (detail(picture, mask) / detail(cat, mask) for picture in (ours, image))
+        assert kept > worn + 0.1 and psnr(ours, cat, mask) > psnr(image, cat, mask) - 0.5
+
+
+def detail(picture: np.ndarray, mask: np.ndarray) -> float:
+    """Energy of the second derivatives in a mask."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return float((cv2.Laplacian(grey, cv2.CV_32F)[mask] ** 2).mean())
 
 
 @pytest.mark.parametrize("form", FORMS)

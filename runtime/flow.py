@@ -11,6 +11,7 @@ import numpy as np
 
 FADE = 6.0  # pixels over which a prior falls to zero at the mask's edge
 SOFTENING = 4.0  # square pixels added to squared distances
+STRIP = 256  # rows at once, times points: what is summed up stays in the caches
 
 
 def grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -30,16 +31,18 @@ def edge_fade(mask: np.ndarray, width: float = FADE) -> np.ndarray:
 
 
 def _spread(at: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Inverse-distance weighting (Shepard 1968): sum w_i v_i / sum w_i, w_i = 1 / (d_i^2 + 4)."""
+    """Inverse-distance weighting (Shepard 1968): sum w_i v_i / sum w_i, w_i = 1 / (d_i^2 + 4); [C, H, W]."""
     x, y = grid(shape)
-    total = np.zeros(shape, np.float32)
-    field = np.zeros((*shape, values.shape[1]), np.float32)
-    for (px, py), value in zip(at, values):
-        weight = 1.0 / ((x - px) ** 2 + (y - py) ** 2 + SOFTENING)
-        total += weight
-        for channel, component in enumerate(value):
-            field[..., channel] += weight * component
-    return field / total[..., None]
+    at, values = at.astype(np.float32), values.astype(np.float32)
+    field = np.empty((values.shape[1], *shape), np.float32)
+    step = max(1, STRIP // len(at))
+    for top in range(0, shape[0], step):
+        rows = slice(top, top + step)
+        weights = 1.0 / ((x - at[:, 0, None, None]) ** 2 + (y[rows] - at[:, 1, None, None]) ** 2 + SOFTENING)
+        total = weights.sum(0)
+        for plane, components in zip(field, values.T):
+            plane[rows] = (weights * components[:, None, None]).sum(0) / total
+    return field
 
 
 def prior_flow(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -50,7 +53,8 @@ def prior_flow(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
         mask: bool [H, W].
     """
     field = _spread(points[:, 2:], points[:, :2] - points[:, 2:], mask.shape)
-    return field * edge_fade(mask)[..., None]
+    field *= edge_fade(mask)
+    return np.moveaxis(field, 0, -1)
 
 
 def bidirectional_flow(points: np.ndarray, mask: np.ndarray, rounds: int = 8) -> tuple[np.ndarray, np.ndarray]:
@@ -63,8 +67,8 @@ def bidirectional_flow(points: np.ndarray, mask: np.ndarray, rounds: int = 8) ->
     Returns:
         flow [H, W, 2] and revealed, bool [H, W]: pixels of the mask that no pixel moved to.
     """
-    fade = edge_fade(mask)[..., None]
-    forward = _spread(points[:, :2], points[:, 2:] - points[:, :2], mask.shape) * fade
+    spread = _spread(points[:, :2], points[:, 2:] - points[:, :2], mask.shape) * edge_fade(mask)
+    forward = np.ascontiguousarray(np.moveaxis(spread, 0, -1))
     backward = -forward
     for _ in range(rounds):
         backward = -warp(forward, backward)

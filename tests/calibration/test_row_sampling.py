@@ -35,7 +35,7 @@ def run(model: ir.Model, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
     return ort.InferenceSession(ir.to_proto(model).SerializeToString()).run(["moved", "found"], inputs)
 
 
-@pytest.mark.parametrize(("channels", "height", "width"), [(3, 40, 56), (48, 16, 12), (1, 1, 5)])
+@pytest.mark.parametrize(("channels", "height", "width"), [(3, 40, 56), (48, 16, 12), (16, 2, 3), (1, 1, 5)])
 def test_same_numbers_inside_at_the_edges_and_beyond(channels: int, height: int, width: int) -> None:
     rng = np.random.default_rng(channels)
     inputs = {

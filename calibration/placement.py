@@ -2,7 +2,7 @@
 
 `ort`: activations as uint8 with zero point 128, which its kernels multiply fastest; a convolution's bias and
 output are quantized too, or it would not run in INT8; a product of matrices gives floats by itself. Pictures are
-sampled by rows, which its kernels do faster than GridSample.
+sampled by rows, which its kernels do faster than GridSample, and convolutions read them as they lie (`channels_last`).
 `tensorrt`: int8 with zero point 0, inputs and weights alone; what follows a layer is the engine's choice.
 
 onnxruntime.quantization rounds a tensor for everything that reads it. Here the layer alone reads the rounded one, so
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
+from edgedrag.calibration.channels_last import read_channels_last
 from edgedrag.calibration.estimators import LEVELS
 from edgedrag.calibration.layers import CHANNEL_AXIS, INPUT_AXIS, OUTPUT_AXIS, Layer, along, constant, weight_of
 from edgedrag.calibration.row_sampling import sample_by_rows
@@ -82,6 +83,7 @@ def place(model: ir.Model, layers: Iterable[Layer], ranges: Ranges, placement: s
     _drop_unused(model.graph)
     if placement == "ort":
         sample_by_rows(model)
+        read_channels_last(model)
 
 
 def _divided(graph: ir.Graph, value: ir.Value, divisors: np.ndarray, layer: Layer, before: ir.Node) -> ir.Value:

@@ -50,7 +50,7 @@ class Generated:
         return self.result is not None and (self.flow is None or self.revealed is not None)
 
     def is_finite(self) -> bool:
-        made = (self.result, self.flow, self.revealed)
+        made = (self.result, self.flow, self.revealed, self.change)
         return all(bool(np.isfinite(a).all()) for a in made if a is not None)
 
     def fault(self, picture: np.ndarray) -> str | None:
@@ -94,7 +94,7 @@ def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarra
     if moved is not None and not generated.draws:
         return moved
     assert generated.result is not None, "a generator makes a flow, a result or both"
-    result = generated.result if channels == 3 else generated.result.mean(-1, keepdims=True)
+    result = in_channels(generated.result, channels)
     largest = np.float32(np.iinfo(photo.dtype).max)
     if moved is None:
         return enlarge(result, shape, box) * largest
@@ -112,9 +112,13 @@ def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarra
         covering *= _channels(weight[part], channels)
         moved[part] += covering
     if generated.change is not None:
-        change = generated.change if channels == 3 else generated.change.mean(-1, keepdims=True)
-        moved += enlarge(change * largest, shape, box)
+        moved += enlarge(in_channels(generated.change, channels) * largest, shape, box)
     return moved
+
+
+def in_channels(made: np.ndarray, count: int) -> np.ndarray:
+    """What a generator made [H, W, 3] as a photo of 3 channels has it, or a grey one of 1."""
+    return made if count == 3 else made.mean(-1, keepdims=True)
 
 
 def change_of(picture: np.ndarray, result: np.ndarray, flow: np.ndarray, revealed: np.ndarray) -> np.ndarray:

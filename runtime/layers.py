@@ -28,7 +28,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from edgedrag.runtime.compose import Box, Generated, decided, rising, seam_fade, seam_width, strips
+from edgedrag.runtime.compose import Box, Generated, decided, in_channels, rising, seam_fade, seam_width, strips
 from edgedrag.runtime.flow import edge_fade, grid
 from edgedrag.runtime.image import colour_and_alpha
 from edgedrag.runtime.window import Window
@@ -282,8 +282,7 @@ def _drawn(generated: Generated, at: np.ndarray, photo: np.ndarray) -> tuple[np.
     """
     assert generated.result is not None, "a generator that draws"
     x, y = np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])
-    grey = colour_and_alpha(photo)[0].shape[2] == 1
-    colour = _sample(generated.result.mean(-1, keepdims=True) if grey else generated.result, x, y)
+    colour = _sample(in_channels(generated.result, colour_and_alpha(photo)[0].shape[2]), x, y)
     whole = np.ones((*colour.shape[:2], 1), np.float32)
     weight = whole if generated.revealed is None else _sample(decided(generated.revealed), x, y)
     return np.concatenate([colour, whole], -1) * np.float32(np.iinfo(photo.dtype).max), weight
@@ -293,8 +292,7 @@ def _added(generated: Generated, at: np.ndarray, photo: np.ndarray, weight: np.n
     """`State.change` of a round at places [h, w, 2] of the generator's size, under a weight [h, w, 1]."""
     if generated.change is None:
         return None
-    grey = colour_and_alpha(photo)[0].shape[2] == 1
-    change = generated.change.mean(-1, keepdims=True) if grey else generated.change
+    change = in_channels(generated.change, colour_and_alpha(photo)[0].shape[2])
     largest = np.float32(np.iinfo(photo.dtype).max)
     return _sample(change, np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])) * weight * largest
 

@@ -305,21 +305,25 @@ def local_error(picture: Tensor, truth: Tensor) -> Tensor:
     return F.avg_pool2d(error, GATE_WINDOW, 1, GATE_WINDOW // 2, count_include_pad=False)
 
 
+def rising(values: Tensor) -> Tensor:
+    """`compose.rising`: from 0 at 0 to 1 at 1, level at both ends and beyond."""
+    t = values.clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
 def decided(revealed: Tensor) -> Tensor:
     """The weights that the runtime makes of a revealed map (`compose.decided`), with the map's own gradient: theirs
     is 0 where the map is below REVEALED, and nothing would ever be shown there.
     """
     low, high = REVEALED
-    t = ((revealed - low) / (high - low)).clamp(0, 1)
-    return revealed + (t * t * (3 - 2 * t) - revealed).detach()
+    return revealed + (rising((revealed - low) / (high - low)) - revealed).detach()
 
 
 def moving(flow: Tensor) -> Tensor:
     """How much the runtime adds of what the generator changes (`compose.change_of`), [B, 1, H, W]: 0 where nothing
     moves.
     """
-    t = flow.square().sum(1, keepdim=True).sqrt().clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    return rising(flow.square().sum(1, keepdim=True).sqrt())
 
 
 class Told(NamedTuple):

@@ -48,7 +48,7 @@ class Slot:
         self._backend, self._graph, self._file = backend, graph, file
         self._own: CompiledGraph | None = None
         variant = next(v for v in graph.variants if v.file == file.name)
-        self.large = sum((file.parent / name).stat().st_size for name in (file.name, *dict(variant.external))) > LARGE
+        self.large = variant.nbytes(file.parent) > LARGE
         self.substitute: CompiledGraph | None = None
         self.listener: Listener | None = None
 

@@ -170,7 +170,7 @@ def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tu
         if whole is not None:
             return whole, True
         file = bundle.verified_file(job.variant)
-        weights = sum((bundle.folder / name).stat().st_size for name in (file.name, *dict(job.variant.external)))
+        weights = job.variant.nbytes(bundle.folder)
         check_memory(MEMORY_A_BYTE * weights + MEMORY_BESIDE, f"building '{job.key.graph}'")
         check_disk(store.folder, 1.2 * weights, f"the engine of '{job.key.graph}'")
         timing = store.folder / f"{job.key.library}-{job.key.version}-{job.key.target}.timing-cache"

@@ -76,6 +76,10 @@ class Variant:
     sha256: str
     external: tuple[tuple[str, str], ...]
 
+    def nbytes(self, folder: Path) -> int:
+        """Of the file and the weights beside it, in a bundle's folder."""
+        return sum((folder / name).stat().st_size for name in (self.file, *dict(self.external)))
+
 
 @dataclass(frozen=True)
 class Graph:

@@ -33,7 +33,7 @@ def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target
     return {
         "graph": Path(variant.file).stem,
         "precision": variant.precision,
-        "file_bytes": sum((folder / name).stat().st_size for name in (variant.file, *dict(variant.external))),
+        "file_bytes": variant.nbytes(folder),
         "target": target,
         "seconds": round(engine.seconds, 1),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),

@@ -90,10 +90,9 @@ class OnnxRuntimeCuda(DeviceBackend):
 
     def load(self, bundle: Bundle, graph: Graph, variant: Variant, precision: str) -> DeviceGraph:
         file = bundle.verified_file(variant)
-        nbytes = sum((bundle.folder / name).stat().st_size for name in (file.name, *dict(variant.external)))
 
         def session(size: Size) -> tuple[int, Callable[[], OrtCudaNetwork]]:
-            return nbytes, lambda: OrtCudaNetwork(graph, file, self._index, self._stream)
+            return variant.nbytes(bundle.folder), lambda: OrtCudaNetwork(graph, file, self._index, self._stream)
 
         seldom = graph in bundle.stages["reference"]
         name = f"{graph.name} {variant.branch} {precision}"

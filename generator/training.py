@@ -194,7 +194,7 @@ def losses(
         if ruler is not None:
             terms["perceptual"] = likeness(ruler, model.finish(batch, told, picture.detach()), batch)
     if judge is not None:
-        terms["drawn"] = likeness(judge, picture, batch, clear)
+        terms["drawn"] = likeness(judge, model.as_shown(batch, told, picture), batch, clear)
     return terms
 
 

@@ -25,12 +25,12 @@ from edgedrag.generator.loop import LoopConfig, Processes, learn
 from edgedrag.generator.objectives import Ruler, edge_loss, likeness, masked_mean
 from edgedrag.generator.sampling import sample
 from edgedrag.generator.schedule import sampler
-from edgedrag.generator.training import set_threads
+from edgedrag.generator.training import check_sizes, set_threads
 from edgedrag.generator.validation import Validation
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampler import make_table, pick_timesteps
 
-FOLLOWED = 0.1  # weight of the teacher's answer beside a ruler's judgement: a teacher's mean is a blur, and stays one
+FOLLOWED = 0.02  # weight of the teacher's answer beside a ruler's judgement: a teacher's mean is a blur, and stays one
 
 
 @dataclass
@@ -41,6 +41,7 @@ class DistillConfig(LoopConfig):
         student_steps: step counts to serve; each divides the teacher's, and the first is the default.
         teacher_steps: of the path that is learned from.
         adversarial: weight of the critic's judgement; 0 runs none.
+        start: checkpoint whose denoiser the student begins with; None begins as the teacher says.
         sizes: as for TrainConfig.
     """
 
@@ -50,11 +51,13 @@ class DistillConfig(LoopConfig):
     student_steps: tuple[int, ...] = (1, 2, 4)
     teacher_steps: int = 16
     adversarial: float = 0.0
+    start: Path | None = None
     made: float = 0.3
     sizes: Sizes = ()
 
     def check(self, where: str) -> None:
         super().check(where)
+        check_sizes(self.sizes, where)
         grid = len(sampler("sample", 1)["timesteps"])
         if not 1 <= self.teacher_steps <= grid:
             raise InputError(f"{where}: the teacher's steps must be 1 to {grid}")
@@ -111,11 +114,20 @@ def distillation_loss(
         where = student.drawn_where(batch, told).detach()
         terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
     if ruler is None:
-        return terms | student.gate_losses(batch, told, answer)
-    # By turns the whole answer, and what is shown of it: the one teaches what to draw, the other also where.
+        return terms
+    # By turns the whole answer, and what is shown of it.
     whole = float(torch.rand((), generator=noise)) < 0.5
     terms["perceptual"] = likeness(ruler, (student.as_shown if whole else student.finish)(batch, told, answer), batch)
     return terms
+
+
+def begin_as(student: DragGenerator, start: Path) -> None:
+    """Give a student the denoiser of a checkpoint. Raises InputError where that is of another network."""
+    try:
+        for part, begun in zip(student.denoiser_parts(), open_generator(start)[0].denoiser_parts(), strict=True):
+            part.load_state_dict(begun.state_dict())
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{start}: not a denoiser like the teacher's ({error})") from None
 
 
 def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Path, ruler: Ruler | None = None) -> Path:
@@ -128,13 +140,15 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
         ruler: what edits are also judged by, with the config's weight `perceptual`.
 
     Raises:
-        InputError: no such checkpoint or pairs.
+        InputError: no such checkpoint or pairs, or a start of another network.
     """
     set_threads()
     torch.manual_seed(config.seed)
     processes = Processes.join(config.device)
     teacher, taught = open_generator(checkpoint)
     student = teacher.student()
+    if config.start is not None:
+        begin_as(student, config.start)
     folder = pairs or Path(taught.get("pairs", "cache"))
     cache = PairCache(folder / "train")
     places = standing_places(config.student_steps, config.teacher_steps)

@@ -78,10 +78,7 @@ class TrainConfig(LoopConfig):
         for name, known in (("generator", GENERATORS), ("objective", tuple(OBJECTIVES)), ("learns", LEARNING)):
             if getattr(self, name) not in known:
                 raise InputError(f"{where}: {name} is {getattr(self, name)!r}, not one of {', '.join(known)}")
-        if any(len(s) != 3 or s[0] % 32 or s[1] < 1 for s in self.sizes):
-            raise InputError(f"{where}: sizes are [pixels (a multiple of 32), batch, share]")
-        if self.sizes and abs(sum(s[2] for s in self.sizes) - 1) > 1e-6:
-            raise InputError(f"{where}: the shares of sizes must sum to 1")
+        check_sizes(self.sizes, where)
         if self.generator == "lightningdrag-sd15":
             if not Path(self.start).is_dir() or not self.start:
                 raise InputError(f"{where}: start is {self.start!r}, not a folder with LightningDrag's base weights")
@@ -89,6 +86,14 @@ class TrainConfig(LoopConfig):
                 raise InputError(f'{where}: lightningdrag-sd15 has objective "diffusion" and learns "all"')
             if any(s[0] % 64 for s in self.sizes):
                 raise InputError(f"{where}: the pixels of lightningdrag-sd15's sizes are multiples of 64")
+
+
+def check_sizes(sizes: Sizes, where: str) -> None:
+    """Raise InputError for batches that cannot be made."""
+    if any(len(s) != 3 or s[0] % 32 or s[1] < 1 for s in sizes):
+        raise InputError(f"{where}: sizes are [pixels (a multiple of 32), batch, share]")
+    if sizes and abs(sum(s[2] for s in sizes) - 1) > 1e-6:
+        raise InputError(f"{where}: the shares of sizes must sum to 1")
 
 
 def set_threads() -> None:

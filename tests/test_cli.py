@@ -89,6 +89,11 @@ BAD = {
     "no config's text": (["train", "{tmp}/text.png"], "not a training config"),
     "no teacher": (["distill", "{tmp}/none.safetensors"], "none.safetensors"),
     "steps of a student": (["distill", "{tmp}/none.safetensors", "--steps", "one"], "'one' is not a list of numbers"),
+    "sizes of batches": (
+        ["distill", "{tmp}/none.safetensors", "--sizes", "256"],
+        "'256' is not a list like 256x20:0.75",
+    ),
+    "sizes that are no whole": (["distill", "{tmp}/none.safetensors", "--sizes", "256x2:0.5"], "must sum to 1"),
     "steps off the path": (["distill", "{tmp}/none.safetensors", "--steps", "3"], "must divide"),
     "no site videos": (["finetune", "{tmp}/none.mp4", "-o", "{tmp}/site"], "none.mp4"),
 }

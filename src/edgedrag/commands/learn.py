@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgedrag.commands.options import FILE, step_counts
+from edgedrag.commands.options import FILE, BatchSizes, step_counts
 
 if TYPE_CHECKING:
+    from edgedrag.generator.contract import Sizes
     from edgedrag.generator.objectives import Ruler
 
 
@@ -66,6 +67,10 @@ def train(config: Path, run: Path | None) -> None:
 @click.option("--adversarial", default=0.0, show_default=True, help="Weight of a critic of what is drawn; 0 for none.")
 @click.option("--perceptual", default=0.0, show_default=True, help="Weight of ST-LPIPS to the truth; 0 for none.")
 @click.option("--learning-rate", default=2e-4, show_default=True)
+@click.option("--start", type=FILE, help="Checkpoint whose denoiser the student begins with, to go on from it.")
+@click.option(
+    "--sizes", type=BatchSizes(), default=(), help="Batches, as PIXELSxROWS:SHARE,...  [default: small ones, for a CPU]"
+)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
 @click.option("--seed", default=0, show_default=True)
@@ -79,6 +84,8 @@ def distill(
     adversarial: float,
     perceptual: float,
     learning_rate: float,
+    start: Path | None,
+    sizes: Sizes,
     device: str,
     precision: str,
     seed: int,
@@ -97,9 +104,11 @@ def distill(
         student_steps=counts,
         adversarial=adversarial,
         perceptual=perceptual,
+        start=start,
+        sizes=sizes,
         teacher_steps=teacher_steps,
     )
-    config.check("--steps, --teacher-steps, --perceptual")
+    config.check("--steps, --teacher-steps, --perceptual, --sizes")
     ruler = perceptual_ruler(perceptual, device)
     click.echo(distill_run(checkpoint, config, pairs, run or Path("runs") / "student", ruler))
 

@@ -32,6 +32,22 @@ class MemorySize(click.ParamType):
         return int(float(found[1]) * {"k": 1e3, "M": 1e6, "G": 1e9}[found[2]])
 
 
+class BatchSizes(click.ParamType):
+    """ "256x20:0.75,128x48:0.25" as (pixels, rows, share of the steps), ... ."""
+
+    name = "sizes"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[int, int, float], ...]:
+        if isinstance(value, tuple):
+            return value
+        found = [re.fullmatch(r"\s*(\d+)x(\d+):(\d*\.?\d+)\s*", part) for part in str(value).split(",")]
+        if None in found:
+            self.fail(f"{value!r} is not a list like 256x20:0.75,128x48:0.25", param, ctx)
+        return tuple((int(f[1]), int(f[2]), float(f[3])) for f in found if f is not None)
+
+
 @dataclass(frozen=True)
 class Engine:
     """The options of every command that runs drags."""

@@ -28,7 +28,7 @@ from edgedrag.generator.schedule import sampler
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
 
-VERSION = "5.0.0"
+VERSION = "6.0.0"
 MULTIPLE = 32
 SIDES = (256, 192, 160, 128)  # the shorter side of a window whose longer side is 256
 PARITY_SIZES = ((256, 256), (128, 192))

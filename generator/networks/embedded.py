@@ -24,17 +24,15 @@ from torch import Tensor, nn
 from edgedrag.generator.batches import Batch
 from edgedrag.generator.checkpoint_file import save_checkpoint
 from edgedrag.generator.contract import DragGenerator
+from edgedrag.generator.networks.fields import FOLD, closeness, enlarge, fold_flow, grip, grip_widths, heat, land, warp
 from edgedrag.generator.objectives import edge_loss, masked_mean
 from edgedrag.runtime.compose import REVEALED
 
-FOLD = 4
 PIXEL_CHANNELS = 3 * FOLD * FOLD
 LATENT_CHANNELS = 12
 FLOW_SCALE = 16.0  # pixels a network unit stands for
-LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
 GATE_MARGIN, GATE_WINDOW = 0.8, 9  # the picture must be this much nearer the truth than the warp; pixels
 SEEN_WEIGHT = 0.15  # in training, of a pixel that the warp can show, beside 1 for one it cannot
-GRIP, GRIP_SHARE = 24.0, 0.4  # pixels around a handle or target that move as one, and of a drag's length besides
 
 
 @dataclass(frozen=True)
@@ -80,84 +78,9 @@ def blocks(channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*[Block(channels) for _ in range(count)])
 
 
-def warp(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
-    """Sample `image` at p + flow(p), edges replicated; the flow has the image's size."""
-    h, w = image.shape[-2:]
-    x = torch.arange(w, dtype=flow.dtype, device=flow.device) + flow[:, 0]
-    y = torch.arange(h, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 1]
-    at = torch.stack([x * (2.0 / (w - 1)) - 1.0, y * (2.0 / (h - 1)) - 1.0], -1)
-    return F.grid_sample(image, at, mode=mode, padding_mode="border", align_corners=True)
-
-
-def enlarge(x: Tensor, factor: int) -> Tensor:
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
-
-
 def to_latent(picture: Tensor) -> Tensor:
     """A picture [B, 3, H, W] at half its size, folded 2 x 2: [B, 12, H/4, W/4]."""
     return F.pixel_unshuffle(F.avg_pool2d(picture, 2), 2)
-
-
-def fold_flow(flow: Tensor) -> Tensor:
-    """The flow at 1/4 size, in pixels of that size."""
-    return F.avg_pool2d(flow, FOLD) / FOLD
-
-
-def nearness(at: Tensor, h: int, w: int) -> Tensor:
-    """Squared distances [B, N, h, w] (pixels) of points [B, N, 2] (pixels) from the cells of a map at 1/4."""
-    x = (torch.arange(w, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
-    y = (torch.arange(h, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
-    return (x - at[:, :, 0, None])[:, :, None, :] ** 2 + (y - at[:, :, 1, None])[:, :, :, None] ** 2
-
-
-def heat(at: Tensor, h: int, w: int) -> Tensor:
-    """Two Gaussian maps [B, 2, h, w] of the nearest of the points [B, N, 2] (pixels), 4 and 16 pixels wide."""
-    nearest = nearness(at, h, w).amin(1)
-    return torch.stack([torch.exp(-nearest / (2 * s * s)) for s in (4.0, 16.0)], 1)
-
-
-def closeness(at: Tensor, lengths: Tensor, h: int, w: int) -> Tensor:
-    """1 at the nearest of the points [B, N, 2], falling to 0 over a width that grows with the length of its drag,
-    [B, N] (pixels): [B, 1, h, w] for a picture of h x w.
-    """
-    width = GRIP + GRIP_SHARE * lengths[..., None, None]
-    nearest = (nearness(at, h // FOLD, w // FOLD) / (width * width)).amin(1, keepdim=True)
-    return enlarge(torch.exp(nearest * -0.5), FOLD)
-
-
-def drag_lengths(points: Tensor) -> Tensor:
-    """Of points [B, N, 4], in pixels, [B, N]."""
-    return (points[..., 2:] - points[..., :2]).square().sum(-1).sqrt()
-
-
-def grip(flow: Tensor, prior_flow: Tensor, points: Tensor) -> Tensor:
-    """The flow with what lies around each target moved as one piece, as the prior does.
-
-    So is what then lies around each handle: else a copy of the handle could stay behind. Long drags take more with
-    them: what is dragged far is seldom a small part.
-    """
-    ends = torch.cat([points[..., :2], points[..., 2:]], 1)
-    lengths = drag_lengths(points)
-    return flow + closeness(ends, torch.cat([lengths, lengths], 1), *flow.shape[-2:]) * (prior_flow - flow)
-
-
-def land(flow: Tensor, points: Tensor) -> Tensor:
-    """The flow [B, 2, H, W] bent so that each target shows its handle, fading out over LANDING_REACH pixels.
-
-    What a flow misses at the targets is spread by Shepard's interpolation, which is exact there;
-    a repeated row of the points counts once.
-    """
-    h, w = flow.shape[-2:]
-    at = points[..., 2:]
-    scale = torch.tensor([2.0 / (w - 1), 2.0 / (h - 1)], dtype=at.dtype, device=at.device)
-    found = F.grid_sample(flow, (at * scale - 1)[:, None], padding_mode="border", align_corners=True)
-    missed = points[..., :2] - at - found[:, :, 0].transpose(1, 2)
-    copies = ((points[:, :, None] - points[:, None]).abs().amax(-1) < 0.01).to(flow.dtype).sum(-1)
-    distance = nearness(at, h // FOLD, w // FOLD)
-    weight = ((distance + 1) ** -2 / copies[..., None, None]).flatten(2)
-    field = (missed.transpose(1, 2) @ weight) / weight.sum(1, keepdim=True)
-    fade = torch.exp(distance.amin(1, keepdim=True) * (-0.5 / LANDING_REACH**2))
-    return flow + enlarge(field.unflatten(2, (h // FOLD, w // FOLD)) * fade, FOLD)
 
 
 class Encoder(nn.Module):
@@ -211,7 +134,7 @@ class Motion(nn.Module):
         flow = grip(prior_flow * (1 + change[:, 2:]) + FLOW_SCALE * change[:, :2], prior_flow, points)
         flow = land(flow, points) * mask
         # What was dragged is to be seen where it was dragged to, not drawn anew.
-        free = mask * (1 - closeness(points[..., 2:], drag_lengths(points), *mask.shape[-2:]))
+        free = mask * (1 - closeness(points[..., 2:], grip_widths(points), *mask.shape[-2:]))
         return flow, torch.sigmoid(enlarge(self.gate_head(x4), FOLD) - 2.0) * free
 
 
@@ -407,7 +330,7 @@ class EmbeddedGenerator(DragGenerator):
         return told.revealed
 
     def denoiser_parts(self) -> tuple[nn.Module, ...]:
-        return self.condition, self.denoiser, self.motion.gate_head
+        return self.condition, self.denoiser
 
     def motion_parts(self) -> tuple[nn.Module, ...]:
         return (self.motion,)

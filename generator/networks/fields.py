@@ -1,0 +1,98 @@
+"""Flows and maps over a picture, and how a drag holds what it grabs: its surroundings move as one, and it lands.
+
+Shapes: points [B, N, 4] as handle x, y, target x, y in pixels (repeating a row changes nothing); flows
+[B, 2, H, W] in pixels, x then y, backward; H and W multiples of 4.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FOLD = 4  # of the maps that the networks see: at 1/4 of the picture
+LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
+GRIP, GRIP_SHARE = 24.0, 0.4  # pixels around a handle or target that move as one, and of a drag's length besides
+LONE_GRIP, LONE_SHARE = 36.0, 0.7  # the same of a drag without others near
+NEAR, FAR = 0.75, 1e4  # of the distance to the nearest other target, which that grip stays within; pixels where none is
+
+
+def warp(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
+    """Sample `image` at p + flow(p), edges replicated; the flow has the image's size."""
+    h, w = image.shape[-2:]
+    x = torch.arange(w, dtype=flow.dtype, device=flow.device) + flow[:, 0]
+    y = torch.arange(h, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 1]
+    at = torch.stack([x * (2.0 / (w - 1)) - 1.0, y * (2.0 / (h - 1)) - 1.0], -1)
+    return F.grid_sample(image, at, mode=mode, padding_mode="border", align_corners=True)
+
+
+def enlarge(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def fold_flow(flow: Tensor) -> Tensor:
+    """The flow at 1/4 size, in pixels of that size."""
+    return F.avg_pool2d(flow, FOLD) / FOLD
+
+
+def nearness(at: Tensor, h: int, w: int) -> Tensor:
+    """Squared distances [B, N, h, w] (pixels) of points [B, N, 2] (pixels) from the cells of a map at 1/4."""
+    x = (torch.arange(w, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
+    y = (torch.arange(h, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
+    return (x - at[:, :, 0, None])[:, :, None, :] ** 2 + (y - at[:, :, 1, None])[:, :, :, None] ** 2
+
+
+def heat(at: Tensor, h: int, w: int) -> Tensor:
+    """Two Gaussian maps [B, 2, h, w] of the nearest of the points [B, N, 2] (pixels), 4 and 16 pixels wide."""
+    nearest = nearness(at, h, w).amin(1)
+    return torch.stack([torch.exp(-nearest / (2 * s * s)) for s in (4.0, 16.0)], 1)
+
+
+def closeness(at: Tensor, widths: Tensor, h: int, w: int) -> Tensor:
+    """1 at the nearest of the points [B, N, 2], falling to 0 over each point's width, [B, N] (pixels): [B, 1, h, w]
+    for a picture of h x w.
+    """
+    nearest = (nearness(at, h // FOLD, w // FOLD) / widths.square()[..., None, None]).amin(1, keepdim=True)
+    return enlarge(torch.exp(nearest * -0.5), FOLD)
+
+
+def grip_widths(points: Tensor) -> Tensor:
+    """How far around the ends of each drag what lies there moves as one, in pixels, [B, N], of points [B, N, 4].
+
+    Long drags take more with them: what is dragged far is seldom a small part. So do drags without others near:
+    nothing else says how their surroundings move.
+    """
+    targets = points[..., 2:]
+    lengths = (targets - points[..., :2]).square().sum(-1).sqrt()
+    apart = (targets[:, :, None] - targets[:, None]).square().sum(-1).sqrt()
+    apart = apart.masked_fill(apart < 1, FAR).amin(-1)  # a repeated row is no other drag
+    return torch.maximum(GRIP + GRIP_SHARE * lengths, torch.minimum(LONE_GRIP + LONE_SHARE * lengths, NEAR * apart))
+
+
+def grip(flow: Tensor, prior_flow: Tensor, points: Tensor) -> Tensor:
+    """The flow with what lies around each target moved as one piece, as the prior does.
+
+    So is what then lies around each handle: else a copy of the handle could stay behind.
+    """
+    ends = torch.cat([points[..., :2], points[..., 2:]], 1)
+    widths = grip_widths(points)
+    return flow + closeness(ends, torch.cat([widths, widths], 1), *flow.shape[-2:]) * (prior_flow - flow)
+
+
+def land(flow: Tensor, points: Tensor) -> Tensor:
+    """The flow [B, 2, H, W] bent so that each target shows its handle, fading out over LANDING_REACH pixels.
+
+    What a flow misses at the targets is spread by Shepard's interpolation, which is exact there;
+    a repeated row of the points counts once.
+    """
+    h, w = flow.shape[-2:]
+    at = points[..., 2:]
+    scale = torch.tensor([2.0 / (w - 1), 2.0 / (h - 1)], dtype=at.dtype, device=at.device)
+    found = F.grid_sample(flow, (at * scale - 1)[:, None], padding_mode="border", align_corners=True)
+    missed = points[..., :2] - at - found[:, :, 0].transpose(1, 2)
+    copies = ((points[:, :, None] - points[:, None]).abs().amax(-1) < 0.01).to(flow.dtype).sum(-1)
+    distance = nearness(at, h // FOLD, w // FOLD)
+    weight = ((distance + 1) ** -2 / copies[..., None, None]).flatten(2)
+    field = (missed.transpose(1, 2) @ weight) / weight.sum(1, keepdim=True)
+    fade = torch.exp(distance.amin(1, keepdim=True) * (-0.5 / LANDING_REACH**2))
+    return flow + enlarge(field.unflatten(2, (h // FOLD, w // FOLD)) * fade, FOLD)

@@ -260,9 +260,9 @@ class Told(NamedTuple):
     revealed: Tensor
 
 
-def moved_photo(batch: Batch, told: Told) -> Tensor:
+def moved_photo(batch: Batch, flow: Tensor) -> Tensor:
     """The source as the runtime moves it."""
-    return warp(batch.source, told.flow, "bicubic").clamp(-1, 1)
+    return warp(batch.source, flow, "bicubic").clamp(-1, 1)
 
 
 class EmbeddedGenerator(DragGenerator):
@@ -318,10 +318,10 @@ class EmbeddedGenerator(DragGenerator):
 
     def as_shown(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
         # The runtime moves the photo itself, sharper than what the networks are told, and adds what they change.
-        return moved_photo(batch, told) + picture - told.warped.detach()
+        return moved_photo(batch, told.flow.detach()) + picture - told.warped.detach()
 
     def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
-        moved, shown = moved_photo(batch, told), decided(told.revealed)
+        moved, shown = moved_photo(batch, told.flow), decided(told.revealed)
         change = moving(told.flow.detach()) * (picture - told.warped.detach())
         edit = moved + shown * (picture - moved) + (1 - shown) * change
         return batch.source + batch.mask * (edit - batch.source)

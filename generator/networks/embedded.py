@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from edgedrag.generator.batches import Batch
 from edgedrag.generator.checkpoint_file import save_checkpoint
 from edgedrag.generator.contract import DragGenerator
-from edgedrag.generator.networks.fields import FOLD, closeness, enlarge, fold_flow, grip, grip_widths, heat, land, warp
+from edgedrag.generator.networks.fields import FOLD, closeness, drag_widths, enlarge, fold_flow, grip, heat, land, warp
 from edgedrag.generator.objectives import edge_loss, masked_mean
 from edgedrag.runtime.compose import REVEALED
 
@@ -134,7 +134,7 @@ class Motion(nn.Module):
         flow = grip(prior_flow * (1 + change[:, 2:]) + FLOW_SCALE * change[:, :2], prior_flow, points)
         flow = land(flow, points) * mask
         # What was dragged is to be seen where it was dragged to, not drawn anew.
-        free = mask * (1 - closeness(points[..., 2:], grip_widths(points), *mask.shape[-2:]))
+        free = mask * (1 - closeness(points[..., 2:], drag_widths(points), *mask.shape[-2:]))
         return flow, torch.sigmoid(enlarge(self.gate_head(x4), FOLD) - 2.0) * free
 
 

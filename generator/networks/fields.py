@@ -56,17 +56,26 @@ def closeness(at: Tensor, widths: Tensor, h: int, w: int) -> Tensor:
     return enlarge(torch.exp(nearest * -0.5), FOLD)
 
 
-def grip_widths(points: Tensor) -> Tensor:
+def drag_widths(points: Tensor) -> Tensor:
     """How far around the ends of each drag what lies there moves as one, in pixels, [B, N], of points [B, N, 4].
 
-    Long drags take more with them: what is dragged far is seldom a small part. So do drags without others near:
-    nothing else says how their surroundings move.
+    Long drags take more with them: what is dragged far is seldom a small part.
     """
+    return GRIP + GRIP_SHARE * drag_lengths(points)
+
+
+def drag_lengths(points: Tensor) -> Tensor:
+    """Of points [B, N, 4], in pixels, [B, N]."""
+    return (points[..., 2:] - points[..., :2]).square().sum(-1).sqrt()
+
+
+def grip_widths(points: Tensor) -> Tensor:
+    """`drag_widths`, and more of drags without others near: nothing else says how their surroundings move."""
     targets = points[..., 2:]
-    lengths = (targets - points[..., :2]).square().sum(-1).sqrt()
     apart = (targets[:, :, None] - targets[:, None]).square().sum(-1).sqrt()
     apart = apart.masked_fill(apart < 1, FAR).amin(-1)  # a repeated row is no other drag
-    return torch.maximum(GRIP + GRIP_SHARE * lengths, torch.minimum(LONE_GRIP + LONE_SHARE * lengths, NEAR * apart))
+    lone = LONE_GRIP + LONE_SHARE * drag_lengths(points)
+    return torch.maximum(drag_widths(points), torch.minimum(lone, NEAR * apart))
 
 
 def grip(flow: Tensor, prior_flow: Tensor, points: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from edgedrag.runtime.image import colour_and_alpha
 
 STRIP = 256  # rows at a time; more, and the intermediate pictures leave the cache
 REVEALED = (0.5, 0.9)  # below, the warp alone; above, the generator's pixels alone
+HELD = 48.0  # generator pixels around a target over which what is added to the moved photo fades in
 SEAM = 1.5  # generator pixels over which an edit fades into the photo at the mask's edge
 
 Box = tuple[slice, slice]
@@ -30,7 +31,7 @@ class Generated:
     `result` float32 [H, W, 3] in 0..1, or None in a preview; `flow` float32 [H, W, 2], backward, in
     generator pixels, and `revealed` float32 [H, W, 1] in 0..1 (1 = the warp will not do), or None
     where the bundle has none. `change` float32 [H, W, 3] in -1..1 is what it adds to the warped photo, 0 where the
-    warp will not do or nothing moves.
+    warp will not do, where nothing moves and at the targets.
     """
 
     result: np.ndarray | None
@@ -121,15 +122,29 @@ def in_channels(made: np.ndarray, count: int) -> np.ndarray:
     return made if count == 3 else made.mean(-1, keepdims=True)
 
 
-def change_of(picture: np.ndarray, result: np.ndarray, flow: np.ndarray, revealed: np.ndarray) -> np.ndarray:
+def change_of(
+    picture: np.ndarray, targets: np.ndarray, result: np.ndarray, flow: np.ndarray, revealed: np.ndarray
+) -> np.ndarray:
     """What a generator adds to the photo that it moved, `Generated.change`.
+
+    Nothing at the targets: what was grabbed is shown there as it is.
 
     Args:
         picture: the window at the generator's size, uint8 RGB [H, W, 3].
+        targets: [N, 2] as x, y in its pixels.
     """
     change = result - warp(picture.astype(np.float32), flow) * np.float32(1 / 255)
     change *= (1 - decided(revealed)) * rising(np.linalg.norm(flow, axis=-1, keepdims=True))
+    change *= rising(distances(targets, flow.shape[:2]) * np.float32(1 / HELD))
     return change
+
+
+def distances(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Of each pixel from the nearest of the points [N, 2], in pixels, float32 [h, w, 1]; rounded to whole pixels."""
+    apart = np.ones(shape, np.uint8)
+    x, y = np.rint(points).astype(int).T
+    apart[y.clip(0, shape[0] - 1), x.clip(0, shape[1] - 1)] = 0
+    return cv2.distanceTransform(apart, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[..., None]
 
 
 def decided(revealed: np.ndarray) -> np.ndarray:

@@ -125,7 +125,7 @@ class DragRun:
         flow, revealed = self._fetch("flow"), self._fetch("revealed")
         if result is None or flow is None or revealed is None:
             return Generated(result, flow, revealed)
-        return Generated(result, flow, revealed, change_of(self.picture, result, flow, revealed))
+        return Generated(result, flow, revealed, change_of(self.picture, self.points[:, 2:], result, flow, revealed))
 
     def _fetch(self, name: str) -> np.ndarray | None:
         """A [1, C, H, W] tensor on the host as float32 [H, W, C], or None where it was not made."""

@@ -24,9 +24,20 @@ from torch import Tensor, nn
 from edgedrag.generator.batches import Batch
 from edgedrag.generator.checkpoint_file import save_checkpoint
 from edgedrag.generator.contract import DragGenerator
-from edgedrag.generator.networks.fields import FOLD, closeness, drag_widths, enlarge, fold_flow, grip, heat, land, warp
+from edgedrag.generator.networks.fields import (
+    FOLD,
+    closeness,
+    drag_widths,
+    enlarge,
+    fold_flow,
+    grip,
+    heat,
+    land,
+    nearness,
+    warp,
+)
 from edgedrag.generator.objectives import edge_loss, masked_mean
-from edgedrag.runtime.compose import REVEALED
+from edgedrag.runtime.compose import HELD, REVEALED
 
 PIXEL_CHANNELS = 3 * FOLD * FOLD
 LATENT_CHANNELS = 12
@@ -242,11 +253,12 @@ def decided(revealed: Tensor) -> Tensor:
     return revealed + (rising((revealed - low) / (high - low)) - revealed).detach()
 
 
-def moving(flow: Tensor) -> Tensor:
+def changing(flow: Tensor, points: Tensor) -> Tensor:
     """How much the runtime adds of what the generator changes (`compose.change_of`), [B, 1, H, W]: 0 where nothing
-    moves.
+    moves and at the targets.
     """
-    return rising(flow.square().sum(1, keepdim=True).sqrt())
+    apart = nearness(points[..., 2:], flow.shape[-2], flow.shape[-1], 1).amin(1, keepdim=True).sqrt()
+    return rising(flow.square().sum(1, keepdim=True).sqrt()) * rising(apart / HELD)
 
 
 class Told(NamedTuple):
@@ -322,7 +334,7 @@ class EmbeddedGenerator(DragGenerator):
 
     def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
         moved, shown = moved_photo(batch, told.flow), decided(told.revealed)
-        change = moving(told.flow.detach()) * (picture - told.warped.detach())
+        change = changing(told.flow.detach(), batch.points) * (picture - told.warped.detach())
         edit = moved + shown * (picture - moved) + (1 - shown) * change
         return batch.source + batch.mask * (edit - batch.source)
 

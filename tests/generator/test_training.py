@@ -171,7 +171,7 @@ def test_training_moves_and_shows_as_the_runtime_does() -> None:
     window, result = (((x[0].permute(1, 2, 0) + 1) / 2).numpy() for x in (batch.source, answer))
     flow, revealed = (x[0].permute(1, 2, 0).numpy() for x in (told.flow, told.revealed))
     window = np.rint(window * 255).astype(np.uint8)
-    change = compose.change_of(window, result, flow, revealed)
+    change = compose.change_of(window, batch.points[0, :, 2:].numpy(), result, flow, revealed)
     shown = compose.compose(window, np.ones((64, 64), bool), compose.Generated(result, flow, revealed, change))
     finished = (model.finish(batch, told, answer)[0].permute(1, 2, 0).numpy() + 1) / 2 * 255
     assert np.abs(shown - finished.clip(0, 255))[2:-2, 2:-2].max() < 4, "OpenCV moves by 32nds of a pixel"

@@ -89,17 +89,18 @@ def test_drawing_where_something_is_revealed_is_drawing_everywhere(channels: int
 
 def test_what_was_changed_is_added_to_what_moved_at_its_own_sharpness() -> None:
     """A generator that lightens the moved photo and knows nothing of its fine structure."""
-    window = RNG.integers(30, 200, (256, 256, 3), dtype=np.uint8)
-    small = cv2.resize(window, (64, 64), interpolation=cv2.INTER_AREA)
-    flow, revealed = np.zeros((64, 64, 2), np.float32), np.zeros((64, 64, 1), np.float32)
-    flow[:, :32] = (2, 0)
+    window = RNG.integers(30, 200, (512, 512, 3), dtype=np.uint8)
+    small = cv2.resize(window, (128, 128), interpolation=cv2.INTER_AREA)
+    flow, revealed = np.zeros((128, 128, 2), np.float32), np.zeros((128, 128, 1), np.float32)
+    flow[:, :64] = (2, 0)
     revealed[:8] = 1
     result = warp(small.astype(np.float32), flow) / 255 + np.float32(0.1)
-    change = change_of(small, result, flow, revealed)
-    every = np.ones((256, 256), bool)
+    change = change_of(small, np.array([[30.0, 110.0], [40.0, 120.0]]), result, flow, revealed)
+    every = np.ones((512, 512), bool)
     moved = compose(window, every, Generated(None, flow, None)).astype(int)
     edited = compose(window, every, Generated(result, flow, revealed, change)).astype(int)
-    assert np.abs(edited[40:, 8:100] - moved[40:, 8:100] - 25.5).max() <= 1
-    assert np.array_equal(edited[40:, 140:], moved[40:, 140:]), "what stays where it was is the photo's own"
-    drawn = enlarge(result, (256, 256), (slice(0, 256), slice(0, 256))) * 255
+    assert np.abs(edited[40:240, 8:228] - moved[40:240, 8:228] - 25.5).max() <= 1
+    assert np.array_equal(edited[40:, 272:], moved[40:, 272:]), "what stays where it was is the photo's own"
+    assert np.abs(edited[438:446, 118:126] - moved[438:446, 118:126]).max() <= 1, "what was grabbed is shown as it is"
+    drawn = enlarge(result, (512, 512), (slice(0, 512), slice(0, 512))) * 255
     assert np.abs(edited[:24] - np.clip(drawn[:24], 0, 255)).max() <= 1, "what was revealed is drawn, not added to"

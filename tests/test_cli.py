@@ -95,6 +95,8 @@ BAD = {
     ),
     "sizes that are no whole": (["distill", "{tmp}/none.safetensors", "--sizes", "256x2:0.5"], "must sum to 1"),
     "steps off the path": (["distill", "{tmp}/none.safetensors", "--steps", "3"], "must divide"),
+    "no weights to average": (["average", "{tmp}/none.safetensors", CAT, "-o", "{tmp}/mean"], "none.safetensors"),
+    "share of a mean": (["average", CAT, CAT, "-o", "{tmp}/mean", "--motion", "2"], "0<=x<=1"),
     "no site videos": (["finetune", "{tmp}/none.mp4", "-o", "{tmp}/site"], "none.mp4"),
 }
 
@@ -198,6 +200,7 @@ def test_help_reads(edit_cli: Cli) -> None:
         ["pairs"],
         ["train"],
         ["distill"],
+        ["average"],
         ["finetune"],
         ["export"],
     ):

@@ -11,7 +11,7 @@ from edgedrag.commands.bench import bench
 from edgedrag.commands.build import calibrate, export
 from edgedrag.commands.edit import batch, doctor, drag, info
 from edgedrag.commands.engines import build, engines
-from edgedrag.commands.learn import distill, finetune, pairs, train
+from edgedrag.commands.learn import average, distill, finetune, pairs, train
 from edgedrag.commands.studio import studio
 from edgedrag.runtime.errors import EdgedragError
 
@@ -23,6 +23,7 @@ COMMANDS = (
     pairs,
     train,
     distill,
+    average,
     finetune,
     export,
     calibrate,

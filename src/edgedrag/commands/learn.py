@@ -113,6 +113,24 @@ def distill(
     click.echo(distill_run(checkpoint, config, pairs, run or Path("runs") / "student", ruler))
 
 
+SHARE = click.FloatRange(0, 1)
+
+
+@click.command()
+@click.argument("new", type=FILE)
+@click.argument("old", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Checkpoint to write.")
+@click.option("--motion", type=SHARE, default=0.5, show_default=True, help="Share of NEW in the motion network.")
+@click.option("--denoiser", type=SHARE, default=0.5, show_default=True, help="Share of NEW in all else.")
+@click.option("--reveal", default=0.0, show_default=True, help="Added to the revealed map's bias; more draws more.")
+def average(new: Path, old: Path, output: Path, motion: float, denoiser: float, reveal: float) -> None:
+    """Write the mean of the weights of two checkpoints, NEW and the OLD one that it was trained on from."""
+    from edgedrag.generator.averaging import average as write_average
+
+    write_average(new, old, motion, denoiser, reveal, output)
+    click.echo(str(output))
+
+
 @click.command()
 @click.argument("videos", nargs=-1, required=True, type=FILE)
 @click.option("-o", "--output", "bundle", type=FILE, required=True, help="Folder of the bundle to write.")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_training import batch_of, moving_square
+from moving_square import batch_of, moving_square
 from torch import Tensor, nn
 
 from edgedrag.generator.adversary import Adversary

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import EXAMPLES
+from moving_square import batch_of, moving_square
 from published_checkpoint import write_checkpoint
-from test_training import batch_of, moving_square
 
 from edgedrag.generator.batches import Batch, augment, stack
 from edgedrag.generator.checkpoint import open_generator

@@ -31,7 +31,6 @@ def average(new: Path, old: Path, motion: float, denoiser: float, reveal: float,
     weights = other.state_dict()
     for name, value in model.state_dict().items():
         weights[name] = torch.lerp(weights[name], value, motion if name.startswith("motion.") else denoiser)
+    weights["motion.gate_head.bias"] = weights["motion.gate_head.bias"] + reveal
     model.load_state_dict(weights)
-    with torch.no_grad():
-        model.motion.gate_head.bias.add_(reveal)
     model.write(output, notes)

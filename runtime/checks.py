@@ -28,6 +28,7 @@ DETAIL_GOOD = 0.77  # of the source's fine detail; 95% of true edits keep more
 DETAIL_BAD = 0.59  # 95% of true frames blurred by 1.5 pixels keep less
 TORN_GOOD = 0.11  # of the texture; 98% of regions pulled by half their size are above, 95% of true edits below 0.01
 TORN_BAD = 0.25  # 80% of regions pulled by half their size are above
+DOUBTS_BAD = 2  # reasons to doubt; 2% of true edits have as many
 
 TORN_STRETCH, TORN_CRUSH = 0.35, 2.5  # singular values of the sampling map's Jacobian
 TORN_TEXTURE = 30.0  # grey levels a pixel; steeper edges count no more
@@ -191,5 +192,5 @@ def check(
         )
     if step > SEAM_GOOD:
         (bad if step > SEAM_BAD else doubtful).append("a seam shows at the mask's edge; draw the mask larger")
-    verdict = "bad" if bad else "doubtful" if doubtful else "good"
+    verdict = "bad" if bad or len(doubtful) >= DOUBTS_BAD else "doubtful" if doubtful else "good"
     return Checks(verdict, (*bad, *doubtful), None if worst is None else round(worst * pixel, 2), round(step, 2))

@@ -11,6 +11,7 @@ its size and held fast at its edge (torn).
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -19,7 +20,8 @@ import numpy as np
 
 from edgedrag.benchmarks.quality.pairs import VIDEO, evenly, grown, load_clip
 from edgedrag.generator.pairs import draggable, sample_points
-from edgedrag.runtime.checks import detail, landing_errors, seam, torn
+from edgedrag.runtime.checks import check, detail, landing_errors, seam, torn
+from edgedrag.runtime.compose import Generated
 from edgedrag.runtime.flow import prior_flow, warp
 from edgedrag.runtime.image import write_aside
 
@@ -39,44 +41,62 @@ def pulled(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
     return prior_flow(np.hstack([points[:1, 2:] - way, points[:1, 2:]]).astype(np.float32), mask)
 
 
+def edits(
+    source: np.ndarray, target: np.ndarray, flow: np.ndarray, valid: np.ndarray, mask: np.ndarray, points: np.ndarray
+) -> dict[str, tuple[np.ndarray, Generated]]:
+    """The true edit of a pair and four failed ones, each with the motion that it was made by."""
+    inside = mask[..., None]
+    true = Generated(None, flow * inside, (inside & ~valid[..., None]).astype(np.float32))
+    still, pull = Generated(None, np.zeros_like(flow), None), pulled(mask, points)
+    return {
+        "true": (np.where(inside, target, source), true),
+        "unedited": (source, still),
+        "pasted": (pasted(source, mask, points), still),
+        "blurred": (np.where(inside, cv2.GaussianBlur(target, (0, 0), 1.5), source), true),
+        "pulled": (warp(source, pull), Generated(None, pull, None)),
+    }
+
+
 @click.command()
 @click.argument("cache", type=click.Path(path_type=Path))
 @click.option("--per-clip", default=16, show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the figures to this JSON file.")
 def main(cache: Path, per_clip: int, output: Path | None) -> None:
-    """Print quantiles of landing error, seam and detail for true and failed edits of the pairs in CACHE/train."""
+    """Print quantiles of landing error, seam, detail and torn texture for true and failed edits of the pairs in
+    CACHE/train, and the verdicts on them.
+    """
     found: dict[str, list[float]] = {}
-
-    def note(name: str, value: float) -> None:
-        found.setdefault(name, []).append(value)
-
+    verdicts: dict[str, Counter[str]] = {}
     for file in sorted((cache / "train").glob("*.npz")):
         clip = load_clip(file, ("source", "target", "flow", "valid", "mask", "kind"))
         for index in evenly(np.flatnonzero(clip["kind"] == VIDEO), per_clip):
             source: np.ndarray = clip["source"][index]
-            target, valid = clip["target"][index], clip["valid"][index]
+            target, valid, flow = clip["target"][index], clip["valid"][index], clip["flow"][index].astype(np.float32)
             mask = grown(clip["mask"][index])
-            rng = np.random.default_rng(index)
-            points = sample_points(clip["flow"][index].astype(np.float32), draggable(target, valid), mask, rng, limit=4)
+            points = sample_points(flow, draggable(target, valid), mask, np.random.default_rng(index), limit=4)
             points = points[np.hypot(*(points[:, 2:] - points[:, :2]).T) > 6]
             if not len(points):
                 continue
-            true = np.where(mask[..., None], target, source)
-            for name, after in (("true", true), ("unedited", source)):
+            for name, (after, made) in edits(source, target, flow, valid, mask, points).items():
                 errors = [e for e in landing_errors(source, after, points) if e is not None]
-                if errors:
-                    note(f"landing {name}", max(errors))
-            blurred = np.where(mask[..., None], cv2.GaussianBlur(target, (0, 0), 1.5), source)
-            note("seam true", seam(source, true, mask))
-            note("seam pasted", seam(source, pasted(source, mask, points), mask))
-            note("detail true", detail(source, true, mask))
-            note("detail blurred", detail(source, blurred, mask))
-            flow = clip["flow"][index].astype(np.float32) * mask[..., None]
-            note("torn true", torn(flow, (mask & ~valid)[..., None].astype(np.float32), true, mask))
-            flow = pulled(mask, points)
-            note("torn pulled", torn(flow, None, warp(source, flow), mask))
-    figures = {k: {f"p{q}": round(float(np.percentile(v, q)), 2) for q in QUANTILES} for k, v in found.items()}
+                assert made.flow is not None
+                rulers = {
+                    "landing": max(errors, default=None),
+                    "seam": seam(source, after, mask),
+                    "detail": detail(source, after, mask),
+                    "torn": torn(made.flow, made.revealed, after, mask),
+                }
+                for ruler, value in rulers.items():
+                    if value is not None:
+                        found.setdefault(f"{ruler} {name}", []).append(value)
+                verdict = check(source, after, mask, points, 1.0, made).verdict
+                verdicts.setdefault(name, Counter())[verdict] += 1
+    figures: dict[str, dict[str, float]] = {
+        k: {f"p{q}": round(float(np.percentile(v, q)), 2) for q in QUANTILES} for k, v in found.items()
+    }
     figures["n"] = {k: len(v) for k, v in found.items()}
+    for name, counts in verdicts.items():
+        figures[f"verdicts {name}"] = {k: round(counts[k] / counts.total(), 3) for k in ("good", "doubtful", "bad")}
     for name, row in figures.items():
         click.echo(f"{name:<18} " + "  ".join(f"{k} {v:g}" for k, v in row.items()))
     if output is not None:

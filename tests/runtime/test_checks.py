@@ -38,6 +38,18 @@ def test_content_that_stayed_or_stopped_short() -> None:
     assert "16 px" in short.reasons[0]
 
 
+def test_two_doubts_are_bad() -> None:
+    before = textured()
+    arrived = shifted(before, 30, -10)
+    softer = cv2.addWeighted(arrived, 0.6, cv2.GaussianBlur(arrived, None, 3), 0.4, 0)
+    short = POINTS + np.array([0, 0, 8, 0], np.float32)
+    for after, points in ((softer, POINTS), (arrived, short)):
+        alone = check(before, after, EVERYWHERE, points, 1.0, SOUND)
+        assert alone.verdict == "doubtful" and len(alone.reasons) == 1
+    both = check(before, softer, EVERYWHERE, short, 1.0, SOUND)
+    assert both.verdict == "bad" and len(both.reasons) == 2
+
+
 def test_flat_content_cannot_be_judged() -> None:
     flat = np.full((256, 256, 3), 90, np.uint8)
     checks = check(flat, flat, EVERYWHERE, POINTS, 1.0, SOUND)

@@ -28,7 +28,7 @@ from edgedrag.generator.schedule import sampler
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
 
-VERSION = "6.0.0"
+VERSION = "6.1.0"
 MULTIPLE = 32
 SIDES = (256, 192, 160, 128)  # the shorter side of a window whose longer side is 256
 PARITY_SIZES = ((256, 256), (128, 192))
@@ -39,7 +39,7 @@ TENSORS: dict[str, tuple[list[int | str], str]] = {
     "image": ([1, 3, "H", "W"], "the window, RGB, -1..1"),
     "mask": ([1, 1, "H", "W"], "1 where pixels may change"),
     "points": ([1, "N", 4], "handle x, y, target x, y in pixels; a repeated row changes nothing"),
-    "prior_flow": ([1, 2, "H", "W"], "inverse-distance backward flow, pixels, x then y"),
+    "prior_flow": ([1, 2, "H", "W"], "backward flow that the drag alone suggests, pixels, x then y"),
     "noise": ([1, 12, "H/4", "W/4"], "standard normal"),
     "coefficients": ([3], "a, b, c of the sampler's row"),
     "timestep": ([1], "noise level, 0..999"),

@@ -1,4 +1,4 @@
-"""Motion fields: the inverse-distance prior, its inverse, and the warp of pixels.
+"""Motion fields: what a drag alone suggests, its inverse, and the warp of pixels.
 
 A *backward flow* is float32 [H, W, 2] in pixels, x then y: the result at p shows the source at
 p + flow(p). Points are float32 [N, 4]: handle x, y, target x, y in pixels.
@@ -6,11 +6,15 @@ p + flow(p). Points are float32 [N, 4]: handle x, y, target x, y in pixels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
 FADE = 6.0  # pixels over which a prior falls to zero at the mask's edge
 SOFTENING = 4.0  # square pixels added to squared distances
+REACH = 2.0  # spreads of the drags around their middle: so far they turn and scale what lies around them
+LIMIT = 1.0  # change of a vector, as a share of it, by which drags are taken for a turn or a scaling
 STRIP = 256  # rows at once, times points: what is summed up stays in the caches
 
 
@@ -30,8 +34,11 @@ def edge_fade(mask: np.ndarray, width: float = FADE) -> np.ndarray:
     return np.minimum(inside / width, 1.0)
 
 
-def _spread(at: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Inverse-distance weighting (Shepard 1968): sum w_i v_i / sum w_i, w_i = 1 / (d_i^2 + 4); [C, H, W]."""
+def inverse_distance(at: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Values [N, C] at points [N, 2] spread over a picture, float32 [C, H, W].
+
+    Inverse-distance weighting (Shepard 1968): sum w_i v_i / sum w_i, w_i = 1 / (d_i^2 + 4).
+    """
     x, y = grid(shape)
     at, values = at.astype(np.float32), values.astype(np.float32)
     field = np.empty((values.shape[1], *shape), np.float32)
@@ -46,15 +53,47 @@ def _spread(at: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.nd
 
 
 def prior_flow(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The inverse-distance backward flow of a drag: around each target, what lies at its handle.
+    """The backward flow that a drag alone suggests: around each target, what lies at its handle.
+
+    Several drags together turn and scale what lies around them; what that leaves of each, and all of a single one, is
+    spread by inverse distance.
 
     Args:
-        points: [N, 4] with N >= 1.
+        points: [N, 4] with N >= 1; a repeated row changes nothing.
         mask: bool [H, W].
     """
-    field = _spread(points[:, 2:], points[:, :2] - points[:, 2:], mask.shape)
+    drags = np.unique(points.astype(np.float32), axis=0)
+    targets, shifts = drags[:, 2:], drags[:, :2] - drags[:, 2:]
+    if len(drags) == 1:
+        field = inverse_distance(targets, shifts, mask.shape)
+    else:
+        turned = turn_and_scale(targets, shifts)
+        field = inverse_distance(targets, shifts - turned(*targets.T).T, mask.shape)
+        field += turned(*grid(mask.shape))
     field *= edge_fade(mask)
     return np.moveaxis(field, 0, -1)
+
+
+def turn_and_scale(at: np.ndarray, shifts: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The turn and scaling about their middle that fits shifts [N, 2] at points [N, 2] best (least squares).
+
+    Returns:
+        A function of x and y (pixels, broadcast) that gives the shift there, [2, ...]. It fades out with the distance
+        from the middle, and the more it does the less of it is believed: drags that close a mouth are no scaling.
+    """
+    middle = at.mean(0)
+    x, y = (at - middle).T
+    spread = float((x * x + y * y).mean()) + 1e-6  # square pixels
+    scaling = float((x * shifts[:, 0] + y * shifts[:, 1]).mean()) / spread
+    turn = float((x * shifts[:, 1] - y * shifts[:, 0]).mean()) / spread
+    belief = 1 / (1 + ((scaling**2 + turn**2) / LIMIT**2) ** 2)
+
+    def shift(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        x, y = x - middle[0], y - middle[1]
+        near = np.float32(belief) / (1 + (x * x + y * y) * np.float32(1 / (REACH**2 * spread)))
+        return np.stack([(scaling * x - turn * y) * near, (turn * x + scaling * y) * near])
+
+    return shift
 
 
 def bidirectional_flow(points: np.ndarray, mask: np.ndarray, rounds: int = 8) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +106,7 @@ def bidirectional_flow(points: np.ndarray, mask: np.ndarray, rounds: int = 8) ->
     Returns:
         flow [H, W, 2] and revealed, bool [H, W]: pixels of the mask that no pixel moved to.
     """
-    spread = _spread(points[:, :2], points[:, 2:] - points[:, :2], mask.shape) * edge_fade(mask)
+    spread = inverse_distance(points[:, :2], points[:, 2:] - points[:, :2], mask.shape) * edge_fade(mask)
     forward = np.ascontiguousarray(np.moveaxis(spread, 0, -1))
     backward = -forward
     for _ in range(rounds):

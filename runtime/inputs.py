@@ -62,7 +62,7 @@ class DragInputs:
 
     @cached_property
     def prior_flow(self) -> np.ndarray:
-        """[1, 2, H, W]: the inverse-distance backward flow."""
+        """[1, 2, H, W]: the backward flow that the drag alone suggests."""
         return np.ascontiguousarray(prior_flow(self._points, self._mask).transpose(2, 0, 1)[None])
 
     @cached_property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgedrag.runtime.flow import bidirectional_flow, edge_fade, prior_flow, warp
+from edgedrag.runtime.flow import bidirectional_flow, edge_fade, inverse_distance, warp
 
 FADE = 12.0  # pixels over which the inverse-distance warp falls to zero at the mask's edge
 INPAINT_RADIUS = 5.0  # pixels
@@ -21,12 +21,9 @@ def unedited(photo: np.ndarray, points: np.ndarray, mask: np.ndarray) -> np.ndar
 
 
 def inverse_distance_warp(photo: np.ndarray, points: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Warped by the drags' inverse-distance mean, weights 1 / (d^2 + 4) around the targets, fading at the mask's edge.
-
-    The field of `prior_flow` for a mask without an edge, times its own, wider fade.
-    """
-    flow = prior_flow(points, np.ones_like(mask)) * edge_fade(mask, FADE)[..., None]
-    return np.where(mask[..., None], warp(photo, flow), photo)
+    """Warped by the drags' inverse-distance mean around the targets, fading at the mask's edge."""
+    field = inverse_distance(points[:, 2:], points[:, :2] - points[:, 2:], mask.shape) * edge_fade(mask, FADE)
+    return np.where(mask[..., None], warp(photo, np.moveaxis(field, 0, -1)), photo)
 
 
 def bidirectional_warp(photo: np.ndarray, points: np.ndarray, mask: np.ndarray) -> np.ndarray:

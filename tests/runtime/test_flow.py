@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.runtime.flow import FADE, bidirectional_flow, edge_fade, prior_flow, warp
+from edgedrag.runtime.flow import FADE, bidirectional_flow, edge_fade, inverse_distance, prior_flow, warp
 
 
 def disc(size: int, radius: int) -> np.ndarray:
@@ -13,18 +13,52 @@ def disc(size: int, radius: int) -> np.ndarray:
     return mask.astype(bool)
 
 
-def test_prior_is_the_weighted_mean_of_the_drags() -> None:
+def test_drags_are_spread_by_their_weighted_mean() -> None:
     """Against the formula, one pixel at a time."""
-    mask = disc(96, 40)
-    points = np.array([[40, 48, 50, 48], [60, 40, 58, 52]], np.float32)
-    flow = prior_flow(points, mask)
-    fade = edge_fade(mask)
+    at, values = np.array([[50, 48], [58, 52]]), np.array([[-10.0, 0], [2, -12]])
+    field = inverse_distance(at, values, (96, 96))
     for x, y in ((48, 48), (58, 52), (30, 60), (20, 48)):
-        weights = [1 / ((x - tx) ** 2 + (y - ty) ** 2 + 4) for _, _, tx, ty in points]
-        vectors = points[:, :2] - points[:, 2:]
-        expected = fade[y, x] * np.average(vectors, axis=0, weights=weights)
-        np.testing.assert_allclose(flow[y, x], expected, rtol=1e-4, atol=1e-4)
+        weights = [1 / ((x - tx) ** 2 + (y - ty) ** 2 + 4) for tx, ty in at]
+        np.testing.assert_allclose(field[:, y, x], np.average(values, axis=0, weights=weights), rtol=1e-4, atol=1e-4)
+
+
+def test_a_prior_moves_with_its_drag_and_stays_in_the_mask() -> None:
+    mask = disc(96, 40)
+    flow = prior_flow(np.array([[40, 48, 50, 44]], np.float32), mask)
+    np.testing.assert_allclose(flow[30:60, 30:60], np.broadcast_to([-10, 4], (30, 30, 2)), atol=1e-4)
     assert not flow[~mask].any()
+
+
+def turned(points: np.ndarray, degrees: float, scale: float) -> np.ndarray:
+    """Drags that turn and scale handles [N, 2] about (64, 64)."""
+    c, s = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
+    return np.hstack([points, (points - 64) @ np.array([[c, s], [-s, c]]) + 64]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("degrees", "scale"), [(25, 1.0), (0, 1.4), (-15, 0.8)])
+def test_drags_that_turn_or_scale_do_so_between_them(degrees: float, scale: float) -> None:
+    handles = np.array([[44, 64], [84, 60], [60, 90]])
+    drags = turned(handles, degrees, scale)
+    flow = prior_flow(drags, np.ones((128, 128), bool))
+    spread = np.moveaxis(inverse_distance(drags[:, 2:], drags[:, :2] - drags[:, 2:], (128, 128)), 0, -1)
+    for hx, hy, tx, ty in turned(np.array([[54, 62], [66, 70], [74, 62], [58, 78]]), degrees, scale):
+        at = round(ty), round(tx)
+        off, spread_off = (np.linalg.norm(f[at] - (hx - tx, hy - ty)) for f in (flow, spread))
+        assert off < max(0.5 * spread_off, 1.5)
+
+
+def test_targets_of_a_prior_show_their_handles() -> None:
+    points = np.array([[40, 48, 50, 44], [80, 50, 77, 80], [60, 100, 60, 96], [40, 48, 50, 44]], np.float32)
+    flow = prior_flow(points, np.ones((128, 128), bool))
+    for hx, hy, tx, ty in points:
+        np.testing.assert_allclose(flow[int(ty), int(tx)], [hx - tx, hy - ty], atol=0.5)
+    np.testing.assert_array_equal(flow, prior_flow(points[:3], np.ones((128, 128), bool)))
+
+
+def test_drags_that_close_a_mouth_crush_nothing_beside_them() -> None:
+    jaws = np.array([[64, 40, 64, 58], [64, 88, 64, 70]], np.float32)
+    flow = prior_flow(jaws, np.ones((128, 128), bool))
+    assert np.abs(flow[64, ..., 0]).max() < 6, "what lies beside is not drawn in"
 
 
 def test_fade_rises_over_its_width_and_ignores_the_photo_border() -> None:

@@ -24,8 +24,13 @@ class Page:
         self._methods = {name: rows.methods[name] for name in COLUMNS if name in rows.methods}
         self._rows: list[list[np.ndarray]] = []
 
-    def add(self, task: Task, made: dict[Method, Made], truth: np.ndarray | None = None) -> None:
-        """A row for a task, with the verdict under each result that has one; `truth` is uint8 RGB [H, W, 3]."""
+    def add(self, task: Task, made: dict[Method, Made], truth: np.ndarray | None = None, motion: str = "") -> None:
+        """A row for a task, with the verdict under each result that has one.
+
+        Args:
+            truth: uint8 RGB [H, W, 3].
+            motion: its name, written under the drag.
+        """
         results = [made[m] for m in self._methods.values()]
         pictures = [task.photo, *(result.image for result in results)]
         pictures += [] if truth is None else [truth]
@@ -35,6 +40,8 @@ class Page:
         scale = mask.shape[0] / (box[0].stop - box[0].start)
         corner = np.array([box[1].start, box[0].start] * 2)
         tiles[0] = draw_drag(tiles[0], mask, (task.points - corner) * scale)
+        if motion:
+            tiles[0] = np.vstack([tiles[0], caption(motion, tiles[0].shape[1])])
         for column, result in enumerate(results, 1):
             if result.checks is not None:
                 verdict = caption(result.checks.verdict, tiles[column].shape[1])

@@ -99,7 +99,7 @@ def measure_pairs(
             made = rows.make_all(task)
             scored.append(score_all(task, made, ruler))
             if task.clip not in shown and task.kind == PAGE_KINDS[len(shown) % len(PAGE_KINDS)]:
-                page.add(task, made, task.truth)
+                page.add(task, made, task.truth, task.kind)
                 shown.add(task.clip)
 
     def table(chosen: Sequence[dict[Method, Score]]) -> dict[str, Figures]:

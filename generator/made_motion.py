@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from edgedrag.runtime.compose import rising
 from edgedrag.runtime.flow import grid, warp
 
 KINDS = ("warp", "rotation", "scaling", "move")
@@ -117,8 +118,8 @@ def deformed(still: np.ndarray, kind: str, rng: np.random.Generator) -> dict[str
     centre = rng.uniform(0.3, 0.7, 2) * size
     mask = blob(size, centre, radius, rng)
     depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    rise = np.clip(depth / (rng.uniform(0.5, 0.95) * depth.max()), 0, 1)
-    fade = cv2.GaussianBlur((rise * rise * (3 - 2 * rise)).astype(np.float32), (0, 0), 2.0) * mask
+    rise = rising(depth / (rng.uniform(0.5, 0.95) * depth.max()))
+    fade = cv2.GaussianBlur(rise.astype(np.float32), (0, 0), 2.0) * mask
     turn, scale, shift = draw_motion(kind, radius, rng)
     # A shift as long as the fade folds the picture over itself.
     flow = affine_flow(size, centre, 0.6 * turn, scale, 0.35 * shift) * fade[..., None]

@@ -55,6 +55,13 @@ def test_targets_of_a_prior_show_their_handles() -> None:
     np.testing.assert_array_equal(flow, prior_flow(points[:3], np.ones((128, 128), bool)))
 
 
+@pytest.mark.parametrize("apart", [0.0, 0.01, 1.0])
+def test_drags_that_nearly_meet_shift_no_farther_than_they_are_long(apart: float) -> None:
+    points = np.array([[30, 64, 64, 64], [98, 64, 64 + apart, 64]], np.float32)
+    flow = prior_flow(points, np.ones((128, 128), bool))
+    assert np.isfinite(flow).all() and np.abs(flow).max() < 40
+
+
 def test_drags_that_close_a_mouth_crush_nothing_beside_them() -> None:
     jaws = np.array([[64, 40, 64, 58], [64, 88, 64, 70]], np.float32)
     flow = prior_flow(jaws, np.ones((128, 128), bool))

@@ -79,7 +79,7 @@ def turn_and_scale(at: np.ndarray, shifts: np.ndarray) -> Callable[[np.ndarray, 
 
     Returns:
         A function of x and y (pixels, broadcast) that gives the shift there, [2, ...]. It fades out with the distance
-        from the middle, and the more it does the less of it is believed: drags that close a mouth are no scaling.
+        from the middle (REACH), and a strong turn or scaling is hardly believed (LIMIT): to close a mouth is none.
     """
     middle = at.mean(0)
     x, y = (at - middle).T

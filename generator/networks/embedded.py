@@ -257,7 +257,8 @@ def changing(flow: Tensor, points: Tensor) -> Tensor:
     """How much the runtime adds of what the generator changes (`compose.change_of`), [B, 1, H, W]: 0 where nothing
     moves and at the targets.
     """
-    apart = nearness(points[..., 2:], flow.shape[-2], flow.shape[-1], 1).amin(1, keepdim=True).sqrt()
+    h, w = flow.shape[-2:]
+    apart = enlarge(nearness(points[..., 2:], h // FOLD, w // FOLD).amin(1, keepdim=True).sqrt(), FOLD)
     return rising(flow.square().sum(1, keepdim=True).sqrt()) * rising(apart / HELD)
 
 

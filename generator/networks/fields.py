@@ -35,10 +35,10 @@ def fold_flow(flow: Tensor) -> Tensor:
     return F.avg_pool2d(flow, FOLD) / FOLD
 
 
-def nearness(at: Tensor, h: int, w: int, cell: int = FOLD) -> Tensor:
-    """Squared distances [B, N, h, w] (pixels) of points [B, N, 2] (pixels) from a map's cells of that many pixels."""
-    x = (torch.arange(w, dtype=at.dtype, device=at.device) + 0.5) * cell - 0.5
-    y = (torch.arange(h, dtype=at.dtype, device=at.device) + 0.5) * cell - 0.5
+def nearness(at: Tensor, h: int, w: int) -> Tensor:
+    """Squared distances [B, N, h, w] (pixels) of points [B, N, 2] (pixels) from the cells of a map at 1/4."""
+    x = (torch.arange(w, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
+    y = (torch.arange(h, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
     return (x - at[:, :, 0, None])[:, :, None, :] ** 2 + (y - at[:, :, 1, None])[:, :, :, None] ** 2
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from moving_square import small_generator
 
 from edgedrag.cli import cli
 from edgedrag.generator.averaging import average
@@ -15,12 +16,10 @@ from edgedrag.generator.checkpoint_file import save_checkpoint
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
 from edgedrag.runtime.errors import InputError
 
-SMALL = EmbeddedConfig((8, 8, 8), (0, 0, 0), (0, 0, 0, 0), (0, 0, 0))
 
-
-def written(path: Path, seed: int, config: EmbeddedConfig = SMALL) -> Path:
+def written(path: Path, seed: int) -> Path:
     torch.manual_seed(seed)
-    save_checkpoint(EmbeddedGenerator(config), path, {"default_steps": str(seed)})
+    save_checkpoint(small_generator(), path, {"default_steps": str(seed)})
     return path
 
 
@@ -41,8 +40,8 @@ def test_each_part_has_its_share_of_the_new(tmp_path: Path) -> None:
 
 
 def test_other_networks_have_no_mean(tmp_path: Path) -> None:
-    new = written(tmp_path / "new.safetensors", 2)
-    old = written(tmp_path / "old.safetensors", 1, EmbeddedConfig((16, 8, 8), (0, 0, 0), (0, 0, 0, 0), (0, 0, 0)))
+    new, old = written(tmp_path / "new.safetensors", 2), tmp_path / "old.safetensors"
+    save_checkpoint(EmbeddedGenerator(EmbeddedConfig((8, 8, 8), (0, 0, 0), (0, 0, 0, 0), (0, 0, 0))), old, {})
     with pytest.raises(InputError, match=r"old\.safetensors .*only equal networks"):
         average(new, old, 0.5, 0.5, 0.0, tmp_path / "mean.safetensors")
     assert not (tmp_path / "mean.safetensors").exists()

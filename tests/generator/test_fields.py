@@ -14,8 +14,8 @@ def widths(*points: tuple[float, ...]) -> list[float]:
 
 def test_long_drags_take_more_along() -> None:
     points = torch.tensor([[[64.0, 64.0, 64.0, 68.0]], [[64.0, 64.0, 64.0, 164.0]]])
-    near, far_ = fields.closeness(points[..., :2], fields.drag_widths(points), 128, 128)[:, 0, 64]
-    assert float(near[64]) > 0.98 and float(far_[64]) > 0.98 and float(far_[104]) > float(near[104]) + 0.3
+    short, long = fields.closeness(points[..., :2], fields.drag_widths(points), 128, 128)[:, 0, 64]
+    assert float(short[64]) > 0.98 and float(long[64]) > 0.98 and float(long[104]) > float(short[104]) + 0.3
 
 
 def test_a_drag_alone_takes_more_along_than_one_beside_another() -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from edgedrag.generator.contract import Sizes
     from edgedrag.generator.objectives import Ruler
 
+SHARE = click.FloatRange(0, 1)
+
 
 @click.command()
 @click.argument("videos", nargs=-1, required=True, type=FILE)
@@ -111,9 +113,6 @@ def distill(
     config.check("--steps, --teacher-steps, --perceptual, --sizes")
     ruler = perceptual_ruler(perceptual, device)
     click.echo(distill_run(checkpoint, config, pairs, run or Path("runs") / "student", ruler))
-
-
-SHARE = click.FloatRange(0, 1)
 
 
 @click.command()

@@ -6,6 +6,7 @@ import json
 import shutil
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -62,21 +63,30 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def fp16(tmp_path_factory: pytest.TempPathFactory, published: tuple[Path, Path], edit_cli: Cli) -> Path:
-    """The bundle in fp16 of the folder with the LoRA, through the command line."""
-    bundle = tmp_path_factory.mktemp("fp16") / "bundle"
-    done = edit_cli("export", published[0], "--lora", published[1], "--precision", "fp16", "-o", bundle)
-    assert done.returncode == 0, done.stderr
-    return bundle
+def exported(tmp_path_factory: pytest.TempPathFactory, published: tuple[Path, Path], edit_cli: Cli) -> dict[str, Path]:
+    """Two bundles through the command line, by precision; each keeps one core busy for minutes, so side by side."""
+    folder = tmp_path_factory.mktemp("bundles")
+    arguments = {"fp16": (published[0], "--lora", published[1]), "fp32": ("--random-weights", "5", "--size", "tiny")}
+    with ThreadPoolExecutor() as pool:
+        running = {
+            precision: pool.submit(edit_cli, "export", *given, "--precision", precision, "-o", folder / precision)
+            for precision, given in arguments.items()
+        }
+    for done in running.values():
+        assert done.result().returncode == 0, done.result().stderr
+    return {precision: folder / precision for precision in arguments}
 
 
 @pytest.fixture(scope="module")
-def fp32(tmp_path_factory: pytest.TempPathFactory, edit_cli: Cli) -> Path:
-    """The bundle in fp32 of random weights, through the command line."""
-    bundle = tmp_path_factory.mktemp("fp32") / "bundle"
-    done = edit_cli("export", "--random-weights", "5", "--size", "tiny", "-o", bundle)
-    assert done.returncode == 0, done.stderr
-    return bundle
+def fp16(exported: dict[str, Path]) -> Path:
+    """The bundle in fp16 of the folder with the LoRA."""
+    return exported["fp16"]
+
+
+@pytest.fixture(scope="module")
+def fp32(exported: dict[str, Path]) -> Path:
+    """The bundle in fp32 of random weights."""
+    return exported["fp32"]
 
 
 def whole_drag(bundle: Bundle, stages: Stages, steps: int = 4) -> np.ndarray:

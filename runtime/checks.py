@@ -27,10 +27,11 @@ SEAM_BAD = 9.0  # 75% of pasted patches are above
 DETAIL_GOOD = 0.77  # of the source's fine detail; 95% of true edits keep more
 DETAIL_BAD = 0.59  # 95% of true frames blurred by 1.5 pixels keep less
 TORN_GOOD = 0.11  # of the texture; 98% of regions pulled by half their size are above, 95% of true edits below 0.01
-TORN_BAD = 0.25  # 80% of regions pulled by half their size are above
+TORN_BAD = 0.07  # of it, apart from the drags; 99% of regions pulled by half their size are above, no true edit
 DOUBTS_BAD = 2  # reasons to doubt; 2% of true edits have as many
 
 TORN_STRETCH, TORN_CRUSH = 0.35, 2.5  # singular values of the sampling map's Jacobian
+TORN_APART = 36  # generator pixels from a drag's way; nearer, what is pulled may well be drawn out
 TORN_TEXTURE = 30.0  # grey levels a pixel; steeper edges count no more
 
 
@@ -115,8 +116,8 @@ def detail(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
     return energy[1] / energy[0] if energy[0] >= 1.0 else 1.0
 
 
-def torn(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray, mask: np.ndarray) -> float:
-    """Which share of the result's texture inside the mask was stretched, crushed or folded beyond what things do.
+def torn(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Where the result's texture was stretched, crushed or folded beyond what things do.
 
     The singular values of the sampling map's Jacobian say how far: below TORN_STRETCH a pixel of the source is drawn
     out over several, above TORN_CRUSH several are crushed into one. A determinant below 0 mirrors: a fold.
@@ -124,6 +125,9 @@ def torn(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray, mask:
     Args:
         flow: float32 [H, W, 2], backward, pixels. revealed: float32 [H, W, 1] in 0..1, or None: what the generator
             drew counts as whole. after: uint8 RGB [H, W, 3]. mask: bool [H, W].
+
+    Returns:
+        float32 [H, W], each torn pixel's share of all texture inside the mask; the sum is in 0..1.
     """
     grey = cv2.cvtColor(after, cv2.COLOR_RGB2GRAY).astype(np.float32)
     grey_x, grey_y = _slopes(grey)
@@ -136,7 +140,15 @@ def torn(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray, mask:
     beyond |= determinant < 0
     if revealed is not None:
         beyond = beyond * (1 - decided(revealed)[..., 0])
-    return float((texture * beyond).sum() / (texture.sum() + 1e-6))
+    return texture * beyond / (texture.sum() + 1e-6)
+
+
+def apart(shape: tuple[int, ...], points: np.ndarray) -> np.ndarray:
+    """bool [H, W], `shape`: what lies further than TORN_APART from the way of every drag. points: [N, 4] pixels."""
+    near = np.zeros(shape[:2], np.uint8)
+    for hx, hy, tx, ty in np.round(points).astype(int).tolist():
+        cv2.line(near, (hx, hy), (tx, ty), 1, 2 * TORN_APART + 1)
+    return near == 0
 
 
 def _slopes(plane: np.ndarray) -> list[np.ndarray]:
@@ -168,9 +180,11 @@ def check(
     missed = any(e > LANDING_BAD or e > max(LANDING_GOOD, LANDING_BAD_SHARE * n) for e, n in landed)
     edited = surroundings(mask)
     before, after, mask = before[edited], after[edited], mask[edited]
-    tear = 0.0
+    tear = tear_apart = 0.0
     if made.flow is not None:
-        tear = torn(made.flow[edited], None if made.revealed is None else made.revealed[edited], after, mask)
+        torn_here = torn(made.flow[edited], None if made.revealed is None else made.revealed[edited], after, mask)
+        corner = np.array([edited[1].start, edited[0].start] * 2)
+        tear, tear_apart = float(torn_here.sum()), float(torn_here[apart(mask.shape, points - corner)].sum())
     step = seam(before, after, mask)
     bad, doubtful = [], []
     if not made.is_finite():
@@ -187,7 +201,7 @@ def check(
     if left < DETAIL_GOOD:
         (bad if left < DETAIL_BAD else doubtful).append("the edited region is blurred; try a shorter drag")
     if tear > TORN_GOOD:
-        (bad if tear > TORN_BAD else doubtful).append(
+        (bad if tear_apart > TORN_BAD else doubtful).append(
             "the content is stretched out of shape; mask all that should move along, or drag less far"
         )
     if step > SEAM_GOOD:

@@ -20,12 +20,12 @@ import numpy as np
 
 from edgedrag.benchmarks.quality.pairs import VIDEO, evenly, grown, load_clip
 from edgedrag.generator.pairs import draggable, sample_points
-from edgedrag.runtime.checks import check, detail, landing_errors, seam, torn
+from edgedrag.runtime.checks import apart, check, detail, landing_errors, seam, torn
 from edgedrag.runtime.compose import Generated
 from edgedrag.runtime.flow import prior_flow, warp
 from edgedrag.runtime.image import write_aside
 
-QUANTILES = (2, 5, 20, 25, 50, 75, 90, 95)
+QUANTILES = (1, 2, 5, 20, 25, 50, 75, 90, 95, 99)
 
 
 def pasted(source: np.ndarray, mask: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -80,11 +80,13 @@ def main(cache: Path, per_clip: int, output: Path | None) -> None:
             for name, (after, made) in edits(source, target, flow, valid, mask, points).items():
                 errors = [e for e in landing_errors(source, after, points) if e is not None]
                 assert made.flow is not None
+                tears = torn(made.flow, made.revealed, after, mask)
                 rulers = {
                     "landing": max(errors, default=None),
                     "seam": seam(source, after, mask),
                     "detail": detail(source, after, mask),
-                    "torn": torn(made.flow, made.revealed, after, mask),
+                    "torn": float(tears.sum()),
+                    "torn apart": float(tears[apart(mask.shape, points)].sum()),
                 }
                 for ruler, value in rulers.items():
                     if value is not None:

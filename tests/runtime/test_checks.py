@@ -96,14 +96,33 @@ def test_content_drawn_out_like_rubber_is_bad_and_a_turn_is_not() -> None:
     mask[80:160, 80:160] = True
     steep = edge_fade(mask, 20)[..., None] * np.array([-60, 20], np.float32)
     after = warp(before, steep)
-    assert torn(steep, None, after, mask) > 0.28
+    assert torn(steep, None, after, mask).sum() > 0.28
     judged = check(before, after, mask, POINTS, 1.0, Generated(None, steep, None))
     assert judged.verdict == "bad" and any("out of shape" in reason for reason in judged.reasons)
     drawn = Generated(None, steep, np.ones((256, 256, 1), np.float32))
     assert not any("out of shape" in reason for reason in check(before, after, mask, POINTS, 1.0, drawn).reasons)
     y, x = np.mgrid[:256, :256].astype(np.float32) - 120
     turn = np.stack([0.8 * x + 0.6 * y - x, -0.6 * x + 0.8 * y - y], -1)
-    assert torn(turn, None, warp(before, turn), mask) == 0
-    assert torn(turn, None, np.full_like(before, 9), mask) == 0, "nothing to see is nothing torn"
+    assert torn(turn, None, warp(before, turn), mask).sum() == 0
+    assert torn(turn, None, np.full_like(before, 9), mask).sum() == 0, "nothing to see is nothing torn"
     mirrored = np.stack([-2 * x, np.zeros_like(y)], -1)
-    assert torn(mirrored, None, warp(before, mirrored), mask) > 0.99, "stretched nowhere, but folded"
+    assert torn(mirrored, None, warp(before, mirrored), mask).sum() > 0.99, "stretched nowhere, but folded"
+
+
+def test_what_tears_apart_from_the_drags_is_bad_and_beside_them_doubtful() -> None:
+    seen, mask = (np.zeros((256, 256), bool) for _ in range(2))
+    seen[108:148, 20:150] = mask[90:166, 4:166] = True
+    before = np.where(seen[..., None], textured(), np.uint8(128))  # flat at the mask's edge: no seam
+    flow = np.zeros((256, 256, 2), np.float32)
+    flow[:, :52, 0] = -10  # what is dragged by 10 pixels is whole
+    flow[:, 52:74, 0] = -2 * (np.arange(52, 74) - 63)  # what follows is mirrored
+    flow *= mask[..., None]
+    after = warp(before, flow)
+
+    def judged(*way: float) -> tuple[str, tuple[str, ...]]:
+        checks = check(before, after, mask, np.array([way]), 1.0, Generated(None, flow, None))
+        return checks.verdict, checks.reasons
+
+    reasons = ("the content is stretched out of shape; mask all that should move along, or drag less far",)
+    assert judged(30, 128, 40, 128) == ("doubtful", reasons)
+    assert judged(135, 128, 136, 128) == ("bad", reasons)

@@ -14,6 +14,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_whole
+from edgedrag.runtime.trace import span
 
 MAX_MEGAPIXELS = 100.0
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -54,7 +55,8 @@ def load_picture(source: str | Path | bytes | np.ndarray, max_megapixels: float 
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(path, image.size, max_megapixels)
-                return _decode(image, data)
+                with span("decode picture", "decode"):
+                    return _decode(image, data)
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image; JPEG, PNG and WebP are read") from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:
@@ -177,13 +179,19 @@ def write_aside(path: Path, data: bytes) -> None:
         InputError: the folder is full or not writable; nothing is left behind.
     """
     try:
-        write_whole(path, data)
+        with span("write file", "file"):
+            write_whole(path, data)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def encode_picture(path: Path, picture: Picture) -> bytes:
     """The bytes of a file in the format of `path`'s suffix; raises InputError where that cannot hold the pixels."""
+    with span(f"encode {path.suffix[1:].lower()}", "encode"):
+        return _encode(path, picture)
+
+
+def _encode(path: Path, picture: Picture) -> bytes:
     suffix, pixels = path.suffix.lower(), picture.pixels
     if suffix == ".png":
         return _encode_png(path, picture)

@@ -17,6 +17,7 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.image import MAX_MEGAPIXELS, Picture, check_output, is_lossless, save_picture
 from edgedrag.runtime.session import Runtime
 from edgedrag.runtime.sheet import make_sheet
+from edgedrag.runtime.trace import span
 
 NAME = re.compile(r"[^/\\\x00-\x1f]{1,200}")
 
@@ -63,7 +64,9 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
     save_picture(job.output, photo.picture)
     if job.sheet is not None:
         points = np.array([[*handle, *target] for handle, target in job.drags])
-        save_picture(job.sheet, Picture(make_sheet(before, edit.image, edit.mask, points)))
+        with span("draw sheet", "composite"):
+            sheet = make_sheet(before, edit.image, edit.mask, points)
+        save_picture(job.sheet, Picture(sheet))
     if job.mask_out is not None:
         save_picture(job.mask_out, Picture(edit.mask.astype(np.uint8) * 255))
     total = opened_ms + (time.perf_counter() - start) * 1e3

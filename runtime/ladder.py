@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from edgedrag.runtime.backends import NAMES, open_backend, probe
 from edgedrag.runtime.backends.tensorrt_library import MODULES
@@ -12,6 +12,7 @@ from edgedrag.runtime.bundle import Bundle
 from edgedrag.runtime.errors import EngineError
 from edgedrag.runtime.golden import Golden, self_test
 from edgedrag.runtime.stages import Stages, choose_precision, is_complete
+from edgedrag.runtime.trace import span
 
 PRECISIONS = ("int8", "bf16", "fp16", "fp32")  # the least precise first
 ON_A_DEVICE = (*MODULES, "cuda")  # these test themselves before they serve
@@ -48,19 +49,20 @@ def climb(
     precision: str = "auto",
     engines: Path | None = None,
     memory_budget: int | None = None,
+    threads: int | None = None,
 ) -> Served:
-    """The named engine, or with "auto" the first of the ladder that can serve.
+    """The named engine, or with "auto" the first of the ladder that can serve; arguments as of `open_backend`.
 
     Raises:
         EngineError: the named engine cannot serve (there is no silent fallback), or none can.
         BundleError: a file of the bundle is missing or damaged.
     """
     if backend != "auto":
-        return Served(*_open(bundle, backend, precision, engines, memory_budget))
+        return Served(*_open(bundle, precision, backend, engines, memory_budget, threads))
     steps: list[Fallback] = []
     for name in NAMES:
         try:
-            return Served(*_open(bundle, name, precision, engines, memory_budget), tuple(steps))
+            return Served(*_open(bundle, precision, name, engines, memory_budget, threads), tuple(steps))
         except EngineError as error:
             steps.append(Fallback(name, error.code, str(error)))
     reasons = "; ".join(f"{step.backend}: {step.reason}" for step in steps)
@@ -70,7 +72,7 @@ def climb(
     )
 
 
-def more_precise(bundle: Bundle, stages: Stages) -> Stages | None:
+def more_precise(bundle: Bundle, stages: Stages, threads: int | None = None) -> Stages | None:
     """The same engine in the next higher precision that it can run, else ONNX Runtime on the CPU, else None."""
     backend = stages.backend
     for precision in PRECISIONS[PRECISIONS.index(stages.precision) + 1 :]:
@@ -78,19 +80,20 @@ def more_precise(bundle: Bundle, stages: Stages) -> Stages | None:
             return Stages(bundle, backend, precision)
     if backend.name == "cpu" or not probe("cpu").usable:
         return None
-    cpu = open_backend("cpu")
+    cpu = open_backend("cpu", threads=threads)
     found = (p for p in reversed(PRECISIONS) if p in cpu.precisions and is_complete(bundle, cpu, p))
     return next((Stages(bundle, cpu, precision) for precision in found), None)
 
 
-def _open(
-    bundle: Bundle, name: str, precision: str, engines: Path | None, memory_budget: int | None
-) -> tuple[Stages, Golden | None]:
-    engine = open_backend(name, engines, memory_budget)
+def _open(bundle: Bundle, precision: str, name: str, *options: Any) -> tuple[Stages, Golden | None]:
+    """`options`: as of `open_backend`."""
+    with span(f"open {name}", "open"):
+        engine = open_backend(name, *options)
     stages = Stages(bundle, engine, choose_precision(bundle, engine, precision))
     if name not in ON_A_DEVICE:
         return stages, None
-    golden = self_test(bundle, stages)
+    with span("self-test", "open"):
+        golden = self_test(bundle, stages)
     if isinstance(engine, Compiling):
         engine.keep_compiled()
     return stages, golden

@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgedrag.runtime.bundle import Bundle, open_bundle
+from edgedrag.runtime.backends.cpus import checked_threads
+from edgedrag.runtime.bundle import STAGES, Bundle, open_bundle
 from edgedrag.runtime.checks import Checks, check
 from edgedrag.runtime.compose import Generated, enlarge
 from edgedrag.runtime.drags import Drag, check_drags, check_handles_in_mask
@@ -23,13 +24,15 @@ from edgedrag.runtime.kept import Kept
 from edgedrag.runtime.ladder import Fallback, Served, climb, more_precise
 from edgedrag.runtime.masks import automatic_mask, check_mask
 from edgedrag.runtime.pipeline import DragRun
-from edgedrag.runtime.rounds import Rounds
-from edgedrag.runtime.sampler import make_table
+from edgedrag.runtime.rounds import Round, Rounds
+from edgedrag.runtime.sampler import Table, make_table
 from edgedrag.runtime.stages import Stages
-from edgedrag.runtime.stopwatch import Stopwatch
+from edgedrag.runtime.trace import span, timed
 from edgedrag.runtime.window import Window, choose_window
 
 Mask = str | Path | np.ndarray | None
+MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, the steps down to them
+TOTAL = "photo.drag"  # the span that holds all of a drag
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class Runtime:
     Attributes:
         fallback: the steps down from better engines, and why.
         golden: what the self-test measured, where the engine takes one.
+        threads: on the CPU, as asked or found; None where an engine's own default was taken.
     """
 
     def __init__(
@@ -132,6 +136,7 @@ class Runtime:
         stages: Stages,
         fallback: tuple[Fallback, ...] = (),
         golden: Golden | None = None,
+        threads: int | None = None,
     ):
         self.bundle = bundle
         self.stages = stages
@@ -139,12 +144,13 @@ class Runtime:
         self.precision = stages.precision
         self.fallback = fallback
         self.golden = golden
+        self.threads = threads
         self._precise: Stages | None = None
 
     def more_precise(self) -> Stages | None:
         """For a result that is no picture: stages of higher precision, opened when first needed, if there are any."""
         if self._precise is None:
-            self._precise = more_precise(self.bundle, self.stages)
+            self._precise = more_precise(self.bundle, self.stages, self.threads)
         return self._precise
 
     def load(self, image: str | Path | np.ndarray, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
@@ -153,7 +159,8 @@ class Runtime:
         Raises:
             InputError: it is not a photo, is damaged, or has more than `max_megapixels`.
         """
-        return Photo(self, load_picture(image, max_megapixels))
+        with span("photo.load", "load"):
+            return Photo(self, load_picture(image, max_megapixels))
 
 
 def open_runtime(
@@ -162,6 +169,7 @@ def open_runtime(
     precision: str = "auto",
     engines: str | Path | None = None,
     memory_budget: int | None = None,
+    threads: int | None = None,
 ) -> Runtime:
     """Open a bundle, by folder or by the name of one that ships with edgedrag, on an engine.
 
@@ -169,15 +177,21 @@ def open_runtime(
         backend: one of `backends.NAMES`, or "auto": the first of them that can serve.
         engines: folder of engines that `edgedrag build` made; the user's cache where None. For TensorRT.
         memory_budget: bytes of device memory for weights; all that there is where None. On a GPU.
+        threads: of an engine on the CPU, and of OpenCV in this process; as many as the CPUs that affinity and
+            control groups leave to this process where None.
 
     Raises:
+        InputError: `threads` is less than 1, or more than the CPUs that this process may run on.
         BundleError: the bundle is missing, damaged or not understood.
         EngineError: no engine, or not the one asked for, can run it.
     """
-    opened = open_bundle(bundle)
+    threads = checked_threads(threads)
+    cv2.setNumThreads(threads)
+    with span("open bundle", "open"):
+        opened = open_bundle(bundle)
     folder = None if engines is None else Path(engines)
-    served: Served = climb(opened, backend, precision, folder, memory_budget)
-    return Runtime(opened, served.stages, served.fallback, served.golden)
+    served: Served = climb(opened, backend, precision, folder, memory_budget, threads)
+    return Runtime(opened, served.stages, served.fallback, served.golden, threads)
 
 
 class Photo:
@@ -227,66 +241,70 @@ class Photo:
         Closing it cancels the drag; the photo changes only when it has run to its end, and not at all
         where another drag, undo or redo came between (InputError).
         """
-        watch = Stopwatch()
-        table = make_table(self._runtime.bundle.sampler, steps)
-        if not 0 <= seed < 2**64:
-            raise InputError(f"seed: {seed} is not between 0 and 2^64 - 1")
-        request = self._prepare(drags, mask)
-        run = request.run
-        watch.begin()
-        wait = self._runtime.backend.wait
-        self._reference(request)
-        wait()
-        watch.lap("reference")
-        run.start(table, seed)
-        self._masked.put(request.masked, run.masked())
-        wait()
-        watch.lap("drag")
+        timings: dict[str, float] = {}
+        busy = timed(timings, TOTAL, "drag")  # not while the caller has its turn
+        with busy:
+            table = make_table(self._runtime.bundle.sampler, steps)
+            if not 0 <= seed < 2**64:
+                raise InputError(f"seed: {seed} is not between 0 and 2^64 - 1")
+            request = self._prepare(drags, mask, timings)
+            run = request.run
+            self._reference(request)
+            run.start(table, seed)
+            self._masked.put(request.masked, run.masked())
         for step in range(len(table.steps)):
             yield Progress(step, len(table.steps))
-            watch.skip()
-            run.denoise(table, step)
-            wait()
-            watch.lap("denoise")
-        generated = run.decode()
-        watch.lap("decode")
-        generated = run.settled(generated, table, seed)
-        watch.lap("denoise")
+            with busy:
+                run.denoise(table, step)
+        with busy:
+            generated, made_by = self._picture_of(request, table, seed)
+            image, checks = self._finish(request, generated)
+        settings = (len(table.steps), seed)
+        return Edit(image, request.mask, checks, summed(timings), *settings, *made_by, request.window, generated)
+
+    def _picture_of(self, request: _Request, table: Table, seed: int) -> tuple[Generated, MadeBy]:
+        """What the generator made, after its last step; in a higher precision where that is no picture."""
+        run = request.run
+        generated = run.settled(run.decode(), table, seed)
         stages, steps_down = self._runtime.stages, self._runtime.fallback
-        fault = generated.fault(run.picture)
+        with span("fault", "check"):
+            fault = generated.fault(run.picture)
         precise = None if fault is None else self._runtime.more_precise()
         if precise is not None:
             steps_down = (*steps_down, Fallback(stages.backend.name, "bad-output", f"{fault} in {stages.precision}"))
             stages = precise
-            again = DragRun(self._runtime.bundle, stages, run.picture, run.mask, run.points)
+            again = DragRun(self._runtime.bundle, stages, run.picture, run.mask, run.points, run.timings)
             generated = again.whole(table, seed)
-        return self._finish(request, generated, watch, len(table.steps), seed, stages, steps_down)
+        return generated, (stages.backend.name, stages.precision, steps_down)
 
     def preview(self, drags: Sequence[Drag], mask: Mask = None) -> np.ndarray:
         """The photo with the drag's motion alone, without what a generator would add; changes nothing.
 
         The bundle's flow, or a bidirectional warp where it gives none. Raises like `drag`.
         """
-        request = self._prepare(drags, mask)
-        motion = self._motion(request)
-        made = self._rounds.compose(request.photo, request.window, request.mask, request.points, motion)
-        return self._with(made.box, made.after)
+        with span("photo.preview", "drag"):
+            request = self._prepare(drags, mask)
+            motion = self._motion(request)
+            made = self._compose(request, motion)
+            return self._with(made.box, made.after)
 
     def motion(self, drags: Sequence[Drag], mask: Mask = None) -> Motion:
         """What `preview` would warp the photo by, without the warp; changes nothing. Raises like `drag`."""
-        request = self._prepare(drags, mask)
-        flow = self._motion(request).flow
-        assert flow is not None, "a motion has a flow"
-        return Motion(flow * request.window.scale, request.run.mask, request.window, request.mask)
+        with span("photo.motion", "drag"):
+            request = self._prepare(drags, mask)
+            flow = self._motion(request).flow
+            assert flow is not None, "a motion has a flow"
+            return Motion(flow * request.window.scale, request.run.mask, request.window, request.mask)
 
     def move(self, drags: Sequence[Drag], mask: Mask = None) -> Edit:
         """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""
-        watch = Stopwatch()
-        request = self._prepare(drags, mask)
-        watch.begin()
-        motion = self._motion(request)
-        watch.lap("drag")
-        return self._finish(request, motion, watch, 0, 0, self._runtime.stages, self._runtime.fallback)
+        timings: dict[str, float] = {}
+        with timed(timings, TOTAL, "drag"):
+            request = self._prepare(drags, mask, timings)
+            motion = self._motion(request)
+            image, checks = self._finish(request, motion)
+        made_by = (self._runtime.backend.name, self._runtime.precision, self._runtime.fallback)
+        return Edit(image, request.mask, checks, summed(timings), 0, 0, *made_by, request.window, motion)
 
     def undo(self) -> np.ndarray:
         """Take the last drag back; returns the photo as it is then. Raises InputError where there is none."""
@@ -306,26 +324,30 @@ class Photo:
 
     def _with(self, box: tuple[slice, slice], pixels: np.ndarray) -> np.ndarray:
         """The photo with a part replaced; arrays handed out earlier stay as they are."""
-        whole = self.image.copy()
-        whole[box] = pixels
-        return whole
+        with span("copy photo", "copy"):
+            whole = self.image.copy()
+            whole[box] = pixels
+            return whole
 
-    def _prepare(self, drags: Sequence[Drag], mask: Mask) -> _Request:
-        """Check the drag and bring photo, mask and points to the generator's size."""
+    def _prepare(self, drags: Sequence[Drag], mask: Mask, timings: dict[str, float] | None = None) -> _Request:
+        """Check the drag and bring photo, mask and points to the generator's size; `timings` are the run's."""
         height, width = self.image.shape[:2]
         points = check_drags(drags, height, width)
-        if mask is None:
-            region = automatic_mask(as_rgb8(self.image), points)
-        else:
-            given = mask if isinstance(mask, np.ndarray) else load_picture(mask).pixels
-            region = check_mask(given, height, width)
-        check_handles_in_mask(points, region)
-        bundle = self._runtime.bundle
-        window = choose_window(region, points, bundle.manifest["window"]["margin"], self._runtime.stages.sizes)
-        native = self.image[window.box]
-        small_mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
-        small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
-        run = DragRun(bundle, self._runtime.stages, shrink(as_rgb8(native), window.size), small_mask, small_points)
+        with span("mask", "prepare"):
+            if mask is None:
+                region = automatic_mask(as_rgb8(self.image), points)
+            else:
+                given = mask if isinstance(mask, np.ndarray) else load_picture(mask).pixels
+                region = check_mask(given, height, width)
+            check_handles_in_mask(points, region)
+        bundle, stages = self._runtime.bundle, self._runtime.stages
+        with span("window", "prepare"):
+            window = choose_window(region, points, bundle.manifest["window"]["margin"], stages.sizes)
+            native = self.image[window.box]
+            small_mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
+            small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
+            small = shrink(as_rgb8(native), window.size)
+            run = DragRun(bundle, stages, small, small_mask, small_points, timings)
         return _Request(self.image, window, native, region, points, run)
 
     def _reference(self, request: _Request) -> None:
@@ -347,32 +369,35 @@ class Photo:
         self._reference(request)
         return run.motion()
 
-    def _finish(
-        self,
-        request: _Request,
-        generated: Generated,
-        watch: Stopwatch,
-        steps: int,
-        seed: int,
-        stages: Stages,
-        steps_down: tuple[Fallback, ...],
-    ) -> Edit:
-        """Composite, check, and enter the edit into the history."""
+    def _compose(self, request: _Request, generated: Generated) -> Round:
+        with span("composite", "composite"):
+            return self._rounds.compose(request.photo, request.window, request.mask, request.points, generated)
+
+    def _finish(self, request: _Request, generated: Generated) -> tuple[np.ndarray, Checks]:
+        """Composite, check, and enter the edit into the history; returns the edited photo and its checks."""
         if self.image is not request.photo:
             raise InputError("the photo was changed while this drag ran; drag again")
         window, run = request.window, request.run
-        made = self._rounds.compose(request.photo, window, request.mask, request.points, generated)
+        made = self._compose(request, generated)
         self._rounds.enter(made)
         image = self._put(made.box, made.after)
-        pixel, edited = float(window.scale.mean()), shrink(as_rgb8(image[window.box]), window.size)
-        checks = check(run.picture, edited, run.mask, run.points, pixel, generated)
-        made_by = (stages.backend.name, stages.precision, steps_down)
-        return Edit(image, request.mask, checks, watch.finish(), steps, seed, *made_by, window, generated)
+        with span("checks", "check"):
+            pixel, edited = float(window.scale.mean()), shrink(as_rgb8(image[window.box]), window.size)
+            return image, check(run.picture, edited, run.mask, run.points, pixel, generated)
+
+
+def summed(timings: dict[str, float]) -> dict[str, float]:
+    """Milliseconds of each stage, of all else as `composite`, and the `total`."""
+    stages = {stage: timings.get(stage, 0.0) for stage in STAGES}
+    total = timings[TOTAL]
+    every = {**stages, "composite": total - sum(stages.values()), "total": total}
+    return {name: round(ms, 2) for name, ms in every.items()}
 
 
 def digest(array: np.ndarray) -> bytes:
     """A hash of an array's values; SHA-256, since processors have instructions for it."""
-    return hashlib.sha256(np.ascontiguousarray(array).data).digest()
+    with span("digest", "prepare"):
+        return hashlib.sha256(np.ascontiguousarray(array).data).digest()
 
 
 def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph
 from edgedrag.runtime.bundle import STAGES, Bundle, Graph, Variant
 from edgedrag.runtime.errors import EngineError
+from edgedrag.runtime.trace import span
 
 Supply = Callable[[str], np.ndarray]  # makes an input of the closed list by name
 
@@ -65,10 +66,10 @@ class Stages:
         for stage in STAGES:
             self._graphs[stage] = []
             for graph in bundle.stages[stage]:
-                compiled = {
-                    branch: backend.load(bundle, graph, variant, precision)
-                    for branch, variant in files(graph, backend, precision).items()
-                }
+                compiled: dict[str, CompiledGraph] = {}
+                for branch, variant in files(graph, backend, precision).items():
+                    with span(f"load {graph.name}", "open", branch=branch):
+                        compiled[branch] = backend.load(bundle, graph, variant, precision)
                 self._graphs[stage].append((graph, compiled))
 
     def graphs(self) -> Iterator[tuple[str, Graph, dict[str, CompiledGraph]]]:
@@ -103,7 +104,10 @@ class Stages:
                 continue
             for tensor in graph.inputs:
                 if tensor.name not in tensors:
-                    tensors[tensor.name] = self.backend.upload(supply(tensor.name).astype(tensor.dtype, copy=False))
-            tensors.update(compiled.get(branch, compiled["single"]).run(tensors))
+                    values = supply(tensor.name).astype(tensor.dtype, copy=False)
+                    with span("upload", "copy", tensor=tensor.name):
+                        tensors[tensor.name] = self.backend.upload(values)
+            with span(graph.name, "graph", stage=stage, branch=branch):
+                tensors.update(compiled.get(branch, compiled["single"]).run(tensors))
             if until in tensors:
                 break

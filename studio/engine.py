@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from edgedrag.runtime.session import Progress
+from edgedrag.runtime.trace import span, waited
 
 Turns = Generator[Progress, None, Any]
 
@@ -39,6 +40,7 @@ class Job:
         self.replaceable = replaceable
         self.cancelled = False
         self.started = False
+        self.queued = time.perf_counter_ns()
         self._turns = turns
         self._on_progress = on_progress
 
@@ -154,9 +156,12 @@ class Engine:
                 session = self._order.popleft()
                 line = self._lines[session]
                 job = line[0]
+                if not job.started:
+                    waited("queue wait", "queue", job.queued)
                 job.started = True
             self._turn_began = time.monotonic()
-            over = job.turn()
+            with span("turn", "turn"):
+                over = job.turn()
             self._turn_began = None
             self.turns_since_start += 1
             with self._ready:

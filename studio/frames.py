@@ -16,6 +16,7 @@ import numpy as np
 
 from edgedrag.runtime.image import Picture, as_rgb8, encode_picture
 from edgedrag.runtime.session import Motion
+from edgedrag.runtime.trace import span
 
 VIEW_SIDE = 2048  # pixels, of the picture that the page shows, at most
 GRID_SIDE = 128  # of a preview's motion field, at most
@@ -65,12 +66,13 @@ def motion_frame(motion: Motion, header: dict[str, Any]) -> bytes:
 
     The header gets `box`, left, top, width and height in the photo, and `grid`, w and h.
     """
-    height, width = motion.mask.shape
-    inside = motion.mask.astype(np.float32)
-    side = min(GRID_SIDE / max(height, width), 1.0)
-    grid = (max(round(width * side), 1), max(round(height * side), 1))
-    fields = (motion.flow * inside[..., None], inside)
-    flow, mask = (cv2.resize(field, grid, interpolation=cv2.INTER_AREA) for field in fields)
-    window = motion.window
-    header = {**header, "box": [window.left, window.top, window.width, window.height], "grid": list(grid)}
-    return pack(header, flow.astype("<f2").tobytes() + np.rint(mask * 255).astype(np.uint8).tobytes())
+    with span("encode preview", "encode"):
+        height, width = motion.mask.shape
+        inside = motion.mask.astype(np.float32)
+        side = min(GRID_SIDE / max(height, width), 1.0)
+        grid = (max(round(width * side), 1), max(round(height * side), 1))
+        fields = (motion.flow * inside[..., None], inside)
+        flow, mask = (cv2.resize(field, grid, interpolation=cv2.INTER_AREA) for field in fields)
+        window = motion.window
+        header = {**header, "box": [window.left, window.top, window.width, window.height], "grid": list(grid)}
+        return pack(header, flow.astype("<f2").tobytes() + np.rint(mask * 255).astype(np.uint8).tobytes())

@@ -43,6 +43,11 @@ def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
     LOGGER.log(level, event, extra={"fields": fields})
 
 
+def warn(event: str) -> None:
+    """Write a line of what went wrong without a visitor's doing."""
+    log(event, logging.WARNING)
+
+
 def short(session: str) -> str:
     """A session in the logs: enough to tell two apart, too little to enter one."""
     return hashlib.sha256(session.encode()).hexdigest()[:8]

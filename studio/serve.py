@@ -6,6 +6,7 @@ import dataclasses
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
@@ -23,7 +24,11 @@ LONGEST_MESSAGE = 64 << 10  # bytes, of a WebSocket's message from a page
 
 
 class Server(uvicorn.Server):
-    """Tells systemd when it listens."""
+    """Tells systemd when it listens, and its caller when it is done: then a signal ends the process."""
+
+    def __init__(self, config: uvicorn.Config, done: Callable[[], None]):
+        super().__init__(config)
+        self._done = done
 
     async def startup(self, sockets: list | None = None) -> None:
         await super().startup(sockets)
@@ -32,9 +37,16 @@ class Server(uvicorn.Server):
             logs.log("listening", host=self.config.host, port=port)
             watchdog.notify("READY=1")
 
+    async def shutdown(self, sockets: list | None = None) -> None:
+        await super().shutdown(sockets)
+        self._done()
 
-def serve(runtime: Runtime, settings: Settings) -> None:
+
+def serve(runtime: Runtime, settings: Settings, done: Callable[[], None] = lambda: None) -> None:
     """Serve until SIGTERM or SIGINT.
+
+    Args:
+        done: called when all visitors are gone, before the signal takes its course.
 
     Raises:
         InputError: settings that make no sense, a state folder that cannot be written to, a port in use.
@@ -57,7 +69,7 @@ def serve(runtime: Runtime, settings: Settings) -> None:
         timeout_graceful_shutdown=3,
     )
     try:
-        Server(config).run()
+        Server(config, done).run()
     except SystemExit:
         raise InputError(f"--port {settings.port}: cannot listen on {settings.host}; is it in use?") from None
 

@@ -6,13 +6,15 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from edgedrag.runtime.trace import DEVICE_TRACK
+
 
 def median(values: Iterable[float]) -> float:
     return round(statistics.median(values), 3)
 
 
 def graph_figures(drags: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Medians over drags that were run with a stopwatch at each graph, see `worker.Worker.profile`; None of no drags.
+    """Medians over drags whose spans were recorded, see `worker.Worker.profile`; None of no drags.
 
     Half of them are on photos just loaded: only these run what depends on the photo alone.
     """
@@ -24,9 +26,10 @@ def graph_figures(drags: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     totals = []
     for drag in drags:
         inside: dict[str, float] = {}
-        loop = [(name, ms) for stage, name, ms in drag["graphs"] if stage == "denoise"]
-        for _, name, ms in drag["graphs"]:
-            inside[name] = inside.get(name, 0.0) + ms
+        spans = [event for event in drag["events"] if event["cat"] == "graph" and event["tid"] != DEVICE_TRACK]
+        loop = [(span["name"], span["dur"] / 1e3) for span in spans if span["args"]["stage"] == "denoise"]
+        for span in spans:
+            inside[span["name"]] = inside.get(span["name"], 0.0) + span["dur"] / 1e3
         for name, ms in inside.items():
             graphs.setdefault(name, []).append(ms)
         width = len({name for name, _ in loop})  # graphs a step

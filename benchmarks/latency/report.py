@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,25 @@ def write(reports: Sequence[dict[str, Any]], to: Path | None) -> None:
         write_report(reports[0], to.with_name(f"{to.name}.json"))
     write_aside(to.with_name(f"{to.name}.md"), as_text(reports).encode())
     write_aside(to.with_name(f"{to.name}.html"), as_html(reports).encode())
+
+
+def write_samples(report: dict[str, Any], file: Path) -> None:
+    """Write every sample of a report as CSV: milliseconds of each query, by size, steps, kind and window.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(("scenario", "size", "steps", "kind", "window", "query", "ms"))
+    for part in (*report["runs"], *report.get("interactive", ()), *report.get("sustained", ())):
+        for kind, found in part.items():
+            if not isinstance(found, dict) or "samples_ms" not in found:
+                continue
+            for window, samples in enumerate(found["samples_ms"]):
+                for query, ms in enumerate(samples):
+                    rows.writerow((report["scenario"], part["size"], part["steps"], kind, window, query, ms))
+    write_aside(file, out.getvalue().encode())
 
 
 def as_text(reports: Sequence[dict[str, Any]]) -> str:

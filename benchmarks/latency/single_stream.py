@@ -21,13 +21,14 @@ from edgedrag.benchmarks.latency.profile import graph_figures
 from edgedrag.benchmarks.latency.scene import Size, write_scene
 from edgedrag.benchmarks.latency.series import WINDOWS, agree, figures
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
+from edgedrag.runtime import trace
 
 PROCESSES = 5
 SHARES = {"drag": 0.55, "first_drag": 0.3, "preview": 0.15}  # of a window's time
 LEAST = 1  # queries of each kind in a window, however long they take
 BATCH_SECONDS = 0.25  # of queries asked for at once
 WARM_SECONDS = 1.5  # at most, from the third batch on; what is not stable by then is measured as it is
-PROFILED = 8  # drags with a stopwatch at each graph
+PROFILED = 8  # drags whose spans are recorded
 COLD = ("interpreter_ms", "import_ms", "open_ms", "load_weights_ms", "first_photo_ms", "first_drag_ms")
 
 
@@ -47,7 +48,7 @@ class Measured:
         opened: what the first worker says of itself.
         cold: its parts in milliseconds, by process.
         windows: milliseconds by cell, kind of query and window.
-        profiles: drags with the times of their graphs, by cell.
+        profiles: drags with their spans, by cell.
         warm_up: drags before the first that counts, by cell, of each window.
     """
 
@@ -159,8 +160,11 @@ def run(
                     # The least of all processes: where another photo came before, some of its memory is still there.
                     found.cell_mb[cell] = min(used, found.cell_mb.get(cell, used))
                 if process == PROCESSES - 1:
-                    told = subject.ask("profile", scene=str(cell.size), steps=cell.steps, first=0, count=PROFILED)
-                    found.profiles[cell] = list(told)
+                    place = {"scene": str(cell.size), "steps": cell.steps}
+                    profiled = list(subject.ask("profile", **place, first=0, count=PROFILED))
+                    found.profiles[cell] = profiled
+                    events = [event for drag in profiled for event in drag["events"]]
+                    trace.forward(events, f"drags, {cell.size}, {cell.steps} step(s)")
 
 
 def summary(found: Measured) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import edgedrag
 from edgedrag.benchmarks.latency import worker
 from edgedrag.runtime import errors
 
-ENGINE_OPTIONS = ("engines", "memory_budget")
+ENGINE_OPTIONS = ("engines", "memory_budget", "threads")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Configuration:
     precision: str = "auto"
     engines: Path | None = None
     memory_budget: int | None = None
+    threads: int | None = None
     peer: str | None = None
     source: Path | None = None
 

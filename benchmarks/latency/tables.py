@@ -134,7 +134,7 @@ def graphs(reports: Iterable[dict[str, Any]]) -> Table:
             steps = ", ".join(f"{ms:.1f}" for ms in profile["steps_ms"])
             outside = number(profile["outside_graphs_ms"].get("drag"))
             rows.append([name_of(report), run["size"], str(run["steps"]), inside, steps, outside])
-    note = "Median milliseconds, from drags of their own with a stopwatch at each graph."
+    note = "Median milliseconds, from drags of their own whose spans were recorded."
     return Table("Graphs", note, ("device", "photo", "steps", "each graph", "each step", "outside the graphs"), rows)
 
 

@@ -129,13 +129,14 @@ class Worker:
         yield {"first_preview_ms": first_preview, "behind_ms": seen, "result_ms": result}
 
     def profile(self, scene: str, steps: int | None, first: int, count: int) -> Iterator[Reply]:
-        """Drags with a stopwatch at every graph: stage, name and milliseconds of each run, in order."""
-        runs: list[tuple[str, str, float]] = []
-        with Observed(self.runtime, runs):
-            for number in range(first, first + count):
-                runs.clear()
-                for reply in self.drags(scene, steps, number, 1, fresh=number % 2 == 0):
-                    yield {**reply, "fresh": number % 2 == 0, "graphs": list(runs)}
+        """Drags with their spans, in Chrome's trace event format."""
+        from edgedrag.runtime.trace import recording  # not above: older checkouts have none
+
+        for number in range(first, first + count):
+            with recording() as events:
+                replies = list(self.drags(scene, steps, number, 1, fresh=number % 2 == 0))
+            for reply in replies:
+                yield {**reply, "fresh": number % 2 == 0, "events": events}
 
     def memory(self) -> Iterator[Reply]:
         """Most memory that this process has had since the photo was loaded, MB."""
@@ -149,38 +150,6 @@ class Worker:
         drag, packed = (place[key][number % len(place[key])] for key in ("drags", "masks"))
         width = place["image"].shape[1]
         return (tuple(drag[0]), tuple(drag[1])), np.unpackbits(packed, axis=-1, count=width)
-
-
-class Observed:
-    """While it is open, each run of a graph is noted: stage, name, milliseconds."""
-
-    def __init__(self, runtime: Any, runs: list[tuple[str, str, float]]):
-        self._runtime, self._runs = runtime, runs
-        self._before: list[tuple[dict[str, Any], dict[str, Any]]] = []
-
-    def __enter__(self) -> None:
-        for stage, graph, compiled in self._runtime.stages.graphs():
-            self._before.append((compiled, dict(compiled)))
-            for branch, runner in compiled.items():
-                compiled[branch] = TimedGraph((stage, graph.name), runner, self._runtime.backend.wait, self._runs)
-
-    def __exit__(self, *_: object) -> None:
-        for compiled, own in self._before:
-            compiled.update(own)
-
-
-class TimedGraph:
-    """A compiled graph with a stopwatch, stopped when a device's work is done."""
-
-    def __init__(self, place: tuple[str, str], runner: Any, wait: Any, runs: list[tuple[str, str, float]]):
-        self._place, self._runner, self._wait, self._runs = place, runner, wait, runs
-
-    def run(self, inputs: Any) -> Any:
-        start = time.perf_counter()
-        made = self._runner.run(inputs)
-        self._wait()
-        self._runs.append((*self._place, ms_since(start)))
-        return made
 
 
 def peak_memory_mb() -> float | None:

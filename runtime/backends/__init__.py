@@ -81,12 +81,15 @@ def _version(package: str) -> str | None:
         return None
 
 
-def open_backend(name: str, engines: Path | None = None, memory_budget: int | None = None) -> Backend:
+def open_backend(
+    name: str, engines: Path | None = None, memory_budget: int | None = None, threads: int | None = None
+) -> Backend:
     """The named engine.
 
     Args:
         engines: folder of built engines, for TensorRT; the user's cache where None.
         memory_budget: bytes of device memory for weights, on a GPU.
+        threads: of an engine on the CPU; `cpus.default_threads` where None.
 
     Raises:
         EngineError: it cannot serve here; `code` says why.
@@ -103,11 +106,11 @@ def open_backend(name: str, engines: Path | None = None, memory_budget: int | No
     if name == "openvino":
         from edgedrag.runtime.backends.openvino import OpenVinoCpu
 
-        return OpenVinoCpu()
+        return OpenVinoCpu(threads)
     if name == "cuda":
         from edgedrag.runtime.backends.onnxruntime_cuda import OnnxRuntimeCuda
 
         return OnnxRuntimeCuda(memory_budget)
     from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 
-    return OnnxRuntimeCpu()
+    return OnnxRuntimeCpu(threads)

@@ -16,6 +16,7 @@ from edgedrag.runtime.backends.device import Device, Network
 from edgedrag.runtime.backends.recordings import Recordings, Signature
 from edgedrag.runtime.backends.residency import Residency
 from edgedrag.runtime.bundle import Graph
+from edgedrag.runtime.trace import on_device
 
 STEP_INPUTS = {"noise", "coefficients", "timestep", "guidance"}  # that the host makes anew for each step
 
@@ -52,12 +53,14 @@ class DeviceBackend:
     def upload(self, array: np.ndarray) -> DeviceArray:
         values = np.ascontiguousarray(array)
         made = self.workspace.buffers.take("upload", values.shape, values.dtype)
-        self.workspace.device.write(made.address, values)
+        with on_device("upload", "copy", self.wait):
+            self.workspace.device.write(made.address, values)
         return made
 
     def download(self, array: DeviceArray) -> np.ndarray:
         values = np.empty(array.shape, array.dtype)
-        self.workspace.device.read(array.address, values)
+        with on_device("download", "copy", self.wait):
+            self.workspace.device.read(array.address, values)
         return values
 
     def wait(self) -> None:
@@ -127,7 +130,8 @@ class DeviceGraph:
                 loaded.network.bind(name, array.address, array.shape)
             loaded.network.enqueue(*scratch)
 
-        loaded.recordings.run(signature, work)
+        with on_device(self._graph.name, "graph", self._workspace.device.wait):
+            loaded.recordings.run(signature, work)
         for name in self._loop:
             place = bound[self._graph.file_outputs[name]]
             self._workspace.device.copy(made[name].address, place.address, place.nbytes)

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 
 from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend
+from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.processor import cpu_name, multiplies_int8
 from edgedrag.runtime.bundle import Graph
 from edgedrag.runtime.errors import BundleError
@@ -33,8 +34,10 @@ def open_session(graph: Graph, file: Path, options: ort.SessionOptions, provider
 class OrtGraph:
     """A session on the CPU; its arrays are OrtValues, so nothing is copied between graphs."""
 
-    def __init__(self, graph: Graph, file: Path):
+    def __init__(self, graph: Graph, file: Path, threads: int):
         options = ort.SessionOptions()
+        # Where the number is left open, ONNX Runtime pins its threads, and complains where a container forbids that.
+        options.intra_op_num_threads = threads
         # Each session has its own threads; left to spin between runs, those of one graph slow down the next.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = open_session(graph, file, options, ["CPUExecutionProvider"])
@@ -52,13 +55,13 @@ class OnnxRuntimeCpu(OnnxBackend):
     name = "cpu"
     placement = "ort"
 
-    def __init__(self) -> None:
-        self.device = cpu_name()
+    def __init__(self, threads: int | None = None):
+        self.device, self.threads = cpu_name(), threads or default_threads()
         # fp16 is for correctness; it is slower here.
         self.precisions: tuple[str, ...] = ("int8", "fp32", "fp16") if multiplies_int8() else ("fp32", "int8", "fp16")
 
     def compile(self, graph: Graph, file: Path, precision: str) -> CompiledGraph:
-        return OrtGraph(graph, file)
+        return OrtGraph(graph, file, self.threads)
 
     def upload(self, array: np.ndarray) -> ort.OrtValue:
         return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))

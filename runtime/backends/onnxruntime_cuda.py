@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
+from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.cuda import CudaDevice, find_gpu
 from edgedrag.runtime.backends.device_graph import DeviceBackend, DeviceGraph, Size
 from edgedrag.runtime.backends.onnxruntime import open_session
@@ -24,6 +25,7 @@ class OrtCudaNetwork:
 
     def __init__(self, graph: Graph, file: Path, device: int, stream: int):
         options = ort.SessionOptions()
+        options.intra_op_num_threads = default_threads()  # see `onnxruntime.OrtGraph`
         options.enable_mem_pattern = False  # it would take memory anew in the second run, the one that is recorded
         provider = (PROVIDER, {"device_id": device, "user_compute_stream": str(stream)})
         self._session: ort.InferenceSession | None = open_session(graph, file, options, [provider])

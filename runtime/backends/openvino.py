@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgedrag.runtime.backends.base import OnnxBackend
+from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.bundle import Graph
 from edgedrag.runtime.errors import BundleError
@@ -17,8 +18,13 @@ from edgedrag.runtime.errors import BundleError
 class OpenVinoGraph:
     """A model, compiled when a picture size is first met: what is fixed can be planned ahead."""
 
-    def __init__(self, core: Any, graph: Graph, file: Path, hint: str):
-        self._core, self._graph, self._file, self._hint = core, graph, file, hint
+    def __init__(self, core: Any, graph: Graph, file: Path, hint: str, threads: int):
+        self._core, self._graph, self._file = core, graph, file
+        self._hints = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+        }
         self._requests: dict[tuple[tuple[int, ...], ...], Any] = {}
         try:
             model = core.read_model(str(file))
@@ -44,8 +50,7 @@ class OpenVinoGraph:
         if key not in self._requests:
             model = self._core.read_model(str(self._file))
             model.reshape(shapes)
-            hints = {"INFERENCE_PRECISION_HINT": self._hint, "PERFORMANCE_HINT": "LATENCY"}
-            compiled = self._core.compile_model(model, "CPU", hints)
+            compiled = self._core.compile_model(model, "CPU", self._hints)
             self._requests[key] = compiled.create_infer_request()
         return self._requests[key]
 
@@ -56,17 +61,17 @@ class OpenVinoCpu(OnnxBackend):
     name = "openvino"
     placement = "ort"
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int | None = None):
         import openvino  # here, so that this module can be imported where the engine is not installed
 
         self.core = openvino.Core()
-        self.device = cpu_name()
+        self.device, self.threads = cpu_name(), threads or default_threads()
         # Where the processor multiplies bfloat16, that is both faster than INT8 and nearer to fp32.
         fast = "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precisions: tuple[str, ...] = ("bf16", "int8", "fp32", "fp16") if fast else ("int8", "fp32", "fp16")
 
     def compile(self, graph: Graph, file: Path, precision: str) -> OpenVinoGraph:
-        return OpenVinoGraph(self.core, graph, file, "bf16" if precision == "bf16" else "f32")
+        return OpenVinoGraph(self.core, graph, file, "bf16" if precision == "bf16" else "f32", self.threads)
 
     def upload(self, array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(array)

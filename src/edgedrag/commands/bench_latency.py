@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from edgedrag.commands.options import FILE, PRECISIONS, MemorySize, step_counts
+from edgedrag.commands.options import FILE, PRECISIONS, THREADS, TRACE, MemorySize, step_counts
 from edgedrag.runtime.backends import NAMES
 
 SLOWER = 4  # exit code
@@ -21,6 +21,7 @@ WHAT = (
     click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True),
     click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]"),
     click.option("--memory-budget", type=MemorySize(), help="Device memory for weights on a GPU, as 4GB."),
+    THREADS,
 )
 
 
@@ -36,6 +37,7 @@ def say(text: str) -> None:
 @WHAT[2]
 @WHAT[3]
 @WHAT[4]
+@WHAT[5]
 @click.option("--steps", metavar="1,2,4,8", help="Denoising steps.  [default: the bundle's]")
 @click.option("--sizes", default="512", show_default=True, help="Photos: a square's side, or WIDTHxHEIGHT; a list.")
 @click.option("--scenario", type=click.Choice(["single-stream", "interactive", "sustained"]), default="single-stream",
@@ -47,10 +49,13 @@ def say(text: str) -> None:
 @click.option("--peers", default="quick", show_default=True, metavar="LIST",
               help="Measured beside it, in the same run: quick, all, none, or names.")  # fmt: skip
 @click.option("-o", "--output", type=FILE, metavar="REPORT", help="Write REPORT.json, REPORT.md and REPORT.html.")
+@click.option("--samples", type=FILE, metavar="FILE.csv", help="Write every sample.")
+@TRACE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def latency(
-    bundle: str, backend: str, precision: str, engines: Path | None, memory_budget: int | None, steps: str | None,
-    sizes: str, scenario: str, seconds: float, minutes: float, peers: str, output: Path | None, as_json: bool,
+    bundle: str, backend: str, precision: str, engines: Path | None, memory_budget: int | None, threads: int | None,
+    steps: str | None, sizes: str, scenario: str, seconds: float, minutes: float, peers: str, output: Path | None,
+    samples: Path | None, trace: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Time drags on this device: percentiles with their bounds, cold start, graphs, memory, energy, peers.
 
@@ -65,16 +70,27 @@ def latency(
     from edgedrag.benchmarks.latency.peers import chosen
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.latency.subject import Configuration
+    from edgedrag.runtime.backends.cpus import checked_threads
+    from edgedrag.runtime.image import check_folder
+    from edgedrag.runtime.trace_file import tracing
 
+    if trace is not None and scenario != "single-stream":
+        raise click.UsageError("--trace records drags of the single-stream scenario alone")
+    checked_threads(threads)
     request = latency.Request(
-        Configuration(bundle, backend, precision, engines, memory_budget),
+        Configuration(bundle, backend, precision, engines, memory_budget, threads),
         None if steps is None else step_counts(steps), read_sizes(sizes), scenario, seconds, minutes, chosen(peers),
     )  # fmt: skip
     stem = latency_report.stem(output)
-    report = latency.measure(request, say)
-    say("")
-    latency_report.write([report], stem)
-    click.echo(json.dumps(report) if as_json else latency_report.as_text([report]))
+    if samples is not None:
+        check_folder(samples.parent)
+    with tracing(trace, "edgedrag bench latency"):
+        report = latency.measure(request, say)
+        say("")
+        latency_report.write([report], stem)
+        if samples is not None:
+            latency_report.write_samples(report, samples)
+        click.echo(json.dumps(report) if as_json else latency_report.as_text([report]))
     if not report["complete"]:
         sys.exit(1)
 

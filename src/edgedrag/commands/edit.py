@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import edgedrag
-from edgedrag.commands.options import FILE, Engine, engine_options
+from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
 from edgedrag.runtime.errors import EdgedragError, InputError
+
+if TYPE_CHECKING:
+    from edgedrag.runtime.jobs import Job
 
 
 @click.command()
@@ -24,6 +29,7 @@ from edgedrag.runtime.errors import EdgedragError, InputError
 @click.option("--sheet", type=FILE, help="Also write before, drag and after side by side.")
 @click.option("--mask-out", type=FILE, help="Also write the mask that was used, to correct it and give it as --mask.")
 @engine_options
+@TRACE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def drag(
     photo: Path,
@@ -33,6 +39,7 @@ def drag(
     sheet: Path | None,
     mask_out: Path | None,
     engine: Engine,
+    trace: Path | None,
     as_json: bool,
 ) -> None:
     """Edit PHOTO: what lies at each handle moves to its target.
@@ -42,13 +49,20 @@ def drag(
     """
     from edgedrag.runtime.drags import parse_drag
     from edgedrag.runtime.jobs import Job, check_outputs, run_job
+    from edgedrag.runtime.trace_file import tracing
 
     output = output or Path(f"{photo.stem}-edited.png")
     pairs = [parse_drag(text) for text in drags]
     job = Job(photo, pairs, output, mask, sheet, mask_out, engine.steps, engine.seed, engine.max_megapixels)
     check_outputs(job)
-    runtime, opened_ms = engine.open()
-    report = run_job(runtime, job, opened_ms)
+    with tracing(trace, "edgedrag drag"):
+        runtime, opened_ms = engine.open()
+        _tell(run_job(runtime, job, opened_ms), as_json)
+
+
+def _tell(report: dict[str, Any], as_json: bool) -> None:
+    """Print what a drag did."""
+    output = report["output"]
     if not report["outside_exact"]:
         click.echo(f"warning: {output}: JPEG changes pixels outside the mask too; write a .png to keep them", err=True)
     if as_json:
@@ -64,11 +78,13 @@ def drag(
 @click.argument("jobs", type=FILE, metavar="JOBS.jsonl")
 @click.option("-o", "--output", "outdir", type=FILE, required=True, help="Existing folder for NAME.png of each job.")
 @engine_options
+@TRACE
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each job.")
 def batch(
     jobs: Path,
     outdir: Path,
     engine: Engine,
+    trace: Path | None,
     as_json: bool,
 ) -> None:
     """Run every drag of JOBS.jsonl; results that exist are kept, so a stopped run goes on.
@@ -77,13 +93,24 @@ def batch(
     A line: {"name": "a", "image": "a.jpg", "mask": "m.png", "drags": [[[120, 80], [140, 80]]], "seed": 0}
     mask and seed may be left out. A bad job is reported and the rest goes on; exit code 1 then.
     """
-    from tqdm import tqdm
-
     from edgedrag.runtime.image import check_folder
-    from edgedrag.runtime.jobs import read_jobs, run_job
+    from edgedrag.runtime.jobs import read_jobs
+    from edgedrag.runtime.trace_file import tracing
 
     check_folder(outdir)
     listed = list(read_jobs(jobs, outdir, engine.steps, engine.seed, engine.max_megapixels))
+    with tracing(trace, "edgedrag batch"):
+        failed = _run_jobs(listed, engine, as_json)
+    if failed:
+        sys.exit(1)
+
+
+def _run_jobs(listed: Sequence[tuple[str, Job | InputError]], engine: Engine, as_json: bool) -> int:
+    """Run jobs by name, each reported; returns how many failed."""
+    from tqdm import tqdm
+
+    from edgedrag.runtime.jobs import run_job
+
     runtime, opened_ms = engine.open()
     failed = skipped = 0
     for name, job in tqdm(listed, desc="drags", unit="drag", file=sys.stderr):
@@ -104,8 +131,7 @@ def batch(
         if as_json:
             click.echo(json.dumps(line))
     click.echo(f"{len(listed) - failed - skipped} done, {skipped} were there, {failed} failed", err=True)
-    if failed:
-        sys.exit(1)
+    return failed
 
 
 @click.command()

@@ -57,6 +57,7 @@ class Engine:
     precision: str
     engines: Path | None
     memory_budget: int | None
+    threads: int | None
     steps: int | None
     seed: int
     max_megapixels: float
@@ -64,7 +65,9 @@ class Engine:
     def open(self) -> tuple[edgedrag.Runtime, float]:
         """Open the runtime; returns it and the milliseconds that took."""
         start = time.perf_counter()
-        runtime = edgedrag.open(self.bundle, self.backend, self.precision, self.engines, self.memory_budget)
+        runtime = edgedrag.open(
+            self.bundle, self.backend, self.precision, self.engines, self.memory_budget, self.threads
+        )
         opened_ms = (time.perf_counter() - start) * 1e3
         for step in runtime.fallback:
             if step.code != "not-installed":
@@ -74,6 +77,10 @@ class Engine:
         return runtime, opened_ms
 
 
+THREADS = click.option(
+    "--threads", type=int, help="On the CPU.  [default: the CPUs that this process may use]"
+)
+
 ENGINE_OPTIONS = (
     click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."),
     click.option("--backend", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True),
@@ -82,12 +89,17 @@ ENGINE_OPTIONS = (
     ),
     click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]"),
     click.option("--memory-budget", type=MemorySize(), help="Device memory for weights on a GPU, as 4GB."),
+    THREADS,
     click.option("--steps", type=int, help="Denoising steps.  [default: the bundle's]"),
     click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result."),
     click.option(
         "--max-megapixels", type=float, default=100.0, show_default=True, help="Refuse photos larger than this."
     ),
 )
+
+
+TRACE = click.option("--trace", type=FILE, metavar="FILE.json",
+                     help="Write what took how long, to be opened in Perfetto.")  # fmt: skip
 
 
 def engine_options(command: Callable[..., None]) -> Callable[..., None]:

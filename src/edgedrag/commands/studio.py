@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from edgedrag.commands.options import FILE, Engine, engine_options
+from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.trace_file import tracing
 
 
 @click.command()
@@ -22,6 +23,7 @@ from edgedrag.runtime.errors import InputError
 @click.option("--upload-mb", default=32.0, show_default=True, help="Refuse files larger than this.")
 @click.option("--hang", default=60.0, show_default=True, help="Seconds of one step until the station restarts.")
 @engine_options
+@TRACE
 def studio(
     host: str,
     port: int,
@@ -33,6 +35,7 @@ def studio(
     upload_mb: float,
     hang: float,
     engine: Engine,
+    trace: Path | None,
 ) -> None:
     """Serve the touch station: take a photo, put a finger on it, pull.
 
@@ -41,6 +44,7 @@ def studio(
     edgedrag studio --host 0.0.0.0 --token "$(openssl rand -hex 16)"
     """
     try:
+        from edgedrag.studio.logs import warn
         from edgedrag.studio.memory import keep_one_heap
         from edgedrag.studio.serve import serve
         from edgedrag.studio.settings import Settings
@@ -62,5 +66,6 @@ def studio(
     )
     settings.check()
     keep_one_heap()
-    runtime, _ = engine.open()
-    serve(runtime, settings)
+    with tracing(trace, "edgedrag studio", warn) as end_trace:
+        runtime, _ = engine.open()
+        serve(runtime, settings, end_trace)

@@ -146,6 +146,11 @@ def check_output(path: Path) -> None:
     """Raise InputError where a picture could not be written to `path`; called before any work is done."""
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: write to one of {', '.join(SUFFIXES)}")
+    check_file(path)
+
+
+def check_file(path: Path) -> None:
+    """Raise InputError where there is no folder that a file of this path could be written to."""
     check_folder(path.parent)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a file to write")

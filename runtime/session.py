@@ -259,8 +259,8 @@ class Photo:
         with busy:
             generated, made_by = self._picture_of(request, table, seed)
             image, checks = self._finish(request, generated)
-        settings = (len(table.steps), seed)
-        return Edit(image, request.mask, checks, summed(timings), *settings, *made_by, request.window, generated)
+        what = (image, request.mask, checks, summed(timings), len(table.steps), seed)
+        return Edit(*what, *made_by, request.window, generated)
 
     def _picture_of(self, request: _Request, table: Table, seed: int) -> tuple[Generated, MadeBy]:
         """What the generator made, after its last step; in a higher precision where that is no picture."""

@@ -107,7 +107,8 @@ class Stages:
                     values = supply(tensor.name).astype(tensor.dtype, copy=False)
                     with span("upload", "copy", tensor=tensor.name):
                         tensors[tensor.name] = self.backend.upload(values)
-            with span(graph.name, "graph", stage=stage, branch=branch):
-                tensors.update(compiled.get(branch, compiled["single"]).run(tensors))
+            taken = branch if branch in compiled else "single"
+            with span(graph.name, "graph", stage=stage, branch=taken):
+                tensors.update(compiled[taken].run(tensors))
             if until in tensors:
                 break

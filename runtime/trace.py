@@ -64,9 +64,7 @@ class Span:
 
     __slots__ = ("_began", "_nvtx", "_recorded", "_sums", "args", "category", "name")
 
-    def __init__(
-        self, name: str, category: str, args: dict[str, Any], sums: MutableMapping[str, float] | None = None
-    ):
+    def __init__(self, name: str, category: str, args: dict[str, Any], sums: MutableMapping[str, float] | None = None):
         self.name, self.category, self.args, self._sums = name, category, args, sums
 
     def __enter__(self) -> Span:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgedrag.runtime import trace
 from edgedrag.runtime.errors import EdgedragError, InputError
-from edgedrag.runtime.image import check_folder
+from edgedrag.runtime.image import check_file
 from edgedrag.runtime.trace import Event
 
 LIMIT_BYTES = 512 * 2**20  # of a file; what comes later is left out, and viewers open no more than a few times that
@@ -38,9 +38,7 @@ class TraceFile:
         Raises:
             InputError: the folder is not there, not writable or full; nothing is left behind.
         """
-        check_folder(file.parent)
-        if file.is_dir():
-            raise InputError(f"{file}: is a folder; a trace is a file")
+        check_file(file)
         self.file, self._warn = file, warn
         self.fault: str | None = None
         self._lock = threading.Lock()
@@ -50,7 +48,7 @@ class TraceFile:
         self._bytes = 0
         try:
             # Unbuffered: what was written is in the system's hands, whatever becomes of this process.
-            self._out = open(file, "wb", buffering=0)  # noqa: SIM115
+            self._out = open(file, "wb", buffering=0)
         except OSError as error:
             raise InputError(f"{file}: the trace cannot be written ({error.strerror})") from None
         self._write(b"[\n" + json.dumps(trace.process_name(os.getpid(), process)).encode())

@@ -22,7 +22,7 @@ import numpy as np
 import edgedrag
 from edgedrag.benchmarks.context import machine
 from edgedrag.benchmarks.engines.parity import graph_parity
-from edgedrag.benchmarks.latency.worker import TimedGraph
+from edgedrag.benchmarks.latency.profile import graph_spans
 from edgedrag.benchmarks.report import write_report
 from edgedrag.export.build import Request, build_engines
 from edgedrag.runtime.backends import NAMES, probe
@@ -34,6 +34,7 @@ from edgedrag.runtime.golden import Golden, read_golden, run_golden, self_test
 from edgedrag.runtime.pipeline import GUIDANCE_EPSILON
 from edgedrag.runtime.sampler import make_table
 from edgedrag.runtime.session import Edit, Runtime
+from edgedrag.runtime.trace import recording
 
 STEPS = (1, 2, 4, 8)
 
@@ -99,18 +100,17 @@ def figures(edits: list[Edit]) -> dict[str, Any]:
 def time_graphs(runtime: Runtime, drags: int, peak: float) -> dict[str, dict[str, float]]:
     """Of each graph and branch in the golden drag: median milliseconds, TFLOP/s, and its share of `peak` TFLOP/s."""
     golden = read_golden(runtime.bundle)
-    runs: list[tuple[str, str, float]] = []
     if golden is None:
         return {}
-    for _, graph, compiled in runtime.stages.graphs():
-        for branch in compiled:
-            compiled[branch] = TimedGraph((graph.name, branch), compiled[branch], runtime.backend.wait, runs)
-    for _ in range(drags):
-        run_golden(runtime.bundle, runtime.stages, golden)
+    with recording() as events:
+        for _ in range(drags):
+            run_golden(runtime.bundle, runtime.stages, golden)
+    spans = graph_spans(events)
     rows = {}
     for _, graph in runtime.bundle.graphs():
         for branch, cost in (("single", graph.cost), ("pair", graph.pair_cost or graph.cost)):
-            if found := [ms for *place, ms in runs if place == [graph.name, branch]]:
+            same = (graph.name, branch)
+            if found := [s["dur"] / 1e3 for s in spans if (s["name"], s["args"]["branch"]) == same]:
                 ms = statistics.median(found)
                 tflops = cost_at(cost["flops"], *golden["picture"].shape[:2]) / ms / 1e9
                 rows[f"{graph.name} {branch}"] = {

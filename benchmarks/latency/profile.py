@@ -6,11 +6,16 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from edgedrag.runtime.trace import DEVICE_TRACK
+from edgedrag.runtime.trace import DEVICE_TRACK, Event
 
 
 def median(values: Iterable[float]) -> float:
     return round(statistics.median(values), 3)
+
+
+def graph_spans(events: Iterable[Event]) -> list[Event]:
+    """The runs of graphs among recorded spans, as the host saw them: on a device they end when its work is done."""
+    return [event for event in events if event["cat"] == "graph" and event["tid"] != DEVICE_TRACK]
 
 
 def graph_figures(drags: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -26,7 +31,7 @@ def graph_figures(drags: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     totals = []
     for drag in drags:
         inside: dict[str, float] = {}
-        spans = [event for event in drag["events"] if event["cat"] == "graph" and event["tid"] != DEVICE_TRACK]
+        spans = graph_spans(drag["events"])
         loop = [(span["name"], span["dur"] / 1e3) for span in spans if span["args"]["stage"] == "denoise"]
         for span in spans:
             inside[span["name"]] = inside.get(span["name"], 0.0) + span["dur"] / 1e3

@@ -71,7 +71,7 @@ def latency(
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.latency.subject import Configuration
     from edgedrag.runtime.backends.cpus import checked_threads
-    from edgedrag.runtime.image import check_folder
+    from edgedrag.runtime.image import check_file
     from edgedrag.runtime.trace_file import tracing
 
     if trace is not None and scenario != "single-stream":
@@ -83,7 +83,7 @@ def latency(
     )  # fmt: skip
     stem = latency_report.stem(output)
     if samples is not None:
-        check_folder(samples.parent)
+        check_file(samples)
     with tracing(trace, "edgedrag bench latency"):
         report = latency.measure(request, say)
         say("")

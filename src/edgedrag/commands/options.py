@@ -77,9 +77,7 @@ class Engine:
         return runtime, opened_ms
 
 
-THREADS = click.option(
-    "--threads", type=int, help="On the CPU.  [default: the CPUs that this process may use]"
-)
+THREADS = click.option("--threads", type=int, help="On the CPU.  [default: the CPUs that this process may use]")
 
 ENGINE_OPTIONS = (
     click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."),

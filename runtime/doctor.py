@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.backends import NAMES, probe
+from edgedrag.runtime.backends.cpus import allowed_cpus, cpu_quota, default_threads
 from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.engines import EngineStore
 from edgedrag.runtime.errors import EdgedragError
@@ -31,6 +32,7 @@ def examine(version: str, bundle: str | Path = "embedded", engines: Path | None 
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": runtime.backend.device if runtime else cpu_name(),
+        "cpus": {"allowed": allowed_cpus(), "quota": cpu_quota(), "threads": default_threads()},
         "versions": {"numpy": np.__version__, "opencv": cv2.__version__},
         "engines": [_engine(name, runtime) for name in NAMES],
         "chosen": chosen,
@@ -81,11 +83,17 @@ def _built(engines: Path | None) -> dict[str, Any]:
     return {"folder": str(store.folder), "engines": len(sizes), "bytes": sum(sizes)}
 
 
+def _cpus(facts: dict[str, Any]) -> str:
+    quota = "" if facts["quota"] is None else f", control groups allow the time of {facts['quota']:g}"
+    return f"CPUs: {facts['allowed']} that this process may run on{quota}; {facts['threads']} threads by default"
+
+
 def describe(facts: dict[str, Any]) -> str:
     """The same for people."""
     lines = [
         f"edgedrag {facts['edgedrag']}, Python {facts['python']}, {facts['platform']}",
         f"device: {facts['device']}",
+        _cpus(facts["cpus"]),
         "",
         "engines, in the order in which 'auto' tries them:",
     ]

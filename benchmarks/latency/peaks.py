@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from edgedrag.runtime.backends.cpus import default_threads
+
 PROBES = Path(__file__).with_name("probes")
 CHANNELS, SIDE = 128, 64  # of the probes' picture
 FLOPS = 2 * CHANNELS * CHANNELS * 9 * SIDE * SIDE  # of a run of a probe: 3 x 3
@@ -33,7 +35,7 @@ def typical(act: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def measure_peaks() -> dict[str, Any]:
+def measure_peaks(threads: int | None = None) -> dict[str, Any]:
     """{"fp32_gflops", "int8_gops", "copy_gb_s"}; the first two None where ONNX Runtime is not installed."""
     source = np.ones(COPIED, np.uint8)
     target = np.empty_like(source)
@@ -46,6 +48,7 @@ def measure_peaks() -> dict[str, Any]:
     for name, precision, kind in (("fp32_gflops", "fp32", np.float32), ("int8_gops", "int8", np.uint8)):
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = threads or default_threads()
         file = PROBES / f"conv.{precision}.onnx"
         session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         picture = np.full((1, CHANNELS, SIDE, SIDE), 100, kind)

@@ -66,7 +66,7 @@ def _groups(root: Path) -> Iterator[Path]:
     except OSError:
         return
     for line in lines:
-        number, controllers, path = line.split(":", 2)
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
         if number == "0" and not controllers:
             mounts = [root / MOUNT, root / MOUNT / "unified"]
         elif "cpu" in controllers.split(","):

@@ -125,3 +125,27 @@ def prune(folder: Path | None, as_json: bool, everything: bool) -> None:
     for name, reason in removed:
         click.echo(f"{name}  removed: {reason}")
     click.echo(f"{len(removed)} files removed from {store.folder}")
+
+
+@engines.command()
+@click.argument("graph")
+@click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name.")
+@click.option("--branch", type=click.Choice(["single", "pair"]), default="single", show_default=True,
+              help="Of a graph that runs in pairs under guidance.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["auto", "fp16", "int8", "fp32"]), default="auto", show_default=True,
+              help="auto: INT8 where the bundle has a recipe, else fp16.")  # fmt: skip
+@click.option("--shapes", help="Window sizes, as 512,384x640 (height x width), a line each.  [default: the first]")
+def command(graph: str, bundle: str, branch: str, precision: str, shapes: str | None) -> None:
+    """Print the trtexec command that builds and times GRAPH as `edgedrag build --engine tensorrt` builds it.
+
+    \b
+    edgedrag engines command motion
+    """
+    from edgedrag.export.build import parse_sizes
+    from edgedrag.export.trtexec import trtexec_commands
+    from edgedrag.runtime.bundle import open_bundle
+
+    opened = open_bundle(bundle)
+    sizes = parse_sizes(shapes, opened) if shapes is not None else (opened.sizes[0],)
+    for line in trtexec_commands(opened, graph, branch, precision, sizes):
+        click.echo(line)

@@ -85,7 +85,7 @@ def _built(engines: Path | None) -> dict[str, Any]:
 
 def _cpus(facts: dict[str, Any]) -> str:
     quota = "" if facts["quota"] is None else f", control groups allow the time of {facts['quota']:g}"
-    return f"CPUs: {facts['allowed']} that this process may run on{quota}; {facts['threads']} threads by default"
+    return f"CPUs: {facts['allowed']} that this process may run on{quota}; threads by default: {facts['threads']}"
 
 
 def describe(facts: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.series import figures
 from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.runtime.errors import BundleError, InputError
+from edgedrag.runtime.trace_file import tracing
 
 SIZE = Size(320, 256)
 
@@ -31,9 +33,15 @@ def quiet(_: str) -> None: ...
 
 
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
+def trace_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the run's trace is."""
+    return tmp_path_factory.mktemp("trace") / "trace.json"
+
+
+@pytest.fixture(scope="module")
+def report(trace_file: Path) -> dict[str, Any]:
     """One run, with two peers beside it."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, tracing(trace_file, "a test"):
         patch.setattr(single_stream, "PROCESSES", 3)
         return json.loads(json.dumps(latency.measure(request(peers=("unsplit", "classical")), quiet)))
 
@@ -62,6 +70,46 @@ def test_time_is_told_by_graph_step_and_start(report: dict[str, Any]) -> None:
     assert cold["total_ms"] == pytest.approx(sum(cold[part] for part in single_stream.COLD), abs=0.1)
     assert all(50 < run["host_mb"] <= report["memory"]["host_mb"] < 500 for run in report["runs"])
     assert report["memory"]["host_mb"] < 500 and report["memory"]["device_mb"] is None
+
+
+def test_the_trace_has_the_drags_that_the_profile_is_made_of(report: dict[str, Any], trace_file: Path) -> None:
+    events = json.loads(trace_file.read_text())
+    named = {e["args"]["name"]: e["pid"] for e in events if e["name"] == "process_name"}
+    assert {"a test", "drags, 320x256, 1 step(s)", "drags, 320x256, 2 step(s)"} == set(named)
+    drags = [e for e in events if e["name"] == "photo.drag" and e["pid"] != named["a test"]]
+    assert len(drags) == single_stream.PROFILED * (3 + 4), "a part before, between and after the steps"
+    motion = [e["dur"] / 1e3 for e in events if e["name"] == "motion" and e["cat"] == "graph"]
+    assert len(motion) == 2 * single_stream.PROFILED
+    assert min(motion) <= report["runs"][0]["profile"]["graphs_ms"]["motion"] <= max(motion)
+
+
+def test_every_sample_is_in_the_csv(report: dict[str, Any], tmp_path: Path) -> None:
+    latency_report.write_samples(report, tmp_path / "samples.csv")
+    with (tmp_path / "samples.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["scenario", "size", "steps", "kind", "window", "query", "ms"]
+    for run in report["runs"]:
+        for kind in ("drag", "first_drag", "preview"):
+            same = [r for r in rows if (int(r["steps"]), r["kind"]) == (run["steps"], kind)]
+            windows = [[float(r["ms"]) for r in same if int(r["window"]) == w] for w in range(3)]
+            assert windows == run[kind]["samples_ms"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--trace", "{tmp}/no/t.json"], "no such folder"),
+        (["--samples", "{tmp}/no/s.csv"], "no such folder"),
+        (["--samples", "{tmp}"], "is a folder"),
+        (["--trace", "{tmp}/t.json", "--scenario", "interactive"], "single-stream"),
+    ],
+)
+def test_no_place_for_traces_and_samples_is_said_before_any_drag(
+    tmp_path: Path, edit_cli: Callable[..., Any], options: list[str], words: str
+) -> None:
+    done = edit_cli("bench", "latency", *(option.replace("{tmp}", str(tmp_path)) for option in options))
+    assert done.returncode == 2 and words in done.stderr and not done.stdout, done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_context_names_all_that_a_latency_depends_on(report: dict[str, Any]) -> None:

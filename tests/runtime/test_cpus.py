@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -146,8 +146,7 @@ def test_openvino_gets_what_is_asked_for() -> None:
 
 
 PROBE = """
-import sys, threading, cv2, edgedrag
-from pathlib import Path
+import sys, cv2, edgedrag
 runtime = edgedrag.open(backend=sys.argv[1])
 runtime.load(sys.argv[2]).drag([((265, 240), (240, 248))])
 print(runtime.threads, cv2.getNumThreads())
@@ -170,6 +169,36 @@ def test_one_cpu_by_affinity_is_one_thread_and_nothing_on_stderr(backend: str) -
 def test_doctor_says_how_many_threads_there_would_be() -> None:
     facts = doctor.examine("0")
     assert facts["cpus"]["threads"] == cpus.default_threads() <= facts["cpus"]["allowed"]
-    assert f"{facts['cpus']['threads']} threads by default" in doctor.describe(facts)
+    assert f"threads by default: {facts['cpus']['threads']}" in doctor.describe(facts)
     facts["cpus"]["quota"] = 1.5
     assert "allow the time of 1.5" in doctor.describe(facts)
+
+
+@pytest.fixture
+def group_of_one_cpu() -> Iterator[Path]:
+    """A real control group with a quota of one CPU; its `cgroup.procs` takes processes in."""
+    quotas = {"cpu/edgedrag-test": ("cpu.cfs_quota_us", "100000"), "edgedrag-test": ("cpu.max", "100000 100000")}
+    for name, (file, quota) in quotas.items():
+        group = Path("/sys/fs/cgroup", name)
+        try:
+            if not (group.parent / "cgroup.procs").exists():
+                continue
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / file).write_text(quota)
+            yield group
+            return
+        except OSError:
+            continue
+        finally:
+            group.rmdir()
+    pytest.skip("no control group with a CPU quota can be made here: that takes root and the cpu controller")
+
+
+def test_a_real_quota_of_one_cpu_is_one_thread(group_of_one_cpu: Path) -> None:
+    enter = f'echo $$ > {group_of_one_cpu}/cgroup.procs && exec {sys.executable} -c "$0" "$@"'
+    command = ["sh", "-c", enter, PROBE, "cpu", str(EXAMPLES / "chelsea.png")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 1\n", "")

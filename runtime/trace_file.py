@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgedrag.runtime import trace
@@ -47,6 +47,8 @@ class TraceFile:
         self._named: set[tuple[int, int]] = set()  # tracks, by process and thread
         self._bytes = 0
         try:
+            if file.is_file() and _first_byte(file) not in (b"", b"["):
+                raise InputError(f"{file}: is there, and is no trace; name another file")
             # Unbuffered: what was written is in the system's hands, whatever becomes of this process.
             self._out = open(file, "wb", buffering=0)
         except OSError as error:
@@ -84,7 +86,8 @@ class TraceFile:
         """Close and delete the file, if it is one: not a device."""
         self._out.close()
         if self.file.is_file():
-            self.file.unlink()
+            with suppress(OSError):
+                self.file.unlink()
 
     def _take(self, event: Event, thread: str) -> None:
         track = (event["pid"], event["tid"])
@@ -111,6 +114,11 @@ class TraceFile:
             self.fault = f"{self.file}: the trace cannot be written ({error.strerror})"
             self.remove()
             self._warn(self.fault)
+
+
+def _first_byte(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(1)
 
 
 @contextmanager

@@ -164,7 +164,7 @@ def run(
                     profiled = list(subject.ask("profile", **place, first=0, count=PROFILED))
                     found.profiles[cell] = profiled
                     events = [event for drag in profiled for event in drag["events"]]
-                    trace.forward(events, f"drags, {cell.size}, {cell.steps} step(s)")
+                    trace.forward(events, "measured process")
 
 
 def summary(found: Measured) -> dict[str, Any]:

@@ -299,3 +299,16 @@ def test_no_place_for_a_trace_is_exit_code_2_before_any_work(edit_cli: Cli, tmp_
     done = edit_cli("drag", CAT, "--drag", "265,240:245,250", "-o", tmp_path / "out.png", "--trace", file)
     assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
     assert not list(tmp_path.iterdir()) and (place != "/dev/full" or file.exists())
+
+
+def test_a_file_that_is_no_trace_is_not_overwritten(edit_cli: Cli, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(CAT.read_bytes())
+    done = edit_cli("drag", photo, "--drag", "265,240:245,250", "-o", tmp_path / "out.png", "--trace", photo)
+    assert done.returncode == 2 and "is no trace" in done.stderr
+    assert photo.read_bytes() == CAT.read_bytes() and [p.name for p in tmp_path.iterdir()] == ["photo.png"]
+    file = tmp_path / "t.json"
+    for _ in range(2):
+        with tracing(file, "a test"):
+            pass
+    assert len(read(file)) == 1

@@ -7,6 +7,7 @@ Format"), which Perfetto and chrome://tracing open. While nothing records, a spa
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import os
 import threading
@@ -209,10 +210,11 @@ def recording() -> Iterator[list[Event]]:
 
 @functools.cache
 def _nvtx() -> Any:
-    """NVIDIA's ranges, for Nsight; None where `nvtx` is not installed."""
+    """NVIDIA's ranges, for Nsight; None where `nvtx` is not installed or does not load."""
     found = importlib.util.find_spec("nvtx")
     if found is None or found.origin is None:  # no origin: a folder of that name, not the package
         return None
-    import nvtx
-
-    return nvtx
+    try:
+        return importlib.import_module("nvtx")
+    except (ImportError, OSError):
+        return None

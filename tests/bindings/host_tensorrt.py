@@ -14,6 +14,8 @@ from host_device import HostDevice, HostNetwork
 from specified import Answers, Specified
 
 WEIGHTS, ACTIVATIONS = 123_456, 4096
+LOGGED_ACTIVATIONS = 7
+BROKEN = b"no timing cache at all"
 NUMPY = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int32)": "int32"}
 
 
@@ -28,7 +30,7 @@ def layer(kind: str, version: str, datatype: str) -> dict[str, Any]:
 
 
 class HostTensorRt:
-    """Answers of one version's objects; `log`, `builds` and `strategies` are what was seen of their use."""
+    """Answers of one version's objects; `log` is the builder's, `builds` what each build was configured with."""
 
     def __init__(self, trt: Any, device: HostDevice):
         self.trt, self.device, self.version = trt, device, trt.__version__
@@ -73,7 +75,11 @@ class HostTensorRt:
         config.known["profile"] = profile.known
         return 0
 
-    def IBuilderConfig__create_timing_cache(self, config: Specified, serialized_timing_cache: bytes) -> Specified:
+    def IBuilderConfig__create_timing_cache(
+        self, config: Specified, serialized_timing_cache: bytes
+    ) -> Specified | None:
+        if serialized_timing_cache == BROKEN:
+            return None
         return config._library.make("ITimingCache", data=serialized_timing_cache or self.version.encode())
 
     def IBuilderConfig__set_timing_cache(self, config: Specified, cache: Specified, ignore_mismatch: bool) -> bool:
@@ -97,7 +103,7 @@ class HostTensorRt:
             assert monitor.step_complete("Building Engine", step)
         monitor.phase_finish("Building Engine")
         info = self.trt.ILogger.Severity.INFO
-        self.log.log(info, "Total Activation Memory: 7")  # as 10.0 wrote it
+        self.log.log(info, f"Total Activation Memory: {LOGGED_ACTIVATIONS}")  # as early 10.x wrote it
         self.log.log(info, f"Total Weights Memory: {WEIGHTS} bytes")
         return self.plan(network.known["file"])
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from conftest import EXAMPLES
 from host_device import HostDevice
-from host_tensorrt import ACTIVATIONS, WEIGHTS, HostTensorRt
+from host_tensorrt import ACTIVATIONS, BROKEN, LOGGED_ACTIVATIONS, WEIGHTS, HostTensorRt
 from specified import SpecifiedLibrary
 from wheels import Unavailable, fetch, import_bindings, import_lean
 
@@ -76,6 +76,8 @@ def run_loader(library: str, host: HostTensorRt, folder: Path) -> None:
 def run_builder(host: HostTensorRt, folder: Path) -> None:
     """Every graph is built; a timing cache of another version is dropped before the build."""
     from edgedrag.export.build import Request, build_engines
+    from edgedrag.export.engine_builder import attach_timing_cache
+    from edgedrag.export.engine_facts import EngineFacts, ask_engine
 
     bundle = edgedrag.runtime.bundle.open_bundle("embedded")
     request = Request("tensorrt", ("this-gpu",), "fp32", ((256, 256),))
@@ -91,6 +93,12 @@ def run_builder(host: HostTensorRt, folder: Path) -> None:
         facts = (row["weight_bytes"], row["activation_bytes"], row["int8_layers"])
         assert facts == (WEIGHTS, ACTIVATIONS, 2), row
     assert all(row["cached"] for row in build_engines(bundle, request, store))
+    config = host.trt.Builder(host.log).create_builder_config()
+    cache, dropped = attach_timing_cache(config, BROKEN)
+    assert dropped and config.known["cache"] is cache
+    assert attach_timing_cache(config, b"") == (config.known["cache"], False), "an empty one is not dropped"
+    refused = ask_engine(host.trt, host.log, b'{"version": "1.0"}')
+    assert refused == EngineFacts(WEIGHTS, LOGGED_ACTIVATIONS, 0), "an engine that does not load: what the log said"
 
 
 def main(library: str, version: str, part: str, folder: Path) -> None:

@@ -31,7 +31,7 @@ class Unavailable(Exception):
 
 
 def fetch(*requirements: str) -> list[Path]:
-    """The wheels of exact requirements ("NAME==VERSION"). Raises Unavailable without network, or where there are none."""
+    """The wheels of exact requirements, "NAME==VERSION". Raises Unavailable without network or where there are none."""
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     kept = Path(caches) / "edgedrag" / "test-wheels" / python

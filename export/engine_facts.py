@@ -31,17 +31,19 @@ class EngineFacts:
 
 def ask_engine(trt: Any, log: Any, plan: bytes) -> EngineFacts:
     """What the engine's own API says; what it does not, as its builder's log has it."""
-    engine = trt.Runtime(log).deserialize_cuda_engine(plan)
+    runtime = trt.Runtime(log)  # has to outlive the engine
+    return _ask(trt, runtime.deserialize_cuda_engine(plan), log.facts())
+
+
+def _ask(trt: Any, engine: Any, logged: EngineFacts) -> EngineFacts:
     if engine is None:
-        return log.facts()
-    said = log.facts()
-    weights = said.weight_bytes
+        return logged
+    weights, layers = logged.weight_bytes, logged.int8_layers
     if hasattr(trt, "EngineStat"):  # 10.13 lacks it, 10.16 has it; -1 where it does not know
         stated = int(engine.get_engine_stat(trt.EngineStat.TOTAL_WEIGHTS_SIZE))
         weights = stated if stated > 0 else weights
-    listed = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
-    layers = count_int8(listed)
-    return EngineFacts(weights, int(engine.device_memory_size_v2), said.int8_layers if layers is None else layers)
+    listed = count_int8(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
+    return EngineFacts(weights, int(engine.device_memory_size_v2), layers if listed is None else listed)
 
 
 def count_int8(information: str) -> int | None:

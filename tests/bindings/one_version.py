@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from conftest import EXAMPLES
 from host_device import HostDevice
 from host_tensorrt import ACTIVATIONS, BROKEN, LOGGED_ACTIVATIONS, WEIGHTS, HostTensorRt
 from specified import SpecifiedLibrary
@@ -23,6 +22,7 @@ import edgedrag
 from edgedrag.runtime import backends
 from edgedrag.runtime.backends import cuda
 
+PHOTO = Path(__file__).resolve().parents[2] / "examples" / "chelsea.png"
 NO_BINDINGS = 77  # exit code: skipped
 DRAG = [((265, 240), (240, 248))]
 TARGET = "sm_87"
@@ -52,6 +52,18 @@ def stand_in_for_the_gpu(device: HostDevice) -> None:
     tensorrt.CudaDevice = lambda: device  # type: ignore[assignment, misc]
 
 
+def check_the_logger(module: ModuleType) -> None:
+    """A library that is all there reports to our logger: without a driver, that CUDA does not start."""
+    from edgedrag.runtime.backends.tensorrt import _make_log
+
+    try:
+        cuda.find_gpu()
+    except edgedrag.EngineError:
+        log = _make_log(module)
+        module.Runtime(log)
+        assert any("CUDA" in message for message in log.errors), log.errors
+
+
 def run_loader(library: str, host: HostTensorRt, folder: Path) -> None:
     """A drag through engines of this version is what ONNX Runtime makes of it, to the byte."""
     from edgedrag.runtime.engine_lookup import EngineLookup, engine_files
@@ -65,7 +77,7 @@ def run_loader(library: str, host: HostTensorRt, folder: Path) -> None:
         for graph, variant in engine_files(bundle, "fp32"):
             plan = host.plan(str(bundle.verified_file(variant)))
             store.publish(lookup.key(bundle, graph, variant, "fp32", size), plan, {"weight_bytes": WEIGHTS})
-    photo = edgedrag.load_picture(EXAMPLES / "chelsea.png").pixels
+    photo = edgedrag.load_picture(PHOTO).pixels
     runtime = edgedrag.open("embedded", library, "fp32", store.folder)
     made = runtime.load(photo).drag(DRAG, steps=4)
     expected = edgedrag.open("embedded", "cpu", "fp32").load(photo).drag(DRAG, steps=4)
@@ -108,6 +120,8 @@ def main(library: str, version: str, part: str, folder: Path) -> None:
         print(why)
         raise SystemExit(NO_BINDINGS) from None
     assert version in ("installed", module.__version__), module.__version__
+    if library == "tensorrt-lean":
+        check_the_logger(module)
     device = HostDevice()
     host = HostTensorRt(module, device)
     SpecifiedLibrary(module, host.answers())

@@ -32,7 +32,7 @@ Overloaded function.
 
     Text.
 
-2. create(self: lib.Runtime, shape: Dict[str, int], last: typing.SupportsInt) -> bool
+2. create(self: lib.Runtime, shape: tuple, last: typing.SupportsInt, names: Dict[str, int] = None) -> bool
 """
 
 
@@ -47,18 +47,21 @@ def runtime() -> Any:
 def test_signatures_are_those_of_the_docstring() -> None:
     assert overloads(Runtime.create) == [
         Overload((("strategy", "lib.Strategy", True),), "lib.IContext"),
-        Overload((("shape", "Dict[str, int]", False), ("last", "typing.SupportsInt", False)), "bool"),
+        Overload(
+            (("shape", "tuple", False), ("last", "typing.SupportsInt", False), ("names", "Dict[str, int]", True)),
+            "bool",
+        ),
     ]
 
 
 def test_what_a_call_gives_back_is_of_the_class_that_its_signature_names(runtime: Any) -> None:
     assert isinstance(runtime, Runtime) and isinstance(runtime.create(), IContext)
     assert isinstance(runtime.create(strategy=Strategy()), IContext)
-    assert runtime.create({"x": 1}, last=2) is True
+    assert runtime.create((1, 2), last=2) is True
     assert runtime.create().name == "stated"
 
 
-@pytest.mark.parametrize("args", [(1,), (Strategy(), 1), ({}, "x"), ({}, 1, 2)])
+@pytest.mark.parametrize("args", [(1,), (Strategy(), 1), ((), "x"), ((), 1, {}, 2)])
 def test_a_call_that_no_signature_takes_raises(runtime: Any, args: tuple[Any, ...]) -> None:
     with pytest.raises(TypeError, match="incompatible arguments"):
         runtime.create(*args)

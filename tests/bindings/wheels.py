@@ -56,7 +56,9 @@ def _download(folder: Path, requirement: str) -> Path:
             raise Unavailable(f"pip did not download {requirement} in {LIMIT_S} s") from None
         if done.returncode != 0:
             said = done.stderr.strip().splitlines() or ["pip said nothing"]
-            raise Unavailable(f"pip cannot download {requirement}: {said[-1]}")
+            raise Unavailable(
+                f"{requirement} cannot be downloaded here (no network, or none for this Python): {said[-1]}"
+            )
         wheel = next(Path(aside).glob("*.whl"))
         return Path(shutil.move(wheel, folder / wheel.name))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import re
@@ -176,6 +177,8 @@ def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tu
         timing = store.folder / f"{job.key.library}-{job.key.version}-{job.key.target}.timing-cache"
         known = timing.read_bytes() if timing.exists() else b""
         built = build_file(file, job.key.shapes, job.target, job.key.library, progress, known)
+        if built.cache_dropped:
+            tqdm.write(f"{timing.name}: measured by another TensorRT or on another GPU; replaced", file=sys.stderr)
         if built.timing_cache:
             write_whole(timing, built.timing_cache)
         return store.publish(job.key, built.plan, facts(bundle, job.key, built)), False
@@ -191,9 +194,7 @@ def facts(bundle: Bundle, key: EngineKey, built: Built) -> dict[str, Any]:
         quality["quality"] = figures.get("tensorrt", figures["chosen"])
     return {
         "seconds": round(built.seconds, 2),
-        "weight_bytes": built.weight_bytes,
-        "activation_bytes": built.activation_bytes,
-        "int8_layers": built.int8_layers,
+        **dataclasses.asdict(built.facts),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         **quality,
     }

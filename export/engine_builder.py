@@ -6,22 +6,20 @@ device. Networks are strongly typed: precision is the graph's own (TensorRT 11 k
 
 from __future__ import annotations
 
-import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from edgedrag.export.engine_facts import EngineFacts, ask_engine, make_log
 from edgedrag.runtime.backends.tensorrt_library import MODULES, TITLES, import_library
 from edgedrag.runtime.errors import EdgedragError, InputError
 
-# A line of the engine's list of layers; "kgen" are pointwise ones.
-INT8_LAYER = re.compile(r"^\s*Name: [^,]*, LayerType: (?!kgen)\w+, Inputs: \[ \{[^}]*Datatype: Int8", re.M)
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "sm_121")  # that TensorRT-RTX builds for without a GPU
 THIS_GPU = "this-gpu"
 
@@ -30,23 +28,31 @@ Progress = Callable[[float], None]  # told how far a build is, 0..1
 
 
 @dataclass(frozen=True)
+class Settings:
+    """Library and target of a build, and what its timing cache held."""
+
+    library: str
+    target: str
+    timing_cache: bytes
+
+
+@dataclass(frozen=True)
 class Built:
     """A built engine.
 
     Attributes:
         plan: the engine itself.
-        weight_bytes, activation_bytes: device memory that it will take.
-        int8_layers: convolutions and products of matrices that it computes in INT8.
+        facts: its device memory and its layers in INT8.
         seconds: that the build took.
         timing_cache: what TensorRT measured, for its next builds; TensorRT-RTX has none.
+        cache_dropped: the timing cache that was given is another version's or another GPU's, and was not used.
     """
 
     plan: bytes
-    weight_bytes: int
-    activation_bytes: int
-    int8_layers: int
+    facts: EngineFacts
     seconds: float
     timing_cache: bytes = b""
+    cache_dropped: bool = False
 
 
 def build_file(
@@ -71,30 +77,33 @@ def build_file(
     """
     check_target(library, target)
     trt = import_library(library)
+    log, settings = make_log(trt), Settings(library, target, timing_cache)
     with interrupts_noted() as interrupted:
-        built = _build(trt, file, shapes, target, library, _make_monitor(trt, progress, interrupted), timing_cache)
+        built = _build(trt, log, _make_monitor(trt, progress, interrupted), file, shapes, settings)
     if interrupted.is_set():
         raise KeyboardInterrupt
-    return built
+    # The builder's memory is free again by now: the engine is loaded for its facts.
+    return replace(built, facts=ask_engine(trt, log, built.plan)) if target == THIS_GPU else built
 
 
-def _build(trt: Any, file: Path, shapes: Shapes, target: str, library: str, monitor: Any, timing_cache: bytes) -> Built:
-    log, started = _make_log(trt), time.perf_counter()
+def _build(trt: Any, log: Any, monitor: Any, file: Path, shapes: Shapes, settings: Settings) -> Built:
+    library, target, started = settings.library, settings.target, time.perf_counter()
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(file)):
         raise EdgedragError(f"{file.name}: {TITLES[library]} refuses it: {refusals(parser)}")
     config = builder.create_builder_config()
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the log then lists the engine's layers
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # log and inspector then list the engine's layers
     config.progress_monitor = monitor
+    cache, dropped = None, False
     if library == "tensorrt-rtx":
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # without it no stream can be captured
         config.num_compute_capabilities = 1
         name = "CURRENT" if target == THIS_GPU else target.upper().replace("_", "")
         config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
     else:
-        config.set_timing_cache(config.create_timing_cache(timing_cache), ignore_mismatch=False)
+        cache, dropped = attach_timing_cache(config, settings.timing_cache)
     profile = builder.create_optimization_profile()
     for index in range(network.num_inputs):
         value = network.get_input(index)
@@ -106,9 +115,21 @@ def _build(trt: Any, file: Path, shapes: Shapes, target: str, library: str, moni
         raise KeyboardInterrupt
     if plan is None:
         raise EdgedragError(f"{file.name}: {TITLES[library]} cannot build it for {target}: {log.errors[-1:]}")
-    measured = b"" if library == "tensorrt-rtx" else bytes(config.get_timing_cache().serialize())
-    seconds = time.perf_counter() - started
-    return Built(bytes(plan), log.bytes["Weights"], log.bytes["Activation"], log.int8_layers, seconds, measured)
+    measured = b"" if cache is None else bytes(cache.serialize())
+    return Built(bytes(plan), log.facts(), time.perf_counter() - started, measured, dropped)
+
+
+def attach_timing_cache(config: Any, known: bytes) -> tuple[Any, bool]:
+    """Give a build what earlier ones measured, or an empty cache where that does not match GPU and version.
+
+    Returns:
+        The cache, to be held until the build is done, None where there is none; whether what was known was dropped.
+    """
+    for data in dict.fromkeys((known, b"")):
+        cache = config.create_timing_cache(data)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return cache, data != known
+    return None, bool(known)
 
 
 @contextmanager
@@ -133,26 +154,6 @@ def check_target(library: str, target: str) -> None:
         raise InputError(f"target '{target}': TensorRT builds on the device it is for; leave --target out there")
     if target not in (THIS_GPU, *TARGETS):
         raise InputError(f"target '{target}' is not one of {THIS_GPU}, {', '.join(TARGETS)}")
-
-
-def _make_log(trt: Any) -> Any:
-    class Log(trt.ILogger):
-        """What the builder says; without a GPU an engine cannot be asked for its memory."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.errors: list[str] = []
-            self.bytes = {"Activation": 0, "Weights": 0}
-            self.int8_layers = 0
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= trt.ILogger.Severity.ERROR:
-                self.errors.append(message)
-            elif found := re.match(r"Total (Activation|Weights) Memory: (\d+) bytes", message):
-                self.bytes[found[1]] = int(found[2])
-            self.int8_layers += len(INT8_LAYER.findall(message))
-
-    return Log()
 
 
 def _make_monitor(trt: Any, progress: Progress, interrupted: Event) -> Any:

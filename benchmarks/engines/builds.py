@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import resource
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -38,9 +39,7 @@ def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target
         "seconds": round(engine.seconds, 1),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "engine_bytes": len(engine.plan),
-        "weight_bytes": engine.weight_bytes,
-        "activation_bytes": engine.activation_bytes,
-        "int8_layers": engine.int8_layers,
+        **asdict(engine.facts),
     }
 
 

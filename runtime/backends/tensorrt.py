@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,24 @@ from edgedrag.runtime.errors import EngineError
 from edgedrag.runtime.files import write_whole
 
 
+@dataclass(frozen=True)
+class Library:
+    """What was imported under a library's name (TensorRT or TensorRT-RTX), its runtime and its log."""
+
+    name: str
+    trt: Any
+    runtime: Any
+    log: Any
+
+
 class TensorRtNetwork:
     """See `device.Network`: a deserialized engine with one execution context."""
 
-    def __init__(self, trt: Any, runtime: Any, log: Any, stored: StoredEngine, stream: int, cache: Any, kept: bytes):
+    def __init__(self, library: Library, stored: StoredEngine, stream: int, cache: Any, kept: bytes):
         """`cache`: TensorRT-RTX's, shared by all networks; made from what was `kept` where there is none yet."""
+        trt, log = library.trt, library.log
         log.errors.clear()
-        self._engine = runtime.deserialize_cuda_engine(stored.path.read_bytes())
+        self._engine = library.runtime.deserialize_cuda_engine(stored.path.read_bytes())
         if self._engine is None:
             if any("memory" in message.lower() for message in log.errors):
                 raise MemoryError
@@ -30,7 +42,7 @@ class TensorRtNetwork:
         self._stream, self._log = stream, log
         self.cache = cache
         strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        if hasattr(self._engine, "create_runtime_config"):  # TensorRT-RTX compiles here, and keeps what it compiled
+        if library.name == "tensorrt-rtx":  # it compiles here, and keeps what it compiled
             config = self._engine.create_runtime_config()
             config.set_execution_context_allocation_strategy(strategy)
             # Not lazily, beside other work: a recording would keep the slow kernels that run until then.
@@ -76,15 +88,15 @@ class TensorRtBackend(DeviceBackend):
     def __init__(self, library: str, folder: Path | None = None, budget: int | None = None):
         """`library`: "tensorrt" or "tensorrt-rtx"; `budget`: bytes of device memory for weights."""
         self._gpu = find_gpu()  # before the library is touched: without a driver it crashes
-        self._trt = import_library(library)
+        trt = import_library(library)
         cuda = CudaDevice()
         super().__init__(cuda, budget)
         self._stream = cuda.stream
         self.name, self.device = library, self._gpu.name
-        version, store = self._trt.__version__, EngineStore(folder)
+        version, store = trt.__version__, EngineStore(folder)
         self._lookup = EngineLookup(store, library, version, self._gpu.target)
-        self._log = _make_log(self._trt)
-        self._runtime = self._trt.Runtime(self._log)
+        log = _make_log(trt)
+        self._library = Library(library, trt, trt.Runtime(log), log)
         self._cache: Any = None
         self._cache_file = store.folder / f"{library}-{version}-{self._gpu.target}.runtime-cache"
 
@@ -109,7 +121,7 @@ class TensorRtBackend(DeviceBackend):
 
     def _open(self, stored: StoredEngine) -> TensorRtNetwork:
         kept = self._cache_file.read_bytes() if self._cache is None and self._cache_file.exists() else b""
-        made = TensorRtNetwork(self._trt, self._runtime, self._log, stored, self._stream, self._cache, kept)
+        made = TensorRtNetwork(self._library, stored, self._stream, self._cache, kept)
         self._cache = made.cache
         return made
 

@@ -133,8 +133,8 @@ def test_tensorrts_placement_builds(tmp_path: Path, x: np.ndarray) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed here")
     sizes = {"x": x.shape}
     whole, small = (build_file(tmp_path / f"{name}.onnx", sizes, "sm_86") for name in ("float", "int8"))
-    assert small.int8_layers >= 2 and whole.int8_layers == 0
-    assert small.weight_bytes < whole.weight_bytes
+    assert small.facts.int8_layers >= 2 and whole.facts.int8_layers == 0
+    assert small.facts.weight_bytes < whole.facts.weight_bytes
 
 
 def test_smoothing_helps_quiet_channels_beside_a_loud_one(x: np.ndarray) -> None:

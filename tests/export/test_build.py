@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import signal
@@ -13,12 +14,13 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from conftest import rewrite_manifest
+from conftest import EXAMPLES, rewrite_manifest
 
 from edgedrag.export import build as build_module
 from edgedrag.export import room
 from edgedrag.export.build import Request, build_engines, parse_sizes, pick_precision
 from edgedrag.runtime.bundle import find_bundle, open_bundle
+from edgedrag.runtime.engine_lookup import EngineLookup, engine_files
 from edgedrag.runtime.engines import EngineStore
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.files import sha256_of
@@ -164,6 +166,26 @@ def test_what_cannot_be_built_is_said(edit_cli: Cli, args: tuple[str, ...], code
     done = edit_cli("build", "embedded", *args)
     assert done.returncode == code and said in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed")
+def test_a_library_that_is_not_installed(edit_cli: Cli, tmp_path: Path) -> None:
+    store, edited, photo = EngineStore(tmp_path / "engines"), tmp_path / "edited.png", EXAMPLES / "chelsea.png"
+    store.folder.mkdir()
+    bundle = open_bundle("embedded")
+    lookup = EngineLookup(store, "tensorrt", "10.3.0", "sm_87")
+    for graph, variant in engine_files(bundle, "fp32"):
+        store.publish(lookup.key(bundle, graph, variant, "fp32", bundle.sizes[0]), b"plan", {"weight_bytes": 4})
+    drag = ("drag", photo, "--drag", "265,240:240,248", "-o", edited, "--engines", store.folder)
+    before = sorted(store.folder.iterdir())
+    for command in (
+        (*drag, "--backend", "tensorrt"),
+        ("build", "embedded", "--engine", "tensorrt", "-o", store.folder),
+    ):
+        done = edit_cli(*command)
+        assert done.returncode == 3 and "tensorrt is not installed" in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert sorted(store.folder.iterdir()) == before and not edited.exists()
 
 
 def test_a_bundle_without_the_precision(toy: Path) -> None:

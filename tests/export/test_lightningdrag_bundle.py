@@ -300,10 +300,10 @@ def test_tensorrt_rtx_builds_every_graph(fp16: Path, file: str) -> None:
     weights = sum((fp16 / name).stat().st_size for name, _ in variant.external)
     for target in TARGETS:
         engine = build_file(bundle.verified_file(variant), profile(bundle, graph, (256, 320)), target)
-        assert len(engine.plan) > engine.weight_bytes
+        assert len(engine.plan) > engine.facts.weight_bytes
         if variant.external:
-            assert 0.2 * weights < engine.weight_bytes <= 1.5 * weights, "fp16 stays fp16"
-            assert 0 < engine.activation_bytes < 1 << 28
+            assert 0.2 * weights < engine.facts.weight_bytes <= 1.5 * weights, "fp16 stays fp16"
+            assert 0 < engine.facts.activation_bytes < 1 << 28
 
 
 def test_tensorrt_rtx_builds_every_graph_in_int8(int8: tuple[Path, dict], tmp_path: Path) -> None:

@@ -2,65 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
-SIZES = ((128, 128), (256, 256), (384, 384))
 COUNTED = ("convolution", "mm", "addmm", "bmm", "grid_sampler_2d")
+PRIME = 1009  # no width of a network contains it
+SIDE = 64 * PRIME  # H and W while counting, pixels
+DRAGS = 3  # N while counting
 
 
-class ByteCounter(TorchDispatchMode):
-    """Bytes that convolutions, matrix products and warps read and write, each tensor once, at fp32.
+class Counter(TorchDispatchMode):
+    """Flops, and bytes that convolutions, matrix products and warps read and write, each tensor once, at fp32.
 
-    Element-wise operations count as fused into them.
+    Element-wise operations count as fused into them. Both are [c0, c1, c2] of a polynomial in P, found in one run on
+    tensors without values: with H = W = SIDE, a number of elements contains PRIME once for every side that it
+    grows with.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.total = 0
+        self.flops, self.bytes = np.zeros(3), np.zeros(3)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if func.overloadpacket.__name__ in COUNTED:
-            tensors = [*args, *(out if isinstance(out, tuple) else (out,))]
-            self.total += sum(4 * t.numel() for t in tensors if isinstance(t, Tensor))
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        packet = func.overloadpacket
+        if packet in flop_registry:
+            self.flops += monomial(flop_registry[packet](*args, **kwargs, out_val=out))
+        if packet.__name__ in COUNTED:
+            for tensor in (*args, *(out if isinstance(out, tuple) else (out,))):
+                if isinstance(tensor, Tensor):
+                    self.bytes += monomial(4 * math.prod(map(unpadded, tensor.shape)))
         return out
 
 
-def measure_cost(module: nn.Module, example: Callable[[int, int], Sequence[Tensor]]) -> dict[str, Any]:
+def unpadded(size: int) -> int:
+    """A size without the pixel that a convolution's own padding adds to a side."""
+    return size - 1 if size > PRIME and (size - 1) % PRIME == 0 else size
+
+
+def monomial(count: int) -> np.ndarray:
+    """A count at SIDE x SIDE as [c0, c1, c2], one of which it is.
+
+    Raises:
+        ValueError: it grows with one side, not with the pixels.
+    """
+    sides, rest = 0, count
+    while rest and rest % PRIME == 0:
+        sides, rest = sides + 1, rest // PRIME
+    if sides not in (0, 2, 4):
+        raise ValueError(f"{count} is not a monomial of the picture's pixels")
+    parts = np.zeros(3)
+    parts[sides // 2] = count / float(SIDE) ** sides
+    return parts
+
+
+def measure_cost(module: nn.Module, shapes: Sequence[Sequence[int | str]]) -> dict[str, Any]:
     """The manifest's `cost` entry: parameters, and flops (2 x multiply-add) and bytes as [c0, c1, c2].
 
     Args:
-        example: makes the module's arguments for a picture of H x W.
+        module: on the device "meta".
+        shapes: of its arguments, in the manifest's words.
     """
-    flops, moved = [], []
-    for size in SIZES:
-        counter = FlopCounterMode(display=False)
-        bytes_counter = ByteCounter()
-        with torch.no_grad(), counter:
-            module(*example(*size))
-        with torch.no_grad(), bytes_counter:
-            module(*example(*size))
-        flops.append(counter.get_total_flops())
-        moved.append(bytes_counter.total)
+    counter = Counter()
+    given = [torch.empty(concrete(shape, SIDE, SIDE), device="meta") for shape in shapes]
+    with torch.no_grad(), counter:
+        module(*given)
     return {
         "parameters": sum(p.numel() for p in module.parameters()),
-        "flops": fit([h * w for h, w in SIZES], flops),
-        "bytes": fit([h * w for h, w in SIZES], moved),
+        "flops": [round(float(c), 6) for c in counter.flops],
+        "bytes": [round(float(c), 6) for c in counter.bytes],
     }
 
 
-def fit(pixels: Sequence[int], values: Sequence[float]) -> list[float]:
-    """c0 + c1 P + c2 P^2 through three points; parts that change nothing are 0."""
-    powers = np.vander(np.array(pixels, np.float64), 3, increasing=True)
-    parts = np.linalg.solve(powers, np.array(values, np.float64))
-    share = np.abs(parts) * powers[-1] / max(abs(values[-1]), 1.0)
-    return [float(round(c, 6)) if s > 1e-9 and c > 0 else 0.0 for c, s in zip(parts, share)]
+def concrete(shape: Sequence[int | str], height: int, width: int) -> list[int]:
+    """A shape with its symbols replaced."""
+    sizes = {"H": height, "W": width, "N": DRAGS}
+    parts = [str(dim).partition("/") for dim in shape]
+    return [
+        dim if isinstance(dim, int) else sizes[symbol] // int(divisor or 1)
+        for dim, (symbol, _, divisor) in zip(shape, parts)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,6 +16,9 @@ from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
 
 IMAGES = 4  # that the published code makes of each drag
 STEPS = 8
+# A network, its runs for all images, and for each: the masked photo once; source and reference for each image; the
+# appearance in both halves of the pair.
+RUNS = (("vae_encode", 1, 2), ("clip", 1, 0), ("appearance", 0, 2), ("points", 0, 1), ("vae_decode", 0, 1))
 
 
 class PublishedStep(nn.Module):
@@ -34,21 +37,16 @@ class PublishedStep(nn.Module):
         return self.step(*given)
 
 
-def examples(names: Sequence[str], size: Size, height: int, width: int) -> list[Tensor]:
-    """Tensors without values."""
-
-    def concrete(dim: int | str) -> int:
-        symbol, _, divisor = str(dim).partition("/")
-        return dim if isinstance(dim, int) else {"H": height, "W": width}[symbol] // int(divisor or 1)
-
-    return [torch.empty([concrete(d) for d in shape_of(name, size)], device="meta") for name in names]
-
-
+@cache
 def cost_of(spec: GraphSpec, branch: Branch, size: Size) -> dict[str, Any]:
     """The manifest's `cost` entry of a graph's branch."""
     with torch.device("meta"):
         module = branch.build(RandomWeights(size, 0))
-    return measure_cost(module.to("meta").eval(), lambda h, w: examples(spec.inputs, size, h, w))
+    return measure_cost(module.to("meta").eval(), shapes_of(spec.inputs, size))
+
+
+def shapes_of(names: tuple[str, ...], size: Size) -> list[list[int | str]]:
+    return [shape_of(name, size) for name in names]
 
 
 def published_schedule(size: Size) -> dict[str, Any]:
@@ -60,22 +58,21 @@ def published_schedule(size: Size) -> dict[str, Any]:
         step = PublishedStep(pair, *weights.denoiser().projections())
         encoder, prompt, small = weights.appearance_encoder(), weights.prompt(), empty_small_decoder()
 
+    step_cost = measure_cost(step.eval(), shapes_of(graphs["unet"].inputs, size))
+    encoder_cost = measure_cost(encoder, [shape_of("source_latent", size), list(prompt.shape)])  # without projections
+    small_cost = measure_cost(small.eval(), [shape_of("latent", size)])
+
     def run(name: str, once: int, each: int) -> dict[str, Any]:
-        if name == "appearance":  # the encoder alone
-            cost = measure_cost(encoder, lambda h, w: [*examples(["source_latent"], size, h, w), prompt])
-        else:
-            cost = cost_of(graphs[name], graphs[name].branches[0], size)
+        cost = encoder_cost if name == "appearance" else cost_of(graphs[name], graphs[name].branches[0], size)
         return {"name": name, "once": once, "each": each, **_work(cost)}
 
     return {
         "images": IMAGES,
         "steps": STEPS,
-        # The masked photo once; source and reference for each image; the appearance in both halves of the pair.
-        "runs": [run("vae_encode", 1, 2), run("clip", 1, 0), run("appearance", 0, 2), run("points", 0, 1),
-                 run("vae_decode", 0, 1)],
-        "step": _work(measure_cost(step.eval(), lambda h, w: examples(graphs["unet"].inputs, size, h, w))),
-        "small_decoder": _work(measure_cost(small.eval(), lambda h, w: examples(["latent"], size, h, w))),
-    }  # fmt: skip
+        "runs": [run(*row) for row in RUNS],
+        "step": _work(step_cost),
+        "small_decoder": _work(small_cost),
+    }
 
 
 def _work(cost: dict[str, Any]) -> dict[str, Any]:

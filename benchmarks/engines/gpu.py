@@ -145,8 +145,8 @@ def compare_with_torch(
     for how in ("eager", "compile"):
         found["drag_ms"][how] = {
             "our schedule": our_drag_ms(rows, how, pairs, 8 - pairs),
-            "published, 1 image": published_drag_ms(rows, size, how, 1),
-            "published, 4 images one after another": published_drag_ms(rows, size, how, 4),
+            "published, 1 image": published_drag_ms(rows, how, 1),
+            "published, 4 images one after another": published_drag_ms(rows, how, 4),
         }
     for row in ours:
         if "drags" in row and row["bundle"] == bundle.name:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from edgedrag.export.half import halve
-from edgedrag.export.lightningdrag_costs import PublishedStep, published_schedule
+from edgedrag.export.lightningdrag_costs import RUNS, STEPS, PublishedStep
 from edgedrag.export.lightningdrag_graphs import GRAPHS, GraphSpec, is_half, shape_of
 from edgedrag.generator.networks.lightningdrag.sizes import Size
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
@@ -115,18 +115,17 @@ def time_networks(
     return rows
 
 
-def published_drag_ms(rows: dict[str, dict[str, float | None]], size: Size, how: str, images: int) -> float | None:
+def published_drag_ms(rows: dict[str, dict[str, float | None]], how: str, images: int) -> float | None:
     """A drag as the published code schedules it: its runs at batch 1, one after another for each image."""
-    schedule = published_schedule(size)
     names = {"appearance": "published_appearance"}
     total = 0.0
-    for run in schedule["runs"]:
-        found = rows[names.get(run["name"], run["name"])][how]
+    for name, once, each in RUNS:
+        found = rows[names.get(name, name)][how]
         if found is None:
             return None
-        total += found * (run["once"] + images * run["each"])
+        total += found * (once + images * each)
     step = rows["published_step"][how]
-    return None if step is None else round(total + images * schedule["steps"] * step, 2)
+    return None if step is None else round(total + images * STEPS * step, 2)
 
 
 def our_drag_ms(rows: dict[str, dict[str, float | None]], how: str, pairs: int, singles: int) -> float | None:

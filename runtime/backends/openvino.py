@@ -11,7 +11,7 @@ import numpy as np
 from edgedrag.runtime.backends.base import OnnxBackend
 from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.bundle import Graph
-from edgedrag.runtime.errors import BundleError
+from edgedrag.runtime.errors import BundleError, EngineError
 
 
 class OpenVinoGraph:
@@ -23,7 +23,7 @@ class OpenVinoGraph:
         try:
             model = core.read_model(str(file))
         except RuntimeError as error:
-            raise BundleError(f"{file}: OpenVINO cannot load this graph ({error})") from None
+            raise EngineError(f"{file}: OpenVINO cannot load this graph ({error})", "engine-refused") from None
         names = [{port.any_name for port in ports} for ports in (model.inputs, model.outputs)]
         if names != [{t.name for t in graph.inputs}, set(graph.file_outputs.values())]:
             raise BundleError(f"{file}: inputs and outputs are not those that the manifest names")
@@ -45,7 +45,11 @@ class OpenVinoGraph:
             model = self._core.read_model(str(self._file))
             model.reshape(shapes)
             hints = {"INFERENCE_PRECISION_HINT": self._hint, "PERFORMANCE_HINT": "LATENCY"}
-            compiled = self._core.compile_model(model, "CPU", hints)
+            try:
+                compiled = self._core.compile_model(model, "CPU", hints)
+            except RuntimeError as error:
+                reason = f"{self._file}: OpenVINO cannot compile this graph ({error})"
+                raise EngineError(reason, "engine-refused") from None
             self._requests[key] = compiled.create_infer_request()
         return self._requests[key]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from edgedrag.runtime.backends import NAMES, open_backend, summary
+from edgedrag.runtime.backends import NAMES, open_backend
 from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.backends.tensorrt_library import MODULES
 from edgedrag.runtime.bundle import Bundle
-from edgedrag.runtime.errors import EdgedragError, EngineError
+from edgedrag.runtime.errors import EdgedragError, EngineError, summary
 from edgedrag.runtime.golden import Golden, self_test
 from edgedrag.runtime.stages import Stages, choose_precision, is_complete
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.backends.cuda import find_gpu
 from edgedrag.runtime.backends.tensorrt_library import MODULES, check_generation
-from edgedrag.runtime.errors import EdgedragError, EngineError
+from edgedrag.runtime.errors import EdgedragError, EngineError, summary
 
 NAMES = ("tensorrt-rtx", "tensorrt", "cuda", "cpu", "openvino")  # the order in which "auto" tries them
 PACKAGES = {
@@ -75,11 +74,6 @@ def probe(name: str) -> Finding:
         except Exception as error:  # a driver's library may lack what is asked of it
             return absent("no-driver", f"the NVIDIA driver does not answer ({summary(error)})")
     return Finding(name, True, version, "", "")
-
-
-def summary(error: Exception) -> str:
-    """Class and message of a library's or a programming error, in one line."""
-    return textwrap.shorten(f"{type(error).__name__}: {error}", 400)
 
 
 def _version(package: str) -> str | None:

@@ -4,7 +4,7 @@
 
 Makes a Debian arm64 root file system from the mirror that this system is set up with, installs the wheel of this
 checkout with its dependencies' aarch64 wheels, runs `edgedrag doctor` and the README's drag in fp32 and INT8 under
-QEMU, and compares them with this machine's fp32. Nothing is mounted and nothing is left behind.
+QEMU, and compares them with this machine's fp32. What it mounts, it mounts for itself alone; nothing is left behind.
 
 Needs Debian, root, `apt-get install mmdebstrap qemu-user-static`, and `edgedrag[cpu]` in the Python that runs it. Takes
 two to ten minutes; the seconds in the report are an emulator's and say nothing about a device.
@@ -37,6 +37,24 @@ EMULATOR = "qemu-aarch64-static"
 PROCESSOR = "cortex-a76"  # 8-bit dot products, as a Jetson Orin's Cortex-A78AE has; QEMU does not know that one
 LIMIT_S = 600
 LEAST_DB = {"fp32": 55.0, "int8": 33.0}  # of the edited picture, in the mask, against this machine's fp32
+# What Linux says of it: the host's own /proc/cpuinfo makes ONNX Runtime's look at an Arm processor crash.
+CPUINFO = """processor\t: {}
+Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x4
+CPU part\t: 0xd0b
+CPU revision\t: 1
+
+"""
+# In a mount namespace of its own, so that it ends with the program: ONNX Runtime reads its files through /proc.
+ENTER = """set -e
+cd "$1"; shift
+mount --rbind /proc proc
+mount --rbind /sys sys
+mount --bind cpuinfo proc/cpuinfo
+exec chroot . "$@"
+"""
 SITE = "/opt/edgedrag"
 # What the interpreter and the wheels load from the system.
 PACKAGES = "python3,libstdc++6,libgomp1"
@@ -83,6 +101,9 @@ class Machine:
         clock.run(["mmdebstrap", *options, self.release, str(root), mirror])
         self.python = os.readlink(root / "usr/bin/python3")
         shutil.copy(str(shutil.which(EMULATOR)), root / "usr/bin" / EMULATOR)
+        for folder in ("proc", "sys"):
+            (root / folder).mkdir(exist_ok=True)
+        (root / "cpuinfo").write_text("".join(CPUINFO.format(index) for index in range(os.cpu_count() or 1)))
 
     def install(self, wheel: Path) -> None:
         """Install a wheel with the extra `cpu`: aarch64 wheels, for the Python of the root file system."""
@@ -93,9 +114,10 @@ class Machine:
 
     def edgedrag(self, *args: str) -> dict[str, Any]:
         """The JSON that a command of edgedrag prints there."""
-        env = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "PYTHONPATH": SITE}
-        emulated = ["chroot", str(self.root), f"/usr/bin/{EMULATOR}", "-cpu", PROCESSOR, f"/usr/bin/{self.python}"]
-        return json.loads(self._clock.run([*emulated, "-m", "edgedrag", *args, "--json"], env))
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "PYTHONPATH": SITE}
+        enter = ["unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, "sh", str(self.root)]
+        python = [f"/usr/bin/{EMULATOR}", "-cpu", PROCESSOR, f"/usr/bin/{self.python}"]
+        return json.loads(self._clock.run([*enter, *python, "-m", "edgedrag", *args, "--json"], env))
 
 
 def readme_drag() -> tuple[Path, list[str]]:
@@ -188,7 +210,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the report, JSON")
     output = parser.parse_args().output
     try:
-        missing = [tool for tool in ("mmdebstrap", EMULATOR, "chroot") if shutil.which(tool) is None]
+        missing = [tool for tool in ("mmdebstrap", EMULATOR, "unshare") if shutil.which(tool) is None]
         if missing or os.geteuid() != 0 or not output.resolve().parent.is_dir():
             absent = f"{', '.join(missing)} not found; " if missing else ""
             raise Stop(f"{absent}needs root, mmdebstrap and qemu-user-static, and an existing folder for {output}")

@@ -18,6 +18,7 @@ import fastjsonschema
 import numpy as np
 
 from edgedrag.runtime.errors import BundleError
+from edgedrag.runtime.external_data import check_external_data
 from edgedrag.runtime.files import sha256_of
 
 FORMAT_VERSION = 1
@@ -154,11 +155,14 @@ class Bundle:
         """The path of a graph file after its hash, and those of its external data, were checked.
 
         Raises:
-            BundleError: a file is missing, outside the folder, or not the one that was exported.
+            BundleError: a file is missing, outside the folder, or not the one that was exported; or the graph
+                takes weights from elsewhere than the manifest says.
         """
         for name, expected in ((variant.file, variant.sha256), *variant.external):
             self._verify(name, expected)
-        return self.folder / variant.file
+        file = self.folder / variant.file
+        check_external_data(file, {name: (self.folder / name).stat().st_size for name, _ in variant.external})
+        return file
 
     def verified_recipe(self) -> Path:
         """The same for the recipe of the INT8 variants, where there are any."""

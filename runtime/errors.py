@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 
 class EdgedragError(Exception):
     """Something edgedrag could not do. `exit_code` is what the command line returns for it."""
@@ -29,3 +31,8 @@ class EngineError(EdgedragError):
     def __init__(self, message: str, code: str = "failed"):
         super().__init__(message)
         self.code = code
+
+
+def summary(error: Exception) -> str:
+    """Class and message of an error that is not of this family, in one line of at most 400 characters."""
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 400)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from edgedrag.runtime.backends import NAMES, open_backend, probe
+from edgedrag.runtime.backends import NAMES, open_backend
+from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.backends.tensorrt_library import MODULES
 from edgedrag.runtime.bundle import Bundle
-from edgedrag.runtime.errors import EngineError
+from edgedrag.runtime.errors import EdgedragError, EngineError, summary
 from edgedrag.runtime.golden import Golden, self_test
 from edgedrag.runtime.stages import Stages, choose_precision, is_complete
 from edgedrag.runtime.trace import span
@@ -78,9 +79,12 @@ def more_precise(bundle: Bundle, stages: Stages, threads: int | None = None) -> 
     for precision in PRECISIONS[PRECISIONS.index(stages.precision) + 1 :]:
         if precision in backend.precisions and is_complete(bundle, backend, precision):
             return Stages(bundle, backend, precision)
-    if backend.name == "cpu" or not probe("cpu").usable:
+    if backend.name == "cpu":
         return None
-    cpu = open_backend("cpu", threads=threads)
+    try:
+        cpu = open_backend("cpu", threads=threads)
+    except EngineError:
+        return None
     found = (p for p in reversed(PRECISIONS) if p in cpu.precisions and is_complete(bundle, cpu, p))
     return next((Stages(bundle, cpu, precision) for precision in found), None)
 
@@ -89,8 +93,18 @@ def _open(bundle: Bundle, precision: str, name: str, *options: Any) -> tuple[Sta
     """`options`: as of `open_backend`."""
     with span(f"open {name}", "open"):
         engine = open_backend(name, *options)
+    try:
+        return _tested(bundle, engine, precision)
+    except EdgedragError:
+        raise
+    except Exception as error:  # libraries raise what they like; the message says what it was
+        raise EngineError(f"{name} does not run bundle '{bundle.name}' ({summary(error)})") from error
+
+
+def _tested(bundle: Bundle, engine: Backend, precision: str) -> tuple[Stages, Golden | None]:
+    """The bundle's graphs on an engine, after the self-test of those on a device."""
     stages = Stages(bundle, engine, choose_precision(bundle, engine, precision))
-    if name not in ON_A_DEVICE:
+    if engine.name not in ON_A_DEVICE:
         return stages, None
     with span("self-test", "open"):
         golden = self_test(bundle, stages)

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.backends.cuda import find_gpu
 from edgedrag.runtime.backends.tensorrt_library import MODULES, check_generation
-from edgedrag.runtime.errors import EngineError
+from edgedrag.runtime.errors import EdgedragError, EngineError, summary
 
 NAMES = ("tensorrt-rtx", "tensorrt", "cuda", "cpu", "openvino")  # the order in which "auto" tries them
 PACKAGES = {
@@ -33,7 +33,7 @@ CODES = {
     "engine-target": "built for another generation of GPU",
     "engine-stale": "built from other graphs, another recipe, precision or size",
     "engine-damaged": "the file is not the one that was built",
-    "engine-refused": "the library does not load the engine",
+    "engine-refused": "the library does not load the engine or the graph",
     "engine-failed": "the library does not run the engine",
     "engine-shape": "a shape that the engine was not built for",
     "out-of-memory": "the device has too little memory",
@@ -71,6 +71,8 @@ def probe(name: str) -> Finding:
             check_generation(name, find_gpu().target)
         except EngineError as error:
             return absent(error.code, str(error))
+        except Exception as error:  # a driver's library may lack what is asked of it
+            return absent("no-driver", f"the NVIDIA driver does not answer ({summary(error)})")
     return Finding(name, True, version, "", "")
 
 
@@ -99,6 +101,16 @@ def open_backend(
     finding = probe(name)
     if not finding.usable:
         raise EngineError(finding.reason, finding.code)
+    try:
+        return _open(name, engines, memory_budget)
+    except EdgedragError:
+        raise
+    except Exception as error:  # whatever a broken or foreign package raises when it is imported and asked
+        reason = f"{PACKAGES[name][1]} is installed but does not load ({summary(error)})"
+        raise EngineError(f"{reason}; reinstall it, or take another --backend", "load-failed") from error
+
+
+def _open(name: str, engines: Path | None, memory_budget: int | None) -> Backend:
     if name in MODULES:
         from edgedrag.runtime.backends.tensorrt import TensorRtBackend
 

@@ -13,18 +13,18 @@ from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.processor import cpu_name, multiplies_int8
 from edgedrag.runtime.bundle import Graph
-from edgedrag.runtime.errors import BundleError
+from edgedrag.runtime.errors import BundleError, EngineError
 
 ort.disable_telemetry_events()  # nothing leaves the device
 
 
 def open_session(graph: Graph, file: Path, options: ort.SessionOptions, providers: list[Any]) -> ort.InferenceSession:
-    """A session on a graph's file. Raises BundleError where it is no such graph."""
+    """A session on a graph's file. Raises EngineError where it does not load, BundleError where it is another graph."""
     options.log_severity_level = 3
     try:
         session = ort.InferenceSession(str(file), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise BundleError(f"{file}: ONNX Runtime cannot load this graph ({error})") from None
+        raise EngineError(f"{file}: ONNX Runtime cannot load this graph ({error})", "engine-refused") from None
     found = ({i.name for i in session.get_inputs()}, {o.name for o in session.get_outputs()})
     if found != ({t.name for t in graph.inputs}, set(graph.file_outputs.values())):
         raise BundleError(f"{file}: inputs and outputs are not those that the manifest names")

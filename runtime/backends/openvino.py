@@ -12,7 +12,7 @@ from edgedrag.runtime.backends.base import OnnxBackend
 from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.bundle import Graph
-from edgedrag.runtime.errors import BundleError
+from edgedrag.runtime.errors import BundleError, EngineError
 
 
 class OpenVinoGraph:
@@ -29,7 +29,7 @@ class OpenVinoGraph:
         try:
             model = core.read_model(str(file))
         except RuntimeError as error:
-            raise BundleError(f"{file}: OpenVINO cannot load this graph ({error})") from None
+            raise EngineError(f"{file}: OpenVINO cannot load this graph ({error})", "engine-refused") from None
         names = [{port.any_name for port in ports} for ports in (model.inputs, model.outputs)]
         if names != [{t.name for t in graph.inputs}, set(graph.file_outputs.values())]:
             raise BundleError(f"{file}: inputs and outputs are not those that the manifest names")
@@ -50,7 +50,11 @@ class OpenVinoGraph:
         if key not in self._requests:
             model = self._core.read_model(str(self._file))
             model.reshape(shapes)
-            compiled = self._core.compile_model(model, "CPU", self._hints)
+            try:
+                compiled = self._core.compile_model(model, "CPU", self._hints)
+            except RuntimeError as error:
+                reason = f"{self._file}: OpenVINO cannot compile this graph ({error})"
+                raise EngineError(reason, "engine-refused") from None
             self._requests[key] = compiled.create_infer_request()
         return self._requests[key]
 

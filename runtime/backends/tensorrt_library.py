@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from typing import Any
 
-from edgedrag.runtime.errors import EngineError
+from edgedrag.runtime.errors import EngineError, summary
 
 MODULES = {"tensorrt-rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
 TITLES = {"tensorrt-rtx": "TensorRT-RTX", "tensorrt": "TensorRT"}
@@ -28,8 +28,8 @@ def import_library(library: str) -> Any:
         raise EngineError(f"{library} is not installed; {how}{jetson}", "not-installed")
     try:
         return importlib.import_module(MODULES[library])
-    except (ImportError, OSError) as error:
-        raise EngineError(f"{library} is installed but does not load ({error})", "load-failed") from None
+    except Exception as error:  # whatever a broken or foreign package raises
+        raise EngineError(f"{library} is installed but does not load ({summary(error)})", "load-failed") from error
 
 
 def check_generation(library: str, target: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import edgedrag
 from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
-from edgedrag.runtime.errors import BundleError
+from edgedrag.runtime.errors import EngineError
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed here")
 
@@ -37,5 +37,5 @@ def test_a_drag_is_what_onnx_runtime_makes_of_it_in_fp32(cat: np.ndarray, precis
 def test_a_file_that_is_no_graph(runtime: edgedrag.Runtime, tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"not a graph")
     _, graph = next(runtime.bundle.graphs())
-    with pytest.raises(BundleError, match=r"broken.onnx: OpenVINO cannot load this graph"):
+    with pytest.raises(EngineError, match=r"broken.onnx: OpenVINO cannot load this graph"):
         OpenVinoCpu().compile(graph, tmp_path / "broken.onnx", "fp32")

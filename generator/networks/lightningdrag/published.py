@@ -34,6 +34,7 @@ from edgedrag.generator.networks.lightningdrag.sizes import LATENT_CHANNELS, SIZ
 from edgedrag.generator.networks.lightningdrag.tensor_files import check_fit, fill, find_weights, read_tensors
 from edgedrag.generator.networks.lightningdrag.weights import Weights
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import sha256_of
 
 DRAG = "lightning-drag-sd15"
 ADAPTER_FOLDER = "IP-Adapter"
@@ -181,8 +182,7 @@ class PublishedWeights(Weights):
     def digest(self) -> str:
         digest = hashlib.sha256()
         for path in self._files.values():
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(bytes.fromhex(sha256_of(path)))
         return digest.hexdigest()
 
 

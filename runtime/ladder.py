@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from edgedrag.runtime.backends import NAMES, open_backend, probe
+from edgedrag.runtime.backends.processor import multiplies_int8
 from edgedrag.runtime.backends.tensorrt_library import MODULES
 from edgedrag.runtime.bundle import Bundle
 from edgedrag.runtime.errors import EngineError
@@ -15,6 +17,7 @@ from edgedrag.runtime.stages import Stages, choose_precision, is_complete
 
 PRECISIONS = ("int8", "bf16", "fp16", "fp32")  # the least precise first
 ON_A_DEVICE = (*MODULES, "cuda")  # these test themselves before they serve
+SATURATING = ("openvino",)  # the INT8 of these saturates on an x86 without VNNI
 
 
 @runtime_checkable
@@ -88,6 +91,13 @@ def _open(
 ) -> tuple[Stages, Golden | None]:
     engine = open_backend(name, engines, memory_budget)
     stages = Stages(bundle, engine, choose_precision(bundle, engine, precision))
+    if stages.precision == "int8" and name in SATURATING and not multiplies_int8():
+        warnings.warn(
+            f"INT8 is less exact with {name} on this processor ({engine.device}): without VNNI it adds pairs of "
+            f"products in 16 bits, which saturate; precision fp32, or int8 on the backend cpu, does not",
+            RuntimeWarning,
+            stacklevel=4,  # the caller of edgedrag.open
+        )
     if name not in ON_A_DEVICE:
         return stages, None
     golden = self_test(bundle, stages)

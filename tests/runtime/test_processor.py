@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from pathlib import Path
 
+import click.testing
 import numpy as np
 import onnx
 import onnx.parser
 import onnxruntime as ort
 import pytest
+from conftest import EXAMPLES
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+import edgedrag
+from edgedrag.commands.edit import drag
+from edgedrag.runtime import ladder as fallback
+from edgedrag.runtime.backends import openvino as openvino_backend
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.backends.processor import multiplies_int8
 from edgedrag.runtime.bundle import Graph, Tensor
@@ -58,3 +66,33 @@ def test_the_cpu_backend_computes_int8_exactly(kind: str, tmp_path: Path) -> Non
     backend = OnnxRuntimeCpu()
     found = backend.compile(graph, tmp_path / "layer.onnx", "int8").run({"x": backend.upload(x)})
     np.testing.assert_array_equal(backend.download(found["y"]), ReferenceEvaluator(model).run(None, {"x": x})[0])
+
+
+@pytest.mark.parametrize("precision", ["auto", "int8"])
+def test_saturating_int8_warns_and_auto_avoids_it(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed here")
+    for module in (openvino_backend, fallback):
+        monkeypatch.setattr(module, "multiplies_int8", lambda: False)
+    if precision == "auto":
+        assert edgedrag.open(backend="openvino").precision != "int8"
+        return
+    with pytest.warns(RuntimeWarning, match="INT8 .* on this processor .*: without VNNI .* saturate") as caught:
+        edgedrag.open(backend="openvino", precision="int8")
+    assert [Path(warning.filename).name for warning in caught] == [Path(__file__).name], "the caller's line"
+
+
+def test_exact_int8_does_not_warn(recwarn: pytest.WarningsRecorder) -> None:
+    edgedrag.open(backend="cpu", precision="int8")
+    assert not recwarn
+
+
+def test_the_command_line_prints_a_warning_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def opened(*_: object, **__: object) -> edgedrag.Runtime:
+        warnings.warn("INT8 is less exact", RuntimeWarning, stacklevel=1)
+        return runtime
+
+    runtime = edgedrag.open(backend="cpu")
+    monkeypatch.setattr(edgedrag, "open", opened)
+    arguments = [str(EXAMPLES / "chelsea.png"), "--drag", "265,240:240,248", "-o", str(tmp_path / "out.png"), "--json"]
+    done = click.testing.CliRunner().invoke(drag, arguments, catch_exceptions=False)
+    assert done.stderr == "warning: INT8 is less exact\n" and json.loads(done.stdout)["precision"] == runtime.precision

@@ -16,6 +16,7 @@ import edgedrag
 from edgedrag.benchmarks.latency import sensors
 from edgedrag.benchmarks.latency.nvidia import Card
 from edgedrag.runtime.backends import PACKAGES as ENGINES
+from edgedrag.runtime.backends.processor import vector_instructions
 from edgedrag.runtime.session import Runtime
 
 PACKAGES = ("edgedrag", "numpy", "opencv-python-headless", "onnxruntime", "torch", "tensorrt-rtx")
@@ -33,10 +34,11 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Date, device and versions."""
+    """Date, device, what the processor multiplies with, and versions."""
     return {
         "date": datetime.date.today().isoformat(),
         "device": device,
+        "vector_instructions": list(vector_instructions()),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "platform": platform.platform(),
         "python": platform.python_version(),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from edgedrag.runtime.backends import NAMES, open_backend
 from edgedrag.runtime.backends.base import Backend
+from edgedrag.runtime.backends.processor import multiplies_int8
 from edgedrag.runtime.backends.tensorrt_library import MODULES
 from edgedrag.runtime.bundle import Bundle
 from edgedrag.runtime.errors import EdgedragError, EngineError, summary
@@ -17,6 +19,7 @@ from edgedrag.runtime.trace import span
 
 PRECISIONS = ("int8", "bf16", "fp16", "fp32")  # the least precise first
 ON_A_DEVICE = (*MODULES, "cuda")  # these test themselves before they serve
+SATURATING = ("openvino",)  # the INT8 of these saturates on an x86 without VNNI
 
 
 @runtime_checkable
@@ -104,6 +107,13 @@ def _open(bundle: Bundle, precision: str, name: str, *options: Any) -> tuple[Sta
 def _tested(bundle: Bundle, engine: Backend, precision: str) -> tuple[Stages, Golden | None]:
     """The bundle's graphs on an engine, after the self-test of those on a device."""
     stages = Stages(bundle, engine, choose_precision(bundle, engine, precision))
+    if stages.precision == "int8" and engine.name in SATURATING and not multiplies_int8():
+        warnings.warn(
+            f"INT8 is less exact with {engine.name} on this processor ({engine.device}): without VNNI it adds pairs of "
+            f"products in 16 bits, which saturate; precision fp32, or int8 on the backend cpu, does not",
+            RuntimeWarning,
+            stacklevel=5,  # the caller of edgedrag.open
+        )
     if engine.name not in ON_A_DEVICE:
         return stages, None
     with span("self-test", "open"):

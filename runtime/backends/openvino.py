@@ -10,7 +10,7 @@ import numpy as np
 
 from edgedrag.runtime.backends.base import OnnxBackend
 from edgedrag.runtime.backends.cpus import default_threads
-from edgedrag.runtime.backends.processor import cpu_name
+from edgedrag.runtime.backends.processor import cpu_name, multiplies_int8
 from edgedrag.runtime.bundle import Graph
 from edgedrag.runtime.errors import BundleError, EngineError
 
@@ -72,7 +72,8 @@ class OpenVinoCpu(OnnxBackend):
         self.device, self.threads = cpu_name(), threads or default_threads()
         # Where the processor multiplies bfloat16, that is both faster than INT8 and nearer to fp32.
         fast = "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self.precisions: tuple[str, ...] = ("bf16", "int8", "fp32", "fp16") if fast else ("int8", "fp32", "fp16")
+        exact = ("int8", "fp32", "fp16") if multiplies_int8() else ("fp32", "int8", "fp16")
+        self.precisions: tuple[str, ...] = ("bf16", *exact) if fast else exact
 
     def compile(self, graph: Graph, file: Path, precision: str) -> OpenVinoGraph:
         return OpenVinoGraph(self.core, graph, file, "bf16" if precision == "bf16" else "f32", self.threads)

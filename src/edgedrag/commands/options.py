@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -65,10 +66,13 @@ class Engine:
     def open(self) -> tuple[edgedrag.Runtime, float]:
         """Open the runtime; returns it and the milliseconds that took."""
         start = time.perf_counter()
-        runtime = edgedrag.open(
-            self.bundle, self.backend, self.precision, self.engines, self.memory_budget, self.threads
-        )
+        with warnings.catch_warnings(record=True) as caught:
+            runtime = edgedrag.open(
+                self.bundle, self.backend, self.precision, self.engines, self.memory_budget, self.threads
+            )
         opened_ms = (time.perf_counter() - start) * 1e3
+        for warning in caught:
+            click.echo(f"warning: {warning.message}", err=True)
         for step in runtime.fallback:
             if step.code != "not-installed":
                 click.echo(f"note: not on {step.backend} ({step.code}): {step.reason}", err=True)

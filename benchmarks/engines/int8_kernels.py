@@ -1,0 +1,189 @@
+"""Ways to run the INT8 of a bundle on this processor's ONNX Runtime, in one run: which is right, and which is fast.
+
+python -m edgedrag.benchmarks.engines.int8_kernels BUNDLE --drags FOLDER -o REPORT.json
+
+An x86 without VNNI adds pairs of uint8 x int8 products in 16 bits, which saturate; the ways around that are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import onnx_ir as ir
+from tqdm import tqdm
+
+from edgedrag.benchmarks.context import context
+from edgedrag.benchmarks.latency.ratios import in_turns
+from edgedrag.benchmarks.latency.scene import SMALL, disc, test_photo
+from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
+from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
+from edgedrag.benchmarks.quality.methods import FullEdit, Task
+from edgedrag.benchmarks.quality.tables import mean
+from edgedrag.benchmarks.report import write_report
+from edgedrag.calibration.layers import constant
+from edgedrag.runtime.backends.base import CompiledGraph
+from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
+from edgedrag.runtime.backends.processor import multiplies_int8
+from edgedrag.runtime.bundle import Bundle, Graph, open_bundle
+from edgedrag.runtime.golden import self_test
+from edgedrag.runtime.session import Runtime
+from edgedrag.runtime.stages import Stages
+
+Change = Callable[[ir.Model], None]
+SATURATING = {"session.x64quantprecision": "0"}
+
+
+def to_seven_bits(model: ir.Model) -> None:
+    """Halve the quantized weights and biases: 255 x 64 twice is within 16 bits."""
+    for node in model.graph:
+        if node.op_type == "DequantizeLinear" and (values := constant(node.inputs[0])) is not None:
+            scale = constant(node.inputs[1])
+            assert scale is not None
+            halved = np.rint(values.numpy() / 2).astype(values.numpy().dtype)
+            replace(node, 0, halved)
+            replace(node, 1, np.asarray(2 * scale.numpy(), np.float32))
+
+
+def to_signed(model: ir.Model) -> None:
+    """Activations as int8 with zero point 0 in place of uint8 with 128."""
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is not None and tensor.dtype == ir.DataType.UINT8:
+            value.const_value = ir.tensor((tensor.numpy().astype(np.int16) - 128).astype(np.int8), name=value.name)
+            value.dtype = ir.DataType.INT8
+    for node in model.graph:
+        if node.op_type == "QuantizeLinear":
+            node.outputs[0].dtype = ir.DataType.INT8
+
+
+def replace(node: ir.Node, index: int, values: np.ndarray) -> None:
+    """Let an input of a node be another constant."""
+    old = node.inputs[index]
+    assert old is not None and node.graph is not None
+    tensor = ir.tensor(values, name=f"{old.name}.{node.name}")
+    new = ir.Value(name=tensor.name, shape=ir.Shape(values.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    node.graph.register_initializer(new)
+    node.replace_input_with(index, new)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to run a bundle: its precision, session settings, and what is done to its graphs."""
+
+    precision: str = "int8"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    change: Change | None = None
+
+
+VARIANTS = {
+    "fp32": Variant("fp32"),
+    "u8s8": Variant(settings=SATURATING),
+    "u8u8": Variant(),  # what edgedrag runs
+    "s8s8": Variant(settings={**SATURATING, "session.qdqisint8allowed": "1"}, change=to_signed),
+    "u8s8, 7-bit weights": Variant(settings=SATURATING, change=to_seven_bits),
+    "float sums": Variant(settings={"session.disable_quant_qdq": "1"}),
+}
+
+
+class VariantCpu(OnnxRuntimeCpu):
+    """ONNX Runtime with other settings, on changed graphs, which it writes to a folder."""
+
+    def __init__(self, variant: Variant, scratch: Path):
+        super().__init__()
+        self.settings = {**OnnxRuntimeCpu.settings, **variant.settings}
+        self._change, self._scratch = variant.change, scratch
+
+    def compile(self, graph: Graph, file: Path, precision: str) -> CompiledGraph:
+        if self._change is None:
+            return super().compile(graph, file, precision)
+        model = ir.load(file)
+        self._change(model)
+        changed = self._scratch / file.name
+        ir.save(model, changed, external_data=f"{changed.stem}.data")
+        return super().compile(graph, changed, precision)
+
+
+def open_variants(bundle: Bundle, scratch: Path) -> dict[str, Runtime]:
+    found = {}
+    for number, (name, variant) in enumerate(VARIANTS.items()):
+        folder = scratch / str(number)
+        folder.mkdir()
+        found[name] = Runtime(bundle, Stages(bundle, VariantCpu(variant, folder), variant.precision))
+    return found
+
+
+def speed(runtimes: Mapping[str, Runtime], repeats: int) -> dict[str, dict[str, Any]]:
+    """Of a first drag on a 512 x 512 photo, taking turns: milliseconds, processor time of all threads, and how many
+    times as fast as fp32 both are, turn by turn.
+
+    Of the two drags of a turn the second counts, which does not find another variant's weights in the caches.
+    """
+    (height, width), radius = SMALL
+    image = test_photo(height, width)
+    mask, (x, y) = disc(height, width, radius)
+    taken: dict[str, dict[str, list[list[float]]]] = {name: {"ms": [], "processor_ms": []} for name in runtimes}
+    for turn in range(repeats + 2):
+        for name, runtime in runtimes.items():
+            for _ in range(2):
+                started = (time.perf_counter(), time.process_time())
+                runtime.load(image).drag([((x, y), (x + radius / 4, y + turn % 5))], mask)
+                spent = (time.perf_counter() - started[0], time.process_time() - started[1])
+            if turn > 1:  # the first turns warm up
+                for clock, seconds in zip(taken[name], spent):
+                    taken[name][clock].append([seconds * 1e3])
+    rows: dict[str, dict[str, Any]] = {}
+    for name, clocks in taken.items():
+        rows[name] = {clock: round(statistics.median(t for (t,) in found), 2) for clock, found in clocks.items()}
+        for clock, found in clocks.items():
+            ratio = in_turns(found, taken["fp32"][clock])
+            if ratio is not None:
+                times = [round(value, 3) for value in (ratio.value, ratio.low, ratio.high)]
+                rows[name][f"fp32_over_{clock}"] = dict(zip(("ratio", "low", "high"), times))
+    return rows
+
+
+def damage(runtimes: Mapping[str, Runtime], tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
+    """Each variant's pictures against fp32's, in the mask, one step."""
+    psnr: dict[str, list[float]] = {name: [] for name in runtimes if name != "fp32"}
+    for task in tqdm(tasks, unit="drag"):
+        true = FullEdit(runtimes["fp32"], 1, 0)(task)
+        for name, found in psnr.items():
+            found.append(psnr_in_mask(FullEdit(runtimes[name], 1, 0)(task).image, true.image, true.mask))
+    return {
+        name: {"drags": len(found), "psnr_db": mean(found, 2), "worst_psnr_db": round(min(found), 2)}
+        for name, found in psnr.items()
+    }
+
+
+@click.command()
+@click.argument("bundle")
+@click.option("--drags", type=click.Path(path_type=Path), required=True, help="Folder of samples in DragBench's form.")
+@click.option("--repeats", default=25, show_default=True, help="Timed drags of each variant.")
+@click.option("-o", "--output", type=click.Path(path_type=Path))
+def main(bundle: str, drags: Path, repeats: int, output: Path | None) -> None:
+    """Compare ways to run the INT8 of BUNDLE on this processor."""
+    opened = open_bundle(bundle)
+    tasks = [read_sample(folder, 100.0) for folder in find_samples(drags).values()]
+    with tempfile.TemporaryDirectory() as scratch:
+        runtimes = open_variants(opened, Path(scratch))
+        rows = speed(runtimes, repeats)
+        lost = damage(runtimes, tasks)
+        for name, runtime in runtimes.items():
+            golden = self_test(opened, runtime.stages)
+            rows[name] |= {"golden_db": None if golden is None else golden.psnr_db, **lost.get(name, {})}
+    report = {**context(runtimes["u8u8"]), "saturates_by_itself": not multiplies_int8(), "variants": rows}
+    write_report(report, output)
+    click.echo(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

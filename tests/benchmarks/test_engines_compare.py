@@ -8,19 +8,21 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from conftest import EXAMPLES, rewrite_manifest
+from conftest import EXAMPLES, has_gpu, rewrite_manifest
 
 from edgedrag.benchmarks.engines import layer_comparison
 from edgedrag.benchmarks.engines.drag_inputs import Feed, Place, read_drags, record_inputs
 from edgedrag.benchmarks.engines.layer_comparison import GraphDifference, compare_graphs
 from edgedrag.benchmarks.engines.marked_graphs import GraphFile, shared_groups
 from edgedrag.benchmarks.engines.polygraphy_runners import parse_sides, shape_ranges
+from edgedrag.runtime.backends import probe
 from edgedrag.runtime.bundle import Bundle, Graph, open_bundle
 from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.golden import snr_db
@@ -104,13 +106,14 @@ def test_reading_inner_tensors_leaves_the_int8_kernels(bundle: Bundle, inputs: d
 def test_a_damaged_layer_is_the_first_that_is_named(bundle: Bundle, inputs: dict, tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
     shutil.copytree(bundle.folder, folder)
-    file = folder / "decoder.fp16.onnx"
+    file = folder / "encoder.fp16.onnx"
     model = onnx.load(file)
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     hurt = convolutions[len(convolutions) // 2]
-    weight = next(stored for stored in model.graph.initializer if stored.name == hurt.input[1])
+    cast = next(node for node in model.graph.node if node.output[0] == hurt.input[1])
+    weight = next(stored for stored in model.graph.initializer if stored.name == cast.input[0])
     weight.CopyFrom(onnx.numpy_helper.from_array(1.2 * onnx.numpy_helper.to_array(weight), weight.name))
-    onnx.save(model, file)
+    onnx.save(model, file)  # with its weights inside
 
     def say_so(manifest: dict) -> None:
         for graph in (graph for stage in manifest["stages"].values() for graph in stage):
@@ -119,7 +122,7 @@ def test_a_damaged_layer_is_the_first_that_is_named(bundle: Bundle, inputs: dict
                     variant["sha256"] = sha256_of(file)
 
     rewrite_manifest(folder, say_so)
-    found = compared(open_bundle(folder), inputs, "decoder", ("cpu:fp32", "cpu:fp16"), least_db=40)
+    found = compared(open_bundle(folder), inputs, "encoder", ("cpu:fp32", "cpu:fp16"), least_db=40)
     assert next(layer for layer in found.layers if not layer.within).tensor == hurt.output[0]
 
 
@@ -141,9 +144,7 @@ def test_divided_tensors_are_compared_as_they_were(
 
 def test_the_first_and_last_run_of_each_drag_are_recorded(bundle: Bundle, tmp_path: Path) -> None:
     [job] = read_drags(JOBS)
-    from dataclasses import replace
-
-    recorded = record_inputs(bundle, [replace(job, steps=4), replace(job, steps=1, seed=1)])
+    recorded = record_inputs(bundle, [replace(job, steps=4), replace(job, steps=1)])
     timesteps = [float(feed["timestep"][0]) for feed in recorded["denoiser", "single"]]
     assert len(timesteps) == 3 and timesteps[0] > timesteps[1] and timesteps[2] == timesteps[0]
 
@@ -211,8 +212,6 @@ def test_bad_input_is_one_sentence(edit_cli: Cli, tmp_path: Path, case: str) -> 
 
 @pytest.mark.parametrize("backend", ["cuda", "tensorrt", "tensorrt-rtx"])
 def test_a_backend_that_is_not_here_is_exit_code_3(edit_cli: Cli, backend: str) -> None:
-    from conftest import has_gpu
-
     if has_gpu():
         pytest.skip("a GPU is here")
     done = edit_cli("engines", "compare", "--backend", "cpu", "--backend", backend)
@@ -240,11 +239,9 @@ def test_without_the_extra_the_install_line_is_printed() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("backend", ["cuda:fp32", "cuda:fp16", "tensorrt:fp32", "tensorrt:int8", "tensorrt-rtx:fp16"])
 def test_gpu_runners(edit_cli: Cli, backend: str) -> None:
-    name = backend.split(":")[0]
-    from edgedrag.runtime.backends import probe
-
-    if not probe(name).usable:
-        pytest.skip(probe(name).reason)
+    finding = probe(backend.split(":")[0])
+    if not finding.usable:
+        pytest.skip(finding.reason)
     done = edit_cli("engines", "compare", "--backend", "cpu", "--backend", backend, "--drag", JOBS, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

@@ -18,9 +18,9 @@ from edgedrag.runtime.errors import InputError
               "with it. BACKEND or BACKEND:PRECISION, of cpu, cuda (ONNX Runtime), tensorrt, tensorrt-rtx and fp32, "
               "fp16, int8; without PRECISION the bundle's highest.  [default: cpu:fp32 and cpu:int8]")  # fmt: skip
 @click.option("--drag", "jobs", type=FILE, metavar="JOBS",
-              help="JSONL of drags as for `batch`, for the graphs' inputs.  [default: a drag on a made picture]")  # fmt: skip
+              help="JSONL of drags as for `batch`, for inputs.  [default: a drag on a made picture]")  # fmt: skip
 @click.option("--tolerance", "least_db", type=click.FloatRange(0, 200), metavar="DB",
-              help="Least signal to difference.  [default: fp32 60, fp16 40, int8 20, of the lower precision]")  # fmt: skip
+              help="Least signal to difference.  [default: 60, with fp16 40, with int8 20]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def compare(
     bundle: str,

@@ -15,7 +15,11 @@ from edgedrag.runtime.errors import EdgedragError
 
 def twins(bench: Workbench, where: Place) -> dict[str, str]:
     """Each tensor of a branch's layers and sums -> what it is called in the single branch."""
-    first, branch = bench.model(where[0]), bench.model(*where)
+    return twin_names(where, bench.model(where[0]), bench.model(*where))
+
+
+def twin_names(where: Place, first: ir.Model, branch: ir.Model) -> dict[str, str]:
+    """The same, of a graph's single branch and the other one."""
     single, own = find_layers(first), find_layers(branch)
     if [layer.op for layer in single] != [layer.op for layer in own]:
         raise EdgedragError(

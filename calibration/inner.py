@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -43,27 +43,40 @@ class InnerTensors:
     def _groups(self, sizes: Mapping[str, Collection[int]]) -> Iterator[list[str]]:
         """The tensors, in groups of up to GROUP bytes; `sizes` of the inputs."""
         model = self._bench.model(*self._place)
-        proto = ir.to_proto(model)
-        del proto.graph.value_info[:]
-        for value in proto.graph.input:
-            shape = [onnx.TensorShapeProto.Dimension(dim_value=n) for n in sizes[value.name]]
-            del value.type.tensor_type.shape.dim[:]
-            value.type.tensor_type.shape.dim.extend(shape)
-        inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
-        known = {v.name: v.type.tensor_type for v in (*inferred.graph.value_info, *inferred.graph.output)}
-        group: list[str] = []
-        total = 0
-        for name in (str(value.name) for node in model.graph for value in node.outputs):
-            if self._wanted is not None and name not in self._wanted:
-                continue
-            if self._wanted is None and (name not in known or known[name].elem_type != onnx.TensorProto.FLOAT):
-                continue
-            dims = [d.dim_value for d in known[name].shape.dim] if name in known else [0]
-            size = 4 * int(np.prod(dims)) if all(dims) else UNKNOWN
-            if group and total + size > GROUP:
-                yield group
-                group, total = [], 0
-            group.append(name)
-            total += size
-        if group:
+        known = infer_tensors(ir.to_proto(model), sizes)
+        names = [str(value.name) for node in model.graph for value in node.outputs]
+        if self._wanted is not None:
+            names = [name for name in names if name in self._wanted]
+        else:
+            names = [name for name in names if name in known and known[name].elem_type == onnx.TensorProto.FLOAT]
+        yield from in_groups(names, known)
+
+
+Inferred = Mapping[str, onnx.TypeProto.Tensor]  # by tensor
+
+
+def infer_tensors(proto: onnx.ModelProto, sizes: Mapping[str, Collection[int]]) -> Inferred:
+    """Type and shape of a graph's tensors where its inputs have these sizes; changes the proto's inputs."""
+    del proto.graph.value_info[:]
+    for value in proto.graph.input:
+        shape = [onnx.TensorShapeProto.Dimension(dim_value=n) for n in sizes[value.name]]
+        del value.type.tensor_type.shape.dim[:]
+        value.type.tensor_type.shape.dim.extend(shape)
+    inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+    return {v.name: v.type.tensor_type for v in (*inferred.graph.value_info, *inferred.graph.output)}
+
+
+def in_groups(names: Iterable[str], known: Inferred) -> Iterator[list[str]]:
+    """Tensors in their order, in groups of up to GROUP bytes as float32, one at least."""
+    group: list[str] = []
+    total = 0
+    for name in names:
+        dims = [d.dim_value for d in known[name].shape.dim] if name in known else [0]
+        size = 4 * int(np.prod(dims)) if all(dims) else UNKNOWN
+        if group and total + size > GROUP:
             yield group
+            group, total = [], 0
+        group.append(name)
+        total += size
+    if group:
+        yield group

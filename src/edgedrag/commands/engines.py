@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from edgedrag.commands.engines_compare import compare
 from edgedrag.commands.options import FILE
 from edgedrag.runtime.backends.tensorrt_library import MODULES
 
@@ -59,7 +60,10 @@ def build(
 
 @click.group()
 def engines() -> None:
-    """The cache of built engines."""
+    """The cache of built engines, and engines compared."""
+
+
+engines.add_command(compare)
 
 
 def cache_options(command: Callable[..., None]) -> Callable[..., None]:

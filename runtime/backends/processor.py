@@ -6,16 +6,18 @@ import platform
 import re
 from pathlib import Path
 
+from edgedrag.runtime.sensors import board
+
 
 def cpu_name() -> str:
-    """The processor's name as the system gives it."""
+    """The processor's name as the system gives it; the board's, as on a Jetson, where it gives the processor none."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.lower().startswith("model name"):
                 return line.split(":", 1)[1].strip()
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    return board() or platform.processor() or platform.machine()
 
 
 def multiplies_int8() -> bool:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import edgedrag
-from edgedrag.benchmarks.latency import sensors
 from edgedrag.benchmarks.latency.nvidia import Card
+from edgedrag.benchmarks.latency.sensors import sample
 from edgedrag.runtime.backends import PACKAGES as ENGINES
 from edgedrag.runtime.backends.processor import vector_instructions
+from edgedrag.runtime.power_mode import current_mode
+from edgedrag.runtime.sensors import board, governor
 from edgedrag.runtime.session import Runtime
 
 PACKAGES = ("edgedrag", "numpy", "opencv-python-headless", "onnxruntime", "torch", "tensorrt-rtx")
@@ -69,12 +71,12 @@ def full_context(opened: dict[str, Any], card: Card) -> dict[str, Any]:
     return {
         **machine(opened["device"]),
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "board": sensors.board(),
+        "board": board(),
         "memory_mb": memory_mb(),
         "gpu": card.identity(),
-        "governor": sensors.governor(),
-        "sensors": sensors.sample(card),
-        "nvpmodel": first_line("nvpmodel", "-q"),
+        "governor": governor(),
+        "sensors": sample(card),
+        "nvpmodel": None if (mode := current_mode()) is None else mode.name,
         "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "versions": versions(tuple(dict.fromkeys(packages))),
         **{name: opened[name] for name in named},

@@ -172,7 +172,8 @@ def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tu
             return whole, True
         file = bundle.verified_file(job.variant)
         weights = job.variant.nbytes(bundle.folder)
-        check_memory(MEMORY_A_BYTE * weights + MEMORY_BESIDE, f"building '{job.key.graph}'")
+        needed, in_ram = MEMORY_A_BYTE * weights + MEMORY_BESIDE, weights + MEMORY_BESIDE
+        check_memory(needed, f"building '{job.key.graph}'", in_ram)  # the GPU's copy of the weights is not swapped
         check_disk(store.folder, 1.2 * weights, f"the engine of '{job.key.graph}'")
         timing = store.folder / f"{job.key.library}-{job.key.version}-{job.key.target}.timing-cache"
         known = timing.read_bytes() if timing.exists() else b""

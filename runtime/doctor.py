@@ -1,4 +1,4 @@
-"""What this machine has, what would be chosen, and why each other engine was not."""
+"""What this machine has and the state it is in, what would be chosen, and why each other engine was not."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from edgedrag.runtime.engines import EngineStore
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.golden import self_test
 from edgedrag.runtime.session import Runtime, open_runtime
+from edgedrag.runtime.system import describe_system, system_state
 
 
 def examine(version: str, bundle: str | Path = "embedded", engines: Path | None = None) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def examine(version: str, bundle: str | Path = "embedded", engines: Path | None 
         "platform": platform.platform(),
         "device": runtime.backend.device if runtime else cpu_name(),
         "cpus": {"allowed": allowed_cpus(), "quota": cpu_quota(), "threads": default_threads()},
+        "system": system_state(),
         "versions": {"numpy": np.__version__, "opencv": cv2.__version__},
         "engines": [_engine(name, runtime) for name in NAMES],
         "chosen": chosen,
@@ -94,6 +96,7 @@ def describe(facts: dict[str, Any]) -> str:
         f"edgedrag {facts['edgedrag']}, Python {facts['python']}, {facts['platform']}",
         f"device: {facts['device']}",
         _cpus(facts["cpus"]),
+        *describe_system(facts["system"]),
         "",
         "engines, in the order in which 'auto' tries them:",
     ]

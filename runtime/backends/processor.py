@@ -6,19 +6,21 @@ import platform
 import re
 from pathlib import Path
 
+from edgedrag.runtime.sensors import board
+
 # Of x86, as Linux names them, that decide how fast and how exact a network runs in each precision.
 VECTOR_INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
 def cpu_name() -> str:
-    """The processor's name as the system gives it."""
+    """The processor's name as the system gives it; the board's, as on a Jetson, where it gives the processor none."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.lower().startswith("model name"):
                 return line.split(":", 1)[1].strip()
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    return board() or platform.processor() or platform.machine()
 
 
 def vector_instructions() -> tuple[str, ...]:

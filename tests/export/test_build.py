@@ -24,6 +24,7 @@ from edgedrag.runtime.engine_lookup import EngineLookup, engine_files
 from edgedrag.runtime.engines import EngineStore
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.files import sha256_of
+from edgedrag.runtime.memory import Memory
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed; there is none for this platform")
 pytest.importorskip("filelock")
@@ -203,7 +204,7 @@ def test_shapes() -> None:
 
 
 def test_too_little_memory_is_said_before_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "free_memory", lambda: 10**8)
+    monkeypatch.setattr(room, "read_memory", lambda: Memory(10**10, 10**8, 0, 0))
     request = Request("tensorrt-rtx", ("sm_86",), "int8", ((256, 256),))
     with pytest.raises(InputError, match=r"too little memory: building 'encoder' needs 0\.7 GB, 0\.1 GB are free"):
         list(build_engines(open_bundle("embedded"), request, tmp_path))

@@ -46,6 +46,7 @@ from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle import Bundle, open_bundle
 from edgedrag.runtime.engines import profile
 from edgedrag.runtime.errors import EdgedragError, InputError
+from edgedrag.runtime.memory import Memory
 from edgedrag.runtime.pipeline import DragRun
 from edgedrag.runtime.sampler import make_table
 from edgedrag.runtime.stages import Stages
@@ -257,10 +258,10 @@ def test_costs_are_told_without_pytorch(fp32: Path, edit_cli: Cli) -> None:
 
 
 def test_too_little_room_is_said_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "free_memory", lambda: 500_000_000)
+    monkeypatch.setattr(room, "read_memory", lambda: Memory(10**10, 500_000_000, 10**10, 0))
     with pytest.raises(InputError, match=r"too little memory: the export needs 3\.\d GB, 0\.5 GB are free"):
         export_random(0, "tiny", tmp_path / "bundle")
-    monkeypatch.setattr(room, "free_memory", lambda: None)
+    monkeypatch.setattr(room, "read_memory", lambda: None)
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
     with pytest.raises(InputError, match=r"too little room: the bundle needs 0\.1 GB, 0\.0 GB are free"):
         export_random(0, "tiny", tmp_path / "bundle")

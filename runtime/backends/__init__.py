@@ -102,7 +102,7 @@ def open_backend(
     if not finding.usable:
         raise EngineError(finding.reason, finding.code)
     try:
-        return _open(name, engines, memory_budget)
+        return _open(name, engines, memory_budget, threads)
     except EdgedragError:
         raise
     except Exception as error:  # whatever a broken or foreign package raises when it is imported and asked
@@ -110,7 +110,7 @@ def open_backend(
         raise EngineError(f"{reason}; reinstall it, or take another --backend", "load-failed") from error
 
 
-def _open(name: str, engines: Path | None, memory_budget: int | None) -> Backend:
+def _open(name: str, engines: Path | None, memory_budget: int | None, threads: int | None) -> Backend:
     if name in MODULES:
         from edgedrag.runtime.backends.tensorrt import TensorRtBackend
 

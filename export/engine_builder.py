@@ -17,7 +17,7 @@ from threading import Event
 from typing import Any
 
 from edgedrag.export.engine_facts import EngineFacts, ask_engine, make_log
-from edgedrag.runtime.backends.tensorrt_library import MODULES, TITLES, import_library
+from edgedrag.runtime.backends.tensorrt_library import MODULES, TITLES, import_library, start
 from edgedrag.runtime.errors import EdgedragError, InputError
 
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "sm_121")  # that TensorRT-RTX builds for without a GPU
@@ -88,7 +88,7 @@ def build_file(
 
 def _build(trt: Any, log: Any, monitor: Any, file: Path, shapes: Shapes, settings: Settings) -> Built:
     library, target, started = settings.library, settings.target, time.perf_counter()
-    builder = trt.Builder(log)
+    builder = start(trt.Builder, log, library)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(file)):

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgedrag.runtime.backends.cuda import CudaDevice, find_gpu
 from edgedrag.runtime.backends.device_graph import DeviceBackend, DeviceGraph, Size
-from edgedrag.runtime.backends.tensorrt_library import import_library
+from edgedrag.runtime.backends.tensorrt_library import import_library, start
 from edgedrag.runtime.bundle import Bundle, Graph, Variant
 from edgedrag.runtime.engine_lookup import EngineLookup
 from edgedrag.runtime.engines import EngineStore, StoredEngine
@@ -96,7 +96,7 @@ class TensorRtBackend(DeviceBackend):
         version, store = trt.__version__, EngineStore(folder)
         self._lookup = EngineLookup(store, library, version, self._gpu.target)
         log = _make_log(trt)
-        self._library = Library(library, trt, trt.Runtime(log), log)
+        self._library = Library(library, trt, start(trt.Runtime, log, library), log)
         self._cache: Any = None
         self._cache_file = store.folder / f"{library}-{version}-{self._gpu.target}.runtime-cache"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.util
 from typing import Any
@@ -30,6 +31,30 @@ def import_library(library: str) -> Any:
         return importlib.import_module(MODULES[library])
     except Exception as error:  # whatever a broken or foreign package raises
         raise EngineError(f"{library} is installed but does not load ({summary(error)})", "load-failed") from error
+
+
+def start(kind: Any, log: Any, library: str) -> Any:
+    """`kind(log)`: a library's Runtime or Builder.
+
+    `log.errors` holds what the library reports.
+
+    Raises:
+        EngineError: "load-failed": it reports an error, as where the driver is too old for it.
+    """
+    log.errors.clear()
+    try:
+        made = kind(log)
+    except TypeError as error:  # pybind11, of a factory that gave nothing
+        log.errors.append(str(error))
+        made = None
+    if not log.errors:
+        return made
+    if made is not None:  # a null object, which crashes the process at its next call, its deletion among them
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))
+    raise EngineError(
+        f"{TITLES[library]} does not start ({'; '.join(log.errors)}); is the NVIDIA driver new enough for it?",
+        "load-failed",
+    )
 
 
 def check_generation(library: str, target: str) -> None:

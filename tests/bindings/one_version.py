@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
 from host_device import HostDevice
 from host_tensorrt import ACTIVATIONS, BROKEN, LOGGED_ACTIVATIONS, WEIGHTS, HostTensorRt
 from specified import SpecifiedLibrary
@@ -52,16 +53,19 @@ def stand_in_for_the_gpu(device: HostDevice) -> None:
     tensorrt.CudaDevice = lambda: device  # type: ignore[assignment, misc]
 
 
-def check_the_logger(module: ModuleType) -> None:
-    """A library that is all there reports to our logger: without a driver, that CUDA does not start."""
+def check_the_start(module: ModuleType) -> None:
+    """A library that is all there, without a driver: its null object is refused with what it reported, and no crash."""
     from edgedrag.runtime.backends.tensorrt import _make_log
+    from edgedrag.runtime.backends.tensorrt_library import start
 
     try:
         cuda.find_gpu()
     except edgedrag.EngineError:
-        log = _make_log(module)
-        module.Runtime(log)
-        assert any("CUDA" in message for message in log.errors), log.errors
+        with pytest.raises(
+            edgedrag.EngineError, match=r"TensorRT does not start \(.*CUDA.*driver new enough"
+        ) as caught:
+            start(module.Runtime, _make_log(module), "tensorrt")
+        assert caught.value.code == "load-failed"
 
 
 def run_loader(library: str, host: HostTensorRt, folder: Path) -> None:
@@ -121,7 +125,7 @@ def main(library: str, version: str, part: str, folder: Path) -> None:
         raise SystemExit(NO_BINDINGS) from None
     assert version in ("installed", module.__version__), module.__version__
     if library == "tensorrt-lean":
-        check_the_logger(module)
+        check_the_start(module)
     device = HostDevice()
     host = HostTensorRt(module, device)
     SpecifiedLibrary(module, host.answers())

@@ -22,6 +22,7 @@ import numpy as np
 import edgedrag
 from edgedrag.benchmarks.context import machine
 from edgedrag.benchmarks.latency import ratios
+from edgedrag.benchmarks.latency.profile import innermost_share
 from edgedrag.benchmarks.latency.scene import Size, disc, test_photo, write_scene
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.report import write_report
@@ -88,7 +89,9 @@ def off_over_without(folder: Path, seconds: float, pairs: int = PAIRS) -> dict[s
 
 
 def cost_of_spans(rounds: int = ROUNDS) -> dict[str, Any]:
-    """Spans of a drag, processor nanoseconds of one that is off, and recorded drags' processor time over others'."""
+    """Spans of a drag and the share of it that they hold, processor nanoseconds of a span that is off, and recorded
+    drags' processor time over others'.
+    """
     photo = edgedrag.open(threads=1).load(test_photo(SIZE.height, SIZE.width))
     mask, (x, y) = disc(SIZE.height, SIZE.width, SIZE.radius)
 
@@ -101,8 +104,11 @@ def cost_of_spans(rounds: int = ROUNDS) -> dict[str, Any]:
 
     for number in range(5):
         drag(number)
-    with trace.recording() as events:
-        drag(0)
+    shares = []
+    for number in range(rounds):
+        with trace.recording() as events:
+            drag(number)
+        shares.append(innermost_share(events))
     start = time.process_time()  # whatever else the machine does
     for _ in range(CALLS):
         with trace.span("motion", "graph", stage="drag", branch="single"):
@@ -118,6 +124,8 @@ def cost_of_spans(rounds: int = ROUNDS) -> dict[str, Any]:
             recorded_over_off.append(pair[True] / pair[False])
     return {
         "spans_per_drag": len(events),
+        "innermost_share": round(statistics.median(shares), 4),
+        "innermost_share_least": round(min(shares), 4),
         "off_ns_per_span": round(off_ns, 1),
         "off_us_per_drag": round(len(events) * off_ns / 1e3, 1),
         "recording_over_off": round(statistics.median(recorded_over_off), 4),

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from edgedrag.runtime.session import TOTAL
 from edgedrag.runtime.trace import DEVICE_TRACK, Event
 
 
@@ -16,6 +17,17 @@ def median(values: Iterable[float]) -> float:
 def graph_spans(events: Iterable[Event]) -> list[Event]:
     """The runs of graphs among recorded spans, as the host saw them: on a device they end when its work is done."""
     return [event for event in events if event["cat"] == "graph" and event["tid"] != DEVICE_TRACK]
+
+
+def innermost_share(events: Sequence[Event]) -> float:
+    """Of recorded drags' whole time, the share that lies in spans of the host that hold no other span."""
+    spans = [event for event in events if event["ph"] == "X" and event["tid"] != DEVICE_TRACK]
+
+    def holds(outer: Event, inner: Event) -> bool:
+        return outer["ts"] <= inner["ts"] and inner["ts"] + inner["dur"] <= outer["ts"] + outer["dur"]
+
+    inner = [s for s in spans if not any(other is not s and holds(s, other) for other in spans)]
+    return sum(s["dur"] for s in inner) / sum(s["dur"] for s in spans if s["name"] == TOTAL)
 
 
 def graph_figures(drags: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

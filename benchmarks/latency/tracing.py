@@ -1,16 +1,18 @@
 """What tracing costs while it is off: this edgedrag against a copy whose spans were taken out, and while it records.
 
 The copy's `with span(...)` lines are `if True`, so that nothing of them is left to run. Both take turns in one run, as
-in `bench ab`.
+in `bench ab`, on one thread each: then processor time is a drag's own, whatever else the machine does.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import statistics
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ import click
 import numpy as np
 
 import edgedrag
-from edgedrag.benchmarks.latency.compare import describe, measure_ab
-from edgedrag.benchmarks.latency.scene import Size, disc, test_photo
-from edgedrag.benchmarks.latency.subject import Configuration
+from edgedrag.benchmarks.context import machine
+from edgedrag.benchmarks.latency import ratios
+from edgedrag.benchmarks.latency.profile import innermost_share
+from edgedrag.benchmarks.latency.scene import Size, disc, test_photo, write_scene
+from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.report import write_report
 from edgedrag.runtime import trace
 from edgedrag.runtime.image import check_file
@@ -28,6 +32,9 @@ from edgedrag.runtime.trace_file import tracing
 
 SPAN = re.compile(r"^(\s*)with (?:span|on_device)\(.*\):$", re.M)
 SIZE = Size(512, 512)
+PAIRS = 5  # of processes that take turns
+TURN = 4  # drags at once; one before them warms the caches
+KINDS = ("ms", "processor_ms")  # by the wall clock, and what the processor did
 CALLS = 100_000  # of a span that is off
 ROUNDS = 40  # of drags, one with a recording and one without
 
@@ -46,42 +53,83 @@ def without_spans(folder: Path) -> int:
     return count
 
 
+def off_over_without(folder: Path, seconds: float, pairs: int = PAIRS) -> dict[str, Any]:
+    """Time of drags with spans that are off over drags without any, with 95% intervals.
+
+    Args:
+        folder: for files; what `without_spans` wrote lies in `folder / "without"`.
+        seconds: for both together.
+    """
+    sides = (Configuration(threads=1, source=folder / "without"), Configuration(threads=1))
+    taken: dict[str, list[tuple[list[list[float]], list[list[float]]]]] = {kind: [] for kind in KINDS}
+    for _ in range(pairs):
+        with ExitStack() as stack:
+            subjects = [stack.enter_context(Subject(what, folder)) for what in sides]
+            for subject in subjects:
+                subject.load(write_scene(folder, SIZE))
+            for kind in KINDS:
+                taken[kind].append(([], []))
+            end, turn = time.perf_counter() + seconds / pairs, 0
+            while time.perf_counter() < end or turn < ratios.LEAST_WINDOWS:
+                for side in (0, 1)[:: -1 if turn % 2 else 1]:
+                    place = {"scene": str(SIZE), "steps": None, "first": turn * TURN, "fresh": False}
+                    answers = list(subjects[side].ask("drags", **place, count=TURN + 1))[1:]
+                    for kind in KINDS:
+                        taken[kind][-1][side].append([answer[kind] for answer in answers])
+                turn += 1
+            opened = subjects[1].opened
+    rows: dict[str, Any] = {**machine(opened["device"]), "precision": opened["precision"], "size": str(SIZE)}
+    for kind, in_turns in taken.items():
+        ratio = ratios.in_pairs(in_turns)
+        middle = [statistics.median(ms for pair in in_turns for turn in pair[side] for ms in turn) for side in (0, 1)]
+        rows[kind] = {"drags": sum(len(turn) for pair in in_turns for turn in pair[1])}
+        rows[kind] |= {"without": round(middle[0], 3), "off": round(middle[1], 3)}
+        rows[kind] |= ratio.as_json() if ratio else {"ratio": None}
+    return rows
+
+
 def cost_of_spans(rounds: int = ROUNDS) -> dict[str, Any]:
-    """Spans of a drag, processor nanoseconds of one that is off, and a recorded drag's time over another's."""
-    photo = edgedrag.open().load(test_photo(SIZE.height, SIZE.width))
+    """Spans of a drag and the share of it that they hold, processor nanoseconds of a span that is off, and recorded
+    drags' processor time over others'.
+    """
+    photo = edgedrag.open(threads=1).load(test_photo(SIZE.height, SIZE.width))
     mask, (x, y) = disc(SIZE.height, SIZE.width, SIZE.radius)
 
     def drag(number: int) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         photo.drag([((x, y), (x + 20 + number % 16, y))], mask)
-        taken = time.perf_counter() - start
+        taken = time.process_time() - start
         photo.undo()
         return taken
 
     for number in range(5):
         drag(number)
-    with trace.recording() as events:
-        drag(0)
+    shares = []
+    for number in range(rounds):
+        with trace.recording() as events:
+            drag(number)
+        shares.append(innermost_share(events))
     start = time.process_time()  # whatever else the machine does
     for _ in range(CALLS):
         with trace.span("motion", "graph", stage="drag", branch="single"):
             pass
     off_ns = (time.process_time() - start) / CALLS * 1e9
-    ratios, off = [], []
+    recorded_over_off = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             pair = {}
             for recorded in (number % 2 == 0, number % 2 == 1):
                 with tracing(Path(folder) / "trace.json" if recorded else None, "drags"):
                     pair[recorded] = drag(number)
-            ratios.append(pair[True] / pair[False])
-            off.append(pair[False] * 1e3)
+            recorded_over_off.append(pair[True] / pair[False])
     return {
         "spans_per_drag": len(events),
+        "innermost_share": round(statistics.median(shares), 4),
+        "innermost_share_least": round(min(shares), 4),
         "off_ns_per_span": round(off_ns, 1),
-        "off_share_of_drag": round(len(events) * off_ns / 1e6 / statistics.median(off), 6),
-        "recording_over_off": round(statistics.median(ratios), 4),
-        "recording_over_off_quartiles": [round(float(np.quantile(ratios, q)), 4) for q in (0.25, 0.75)],
+        "off_us_per_drag": round(len(events) * off_ns / 1e3, 1),
+        "recording_over_off": round(statistics.median(recorded_over_off), 4),
+        "recording_over_off_quartiles": [round(float(np.quantile(recorded_over_off, q)), 4) for q in (0.25, 0.75)],
     }
 
 
@@ -89,18 +137,14 @@ def cost_of_spans(rounds: int = ROUNDS) -> dict[str, Any]:
 @click.option("--seconds", type=click.FloatRange(1), default=40.0, show_default=True, help="For both together.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the figures to this JSON file.")
 def main(seconds: float, output: Path | None) -> None:
-    """Print the time of drags with spans that are off (B) over drags without any (A)."""
+    """Print the time of drags with spans that are off over drags without any, and what spans cost."""
     if output is not None:
         check_file(output)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "without-spans"
-        removed = without_spans(folder)
-        found = measure_ab((Configuration(source=folder), None), (Configuration(), None), SIZE, seconds, lambda _: None)
-    found["spans"] = {"places": removed, **cost_of_spans()}
+        places = without_spans(Path(name) / "without")
+        found = {**off_over_without(Path(name), seconds), "places": places, **cost_of_spans()}
     write_report(found, output)
-    click.echo(describe(found))
-    for label, value in found["spans"].items():
-        click.echo(f"  {label.replace('_', ' ')}: {value}")
+    click.echo(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -86,11 +86,11 @@ class Worker:
         for number in range(first, first + count):
             photo = self.measured.load(place["image"]) if fresh else place["photo"]
             drag, mask = self._turn(place, number)
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             edit = photo.drag([drag], mask, steps=steps)
-            taken = ms_since(start)
+            taken, busy = ms_since(start), time.process_time() - busy
             photo.undo()
-            yield {"ms": taken, "stages": getattr(edit, "timings", {})}
+            yield {"ms": taken, "processor_ms": round(busy * 1e3, 4), "stages": getattr(edit, "timings", {})}
 
     def previews(self, scene: str, first: int, count: int) -> Iterator[Reply]:
         """Show motion alone, on a photo whose reference is known."""

@@ -19,6 +19,7 @@ import pytest
 from conftest import EXAMPLES
 from host_device import HostBackend
 
+from edgedrag.benchmarks.latency.profile import innermost_share
 from edgedrag.runtime import trace, trace_file
 from edgedrag.runtime.bundle import open_bundle
 from edgedrag.runtime.errors import InputError
@@ -92,15 +93,6 @@ def nested(events: list[dict[str, Any]]) -> None:
             open_until.append(e["ts"] + e["dur"])
 
 
-def leaves(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Spans that hold no other."""
-
-    def holds(outer: dict[str, Any], inner: dict[str, Any]) -> bool:
-        return outer["ts"] <= inner["ts"] and inner["ts"] + inner["dur"] <= outer["ts"] + outer["dur"]
-
-    return [e for e in events if not any(other is not e and holds(e, other) for other in events)]
-
-
 @pytest.fixture
 def oval() -> np.ndarray:
     mask = np.zeros((300, 451), np.uint8)
@@ -119,7 +111,7 @@ def test_the_spans_of_a_drag_sum_to_its_total(runtime: Runtime, cat: np.ndarray,
         photo.undo()
         total = sum(e["dur"] for e in events if e["name"] == TOTAL) / 1e3
         assert total == pytest.approx(edit.timings["total"], abs=0.01)
-        shares.append(sum(e["dur"] for e in leaves(events)) / 1e3 / total)
+        shares.append(innermost_share(events))
         stages = {name: sum(e["dur"] for e in events if e["cat"] in ("stage", "step") and e["name"] == name) / 1e3
                   for name in ("drag", "denoise", "decode")}  # fmt: skip
         assert stages == pytest.approx({name: edit.timings[name] for name in stages}, abs=0.01)

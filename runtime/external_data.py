@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import prod
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,8 @@ BITS = {
 }
 MAX_RANK = 32
 
+Data = bytes | mmap
+
 
 class Field(NamedTuple):
     """A field of a message: its number, its value where it is a varint, its bytes data[start:end] where it has any."""
@@ -75,17 +78,17 @@ def check_external_data(file: Path, external: Mapping[str, int]) -> None:
     """
     if file.suffix != ".onnx":  # libraries choose the format by the name's ending
         raise BundleError(f"{file}: not a graph; graphs are .onnx files")
-    if file.stat().st_size > MAX_GRAPH_BYTES:
-        raise BundleError(f"{file}: larger than 2 GiB; this is no ONNX file")
-    data = file.read_bytes()
+    if not 0 < file.stat().st_size <= MAX_GRAPH_BYTES:
+        raise BundleError(f"{file}: empty or larger than 2 GiB; this is no ONNX file")
     try:
-        for start, end in _tensors(data):
-            _check_tensor(data, start, end, external)
+        with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as data:
+            for start, end in _tensors(data):
+                _check_tensor(data, start, end, external)
     except ValueError as error:
         raise BundleError(f"{file}: {error}; get the bundle from its maker again, or export it again") from None
 
 
-def _tensors(data: bytes) -> Iterator[tuple[int, int]]:
+def _tensors(data: Data) -> Iterator[tuple[int, int]]:
     """The byte ranges of all tensors that may have external data, in graphs, subgraphs and functions."""
     pending = [("model", 0, len(data), 0)]
     while pending:
@@ -102,7 +105,7 @@ def _tensors(data: bytes) -> Iterator[tuple[int, int]]:
                 pending.append((child, field.start, field.end, depth + 1))
 
 
-def _check_tensor(data: bytes, start: int, end: int, external: Mapping[str, int]) -> None:
+def _check_tensor(data: Data, start: int, end: int, external: Mapping[str, int]) -> None:
     """Check one tensor's location and range. Raises ValueError."""
     dims: list[int] = []
     kind = 0
@@ -133,7 +136,7 @@ def _check_tensor(data: bytes, start: int, end: int, external: Mapping[str, int]
         raise ValueError(f"a tensor of shape {dims} at byte {offset} does not lie within the {size} of '{location}'")
 
 
-def _entry(data: bytes, field: Field) -> tuple[str, str]:
+def _entry(data: Data, field: Field) -> tuple[str, str]:
     """Key and value of an entry of external_data."""
     found = {part.number: data[part.start : part.end] for part in _fields(data, field.start, field.end, "entry")}
     return found.get(KEY, b"").decode(), found.get(VALUE, b"").decode()
@@ -145,7 +148,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _fields(data: bytes, start: int, end: int, message: str) -> Iterator[Field]:
+def _fields(data: Data, start: int, end: int, message: str) -> Iterator[Field]:
     """The fields of a message, unknown ones too.
 
     Raises:
@@ -175,7 +178,7 @@ def _fields(data: bytes, start: int, end: int, message: str) -> Iterator[Field]:
         yield Field(number, wire, value, begin, start)
 
 
-def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
+def _varint(data: Data, start: int, end: int) -> tuple[int, int]:
     """A varint of at most 64 bits, and the place after it."""
     value = 0
     for place in range(start, min(start + 10, end)):
@@ -186,7 +189,7 @@ def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
     raise ValueError("not an ONNX file, or cut off")
 
 
-def _packed(data: bytes, field: Field) -> list[int]:
+def _packed(data: Data, field: Field) -> list[int]:
     """The varints of a packed field; of too many for a shape, the first ones."""
     values: list[int] = []
     start = field.start

@@ -35,7 +35,6 @@ from edgedrag.runtime.golden import psnr
 REPOSITORY = Path(__file__).resolve().parents[1]
 EMULATOR = "qemu-aarch64-static"
 PROCESSOR = "cortex-a76"  # 8-bit dot products, as a Jetson Orin's Cortex-A78AE has; QEMU does not know that one
-LIMIT_S = 600
 LEAST_DB = {"fp32": 55.0, "int8": 33.0}  # of the edited picture, in the mask, against this machine's fp32
 # What Linux says of it: the host's own /proc/cpuinfo makes ONNX Runtime's look at an Arm processor crash.
 CPUINFO = """processor\t: {}
@@ -69,19 +68,19 @@ class Stop(Exception):
 class Clock:
     """The seconds that are left of the whole run."""
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+    def __init__(self, limit_s: int) -> None:
+        self._start, self._limit_s = time.monotonic(), limit_s
 
     def spent(self) -> float:
         return time.monotonic() - self._start
 
     def run(self, command: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
         """The output of a command. Raises Stop where it fails or the time is over."""
-        left = LIMIT_S - self.spent()
+        left = self._limit_s - self.spent()
         try:
             done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=max(left, 1))
         except subprocess.TimeoutExpired:
-            raise Stop(f"{' '.join(command[:6])}: not done within {LIMIT_S} s of the start") from None
+            raise Stop(f"{' '.join(command[:6])}: not done within {self._limit_s} s of the start") from None
         if done.returncode:
             raise Stop(f"{' '.join(command[:6])}: exit code {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}")
         return done.stdout
@@ -142,9 +141,8 @@ def compare(photo: np.ndarray, expected: Path, found: Path, name: str) -> dict[s
     }
 
 
-def measure(folder: Path) -> dict[str, Any]:
-    """The whole run, in an empty folder; returns the report."""
-    clock = Clock()
+def measure(folder: Path, clock: Clock) -> dict[str, Any]:
+    """All that is run, in an empty folder; returns the report."""
     photo, points = readme_drag()
     clock.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(REPOSITORY)])
     machine = Machine(clock, folder / "root")
@@ -208,14 +206,16 @@ def faults(report: dict[str, Any]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the report, JSON")
-    output = parser.parse_args().output
+    parser.add_argument("--limit", type=int, default=600, help="seconds for all of it; more on a busy machine")
+    options = parser.parse_args()
+    output: Path = options.output
     try:
         missing = [tool for tool in ("mmdebstrap", EMULATOR, "unshare") if shutil.which(tool) is None]
         if missing or os.geteuid() != 0 or not output.resolve().parent.is_dir():
             absent = f"{', '.join(missing)} not found; " if missing else ""
             raise Stop(f"{absent}needs root, mmdebstrap and qemu-user-static, and an existing folder for {output}")
         with tempfile.TemporaryDirectory() as folder:
-            report = measure(Path(folder))
+            report = measure(Path(folder), Clock(options.limit))
     except Stop as error:
         sys.exit(f"error: {error}")
     output.write_text(json.dumps(report, indent=1) + "\n")

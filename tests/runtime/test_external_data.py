@@ -181,6 +181,7 @@ def nested(depth: int) -> bytes:
 
 LOCATED = message(13, message(1, b"location") + message(2, DATA.encode()))
 BROKEN: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "empty"),
     "XML": (b"<?xml version='1.0'?><net name='location'/>", "not an ONNX file"),
     "a varint without end": (b"\xff" * 64, "cut off"),
     "a varint of more than 64 bits": (b"\x08" + b"\xff" * 9 + b"\x7f", "cut off"),

@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.cpus import default_threads
-from edgedrag.runtime.backends.processor import cpu_name, multiplies_int8
+from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.bundle import Graph
 from edgedrag.runtime.errors import BundleError, EngineError
 
@@ -68,7 +68,7 @@ class OnnxRuntimeCpu(OnnxBackend):
     def __init__(self, threads: int | None = None):
         self.device, self.threads = cpu_name(), threads or default_threads()
         # fp16 is for correctness; it is slower here.
-        self.precisions: tuple[str, ...] = ("int8", "fp32", "fp16") if multiplies_int8() else ("fp32", "int8", "fp16")
+        self.precisions: tuple[str, ...] = ("int8", "fp32", "fp16")
 
     def compile(self, graph: Graph, file: Path, precision: str) -> CompiledGraph:
         return OrtGraph(graph, file, self.threads, self.settings)

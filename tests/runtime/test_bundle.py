@@ -12,7 +12,7 @@ import pytest
 from conftest import rewrite_manifest
 
 import edgedrag
-from edgedrag.runtime.backends import onnxruntime as onnxruntime_backend
+from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle import MAX_MANIFEST_BYTES, STAGES, open_bundle
 from edgedrag.runtime.errors import BundleError
 from edgedrag.runtime.stages import choose_precision
@@ -150,13 +150,9 @@ def test_every_example_of_the_schema_is_json() -> None:
     assert json.loads(schema.read_text())["properties"]["format_version"] == {"const": 1}
 
 
-@pytest.mark.parametrize(("exact", "first"), [(True, "int8"), (False, "fp32")])
-def test_auto_takes_int8_where_the_processor_does_not_saturate(
-    monkeypatch: pytest.MonkeyPatch, exact: bool, first: str
-) -> None:
-    monkeypatch.setattr(onnxruntime_backend, "multiplies_int8", lambda: exact)
-    backend = onnxruntime_backend.OnnxRuntimeCpu()
+def test_auto_takes_int8_and_any_precision_can_be_asked_for() -> None:
+    backend = OnnxRuntimeCpu()
     bundle = open_bundle("embedded")
-    assert choose_precision(bundle, backend) == first
+    assert choose_precision(bundle, backend) == "int8"
     for precision in ("int8", "fp32"):
         assert choose_precision(bundle, backend, precision) == precision

@@ -20,7 +20,7 @@ from edgedrag.benchmarks.engines.polygraphy_runners import Side, make_runner, si
 from edgedrag.calibration.layers import CHANNEL_AXIS, along
 from edgedrag.calibration.smoothing import Divisors
 from edgedrag.runtime.bundle import Bundle, Graph
-from edgedrag.runtime.errors import EngineError
+from edgedrag.runtime.errors import EdgedragError, EngineError
 
 # dB that a tensor's signal must lie above the difference: by the lower of the two precisions.
 TOLERANCES = {"fp32": 60.0, "fp16": 40.0, "int8": 20.0}  # fp32 on a GPU may be TF32
@@ -89,7 +89,7 @@ def _compare_graph(
     sizes = {name: values.shape for name, values in feeds[0].items()}
     variants = [graph.files(side.precision, side.placement) for side in sides]
     first, second = (GraphFile(bundle, found.get(branch, found["single"]), sizes) for found in variants)
-    own = {name: name for name in graph.file_outputs.values()}
+    own = {name: name for name in graph.file_outputs.values() if name in first.tensors and name in second.tensors}
     runs = [_run(side, file.path, feeds, own, {}) for side, file in zip(sides, (first, second))]
     outputs = _differences([first.tensors[name] for name in own], runs, least_db)
     layers: list[Difference] = []
@@ -126,13 +126,14 @@ def _run(side: Side, file: Path, feeds: Sequence[Feed], names: Mapping[str, str]
 def _differences(tensors: Sequence[Marked], runs: Sequence[Any], least_db: float) -> list[Difference]:
     """Run both sides, and the least SNR of each tensor over their runs."""
     from polygraphy.comparator import Comparator, SnrCompareFunc
-    from polygraphy.exception import PolygraphyException
 
     compare = SnrCompareFunc(least_db, find_output_func=lambda name, index, result: [name])
     try:
         accuracy = Comparator.compare_accuracy(list(runs), compare_func=compare)
-    except PolygraphyException as error:
-        raise EngineError(f"Polygraphy: {error}", "engine-failed") from None
+    except EdgedragError:
+        raise
+    except Exception as error:  # the libraries' exceptions share no base class
+        raise EngineError(f"a graph does not run ({error})", "engine-failed") from None
     [(_, iterations)] = accuracy[0].items()
     return [_worst(tensor, [run[tensor.name] for run in iterations], least_db) for tensor in tensors]
 

@@ -20,6 +20,7 @@ import onnx
 
 from edgedrag.calibration.inner import Inferred, in_groups, infer_tensors
 from edgedrag.runtime.bundle import Bundle, Variant
+from edgedrag.runtime.errors import EdgedragError
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
@@ -60,16 +61,25 @@ class GraphFile:
 
     @contextmanager
     def marked(self, wanted: Sequence[Marked]) -> Iterator[Path]:
-        """The path of the graph giving these tensors too, while the context is open."""
+        """The path of the graph giving these tensors too, while the context is open.
+
+        Raises:
+            EdgedragError: the folder for temporary files is full or cannot be written.
+        """
         model = self._load()
         for tensor in wanted:
             if tensor.read_as not in self._outputs:
                 model.graph.output.append(onnx.helper.make_tensor_value_info(tensor.read_as, tensor.elem_type, None))
         with tempfile.TemporaryDirectory(prefix="edgedrag-") as scratch:
-            for name, _ in self._variant.external:
-                _link(self._folder / name, Path(scratch) / name)
             file = Path(scratch) / self.path.name
-            file.write_bytes(model.SerializeToString())
+            try:
+                for name, _ in self._variant.external:
+                    _link(self._folder / name, Path(scratch) / name)
+                file.write_bytes(model.SerializeToString())
+            except OSError as error:
+                raise EdgedragError(
+                    f"{scratch}: cannot be written ({error.strerror}); TMPDIR names the folder"
+                ) from None
             yield file
 
     def _load(self) -> onnx.ModelProto:

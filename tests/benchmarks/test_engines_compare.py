@@ -24,6 +24,7 @@ from edgedrag.benchmarks.engines.marked_graphs import GraphFile, shared_groups
 from edgedrag.benchmarks.engines.polygraphy_runners import parse_sides, shape_ranges
 from edgedrag.runtime.backends import probe
 from edgedrag.runtime.bundle import Bundle, Graph, open_bundle
+from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.golden import snr_db
 
@@ -147,6 +148,23 @@ def test_the_first_and_last_run_of_each_drag_are_recorded(bundle: Bundle, tmp_pa
     recorded = record_inputs(bundle, [replace(job, steps=4), replace(job, steps=1)])
     timesteps = [float(feed["timestep"][0]) for feed in recorded["denoiser", "single"]]
     assert len(timesteps) == 3 and timesteps[0] > timesteps[1] and timesteps[2] == timesteps[0]
+
+
+def test_the_guidance_pair_is_compared_too(toy: Path) -> None:
+    bundle = open_bundle(toy)
+    recorded = record_inputs(bundle, [])
+    found = {
+        (g.graph, g.branch): g for g in compare_graphs(bundle, parse_sides(["cpu", "cpu"], bundle), recorded, 60.0)
+    }
+    pair = found["unet", "pair"]
+    assert pair.runs == 2 and pair.layers and [output.tensor for output in pair.outputs] == ["latent_next"]
+
+
+def test_a_graph_that_does_not_run_says_so(bundle: Bundle, inputs: dict) -> None:
+    [feed] = inputs["decoder", "single"]
+    hurt = {("decoder", "single"): [{name: values[:, :1] for name, values in feed.items()}]}
+    with pytest.raises(EdgedragError, match="does not run"):
+        compared(bundle, hurt, "decoder", ("cpu:fp32", "cpu:fp16"))
 
 
 def test_an_engine_is_built_for_all_recorded_shapes() -> None:

@@ -13,7 +13,7 @@ COPY . /src
 ENV PIP_CONSTRAINT=
 RUN python3 -m venv --system-site-packages /opt/edgedrag \
     && /opt/edgedrag/bin/pip install --no-cache-dir "/src[cpu,studio]" "cuda-python==13.2.*" filelock \
-    && /opt/edgedrag/bin/python -c "from importlib.util import find_spec; assert find_spec('tensorrt'), 'BASE has none'"
+    && /opt/edgedrag/bin/python -c "from importlib.util import find_spec; assert find_spec('tensorrt'), 'BASE has no tensorrt'"
 
 FROM ${BASE}
 RUN useradd --uid 10001 --groups video --create-home edgedrag \

@@ -55,7 +55,8 @@ def _rank(name: str) -> tuple[int, int]:
 def _queried(root: Path) -> PowerMode | None:
     """What nvpmodel answers; it may warn in lines before."""
     try:
-        asked = subprocess.run([root / "usr/sbin/nvpmodel", "-q"], capture_output=True, text=True, timeout=10)
+        command = [root / "usr/sbin/nvpmodel", "-q"]
+        asked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     found = re.search(r"NV Power Mode:[ \t]*(\S+)\s+(\d+)\b", asked.stdout)

@@ -129,6 +129,7 @@ class GraphWriter:
         self._makers: dict[str, str] = {}  # the graph that made each, the last of them
         self._data: dict[str, WeightFile] = {}
         self._peaks: dict[str, Peaks] = {}
+        self._traced: dict[tuple[Branch, tuple[str, ...]], ir.Model] = {}  # by branch and its layers in fp32
 
     def write(self, spec: GraphSpec, bar: tqdm) -> None:
         """Make each branch's module, run it, write its graph and its weights, and compare.
@@ -159,10 +160,13 @@ class GraphWriter:
         file = self._folder / spec.file_name(branch)
         module = branch.build(self._weights).eval()
         given, expected, made = self._run(module, spec)
+        kept: list[str] = []
         if self._precision == "fp16":
             kept = halve(module, self._peaks[spec.name])
             self.fp32_layers += [f"{file.stem}: {name}" for name in kept]
-        self._save(module, spec, given, file)
+        if (branch, tuple(kept)) not in self._traced:
+            self._traced[branch, tuple(kept)] = self._trace(module, spec, given)
+        self._save(self._traced[branch, tuple(kept)], spec, file)
         del module
         gc.collect()  # a module and its graph's program hold each other
         snr = self._compare(spec, file, given, expected)
@@ -191,10 +195,12 @@ class GraphWriter:
         assert first is not None
         return *first, made
 
-    def _save(self, module: nn.Module, spec: GraphSpec, given: list[Tensor], file: Path) -> None:
+    def _trace(self, module: nn.Module, spec: GraphSpec, given: list[Tensor]) -> ir.Model:
+        """The graph of a module, with its weights moved to their file."""
         shapes = [shape_of(name, self._weights.size) for name in spec.inputs]
         axes = dynamic_axes(shapes, MULTIPLE, LEAST // MULTIPLE, MOST // MULTIPLE)
         typed = [t.half() if is_half(n, self._precision) else t for n, t in zip(spec.inputs, given)]
+        without_dropout(module)
         whole = Joined(module, [is_half(n, self._precision) for n in spec.outputs]).eval()
         program = to_program(whole, typed, spec.inputs, spec.file_outputs(), [tuple(axes)])
         model = program.model
@@ -202,6 +208,13 @@ class GraphWriter:
         if spec.data not in self._data:
             self._data[spec.data] = WeightFile(self._folder / spec.data_file)
         self._data[spec.data].take(model)
+        return model
+
+    def _save(self, model: ir.Model, spec: GraphSpec, file: Path) -> None:
+        """Write a graph under its spec's names; it may have been traced for another one."""
+        for values, names in ((model.graph.inputs, spec.inputs), (model.graph.outputs, spec.file_outputs())):
+            for value, name in zip(values, names, strict=True):
+                value.name = name
         ir.save(model, file)
 
     def _compare(self, spec: GraphSpec, file: Path, given: list[Tensor], expected: list[Tensor]) -> float:
@@ -217,6 +230,13 @@ class GraphWriter:
         }
         found = session.run(spec.file_outputs(), feeds)
         return min(snr_db(e.numpy(), f.astype(np.float32)) for e, f in zip(expected, found))
+
+
+def without_dropout(module: nn.Module) -> None:
+    """Take out dropout, which does nothing in evaluation but is traced, node by node."""
+    for name, part in list(module.named_modules()):
+        if isinstance(part, nn.Dropout):
+            module.set_submodule(name, nn.Identity())
 
 
 class Joined(nn.Module):

@@ -326,4 +326,6 @@ def _check_sampler(bundle: Bundle) -> None:
     if sampler.get("start_timestep", 0) >= len(sampler["alphas"]):
         raise BundleError(f"{bundle.folder}: the sampler's start_timestep is not below {len(sampler['alphas'])}")
     if sampler["default_steps"] > most_steps(sampler):
-        raise BundleError(f"{bundle.folder}: default_steps is more than the {most_steps(sampler)} timesteps of the grid")
+        raise BundleError(
+            f"{bundle.folder}: default_steps is more than the {most_steps(sampler)} timesteps of the grid"
+        )

@@ -3,7 +3,7 @@
     CHECKPOINT/
         lightning-drag-sd15/{appearance_encoder/, point_embedding/point_embedding.pt, lightning-drag-sd15-attn.bin}
         IP-Adapter/models/{image_encoder/, ip-adapter_sd15.bin}
-        BASE/{unet/, text_encoder/, vae/, scheduler/}    Stable Diffusion 1.5 for inpainting, or a model tuned from it, by any name
+        BASE/{unet/, text_encoder/, vae/, scheduler/}    Stable Diffusion 1.5 for inpainting, or a model tuned from it
         sd-vae-ft-mse/ or sd-vae-ft-ema/     optional, in place of BASE/vae
 
 Beside them a LoRA of the denoiser may be given, fused into it here.

@@ -83,7 +83,7 @@ class DragInputs:
 
 def centre_square(picture: np.ndarray, side: int) -> np.ndarray:
     """The middle of a picture, uint8 [side, side, 3], as CLIP's own processor makes it: bicubic, antialiased."""
-    height, width = covering_size(*picture.shape[:2], side)
+    height, width = covering_size(picture.shape[0], picture.shape[1], side)
     resized = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
     top, left = (height - side) // 2, (width - side) // 2
     return resized[top : top + side, left : left + side]

@@ -246,7 +246,7 @@ def halved(module: nn.Module) -> dict[str, Tensor]:
 
 def as_clip_image(picture: Tensor) -> Tensor:
     """Pictures [B, 3, H, W] in -1..1 as the image encoder takes them, [B, 3, 224, 224]: see `runtime.inputs`."""
-    height, width = covering_size(*picture.shape[-2:], CLIP_SIDE)
+    height, width = covering_size(picture.shape[-2], picture.shape[-1], CLIP_SIDE)
     top, left = (height - CLIP_SIDE) // 2, (width - CLIP_SIDE) // 2
     resized = F.interpolate(picture, (height, width), mode="bicubic", antialias=True).clamp(-1, 1)
     small = (resized[..., top : top + CLIP_SIDE, left : left + CLIP_SIDE] + 1) / 2

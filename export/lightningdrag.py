@@ -17,7 +17,7 @@ import transformers
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from edgedrag.export.bundle_writer import file_variant, new_bundle, write_manifest
+from edgedrag.export.bundle_writer import check_bundle_folder, file_variant, new_bundle, write_manifest
 from edgedrag.export.golden import golden_inputs, write_golden
 from edgedrag.export.half import Peaks, halve, watch
 from edgedrag.export.lightningdrag_costs import cost_of, published_schedule
@@ -38,11 +38,11 @@ from edgedrag.export.room import check_disk, check_memory
 from edgedrag.export.scene import Scene
 from edgedrag.export.trace import clean, dynamic_axes, to_program
 from edgedrag.export.weight_file import WeightFile
+from edgedrag.generator.networks.lightningdrag.scheduler import sampler_entry
 from edgedrag.generator.networks.lightningdrag.sizes import CLIP_MEAN, CLIP_SIDE, CLIP_STD, Size
 from edgedrag.generator.networks.lightningdrag.small_decoder import load_small_decoder
 from edgedrag.generator.networks.lightningdrag.stages import SmallDecode
 from edgedrag.generator.networks.lightningdrag.weights import Weights
-from edgedrag.generator.schedule import alphas_and_sigmas
 from edgedrag.runtime.compose import Generated, compose
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.golden import sample
@@ -58,6 +58,7 @@ INPUTS: dict[str, Any] = {
     "image": {"low": -1.0, "high": 1.0},
     "clip_image": {
         "size": CLIP_SIDE,
+        "fit": "crop",
         "mean": list(CLIP_MEAN),
         "std": list(CLIP_STD),
     },
@@ -85,10 +86,12 @@ def export_lightningdrag(
         InputError: a folder that cannot be written, too little memory or disk, or a decoder of another shape.
         EdgedragError: a graph does not agree with its module.
     """
+    check_bundle_folder(folder)
+    sampler = sampler_entry(method, weights.scheduler(), "scheduler_config.json")
+    digest = weights.digest()  # reads every file, so that what cannot be read is found before the work
     graphs = with_decoder(small_decoder)
     costs = {(g.name, b.name): cost_of(g, b, weights.size) for g in graphs for b in g.branches}
     check_room(graphs, costs, folder, precision)
-    sampler = sampler_entry(method)
     with new_bundle(folder) as aside, torch.no_grad():
         scene = SCENES[weights.size.name]
         writer = GraphWriter(weights, aside, precision, Scene(*scene, INPUTS, make_table(sampler, STEPS)))
@@ -99,7 +102,7 @@ def export_lightningdrag(
         for spec in graphs:
             stages.setdefault(spec.stage, []).append(graph_entry(spec, weights.size, precision, aside, costs))
         provenance = {
-            "checkpoint_sha256": weights.digest(),
+            "checkpoint_sha256": digest,
             "training_data_sha256": "",
             "made_with": {
                 "python": platform.python_version(),
@@ -126,6 +129,7 @@ class GraphWriter:
         self._makers: dict[str, str] = {}  # the graph that made each, the last of them
         self._data: dict[str, WeightFile] = {}
         self._peaks: dict[str, Peaks] = {}
+        self._traced: dict[tuple[Branch, tuple[str, ...]], ir.Model] = {}  # by branch and its layers in fp32
 
     def write(self, spec: GraphSpec, bar: tqdm) -> None:
         """Make each branch's module, run it, write its graph and its weights, and compare.
@@ -156,10 +160,13 @@ class GraphWriter:
         file = self._folder / spec.file_name(branch)
         module = branch.build(self._weights).eval()
         given, expected, made = self._run(module, spec)
+        kept: list[str] = []
         if self._precision == "fp16":
             kept = halve(module, self._peaks[spec.name])
             self.fp32_layers += [f"{file.stem}: {name}" for name in kept]
-        self._save(module, spec, given, file)
+        if (branch, tuple(kept)) not in self._traced:
+            self._traced[branch, tuple(kept)] = self._trace(module, spec, given)
+        self._save(self._traced[branch, tuple(kept)], spec, file)
         del module
         gc.collect()  # a module and its graph's program hold each other
         snr = self._compare(spec, file, given, expected)
@@ -188,10 +195,12 @@ class GraphWriter:
         assert first is not None
         return *first, made
 
-    def _save(self, module: nn.Module, spec: GraphSpec, given: list[Tensor], file: Path) -> None:
+    def _trace(self, module: nn.Module, spec: GraphSpec, given: list[Tensor]) -> ir.Model:
+        """The graph of a module, with its weights moved to their file."""
         shapes = [shape_of(name, self._weights.size) for name in spec.inputs]
         axes = dynamic_axes(shapes, MULTIPLE, LEAST // MULTIPLE, MOST // MULTIPLE)
         typed = [t.half() if is_half(n, self._precision) else t for n, t in zip(spec.inputs, given)]
+        without_dropout(module)
         whole = Joined(module, [is_half(n, self._precision) for n in spec.outputs]).eval()
         program = to_program(whole, typed, spec.inputs, spec.file_outputs(), [tuple(axes)])
         model = program.model
@@ -199,6 +208,13 @@ class GraphWriter:
         if spec.data not in self._data:
             self._data[spec.data] = WeightFile(self._folder / spec.data_file)
         self._data[spec.data].take(model)
+        return model
+
+    def _save(self, model: ir.Model, spec: GraphSpec, file: Path) -> None:
+        """Write a graph under its spec's names; it may have been traced for another one."""
+        for values, names in ((model.graph.inputs, spec.inputs), (model.graph.outputs, spec.file_outputs())):
+            for value, name in zip(values, names, strict=True):
+                value.name = name
         ir.save(model, file)
 
     def _compare(self, spec: GraphSpec, file: Path, given: list[Tensor], expected: list[Tensor]) -> float:
@@ -214,6 +230,13 @@ class GraphWriter:
         }
         found = session.run(spec.file_outputs(), feeds)
         return min(snr_db(e.numpy(), f.astype(np.float32)) for e, f in zip(expected, found))
+
+
+def without_dropout(module: nn.Module) -> None:
+    """Take out dropout, which does nothing in evaluation but is traced, node by node."""
+    for name, part in list(module.named_modules()):
+        if isinstance(part, nn.Dropout):
+            module.set_submodule(name, nn.Identity())
 
 
 class Joined(nn.Module):
@@ -251,22 +274,6 @@ def check_room(
     counts = {g.data: costs[g.name, "single"]["parameters"] for g in graphs}
     check_memory(max(counts.values()) * MEMORY_A_PARAMETER + MEMORY_BESIDE, "the export")
     check_disk(folder.parent, sum(counts.values()) * (2 if precision == "fp16" else 4), "the bundle")
-
-
-def sampler_entry(method: str) -> dict[str, Any]:
-    """The manifest's `sampler`: as published, LCM with 8 steps or DDIM with 25."""
-    lcm = method == "lcm"
-    alphas = [round(float(a), 9) for a in alphas_and_sigmas()[0]]
-    entry = {
-        "method": method,
-        "prediction": "epsilon",
-        "alphas": alphas,
-        "timesteps": list(range(999, 0, -20)) if lcm else list(range(961, 0, -40)),
-        "default_steps": 8 if lcm else 25,
-        "guidance": {"schedule": "inv_square", "scale": 3.0 if lcm else 4.0},
-    }
-    # DDIM's grid ends at t = 1, with the source noised at 999 and the last step to the level of t = 0.
-    return entry if lcm else {**entry, "start_timestep": 999, "final_alpha": alphas[0]}
 
 
 def graph_entry(

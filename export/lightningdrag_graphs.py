@@ -80,15 +80,14 @@ def single(build: Callable[[Weights], nn.Module]) -> tuple[Branch, ...]:
     return (Branch("single", build),)
 
 
+VAE_ENCODE = single(lambda w: stages.VaeEncode(w.vae()))  # one object, so that it is traced once
 GRAPHS = (
-    GraphSpec("reference", "vae_encode", ("image",), ("source_latent",),
-              single(lambda w: stages.VaeEncode(w.vae())), "vae_encoder"),
+    GraphSpec("reference", "vae_encode", ("image",), ("source_latent",), VAE_ENCODE, "vae_encoder"),
     GraphSpec("reference", "clip", ("clip_image",), ("ip",), single(lambda w: stages.Clip(w.image_prompt())), "clip"),
     GraphSpec("reference", "appearance", ("source_latent",), (*KEYS, *VALUES),
               single(lambda w: stages.Appearance(w.denoiser().projections(), w.appearance_encoder(), w.prompt())),
               "appearance"),
-    GraphSpec("drag", "masked_encode", ("masked_image",), ("masked_latent",),
-              single(lambda w: stages.VaeEncode(w.vae())), "vae_encoder"),
+    GraphSpec("drag", "masked_encode", ("masked_image",), ("masked_latent",), VAE_ENCODE, "vae_encoder"),
     GraphSpec("drag", "points", ("handle_map", "target_map"), (*TARGETS, *HANDLES),
               single(lambda w: stages.Points(w.point_network())), "points"),
     GraphSpec("drag", "start", ("source_latent", "noise", "coefficients"), ("latent",),

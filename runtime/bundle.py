@@ -20,6 +20,7 @@ import numpy as np
 from edgedrag.runtime.errors import BundleError
 from edgedrag.runtime.external_data import check_external_data
 from edgedrag.runtime.files import sha256_of
+from edgedrag.runtime.sampler import most_steps
 
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
@@ -319,8 +320,16 @@ def _check_joints(bundle: Bundle) -> None:
 
 def _check_sampler(bundle: Bundle) -> None:
     sampler = bundle.sampler
-    steps = sampler["timesteps"]
+    if ("timesteps" in sampler) == ("spacing" in sampler):
+        raise BundleError(f"{bundle.folder}: the sampler must have one of timesteps and spacing")
+    if "spacing" in sampler and sampler["method"] != "ddim":
+        raise BundleError(f"{bundle.folder}: the sampler's spacing is for ddim, its method is {sampler['method']}")
+    steps = sampler.get("timesteps", [0])
     if any(a <= b for a, b in pairwise(steps)) or steps[0] >= len(sampler["alphas"]):
         raise BundleError(f"{bundle.folder}: the sampler's timesteps must fall, from below {len(sampler['alphas'])}")
-    if sampler["default_steps"] > len(steps):
-        raise BundleError(f"{bundle.folder}: default_steps is more than the {len(steps)} timesteps of the grid")
+    if sampler.get("start_timestep", 0) >= len(sampler["alphas"]):
+        raise BundleError(f"{bundle.folder}: the sampler's start_timestep is not below {len(sampler['alphas'])}")
+    if sampler["default_steps"] > most_steps(sampler):
+        raise BundleError(
+            f"{bundle.folder}: default_steps is more than the {most_steps(sampler)} timesteps of the grid"
+        )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgedrag.runtime.bundle import Bundle
+from edgedrag.runtime.sampler import most_steps
 
 
 def cost_at(polynomial: list[float], height: int, width: int) -> float:
@@ -25,7 +26,7 @@ def describe_bundle(bundle: Bundle) -> str:
         f"licence     {manifest['licence']}",
         f"folder      {bundle.folder}",
         f"sampler     {sampler['method']}, predicts the {sampler['prediction']}, {sampler['default_steps']} step(s) "
-        f"by default, up to {len(sampler['timesteps'])}; guidance {sampler['guidance']['schedule']}",
+        f"by default, up to {most_steps(sampler)}; guidance {sampler['guidance']['schedule']}",
         "windows     " + ", ".join(f"{w} x {h}" for h, w in bundle.sizes),
     ]
     if bundle.gives_flow:

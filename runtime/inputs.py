@@ -9,6 +9,7 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from edgedrag.runtime.bundle import Bundle
 from edgedrag.runtime.flow import prior_flow
@@ -32,7 +33,11 @@ class PhotoInputs:
     def clip_image(self) -> np.ndarray:
         """[1, 3, S, S]: 0..1, less the mean, over the standard deviation."""
         options = self._options["clip_image"]
-        small = cv2.resize(self.picture, (options["size"],) * 2, interpolation=cv2.INTER_AREA)
+        side = options["size"]
+        if options.get("fit") == "crop":
+            small = centre_square(self.picture, side)
+        else:
+            small = cv2.resize(self.picture, (side, side), interpolation=cv2.INTER_AREA)
         scaled = (small / np.float32(255) - options["mean"]) / options["std"]
         return scaled.transpose(2, 0, 1)[None].astype(np.float32)
 
@@ -74,6 +79,20 @@ class DragInputs:
     def target_map(self) -> np.ndarray:
         """[1, 1, H, W]: the drag's number, from 1, at its target's pixel; a later one overwrites."""
         return index_map(self._points[:, 2:], self._mask.shape)[None, None]
+
+
+def centre_square(picture: np.ndarray, side: int) -> np.ndarray:
+    """The middle of a picture, uint8 [side, side, 3], as CLIP's own processor makes it: bicubic, antialiased."""
+    height, width = covering_size(picture.shape[0], picture.shape[1], side)
+    resized = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+    top, left = (height - side) // 2, (width - side) // 2
+    return resized[top : top + side, left : left + side]
+
+
+def covering_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """The size at which the short side is `side`, with the long one rounded down."""
+    short = min(height, width)
+    return side * height // short, side * width // short
 
 
 def index_map(at: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -40,6 +40,32 @@ def pick_timesteps(grid: list[int], steps: int) -> np.ndarray:
     return np.array(grid)[np.floor(np.linspace(0, len(grid), steps, endpoint=False)).astype(int)]
 
 
+def spaced_timesteps(spacing: str, count: int, steps: int) -> np.ndarray:
+    """`steps` falling timesteps of 0..count - 1, spread as diffusers' DDIMScheduler does in its pipelines.
+
+    "leading" is 1 + i * (count // steps), "linspace" from 0 to the last, "trailing" the last and then every
+    count / steps-th.
+
+    Raises:
+        InputError: fewer than one step, or more than can be spread.
+    """
+    most = count - 1 if spacing == "leading" else count
+    if not 1 <= steps <= most:
+        raise InputError(f"steps: {steps} is not between 1 and {most}, which is what this bundle can do")
+    if spacing == "leading":
+        return np.arange(steps)[::-1] * (count // steps) + 1
+    if spacing == "linspace":
+        return np.linspace(0, count - 1, steps).round()[::-1].astype(int)
+    return np.arange(count, 0, -count / steps)[:steps].round().astype(int) - 1
+
+
+def most_steps(sampler: dict[str, Any]) -> int:
+    """The largest step count of a manifest's `sampler` entry."""
+    if "timesteps" in sampler:
+        return len(sampler["timesteps"])
+    return len(sampler["alphas"]) - (sampler["spacing"] == "leading")
+
+
 def guidance_scales(schedule: str, scale: float, steps: int) -> np.ndarray:
     """The guidance scale of each step, falling from `scale` towards 1 unless the schedule is "none"."""
     progress = np.arange(steps) / steps
@@ -55,10 +81,16 @@ def guidance_scales(schedule: str, scale: float, steps: int) -> np.ndarray:
 def make_table(sampler: dict[str, Any], steps: int | None = None) -> Table:
     """The table of `steps` (the bundle's default where None) for a manifest's `sampler` entry."""
     steps = sampler["default_steps"] if steps is None else steps
-    timesteps = pick_timesteps(sampler["timesteps"], steps)
-    alpha = np.array([sampler["alphas"][t] for t in timesteps], np.float64)
+    alphas = np.array(sampler["alphas"], np.float64)
+    if "spacing" in sampler:
+        timesteps = spaced_timesteps(sampler["spacing"], len(alphas), steps)
+        following = timesteps - len(alphas) // steps  # diffusers' rule, which need not be the next timestep
+    else:
+        timesteps = pick_timesteps(sampler["timesteps"], steps)
+        following = np.append(timesteps[1:], -1)
+    alpha = alphas[timesteps]
     sigma = np.sqrt(1 - alpha**2)
-    next_alpha = np.append(alpha[1:], sampler.get("final_alpha", 1.0))
+    next_alpha = np.where(following >= 0, alphas[following], sampler.get("final_alpha", 1.0))
     next_sigma = np.sqrt(1 - next_alpha**2)
 
     # Clean sample and noise as combinations of x and the prediction: (weight of x, weight of prediction).

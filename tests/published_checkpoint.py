@@ -12,6 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from edgedrag.generator.networks.lightningdrag.networks import build_unet
 from edgedrag.generator.networks.lightningdrag.published import image_attention, point_attention
+from edgedrag.generator.networks.lightningdrag.scheduler import STABLE_DIFFUSION_15
 from edgedrag.generator.networks.lightningdrag.sizes import TINY
 from edgedrag.generator.networks.lightningdrag.small_decoder import empty_small_decoder
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
@@ -49,6 +50,8 @@ def write_checkpoint(
     save(f"{BASE}/unet/diffusion_pytorch_model.safetensors", own)
     unet_config = {"in_channels": 9, "block_out_channels": list(TINY.widths), "cross_attention_dim": TINY.told_width}
     (folder / BASE / "unet" / "config.json").write_text(json.dumps(unet_config))
+    (folder / BASE / "scheduler").mkdir(parents=True)
+    (folder / BASE / "scheduler" / "scheduler_config.json").write_text(json.dumps(STABLE_DIFFUSION_15))
     save(f"{BASE}/text_encoder/model.safetensors", {f"text_model.{k}": v for k, v in text.items()})
     (folder / BASE / "text_encoder" / "config.json").write_text(json.dumps(config))
     save("sd-vae-ft-mse/diffusion_pytorch_model.safetensors", vae)

@@ -57,9 +57,12 @@ TARGETS = ("sm_86", "sm_89")
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A checkpoint folder and an LCM-LoRA."""
+    """A checkpoint folder and the folder of an LCM-LoRA."""
     folder = tmp_path_factory.mktemp("weights")
-    lora = write_lora(folder / "lora.safetensors", ("mid_block.attentions.0.transformer_blocks.0.attn1.to_q",))
+    lora = folder / "lcm-lora"
+    lora.mkdir()
+    layers = ("mid_block.attentions.0.transformer_blocks.0.attn1.to_q",)
+    write_lora(lora / "pytorch_lora_weights.safetensors", layers)
     return write_checkpoint(folder / "checkpoint", seed=3), lora
 
 

@@ -12,10 +12,10 @@ from conftest import rewrite_manifest
 from diffusers.schedulers import scheduling_lcm
 
 import edgedrag
-from edgedrag.export.lightningdrag import sampler_entry
+from edgedrag.generator.networks.lightningdrag.scheduler import STABLE_DIFFUSION_15, sampler_entry
+from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampler import make_table
 
-BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 SHAPE = (1, 4, 8, 8)
 
 
@@ -42,9 +42,9 @@ def theirs(scheduler: diffusers.SchedulerMixin, start: int, source: np.ndarray, 
 def test_lcm(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     source, noise = rng.normal(size=SHAPE), rng.normal(size=(steps + 1, *SHAPE))
-    scheduler = diffusers.LCMScheduler(**BETAS)
+    scheduler = diffusers.LCMScheduler.from_config(STABLE_DIFFUSION_15)
     scheduler.set_timesteps(steps)
-    entry = sampler_entry("lcm")
+    entry = sampler_entry("lcm", STABLE_DIFFUSION_15, "config")
     if steps == 8:
         assert scheduler.timesteps.tolist() == [999, 879, 759, 639, 499, 379, 259, 139]
     assert make_table(entry, steps).timesteps.tolist() == scheduler.timesteps.tolist()
@@ -55,16 +55,52 @@ def test_lcm(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_ddim() -> None:
+@pytest.mark.parametrize("steps", [1, 3, 8, 25, 30, 50, 64, 500, 999])
+def test_ddim_respaces_for_any_number_of_steps(steps: int) -> None:
+    check_ddim(STABLE_DIFFUSION_15, steps)
+
+
+@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
+@pytest.mark.parametrize("steps", [4, 30])
+@pytest.mark.parametrize("to_one", [True, False])
+def test_ddim_follows_the_bases_config(spacing: str, steps: int, to_one: bool) -> None:
+    other = {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear", "prediction_type": "v_prediction"}
+    check_ddim({**other, "timestep_spacing": spacing, "set_alpha_to_one": to_one, "steps_offset": 0}, steps)
+
+
+def check_ddim(config: dict, steps: int) -> None:
+    """As in diffusers' pipeline, which sets an offset of 1 and takes off the clipping."""
     rng = np.random.default_rng(0)
-    source, noise = rng.normal(size=SHAPE), rng.normal(size=(26, *SHAPE))
-    scheduler = diffusers.DDIMScheduler(**BETAS, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
-    scheduler.set_timesteps(25)
-    entry = sampler_entry("ddim")
-    assert make_table(entry, 25).timesteps.tolist() == scheduler.timesteps.tolist()
-    np.testing.assert_allclose(
-        ours(entry, 25, source, noise), theirs(scheduler, 999, source, noise), rtol=1e-5, atol=1e-5
-    )
+    source, noise = rng.normal(size=SHAPE), rng.normal(size=(steps + 1, *SHAPE))
+    scheduler = diffusers.DDIMScheduler.from_config({**config, "steps_offset": 1, "clip_sample": False})
+    scheduler.set_timesteps(steps)
+    entry = sampler_entry("ddim", config, "config")
+    assert make_table(entry, steps).timesteps.tolist() == scheduler.timesteps.tolist()
+    expected = theirs(scheduler, 999, source, noise)
+    np.testing.assert_allclose(ours(entry, steps, source, noise), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [0, 1000])
+def test_steps_that_ddim_cannot_spread_are_refused(steps: int) -> None:
+    with pytest.raises(InputError, match=f"steps: {steps} is not between 1 and 999"):
+        make_table(sampler_entry("ddim", STABLE_DIFFUSION_15, "config"), steps)
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "words"),
+    [
+        ("lcm", {"clip_sample": True}, "clip_sample is set"),
+        ("ddim", {"thresholding": True}, "thresholding is set"),
+        ("ddim", {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is set"),
+        ("ddim", {"num_train_timesteps": 500}, "with 500 timesteps"),
+        ("ddim", {"prediction_type": "flow"}, "prediction_type 'flow'"),
+        ("ddim", {"beta_schedule": "none such"}, "not a scheduler's config"),
+        ("ddim", {"beta_start": "x"}, "not a scheduler's config"),
+    ],
+)
+def test_schedulers_that_no_bundle_can_state_are_refused(method: str, change: dict, words: str) -> None:
+    with pytest.raises(InputError, match=f"^config: .*{words}"):
+        sampler_entry(method, {**STABLE_DIFFUSION_15, **change}, "config")
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])

@@ -132,6 +132,16 @@ def test_a_lora_is_fused_where_it_says(checkpoint: Path, tmp_path: Path) -> None
         PublishedWeights(checkpoint, file)
 
 
+def test_a_lora_may_be_a_folder(checkpoint: Path, tmp_path: Path) -> None:
+    """Its file is found when the checkpoint is opened, so that the digest at the end of an export reads a file."""
+    name = "up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"
+    file = write_lora(tmp_path / "pytorch_lora_weights.safetensors", (name,))
+    assert PublishedWeights(checkpoint, tmp_path).digest() == PublishedWeights(checkpoint, file).digest()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty.pytorch_lora_weights\.safetensors: no such LoRA"):
+        PublishedWeights(checkpoint, tmp_path / "empty")
+
+
 UNET, DRAG = f"{BASE}/unet", "lightning-drag-sd15"
 
 
@@ -160,6 +170,7 @@ SPOILT = {
     "four channels": (lambda f: change_config(f, in_channels=4), "4 input channels, 9 are needed"),
     "SDXL": (lambda f: change_config(f, cross_attention_dim=2048), "an SDXL model"),
     "other widths": (lambda f: change_config(f, block_out_channels=[8, 8, 8, 8]), "are not Stable Diffusion 1.5's"),
+    "no scheduler": (lambda f: shutil.rmtree(f / BASE / "scheduler"), "scheduler_config.json: not a model's config"),
     "no config": (lambda f: (f / UNET / "config.json").write_text("nonsense"), "not a model's config"),
     "no adapter": (lambda f: (f / "IP-Adapter/models/ip-adapter_sd15.bin").unlink(), "ip-adapter_sd15.bin: cannot be"),
     "no vision": (lambda f: shutil.rmtree(f / "IP-Adapter/models/image_encoder"), "image_encoder: no weights here"),

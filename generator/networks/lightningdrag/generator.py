@@ -34,9 +34,12 @@ from edgedrag.generator.networks.lightningdrag.published import (
     PublishedWeights,
     point_attention,
 )
+from edgedrag.generator.networks.lightningdrag.scheduler import sampler_entry
 from edgedrag.generator.networks.lightningdrag.sizes import CLIP_MEAN, CLIP_SIDE, CLIP_STD
 from edgedrag.generator.networks.lightningdrag.weights import Weights
-from edgedrag.runtime.inputs import index_map
+from edgedrag.generator.schedule import STEPS, alphas_and_sigmas
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.inputs import covering_size, index_map
 
 GUIDANCE = 3.0  # on the first step, as published for few steps
 NOTES_FILE = "training.json"
@@ -210,6 +213,7 @@ def start_lightningdrag(folder: Path) -> LightningDragTeacher:
         InputError: as `PublishedWeights`.
     """
     weights = PublishedWeights(folder, untrained=True)
+    check_levels(weights, folder)
     return LightningDragTeacher(Networks.of(weights), weights)
 
 
@@ -220,8 +224,20 @@ def open_lightningdrag(folder: Path) -> tuple[LightningDragTeacher, dict[str, st
         InputError: as `PublishedWeights`.
     """
     weights, notes = PublishedWeights(folder), folder / NOTES_FILE
+    check_levels(weights, folder)
     found: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
     return LightningDragTeacher(Networks.of(weights), weights).eval(), found
+
+
+def check_levels(weights: Weights, folder: Path) -> None:
+    """Raise InputError for a base with other noise levels or another prediction than training and distilling use."""
+    entry = sampler_entry("ddim", weights.scheduler(), str(folder))
+    same = np.allclose(entry["alphas"], alphas_and_sigmas()[0], atol=1e-6) if len(entry["alphas"]) == STEPS else False
+    if not same or entry["prediction"] != LightningDragGenerator.prediction:
+        raise InputError(
+            f"{folder}: its base's scheduler_config.json has other noise levels or another prediction than Stable "
+            "Diffusion 1.5; training is for those alone"
+        )
 
 
 def halved(module: nn.Module) -> dict[str, Tensor]:
@@ -229,8 +245,11 @@ def halved(module: nn.Module) -> dict[str, Tensor]:
 
 
 def as_clip_image(picture: Tensor) -> Tensor:
-    """Pictures [B, 3, H, W] in -1..1 as the image encoder takes them, [B, 3, 224, 224]."""
-    small = (F.interpolate(picture, (CLIP_SIDE, CLIP_SIDE), mode="area") + 1) / 2
+    """Pictures [B, 3, H, W] in -1..1 as the image encoder takes them, [B, 3, 224, 224]: see `runtime.inputs`."""
+    height, width = covering_size(picture.shape[-2], picture.shape[-1], CLIP_SIDE)
+    top, left = (height - CLIP_SIDE) // 2, (width - CLIP_SIDE) // 2
+    resized = F.interpolate(picture, (height, width), mode="bicubic", antialias=True).clamp(-1, 1)
+    small = (resized[..., top : top + CLIP_SIDE, left : left + CLIP_SIDE] + 1) / 2
     mean, std = (small.new_tensor(v)[:, None, None] for v in (CLIP_MEAN, CLIP_STD))
     return (small - mean) / std
 

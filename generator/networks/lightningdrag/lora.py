@@ -15,18 +15,28 @@ PREFIX = "lora_unet_"
 ENDS = ("lora_down.weight", "lora_up.weight", "alpha")
 
 
-def read_lora(path: Path) -> dict[str, dict[str, Tensor]]:
-    """The factors of each layer, by the layer's name with underscores for dots.
-
-    Args:
-        path: the file, or the folder with `pytorch_lora_weights.safetensors` in it.
+def find_lora(path: Path) -> Path:
+    """The file of a LoRA that is given as a file, or as the folder with `pytorch_lora_weights.safetensors` in it.
 
     Raises:
-        InputError: no such file, or not a LoRA of a Stable Diffusion UNet; names the keys that say so.
+        InputError: there is none.
     """
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{file}: no such LoRA")
+    return file
+
+
+def read_lora(path: Path) -> dict[str, dict[str, Tensor]]:
+    """The factors of each layer, by the layer's name with underscores for dots.
+
+    Args:
+        path: see `find_lora`.
+
+    Raises:
+        InputError: no such file, or not a LoRA of a Stable Diffusion UNet; names the keys that say so.
+    """
+    file = find_lora(path)
     layers: dict[str, dict[str, Tensor]] = {}
     for key, value in read_tensors(file).items():
         layer, _, end = key.partition(".")

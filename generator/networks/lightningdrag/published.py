@@ -3,7 +3,7 @@
     CHECKPOINT/
         lightning-drag-sd15/{appearance_encoder/, point_embedding/point_embedding.pt, lightning-drag-sd15-attn.bin}
         IP-Adapter/models/{image_encoder/, ip-adapter_sd15.bin}
-        BASE/{unet/, text_encoder/, vae/}    Stable Diffusion 1.5 for inpainting, or a model tuned from it, by any name
+        BASE/{unet/, text_encoder/, vae/, scheduler/}    Stable Diffusion 1.5 for inpainting, or a model tuned from it
         sd-vae-ft-mse/ or sd-vae-ft-ema/     optional, in place of BASE/vae
 
 Beside them a LoRA of the denoiser may be given, fused into it here.
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from edgedrag.generator.networks.lightningdrag.lora import fuse, read_lora
+from edgedrag.generator.networks.lightningdrag.lora import find_lora, fuse, read_lora
 from edgedrag.generator.networks.lightningdrag.networks import (
     AppearanceEncoder,
     Denoiser,
@@ -64,6 +64,7 @@ class PublishedWeights(Weights):
         separate = [p for p in sorted(folder.glob("sd-vae-ft-*")) if (p / "config.json").is_file()]
         self.beside = [folder / ADAPTER_FOLDER, base, *separate]  # what is not LightningDrag's own
         self.size = _size_of(base)
+        self._scheduler = _read_json(base / "scheduler" / "scheduler_config.json")
         self._text_config = CLIPTextConfig(**_read_json(base / "text_encoder" / "config.json"))
         self._files = {
             "unet": find_weights(base / "unet", "diffusion_pytorch_model"),
@@ -79,7 +80,7 @@ class PublishedWeights(Weights):
                 "attention": drag / ATTENTION_FILE,
             }
         if lora is not None:
-            self._files["lora"] = lora
+            self._files["lora"] = find_lora(lora)
         self._lora = read_lora(lora) if lora is not None else {}
         self._check()
 
@@ -178,6 +179,9 @@ class PublishedWeights(Weights):
             vae = Vae(self.size)
         fill(vae.vae, self._read("vae"))
         return vae.eval()
+
+    def scheduler(self) -> dict[str, Any]:
+        return self._scheduler
 
     def digest(self) -> str:
         digest = hashlib.sha256()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from edgedrag.generator.networks.lightningdrag.networks import AppearanceEncoder, Denoiser, ImagePrompt, Vae
 from edgedrag.generator.networks.lightningdrag.points import PointNetwork
+from edgedrag.generator.networks.lightningdrag.scheduler import STABLE_DIFFUSION_15
 from edgedrag.generator.networks.lightningdrag.sizes import TEXT_TOKENS, Size
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -40,6 +41,10 @@ class Weights(ABC):
 
     @abstractmethod
     def vae(self) -> Vae: ...
+
+    @abstractmethod
+    def scheduler(self) -> dict[str, Any]:
+        """The base's scheduler_config.json."""
 
     @abstractmethod
     def digest(self) -> str:
@@ -79,6 +84,9 @@ class RandomWeights(Weights):
 
     def vae(self) -> Vae:
         return self._make(5, Vae)
+
+    def scheduler(self) -> dict[str, Any]:
+        return STABLE_DIFFUSION_15
 
     def digest(self) -> str:
         return ""

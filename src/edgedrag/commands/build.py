@@ -18,7 +18,7 @@ from edgedrag.runtime.errors import InputError
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
 @click.option("--size", type=click.Choice(["tiny", "full"]), default="full", show_default=True,
               help="Of random weights; a checkpoint has its own.")  # fmt: skip
-@click.option("--lora", type=FILE, help="LCM-LoRA to fuse into LightningDrag's denoiser, for few steps.")
+@click.option("--lora", type=FILE, help="LCM-LoRA to fuse into LightningDrag's denoiser: its file, or its folder.")
 @click.option("--small-decoder", type=FILE, help="A small decoder's weights (AutoencoderTiny), in place of the VAE's.")
 @click.option("--figures", type=FILE, help="JSON object of measured figures to state in the manifest.")
 def export(

@@ -11,7 +11,8 @@ FROM ${BASE}
 RUN useradd --uid 10001 --create-home edgedrag \
     && install -d -o edgedrag -g edgedrag /data
 COPY --from=build /opt/edgedrag /opt/edgedrag
-ENV EDGEDRAG_ENGINES=/data/engines
+ENV EDGEDRAG_ENGINES=/data/engines \
+    ORT_DISABLE_TELEMETRY=1
 USER 10001
 WORKDIR /data
 VOLUME /data

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import: else it makes up an ID and writes it to HOME
+import onnxruntime as ort  # noqa: E402
 
 from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.cpus import default_threads

@@ -16,21 +16,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgedrag.benchmarks.metrics.stlpips import STLPIPS
-from edgedrag.calibration.branches import twins
-from edgedrag.calibration.damage import Damage, Trial
-from edgedrag.calibration.drags import CalibrationDrag, CalibrationSet, read_drags
-from edgedrag.calibration.halves import PeakGraph, beyond
-from edgedrag.calibration.layers import OUTPUT_AXIS, Layer, find_layers, find_sums, weight_of
+from edgedrag.calibration.graphs.layers import OUTPUT_AXIS, Layer, find_layers, find_sums, weight_of
+from edgedrag.calibration.graphs.smoothing import find_divisors, find_folds
+from edgedrag.calibration.graphs.statistics import TensorStatistics
 from edgedrag.calibration.recipe import hashes, read_recipe
-from edgedrag.calibration.record import Statistics, record
+from edgedrag.calibration.runs.branches import twins
+from edgedrag.calibration.runs.damage import Damage, Trial
+from edgedrag.calibration.runs.drags import CalibrationDrag, CalibrationSet, read_drags
+from edgedrag.calibration.runs.halves import PeakGraph, beyond
+from edgedrag.calibration.runs.record import Statistics, record
+from edgedrag.calibration.runs.workbench import Workbench
 from edgedrag.calibration.search import SHARED, Budget, Candidate, Point, Recorded, Search, Tried
-from edgedrag.calibration.smoothing import find_divisors, find_folds
-from edgedrag.calibration.statistics import TensorStatistics
-from edgedrag.calibration.workbench import Workbench
 from edgedrag.calibration.writer import placed, write_bundle
 from edgedrag.export.bundle_writer import check_bundle_folder
-from edgedrag.runtime.bundle import SHIPPED, Bundle, open_bundle
+from edgedrag.metrics.stlpips import STLPIPS
+from edgedrag.runtime.bundle.manifest import SHIPPED, Bundle, open_bundle
 from edgedrag.runtime.errors import InputError
 
 PACKAGES = ("edgedrag", "numpy", "onnx", "onnxruntime", "opencv-python-headless")

@@ -11,8 +11,8 @@ from typing import Any
 import fastjsonschema
 import numpy as np
 
-from edgedrag.calibration.placement import Ranges
-from edgedrag.runtime.bundle import Bundle
+from edgedrag.calibration.graphs.placement import Ranges
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
 
 FILE = "recipe.json"

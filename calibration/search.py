@@ -10,14 +10,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from edgedrag.calibration.branches import place_branch
-from edgedrag.calibration.damage import Damage, Trial
-from edgedrag.calibration.estimators import ESTIMATORS
-from edgedrag.calibration.layers import Layer
-from edgedrag.calibration.placement import Ranges
-from edgedrag.calibration.record import Statistics
-from edgedrag.calibration.smoothing import Divisors
-from edgedrag.calibration.workbench import Place, Workbench
+from edgedrag.calibration.graphs.estimators import ESTIMATORS
+from edgedrag.calibration.graphs.layers import Layer
+from edgedrag.calibration.graphs.placement import Ranges
+from edgedrag.calibration.graphs.smoothing import Divisors
+from edgedrag.calibration.runs.branches import place_branch
+from edgedrag.calibration.runs.damage import Damage, Trial
+from edgedrag.calibration.runs.record import Statistics
+from edgedrag.calibration.runs.workbench import Place, Workbench
 from edgedrag.runtime.backends.base import CompiledGraph
 
 SHARED = "percentile"  # of sums

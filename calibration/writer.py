@@ -10,11 +10,11 @@ from typing import Any
 
 import onnx_ir as ir
 
-from edgedrag.calibration.branches import place_branch
-from edgedrag.calibration.halves import halve
-from edgedrag.calibration.placement import PLACEMENTS
+from edgedrag.calibration.graphs.placement import PLACEMENTS
 from edgedrag.calibration.recipe import FILE, dumps, in_int8, ranges_of
-from edgedrag.calibration.workbench import Place, Workbench
+from edgedrag.calibration.runs.branches import place_branch
+from edgedrag.calibration.runs.halves import halve
+from edgedrag.calibration.runs.workbench import Place, Workbench
 from edgedrag.export.bundle_writer import file_variant, new_bundle, write_manifest
 from edgedrag.export.golden import add_golden
 from edgedrag.export.weight_file import WeightFile

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgedrag.runtime.bundle import open_bundle
+from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import sha256_of
 

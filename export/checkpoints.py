@@ -28,7 +28,7 @@ def export_checkpoint(
         return
     if figures is not None:
         raise InputError("--figures is for the embedded generator's checkpoint, a file")
-    from edgedrag.export.lightningdrag import export_lightningdrag
+    from edgedrag.export.lightningdrag.bundle import export_lightningdrag
     from edgedrag.generator.networks.lightningdrag.published import PublishedWeights
 
     weights = PublishedWeights(checkpoint, lora)
@@ -43,7 +43,7 @@ def export_random(
     Raises:
         InputError: see `export_lightningdrag`.
     """
-    from edgedrag.export.lightningdrag import export_lightningdrag
+    from edgedrag.export.lightningdrag.bundle import export_lightningdrag
     from edgedrag.generator.networks.lightningdrag.sizes import SIZES
     from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
 

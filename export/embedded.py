@@ -22,9 +22,9 @@ from edgedrag.export.costs import measure_cost
 from edgedrag.export.golden import add_golden
 from edgedrag.export.parity import snr_db
 from edgedrag.export.trace import trace
-from edgedrag.generator.checkpoint import load_checkpoint
+from edgedrag.generator.diffusion.schedule import sampler
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
-from edgedrag.generator.schedule import sampler
+from edgedrag.generator.training.checkpoint import load_checkpoint
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
 

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 
 from edgedrag.export.embedded import export_embedded
-from edgedrag.generator.checkpoint import SHIPPED, load_checkpoint
-from edgedrag.generator.mining import describe as describe_pairs
-from edgedrag.generator.mining import mine
-from edgedrag.generator.training import TrainConfig, set_threads, train
-from edgedrag.generator.validation import Validation
+from edgedrag.generator.data.mining import describe as describe_pairs
+from edgedrag.generator.data.mining import mine
+from edgedrag.generator.training.checkpoint import SHIPPED, load_checkpoint
+from edgedrag.generator.training.trainer import TrainConfig, set_threads, train
+from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import EdgedragError, InputError
-from edgedrag.runtime.image import write_aside
+from edgedrag.runtime.photo.picture import write_aside
 
 LEARNING_RATE = 1e-4
 MEASURED_PAIRS = 96

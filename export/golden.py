@@ -1,4 +1,4 @@
-"""Writes a bundle's golden drag: see runtime/golden.py."""
+"""Writes a bundle's golden drag: see runtime/selection/self_test.py."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from edgedrag.export.bundle_writer import write_manifest
 from edgedrag.export.scene import POINTS, make_mask, make_picture
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.bundle import open_bundle
+from edgedrag.runtime.bundle.manifest import open_bundle
+from edgedrag.runtime.drag.stages import Stages, files
 from edgedrag.runtime.files import sha256_of
-from edgedrag.runtime.golden import psnr, run_golden, sample
-from edgedrag.runtime.stages import Stages, files
+from edgedrag.runtime.selection.self_test import psnr, run_golden, sample
 
 FILE = "golden.npz"
 LEAST_DB = {"fp32": 45.0, "fp16": 35.0, "bf16": 30.0, "int8": 30.0}  # of other engines, against fp32 here

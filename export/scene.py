@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgedrag.runtime.bundle import Bundle
-from edgedrag.runtime.inputs import DragInputs, PhotoInputs
-from edgedrag.runtime.noise import normal
-from edgedrag.runtime.sampler import Table
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.drag.inputs import DragInputs, PhotoInputs
+from edgedrag.runtime.sampling.noise import normal
+from edgedrag.runtime.sampling.sampler import Table
 
 POINTS = np.array([[0.4, 0.4, 0.55, 0.45], [0.6, 0.55, 0.5, 0.7], [0.3, 0.6, 0.3, 0.5]])  # of the width and height
 LATENT_CHANNELS = 4

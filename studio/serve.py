@@ -12,10 +12,10 @@ from pathlib import Path
 import uvicorn
 
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.image import write_aside
-from edgedrag.runtime.session import Runtime
-from edgedrag.studio import logs, watchdog
-from edgedrag.studio.app import make_app
+from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.session.session import Runtime
+from edgedrag.studio.api.app import make_app
+from edgedrag.studio.health import logs, watchdog
 from edgedrag.studio.settings import Settings
 from edgedrag.studio.station import Station
 

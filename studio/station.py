@@ -12,16 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgedrag.runtime.drags import Drag
-from edgedrag.runtime.image import Picture, as_rgb8, encode_picture, load_picture
-from edgedrag.runtime.session import Motion, Progress, Runtime
-from edgedrag.studio.engine import Busy, Engine, Superseded, Turns
-from edgedrag.studio.logs import LOGGER, log, short
-from edgedrag.studio.memory import sweep
-from edgedrag.studio.metrics import Metrics
-from edgedrag.studio.records import Records
-from edgedrag.studio.selftest import Report, self_test
-from edgedrag.studio.sessions import Edited, Session, Sessions, Wish
+from edgedrag.runtime.drag.drags import Drag
+from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture, load_picture
+from edgedrag.runtime.session.session import Motion, Progress, Runtime
+from edgedrag.studio.editing.sessions import Edited, Session, Sessions, Wish
+from edgedrag.studio.editing.worker import Busy, Engine, Superseded, Turns
+from edgedrag.studio.health.logs import LOGGER, log, short
+from edgedrag.studio.health.memory import sweep
+from edgedrag.studio.health.metrics import Metrics
+from edgedrag.studio.health.selftest import Report, self_test
+from edgedrag.studio.records.records import Records
 from edgedrag.studio.settings import Settings
 
 UPLOADS_AT_ONCE = 8  # that are held in memory while they are read or wait to be decoded

@@ -13,7 +13,7 @@ import pytest
 from toy_bundle import write_toy_bundle
 
 import edgedrag
-from edgedrag.runtime.backends.cuda import find_gpu
+from edgedrag.runtime.backends.device.cuda import find_gpu
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples"

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from edgedrag.runtime.backends.device import Network
-from edgedrag.runtime.backends.device_graph import DeviceBackend, DeviceGraph, Size
-from edgedrag.runtime.bundle import Bundle, Graph, Variant
+from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, Size
+from edgedrag.runtime.backends.device.interface import Network
+from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
 
 PAGE = 256
 

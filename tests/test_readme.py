@@ -79,14 +79,15 @@ def test_a_built_wheel_carries_its_data(clone: Path) -> None:
 import pathlib, sys
 sys.path.insert(0, "wheel")
 import edgedrag
-from edgedrag.runtime.bundle import open_bundle
+from edgedrag.runtime.bundle.manifest import open_bundle
 here = pathlib.Path("wheel").resolve()
 assert here in pathlib.Path(edgedrag.__file__).resolve().parents
 bundle = open_bundle("embedded")
 assert here in bundle.folder.resolve().parents
 edgedrag.open()
 root = pathlib.Path(edgedrag.__file__).parent
-for name in ("py.typed", "runtime/bundle.schema.json", "generator/split.tsv", "generator/configs/teacher.json",
+for name in ("py.typed", "runtime/bundle/bundle.schema.json", "generator/data/split.tsv",
+             "generator/configs/teacher.json",
              "generator/checkpoints/embedded.safetensors", "benchmarks/latency/devices.json",
              "benchmarks/latency/pointer_trace.json", "benchmarks/latency/probes/conv.int8.onnx",
              "studio/static/index.html", "studio/static/i18n/ja.json"):

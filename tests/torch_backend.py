@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgedrag.export.lightningdrag_graphs import GRAPHS
+from edgedrag.export.lightningdrag.graphs import GRAPHS
 from edgedrag.generator.networks.lightningdrag.weights import Weights
 from edgedrag.runtime.backends.base import OnnxBackend
-from edgedrag.runtime.bundle import Graph
+from edgedrag.runtime.bundle.manifest import Graph
 
 
 class TorchGraph:

@@ -30,7 +30,7 @@ import numpy as np
 
 import edgedrag
 from edgedrag.runtime.backends.processor import cpu_name
-from edgedrag.runtime.golden import psnr
+from edgedrag.runtime.selection.self_test import psnr
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EMULATOR = "qemu-aarch64-static"

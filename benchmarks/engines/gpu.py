@@ -24,16 +24,16 @@ from edgedrag.benchmarks.context import machine
 from edgedrag.benchmarks.engines.parity import graph_parity
 from edgedrag.benchmarks.latency.profile import graph_spans
 from edgedrag.benchmarks.report import write_report
-from edgedrag.export.build import Request, build_engines
-from edgedrag.runtime.backends import NAMES, probe
-from edgedrag.runtime.backends.tensorrt_library import MODULES
-from edgedrag.runtime.bundle import STAGES, Bundle, open_bundle
-from edgedrag.runtime.describe import cost_at
+from edgedrag.export.engines.build import Request, build_engines
+from edgedrag.runtime.backends.registry import NAMES, probe
+from edgedrag.runtime.backends.tensorrt.library import MODULES
+from edgedrag.runtime.bundle.describe import cost_at
+from edgedrag.runtime.bundle.manifest import STAGES, Bundle, open_bundle
+from edgedrag.runtime.drag.run import GUIDANCE_EPSILON
 from edgedrag.runtime.errors import EdgedragError
-from edgedrag.runtime.golden import Golden, read_golden, run_golden, self_test
-from edgedrag.runtime.pipeline import GUIDANCE_EPSILON
-from edgedrag.runtime.sampler import make_table
-from edgedrag.runtime.session import Edit, Runtime
+from edgedrag.runtime.sampling.sampler import make_table
+from edgedrag.runtime.selection.self_test import Golden, read_golden, run_golden, self_test
+from edgedrag.runtime.session.session import Edit, Runtime
 from edgedrag.runtime.trace import recording
 
 STEPS = (1, 2, 4, 8)

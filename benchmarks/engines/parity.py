@@ -9,10 +9,10 @@ import numpy as np
 
 from edgedrag.runtime.backends.base import Array, CompiledGraph
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.bundle import Bundle
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.drag.stages import Stages, choose_precision
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.golden import read_golden, run_golden, snr_db
-from edgedrag.runtime.stages import Stages, choose_precision
+from edgedrag.runtime.selection.self_test import read_golden, run_golden, snr_db
 
 
 class Heard:

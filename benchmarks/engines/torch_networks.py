@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from edgedrag.export.half import halve
-from edgedrag.export.lightningdrag_costs import RUNS, STEPS, PublishedStep
-from edgedrag.export.lightningdrag_graphs import GRAPHS, GraphSpec, is_half, shape_of
+from edgedrag.export.lightningdrag.costs import RUNS, STEPS, PublishedStep
+from edgedrag.export.lightningdrag.graphs import GRAPHS, GraphSpec, is_half, shape_of
 from edgedrag.generator.networks.lightningdrag.sizes import Size
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from edgedrag.benchmarks.quality.baselines import bidirectional_warp
 from edgedrag.runtime.backends.base import Array, OnnxBackend
-from edgedrag.runtime.bundle import Graph
+from edgedrag.runtime.bundle.manifest import Graph
 from edgedrag.runtime.errors import EdgedragError
-from edgedrag.runtime.image import as_rgb8, load_picture
-from edgedrag.runtime.session import Photo, Runtime
+from edgedrag.runtime.photo.picture import as_rgb8, load_picture
+from edgedrag.runtime.session.session import Photo, Runtime
 
 
 def open_peer(name: str, runtime: Runtime) -> Any:
@@ -114,7 +114,7 @@ class TorchBackend(OnnxBackend):
     def __init__(self, runtime: Runtime, compiled: bool):
         import torch
 
-        from edgedrag.generator.checkpoint import SHIPPED, load_checkpoint
+        from edgedrag.generator.training.checkpoint import SHIPPED, load_checkpoint
 
         if (
             hashlib.sha256(SHIPPED.read_bytes()).hexdigest()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks.latency.nvidia import Card
-from edgedrag.runtime.sensors import read_number
+from edgedrag.runtime.system.sensors import read_number
 
 INTERVAL = 0.05  # seconds between readings of power
 TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_TOTAL")  # rails of a Jetson that hold all others

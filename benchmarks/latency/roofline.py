@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgedrag.runtime.bundle import Bundle, Graph
-from edgedrag.runtime.cost import Costs
+from edgedrag.runtime.bundle.cost import Costs
+from edgedrag.runtime.bundle.manifest import Bundle, Graph
+from edgedrag.runtime.drag.run import GUIDANCE_EPSILON
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.pipeline import GUIDANCE_EPSILON
-from edgedrag.runtime.sampler import make_table
+from edgedrag.runtime.sampling.sampler import make_table
 
 HERE = Path(__file__).parent
 CPU = "cpu"  # the device that is this machine

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.image import MAX_MEGAPIXELS, Picture, save_picture
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, save_picture
 
 TURNS = 16  # drags before the first comes again; more than the runtime keeps tensors for
 MASK_SHARE = 15 / 64  # a mask's radius over the photo's shorter side,

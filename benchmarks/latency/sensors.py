@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks.latency.nvidia import Card
-from edgedrag.runtime.sensors import clocks, temperatures, throttling
+from edgedrag.runtime.system.sensors import clocks, temperatures, throttling
 
 
 def sample(card: Card, root: Path = Path("/")) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from edgedrag.benchmarks.latency.scene import Size, disc, test_photo, write_scen
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.report import write_report
 from edgedrag.runtime import trace
-from edgedrag.runtime.image import check_file
+from edgedrag.runtime.photo.picture import check_file
 from edgedrag.runtime.trace_file import tracing
 
 SPAN = re.compile(r"^(\s*)with (?:span|on_device)\(.*\):$", re.M)

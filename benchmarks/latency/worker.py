@@ -29,7 +29,7 @@ class Worker:
         self.cold: dict[str, float] = {}
         start = time.perf_counter()
         import edgedrag
-        from edgedrag.runtime.stages import Stages
+        from edgedrag.runtime.drag.stages import Stages
 
         self.cold["import_ms"] = ms_since(start)
         self.scenes: dict[str, dict[str, Any]] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgedrag.runtime.flow import bidirectional_flow, edge_fade, inverse_distance, warp
+from edgedrag.runtime.drag.flow import bidirectional_flow, edge_fade, inverse_distance, warp
 
 FADE = 12.0  # pixels over which the inverse-distance warp falls to zero at the mask's edge
 INPAINT_RADIUS = 5.0  # pixels

@@ -16,17 +16,17 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from edgedrag.benchmarks.metrics.pixels import error_outside_mask, gradient_energy
-from edgedrag.benchmarks.metrics.stlpips import STLPIPS
-from edgedrag.benchmarks.metrics.xfeat import XFeat, landings
 from edgedrag.benchmarks.quality.methods import LineUp, Made, Method, Task
 from edgedrag.benchmarks.quality.page import Page
 from edgedrag.benchmarks.quality.tables import Figures, count_verdicts, mean, median, ratio
-from edgedrag.runtime.checks import Checks
-from edgedrag.runtime.drags import check_drags, check_handles_in_mask
+from edgedrag.metrics.pixels import error_outside_mask, gradient_energy
+from edgedrag.metrics.stlpips import STLPIPS
+from edgedrag.metrics.xfeat import XFeat, landings
+from edgedrag.runtime.drag.checks import Checks
+from edgedrag.runtime.drag.drags import check_drags, check_handles_in_mask
+from edgedrag.runtime.drag.mask import check_mask
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.image import as_rgb8, load_picture
-from edgedrag.runtime.masks import check_mask
+from edgedrag.runtime.photo.picture import as_rgb8, load_picture
 
 PHOTO, MASK, INSTRUCTION = "original_image.png", "mask.png", "drag_instruction.json"
 

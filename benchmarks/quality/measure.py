@@ -14,7 +14,7 @@ from edgedrag.benchmarks.quality.methods import LineUp, line_up
 from edgedrag.benchmarks.quality.pairs import unseen_clips
 from edgedrag.benchmarks.quality.tables import as_text
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.session import Runtime
+from edgedrag.runtime.session.session import Runtime
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
         InputError: no metric networks, nothing to measure on, or options that make no sense.
     """
     try:
-        from edgedrag.benchmarks.metrics.stlpips import STLPIPS
-        from edgedrag.benchmarks.metrics.xfeat import XFeat
         from edgedrag.benchmarks.quality.dragbench import find_samples, measure_dragbench
         from edgedrag.benchmarks.quality.pairs_quality import measure_pairs
+        from edgedrag.metrics.stlpips import STLPIPS
+        from edgedrag.metrics.xfeat import XFeat
     except ImportError as error:
         raise InputError(f"{error.name} is not installed: install edgedrag[quality]") from None
     likeness = STLPIPS(request.weights)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from edgedrag.benchmarks.quality.baselines import bidirectional_warp, inverse_distance_warp, unedited
-from edgedrag.runtime.checks import Checks
-from edgedrag.runtime.drags import Drag
+from edgedrag.runtime.drag.checks import Checks
+from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import EdgedragError, InputError
-from edgedrag.runtime.sampler import make_table
-from edgedrag.runtime.session import Edit, Runtime, open_runtime
+from edgedrag.runtime.sampling.sampler import make_table
+from edgedrag.runtime.session.session import Edit, Runtime, open_runtime
 
 OWN = "edgedrag"  # the row of the measured bundle
 WARP = "inverse_distance_warp"  # the row that it is held against
@@ -173,7 +173,7 @@ def export_relative(checkpoint: str, folder: Path | None) -> Path:
         raise InputError("not the shipped bundle: give one to compare with as NAME=BUNDLE")
     try:
         from edgedrag.export.embedded import export_embedded
-        from edgedrag.generator.checkpoint import SHIPPED
+        from edgedrag.generator.training.checkpoint import SHIPPED
     except ImportError as error:
         raise EdgedragError(f"{error.name} is not installed: install edgedrag[quality]") from None
     file = SHIPPED.with_name(checkpoint)

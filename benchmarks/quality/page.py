@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from edgedrag.benchmarks.quality.methods import OWN, RELATIVES, WARP, LineUp, Made, Method, Task
-from edgedrag.runtime.sheet import draw_drag
+from edgedrag.runtime.session.sheet import draw_drag
 
 COLUMNS = (WARP, "bidirectional_warp", *RELATIVES, OWN)  # of these, the ones that were run
 TILE = 384  # pixels, of a tile's longer side at most

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from edgedrag.benchmarks.quality.methods import Task
-from edgedrag.generator.pairs import draggable, sample_points
-from edgedrag.runtime.drags import check_drags, check_handles_in_mask
+from edgedrag.generator.data.pairs import draggable, sample_points
+from edgedrag.runtime.drag.drags import check_drags, check_handles_in_mask
 from edgedrag.runtime.errors import InputError
 
 VIDEO = "video"  # the kind of pairs of real frames; the other kinds are motion made from stills

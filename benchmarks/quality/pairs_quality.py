@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from edgedrag.benchmarks.metrics.pixels import error_outside_mask, gradient_energy, psnr_in_mask, ssim_in_mask
-from edgedrag.benchmarks.metrics.stlpips import STLPIPS
 from edgedrag.benchmarks.quality.methods import OWN, WARP, LineUp, Made, Method
 from edgedrag.benchmarks.quality.page import Page
 from edgedrag.benchmarks.quality.pairs import VIDEO, PairTask, held_out_tasks
 from edgedrag.benchmarks.quality.tables import Figures, count_verdicts, mean, median, ratio
-from edgedrag.generator.made_motion import KINDS
+from edgedrag.generator.data.made_motion import KINDS
+from edgedrag.metrics.pixels import error_outside_mask, gradient_energy, psnr_in_mask, ssim_in_mask
+from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.errors import InputError
 
 # A row of the page for each clip: real frames and every made motion in turn.

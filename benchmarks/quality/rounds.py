@@ -18,14 +18,14 @@ import numpy as np
 from tqdm import tqdm
 
 from edgedrag.benchmarks.context import context
-from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
 from edgedrag.benchmarks.quality.page import GAP, caption, fit, on_paper
 from edgedrag.benchmarks.quality.tables import mean
-from edgedrag.runtime.drags import Drag
+from edgedrag.metrics.pixels import psnr_in_mask
+from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.image import Picture, as_rgb8, load_picture
-from edgedrag.runtime.session import Runtime
-from edgedrag.runtime.window import choose_window
+from edgedrag.runtime.photo.picture import Picture, as_rgb8, load_picture
+from edgedrag.runtime.photo.window import choose_window
+from edgedrag.runtime.session.session import Runtime
 
 METHODS = ("edgedrag", "naive_chain")
 PROTOCOLS = ("alternating", "nested", "near_inverse")

@@ -1,4 +1,4 @@
-"""Where true and failed edits lie on the rulers of `runtime/checks.py`.
+"""Where true and failed edits lie on the rulers of `runtime/drag/checks.py`.
 
 python -m edgedrag.benchmarks.quality.thresholds CACHE -o REPORT.json
 
@@ -19,11 +19,11 @@ import cv2
 import numpy as np
 
 from edgedrag.benchmarks.quality.pairs import VIDEO, evenly, grown, load_clip
-from edgedrag.generator.pairs import draggable, sample_points
-from edgedrag.runtime.checks import apart, check, detail, landing_errors, seam, torn
-from edgedrag.runtime.compose import Generated
-from edgedrag.runtime.flow import prior_flow, warp
-from edgedrag.runtime.image import write_aside
+from edgedrag.generator.data.pairs import draggable, sample_points
+from edgedrag.runtime.drag.checks import apart, check, detail, landing_errors, seam, torn
+from edgedrag.runtime.drag.composite import Generated
+from edgedrag.runtime.drag.flow import prior_flow, warp
+from edgedrag.runtime.photo.picture import write_aside
 
 QUANTILES = (1, 2, 5, 20, 25, 50, 75, 90, 95, 99)
 

@@ -21,9 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgedrag.generator.batches import Batch
-from edgedrag.generator.checkpoint_file import save_checkpoint
-from edgedrag.generator.contract import DragGenerator
+from edgedrag.generator.data.batches import Batch
+from edgedrag.generator.diffusion.contract import DragGenerator
+from edgedrag.generator.diffusion.objectives import edge_loss, masked_mean
+from edgedrag.generator.networks.checkpoint_file import save_checkpoint
 from edgedrag.generator.networks.fields import (
     FOLD,
     closeness,
@@ -36,8 +37,7 @@ from edgedrag.generator.networks.fields import (
     nearness,
     warp,
 )
-from edgedrag.generator.objectives import edge_loss, masked_mean
-from edgedrag.runtime.compose import HELD, REVEALED
+from edgedrag.runtime.drag.composite import HELD, REVEALED
 
 PIXEL_CHANNELS = 3 * FOLD * FOLD
 LATENT_CHANNELS = 12

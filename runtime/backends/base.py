@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edgedrag.runtime.bundle import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
 
 Array = Any  # an engine's own array, which may live on a device
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import: else it makes up an ID and writes it to HOME
-import onnxruntime as ort  # noqa: E402
+import onnxruntime as ort
 
 from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.processor import cpu_name
-from edgedrag.runtime.bundle import Graph
+from edgedrag.runtime.bundle.manifest import Graph
 from edgedrag.runtime.errors import BundleError, EngineError
 
 ort.disable_telemetry_events()  # nothing leaves the device

@@ -9,10 +9,10 @@ import numpy as np
 import onnxruntime as ort
 
 from edgedrag.runtime.backends.cpus import default_threads
-from edgedrag.runtime.backends.cuda import CudaDevice, find_gpu
-from edgedrag.runtime.backends.device_graph import DeviceBackend, DeviceGraph, Size
+from edgedrag.runtime.backends.device.cuda import CudaDevice, find_gpu
+from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, Size
 from edgedrag.runtime.backends.onnxruntime import open_session
-from edgedrag.runtime.bundle import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
 from edgedrag.runtime.errors import EngineError
 
 PROVIDER = "CUDAExecutionProvider"

@@ -6,7 +6,7 @@ import platform
 import re
 from pathlib import Path
 
-from edgedrag.runtime.sensors import board
+from edgedrag.runtime.system.sensors import board
 
 # Of x86, as Linux names them, that decide how fast and how exact a network runs in each precision.
 VECTOR_INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")

@@ -20,8 +20,8 @@ from specified import SpecifiedLibrary
 from wheels import Unavailable, fetch, import_bindings, import_lean
 
 import edgedrag
-from edgedrag.runtime import backends
-from edgedrag.runtime.backends import cuda
+from edgedrag.runtime.backends import registry as backends
+from edgedrag.runtime.backends.device import cuda
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "chelsea.png"
 NO_BINDINGS = 77  # exit code: skipped
@@ -42,8 +42,8 @@ def import_version(library: str, version: str, folder: Path) -> ModuleType:
 
 def stand_in_for_the_gpu(device: HostDevice) -> None:
     """A driver that finds a GPU, and the host's memory for the GPU's."""
-    from edgedrag.export import build
-    from edgedrag.runtime.backends import tensorrt
+    from edgedrag.export.engines import build
+    from edgedrag.runtime.backends.tensorrt import runner as tensorrt
 
     found = cuda.Gpu("stand-in", TARGET, "13.0")
     places: tuple[Any, ...] = (backends, build, tensorrt)
@@ -55,8 +55,8 @@ def stand_in_for_the_gpu(device: HostDevice) -> None:
 
 def check_the_start(module: ModuleType) -> None:
     """A library that is all there, without a driver: its null object is refused with what it reported, and no crash."""
-    from edgedrag.runtime.backends.tensorrt import _make_log
-    from edgedrag.runtime.backends.tensorrt_library import start
+    from edgedrag.runtime.backends.tensorrt.library import start
+    from edgedrag.runtime.backends.tensorrt.runner import _make_log
 
     try:
         cuda.find_gpu()
@@ -70,12 +70,12 @@ def check_the_start(module: ModuleType) -> None:
 
 def run_loader(library: str, host: HostTensorRt, folder: Path) -> None:
     """A drag through engines of this version is what ONNX Runtime makes of it, to the byte."""
-    from edgedrag.runtime.engine_lookup import EngineLookup, engine_files
-    from edgedrag.runtime.engines import EngineStore
+    from edgedrag.runtime.backends.tensorrt.cache import EngineStore
+    from edgedrag.runtime.backends.tensorrt.lookup import EngineLookup, engine_files
 
     store = EngineStore(folder / "engines")
     store.folder.mkdir()
-    bundle = edgedrag.runtime.bundle.open_bundle("embedded")
+    bundle = edgedrag.runtime.bundle.manifest.open_bundle("embedded")
     lookup = EngineLookup(store, library, host.version, TARGET)
     for size in bundle.sizes:
         for graph, variant in engine_files(bundle, "fp32"):
@@ -91,11 +91,11 @@ def run_loader(library: str, host: HostTensorRt, folder: Path) -> None:
 
 def run_builder(host: HostTensorRt, folder: Path) -> None:
     """Every graph is built; a timing cache of another version is dropped before the build."""
-    from edgedrag.export.build import Request, build_engines
-    from edgedrag.export.engine_builder import attach_timing_cache
-    from edgedrag.export.engine_facts import EngineFacts, ask_engine
+    from edgedrag.export.engines.build import Request, build_engines
+    from edgedrag.export.engines.builder import attach_timing_cache
+    from edgedrag.export.engines.facts import EngineFacts, ask_engine
 
-    bundle = edgedrag.runtime.bundle.open_bundle("embedded")
+    bundle = edgedrag.runtime.bundle.manifest.open_bundle("embedded")
     request = Request("tensorrt", ("this-gpu",), "fp32", ((256, 256),))
     store = folder / "engines"
     store.mkdir()

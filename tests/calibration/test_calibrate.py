@@ -12,16 +12,16 @@ import pytest
 from conftest import EXAMPLES, rewrite_manifest
 
 import edgedrag
-from edgedrag.benchmarks.metrics.pixels import psnr_in_mask
-from edgedrag.benchmarks.metrics.stlpips import STLPIPS
-from edgedrag.calibration import record as record_module
 from edgedrag.calibration.calibrate import Request, apply, calibrate
-from edgedrag.calibration.damage import Damage, Trial
-from edgedrag.calibration.drags import read_drags
+from edgedrag.calibration.runs import record as record_module
+from edgedrag.calibration.runs.damage import Damage, Trial
+from edgedrag.calibration.runs.drags import read_drags
+from edgedrag.calibration.runs.workbench import Workbench
 from edgedrag.calibration.search import Budget
-from edgedrag.calibration.workbench import Workbench
-from edgedrag.runtime.bundle import open_bundle
-from edgedrag.runtime.describe import describe_bundle
+from edgedrag.metrics.pixels import psnr_in_mask
+from edgedrag.metrics.stlpips import STLPIPS
+from edgedrag.runtime.bundle.describe import describe_bundle
+from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.errors import BundleError, EdgedragError, InputError
 
 TRIED = "encoder/enter|motion/level32.0|motion/flow_head"

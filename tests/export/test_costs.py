@@ -11,11 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgedrag.export.costs import SIDE, concrete, measure_cost, monomial
-from edgedrag.export.lightningdrag_costs import cost_of, shapes_of
-from edgedrag.export.lightningdrag_graphs import GRAPHS
+from edgedrag.export.lightningdrag.costs import cost_of, shapes_of
+from edgedrag.export.lightningdrag.graphs import GRAPHS
 from edgedrag.generator.networks.lightningdrag.sizes import TINY
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
-from edgedrag.runtime.describe import cost_at
+from edgedrag.runtime.bundle.describe import cost_at
 
 HEIGHT, WIDTH = 256, 320
 

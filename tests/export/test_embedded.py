@@ -13,12 +13,12 @@ import torch
 import edgedrag
 from edgedrag.export.embedded import GRAPHS, PARITY_SIZES, export_embedded, parity
 from edgedrag.export.parity import snr_db
-from edgedrag.generator.checkpoint import SHIPPED, load_checkpoint
-from edgedrag.generator.checkpoint_file import save_checkpoint
+from edgedrag.generator.networks.checkpoint_file import save_checkpoint
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
-from edgedrag.runtime.bundle import open_bundle
-from edgedrag.runtime.compose import decided, enlarge
-from edgedrag.runtime.describe import cost_at
+from edgedrag.generator.training.checkpoint import SHIPPED, load_checkpoint
+from edgedrag.runtime.bundle.describe import cost_at
+from edgedrag.runtime.bundle.manifest import open_bundle
+from edgedrag.runtime.drag.composite import decided, enlarge
 from edgedrag.runtime.errors import InputError
 
 

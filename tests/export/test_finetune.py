@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.generator.checkpoint import load_checkpoint
-from edgedrag.runtime.bundle import open_bundle
+from edgedrag.generator.training.checkpoint import load_checkpoint
+from edgedrag.runtime.bundle.manifest import open_bundle
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgedrag.export import lightningdrag
-from edgedrag.export.lightningdrag import INPUTS, GraphWriter
-from edgedrag.export.lightningdrag_graphs import GraphSpec, single
+from edgedrag.export.lightningdrag import bundle as lightningdrag
+from edgedrag.export.lightningdrag.bundle import INPUTS, GraphWriter
+from edgedrag.export.lightningdrag.graphs import GraphSpec, single
 from edgedrag.export.scene import Scene
 from edgedrag.generator.networks.lightningdrag.scheduler import STABLE_DIFFUSION_15, sampler_entry
 from edgedrag.generator.networks.lightningdrag.sizes import TINY
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
-from edgedrag.runtime.sampler import make_table
+from edgedrag.runtime.sampling.sampler import make_table
 
 
 class Encoder(nn.Module):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from edgedrag.generator.batches import Batch, row_of, stack
+from edgedrag.generator.data.batches import Batch, row_of, stack
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
 
 

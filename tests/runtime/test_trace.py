@@ -21,10 +21,10 @@ from host_device import HostBackend
 
 from edgedrag.benchmarks.latency.profile import innermost_share
 from edgedrag.runtime import trace, trace_file
-from edgedrag.runtime.bundle import open_bundle
+from edgedrag.runtime.bundle.manifest import open_bundle
+from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.session import TOTAL, Runtime
-from edgedrag.runtime.stages import Stages
+from edgedrag.runtime.session.session import TOTAL, Runtime
 from edgedrag.runtime.trace_file import TraceFile, tracing
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 import edgedrag
 from edgedrag.benchmarks.station.load import header
 from edgedrag.benchmarks.station.process import Kiosk
-from edgedrag.runtime.image import Picture, encode_picture
+from edgedrag.runtime.photo.picture import Picture, encode_picture
 
 PNG = (EXAMPLES / "coffee.png").read_bytes()
 PULL = [[[365, 285], [378, 303]]]

@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from edgedrag.generator.batches import Batch
-from edgedrag.generator.contract import DragGenerator
+from edgedrag.generator.data.batches import Batch
+from edgedrag.generator.diffusion.contract import DragGenerator
+from edgedrag.generator.diffusion.schedule import STEPS, alphas_and_sigmas
 from edgedrag.generator.networks.lightningdrag.attention import LayerTold
 from edgedrag.generator.networks.lightningdrag.low_rank import add_low_rank, write_lora
 from edgedrag.generator.networks.lightningdrag.networks import AppearanceEncoder, Denoiser, ImagePrompt, Vae
@@ -37,9 +38,8 @@ from edgedrag.generator.networks.lightningdrag.published import (
 from edgedrag.generator.networks.lightningdrag.scheduler import sampler_entry
 from edgedrag.generator.networks.lightningdrag.sizes import CLIP_MEAN, CLIP_SIDE, CLIP_STD
 from edgedrag.generator.networks.lightningdrag.weights import Weights
-from edgedrag.generator.schedule import STEPS, alphas_and_sigmas
+from edgedrag.runtime.drag.inputs import covering_size, index_map
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.inputs import covering_size, index_map
 
 GUIDANCE = 3.0  # on the first step, as published for few steps
 NOTES_FILE = "training.json"

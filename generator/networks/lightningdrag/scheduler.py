@@ -7,7 +7,7 @@ from typing import Any
 from diffusers import DDIMScheduler, LCMScheduler
 
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.sampler import LCM_TIMESTEP_SCALE
+from edgedrag.runtime.sampling.sampler import LCM_TIMESTEP_SCALE
 
 START = 999  # the noise level that the published code brings the source to, whatever the steps
 PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from edgedrag.commands.options import FILE, PRECISIONS, THREADS, TRACE, MemorySize, step_counts
-from edgedrag.runtime.backends import NAMES
+from edgedrag.runtime.backends.registry import NAMES
 
 SLOWER = 4  # exit code
 
@@ -71,7 +71,7 @@ def latency(
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.latency.subject import Configuration
     from edgedrag.runtime.backends.cpus import checked_threads
-    from edgedrag.runtime.image import check_file
+    from edgedrag.runtime.photo.picture import check_file
     from edgedrag.runtime.trace_file import tracing
 
     if trace is not None and scenario != "single-stream":
@@ -130,7 +130,7 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
     from edgedrag.benchmarks.latency.compare import describe, measure_ab
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.report import write_report
-    from edgedrag.runtime.image import check_folder
+    from edgedrag.runtime.photo.picture import check_folder
 
     if output is not None:
         check_folder(output.parent)
@@ -175,7 +175,7 @@ def plan(
     from edgedrag.benchmarks.latency import plan
     from edgedrag.benchmarks.latency.compare import read_report
     from edgedrag.benchmarks.latency.report import stem
-    from edgedrag.runtime.bundle import open_bundle
+    from edgedrag.runtime.bundle.manifest import open_bundle
 
     stem(output)
     counts = None if steps is None else step_counts(steps)

@@ -79,8 +79,8 @@ def calibrate(
     \b
     edgedrag calibrate embedded --drags our_drags.jsonl -o tuned --budget 38
     """
-    from edgedrag.runtime.describe import describe_recipe
-    from edgedrag.runtime.image import Picture, check_output, save_picture
+    from edgedrag.runtime.bundle.describe import describe_recipe
+    from edgedrag.runtime.photo.picture import Picture, check_output, save_picture
 
     if (drags is None) == (recipe is None):
         raise click.UsageError("give one of --drags and --recipe")

@@ -15,7 +15,7 @@ from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
 from edgedrag.runtime.errors import EdgedragError, InputError
 
 if TYPE_CHECKING:
-    from edgedrag.runtime.jobs import Job
+    from edgedrag.runtime.session.jobs import Job
 
 
 @click.command()
@@ -47,8 +47,8 @@ def drag(
     \b
     edgedrag drag cat.jpg --drag 120,80:140,80 --mask mask.png -o out.png --sheet sheet.png
     """
-    from edgedrag.runtime.drags import parse_drag
-    from edgedrag.runtime.jobs import Job, check_outputs, run_job
+    from edgedrag.runtime.drag.drags import parse_drag
+    from edgedrag.runtime.session.jobs import Job, check_outputs, run_job
     from edgedrag.runtime.trace_file import tracing
 
     output = output or Path(f"{photo.stem}-edited.png")
@@ -93,8 +93,8 @@ def batch(
     A line: {"name": "a", "image": "a.jpg", "mask": "m.png", "drags": [[[120, 80], [140, 80]]], "seed": 0}
     mask and seed may be left out. A bad job is reported and the rest goes on; exit code 1 then.
     """
-    from edgedrag.runtime.image import check_folder
-    from edgedrag.runtime.jobs import read_jobs
+    from edgedrag.runtime.photo.picture import check_folder
+    from edgedrag.runtime.session.jobs import read_jobs
     from edgedrag.runtime.trace_file import tracing
 
     check_folder(outdir)
@@ -109,7 +109,7 @@ def _run_jobs(listed: Sequence[tuple[str, Job | InputError]], engine: Engine, as
     """Run jobs by name, each reported; returns how many failed."""
     from tqdm import tqdm
 
-    from edgedrag.runtime.jobs import run_job
+    from edgedrag.runtime.session.jobs import run_job
 
     runtime, opened_ms = engine.open()
     failed = skipped = 0
@@ -139,9 +139,9 @@ def _run_jobs(listed: Sequence[tuple[str, Job | InputError]], engine: Engine, as
 @click.option("--cost", is_flag=True, help="What a drag costs: by graph, by schedule, beside the published code.")
 def info(bundle: str, cost: bool) -> None:
     """Show what is in BUNDLE (a folder or a shipped name), where it came from, and its figures."""
-    from edgedrag.runtime.bundle import open_bundle
-    from edgedrag.runtime.cost import describe_cost
-    from edgedrag.runtime.describe import describe_bundle
+    from edgedrag.runtime.bundle.cost import describe_cost
+    from edgedrag.runtime.bundle.describe import describe_bundle
+    from edgedrag.runtime.bundle.manifest import open_bundle
 
     opened = open_bundle(bundle)
     click.echo(describe_cost(opened) if cost else describe_bundle(opened))
@@ -153,7 +153,7 @@ def info(bundle: str, cost: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def doctor(bundle: str, engines: Path | None, as_json: bool) -> None:
     """Show which engines this machine has, which would be chosen, why not the others, and test the chosen one."""
-    from edgedrag.runtime.doctor import describe, examine
+    from edgedrag.runtime.selection.doctor import describe, examine
 
     facts = examine(edgedrag.__version__, bundle, engines)
     click.echo(json.dumps(facts) if as_json else describe(facts))

@@ -11,7 +11,7 @@ import click
 
 from edgedrag.commands.engines_compare import compare
 from edgedrag.commands.options import FILE
-from edgedrag.runtime.backends.tensorrt_library import MODULES
+from edgedrag.runtime.backends.tensorrt.library import MODULES
 
 
 @click.command()
@@ -38,9 +38,9 @@ def build(
     \b
     edgedrag build embedded --engine tensorrt-rtx --target sm_86,sm_89
     """
-    from edgedrag.export.build import Request, build_engines, parse_sizes
-    from edgedrag.runtime.bundle import open_bundle
-    from edgedrag.runtime.engines import EngineStore
+    from edgedrag.export.engines.build import Request, build_engines, parse_sizes
+    from edgedrag.runtime.backends.tensorrt.cache import EngineStore
+    from edgedrag.runtime.bundle.manifest import open_bundle
 
     opened = open_bundle(bundle)
     wanted = tuple(dict.fromkeys(part.strip() for part in targets.split(",")))
@@ -78,7 +78,7 @@ def cache_options(command: Callable[..., None]) -> Callable[..., None]:
 @cache_options
 def list_engines(folder: Path | None, as_json: bool) -> None:
     """Show what was built, for what."""
-    from edgedrag.runtime.engines import EngineStore
+    from edgedrag.runtime.backends.tensorrt.cache import EngineStore
 
     store = EngineStore(folder)
     found = [stored.manifest for stored in store.entries()]
@@ -95,7 +95,7 @@ def list_engines(folder: Path | None, as_json: bool) -> None:
 @cache_options
 def verify(folder: Path | None, as_json: bool) -> None:
     """Check that every engine is the one that was built; exit code 3 where one is not."""
-    from edgedrag.runtime.engines import EngineStore
+    from edgedrag.runtime.backends.tensorrt.cache import EngineStore
 
     store = EngineStore(folder)
     faults = {stored.path.name: stored.fault() for stored in store.entries()}
@@ -118,8 +118,8 @@ def verify(folder: Path | None, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Remove whole engines too.")
 def prune(folder: Path | None, as_json: bool, everything: bool) -> None:
     """Remove damaged engines, those of other versions of an installed library, and what stopped builds left."""
-    from edgedrag.runtime.engine_pruning import prune as prune_store
-    from edgedrag.runtime.engines import EngineStore
+    from edgedrag.runtime.backends.tensorrt.cache import EngineStore
+    from edgedrag.runtime.backends.tensorrt.pruning import prune as prune_store
 
     store = EngineStore(folder)
     removed = prune_store(store, everything)
@@ -145,9 +145,9 @@ def command(graph: str, bundle: str, branch: str, precision: str, shapes: str | 
     \b
     edgedrag engines command motion
     """
-    from edgedrag.export.build import parse_sizes
-    from edgedrag.export.trtexec import trtexec_commands
-    from edgedrag.runtime.bundle import open_bundle
+    from edgedrag.export.engines.build import parse_sizes
+    from edgedrag.export.engines.trtexec import trtexec_commands
+    from edgedrag.runtime.bundle.manifest import open_bundle
 
     opened = open_bundle(bundle)
     sizes = parse_sizes(shapes, opened) if shapes is not None else (opened.sizes[0],)

@@ -35,8 +35,8 @@ def compare(
     \b
     edgedrag engines compare embedded --backend cpu:fp32 --backend tensorrt:int8 --drag jobs.jsonl
     """
-    from edgedrag.benchmarks.engines.polygraphy_runners import check_installed, check_usable, parse_sides
-    from edgedrag.runtime.bundle import open_bundle
+    from edgedrag.benchmarks.engines.comparison.runners import check_installed, check_usable, parse_sides
+    from edgedrag.runtime.bundle.manifest import open_bundle
 
     opened = open_bundle(bundle)
     sides = parse_sides(backends, opened)
@@ -47,9 +47,9 @@ def compare(
     for side in sides:
         check_usable(side)
 
-    from edgedrag.benchmarks.engines.comparison_report import ComparisonReport
-    from edgedrag.benchmarks.engines.drag_inputs import read_drags, record_inputs
-    from edgedrag.benchmarks.engines.layer_comparison import compare_graphs, tolerance
+    from edgedrag.benchmarks.engines.comparison.drag_inputs import read_drags, record_inputs
+    from edgedrag.benchmarks.engines.comparison.layers import compare_graphs, tolerance
+    from edgedrag.benchmarks.engines.comparison.report import ComparisonReport
 
     report = ComparisonReport(opened.name, sides, tolerance(sides) if least_db is None else least_db)
     inputs = record_inputs(opened, read_drags(jobs))

@@ -11,8 +11,8 @@ import click
 from edgedrag.commands.options import FILE, BatchSizes, step_counts
 
 if TYPE_CHECKING:
-    from edgedrag.generator.contract import Sizes
-    from edgedrag.generator.objectives import Ruler
+    from edgedrag.generator.diffusion.contract import Sizes
+    from edgedrag.generator.diffusion.objectives import Ruler
 
 SHARE = click.FloatRange(0, 1)
 
@@ -27,7 +27,7 @@ SHARE = click.FloatRange(0, 1)
 @click.option("--by-time", is_flag=True, help="Hold out the last fifth of every clip, not the clips of the split.")
 def pairs(videos: tuple[Path, ...], cache: Path, count: int, made: int, seed: int, workers: int, by_time: bool) -> None:
     """Mine drags from VIDEOS (files or folders): frame pairs with their motion, and motion made from stills."""
-    from edgedrag.generator.mining import describe, mine
+    from edgedrag.generator.data.mining import describe, mine
 
     click.echo(describe(mine(videos, cache, count, made, seed, workers, by_time)))
 
@@ -36,7 +36,7 @@ def perceptual_ruler(weight: float, device: str) -> Ruler | None:
     """ST-LPIPS as something to learn from; None at weight 0."""
     if not weight:
         return None
-    from edgedrag.benchmarks.metrics.stlpips import STLPIPS
+    from edgedrag.metrics.stlpips import STLPIPS
 
     return STLPIPS().to(device).distance
 
@@ -48,8 +48,8 @@ def perceptual_ruler(weight: float, device: str) -> Ruler | None:
 )
 def train(config: Path, run: Path | None) -> None:
     """Train a generator as CONFIG (JSON) says; under `torchrun`, in several processes."""
-    from edgedrag.generator.training import TrainConfig
-    from edgedrag.generator.training import train as train_run
+    from edgedrag.generator.training.trainer import TrainConfig
+    from edgedrag.generator.training.trainer import train as train_run
 
     found = TrainConfig.read(config)
     click.echo(train_run(found, run or Path("runs") / config.stem, perceptual_ruler(found.perceptual, found.device)))
@@ -93,8 +93,8 @@ def distill(
     seed: int,
 ) -> None:
     """Teach a few-step student from the teacher CHECKPOINT."""
-    from edgedrag.generator.distillation import DistillConfig
-    from edgedrag.generator.distillation import distill as distill_run
+    from edgedrag.generator.training.distillation import DistillConfig
+    from edgedrag.generator.training.distillation import distill as distill_run
 
     counts = step_counts(steps)
     config = DistillConfig(
@@ -124,7 +124,7 @@ def distill(
 @click.option("--reveal", default=0.0, show_default=True, help="Added to the revealed map's bias; more draws more.")
 def average(new: Path, old: Path, output: Path, motion: float, denoiser: float, reveal: float) -> None:
     """Write the mean of the weights of two checkpoints, NEW and the OLD one that it was trained on from."""
-    from edgedrag.generator.averaging import average as write_average
+    from edgedrag.generator.training.averaging import average as write_average
 
     write_average(new, old, motion, denoiser, reveal, output)
     click.echo(str(output))

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 import edgedrag
-from edgedrag.runtime.backends import NAMES
-from edgedrag.runtime.backends.tensorrt_library import MODULES
+from edgedrag.runtime.backends.registry import NAMES
+from edgedrag.runtime.backends.tensorrt.library import MODULES
 
 FILE = click.Path(path_type=Path)
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")

@@ -44,8 +44,8 @@ def studio(
     edgedrag studio --host 0.0.0.0 --token "$(openssl rand -hex 16)"
     """
     try:
-        from edgedrag.studio.logs import warn
-        from edgedrag.studio.memory import keep_one_heap
+        from edgedrag.studio.health.logs import warn
+        from edgedrag.studio.health.memory import keep_one_heap
         from edgedrag.studio.serve import serve
         from edgedrag.studio.settings import Settings
     except ImportError as error:

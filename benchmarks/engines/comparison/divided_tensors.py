@@ -1,0 +1,30 @@
+"""The tensors that an INT8 graph holds divided by channel, as its recipe says (`calibration.smoothing`)."""
+
+from __future__ import annotations
+
+import json
+
+import onnx_ir as ir
+
+from edgedrag.calibration.graphs.smoothing import Divisors
+from edgedrag.calibration.recipe import ranges_of
+from edgedrag.calibration.runs.branches import twin_names
+from edgedrag.runtime.bundle.manifest import Bundle, Graph
+
+
+def divided_tensors(bundle: Bundle, graph: Graph, branch: str) -> Divisors:
+    """Tensors whose layer's weight is divided in the place of what it gives, by name in a branch of the fp32 graph."""
+    if "recipe" not in bundle.manifest:
+        return {}
+    recipe = json.loads(bundle.verified_recipe().read_text(encoding="utf-8"))
+    ranges = ranges_of(recipe["graphs"][graph.name])
+    divided = {name: ranges.divisors[taken] for taken, made in ranges.folds.items() for name in (taken, made)}
+    if branch == "single" or not divided:
+        return divided
+    files = graph.files("fp32", "ort")
+    single, own = (ir.load(bundle.folder / files[name].file) for name in ("single", branch))
+    return {
+        name: divided[first]
+        for name, first in twin_names((graph.name, branch), single, own).items()
+        if first in divided
+    }

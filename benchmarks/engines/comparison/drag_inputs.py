@@ -1,0 +1,97 @@
+"""What each graph of a bundle is given while drags run on the CPU, in the bundle's highest precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgedrag.benchmarks.engines.comparison.runners import parse_side
+from edgedrag.benchmarks.latency.scene import SMALL, disc, test_photo
+from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph
+from edgedrag.runtime.backends.registry import open_backend
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.drag.stages import Stages
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS
+from edgedrag.runtime.session.jobs import Job, read_jobs
+from edgedrag.runtime.session.session import Runtime
+
+RUNS = 2  # of a graph kept from each drag: the first and the last
+
+Feed = dict[str, np.ndarray]  # a graph's inputs by name
+Place = tuple[str, str]  # a graph's name and the name of one of its branches
+
+
+def read_drags(file: Path | None) -> list[Job]:
+    """The drags of a list as `edgedrag batch` takes it.
+
+    Raises:
+        InputError: the file cannot be read, a line of it makes no drag, or there are none.
+    """
+    if file is None:
+        return []
+    jobs = []
+    for _, job in read_jobs(file, Path(), None, 0, MAX_MEGAPIXELS):
+        if isinstance(job, InputError):
+            raise job
+        jobs.append(job)
+    if not jobs:
+        raise InputError(f"{file}: no drags in it")
+    return jobs
+
+
+class RecordingGraph:
+    """A graph that keeps its inputs of the first and the last run of each drag."""
+
+    def __init__(self, graph: CompiledGraph, names: Sequence[str], backend: Backend):
+        self._graph, self._names, self._backend = graph, names, backend
+        self._runs = 0  # of this drag
+        self.feeds: list[Feed] = []
+
+    def begin_drag(self) -> None:
+        self._runs = 0
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        if self._runs >= RUNS:
+            self.feeds.pop()
+        self._runs += 1
+        self.feeds.append({name: np.array(self._backend.download(inputs[name])) for name in self._names})
+        return self._graph.run(inputs)
+
+
+def record_inputs(bundle: Bundle, jobs: Sequence[Job]) -> dict[Place, list[Feed]]:
+    """Run drags and return what each graph and branch that they reach was given, in the order of a drag.
+
+    Args:
+        jobs: the drags; where there are none, one on the photo-like picture that drags are timed on.
+
+    Raises:
+        InputError: a drag that makes no sense; says which and why.
+        EngineError: ONNX Runtime is not installed.
+    """
+    backend = open_backend("cpu")
+    stages = Stages(bundle, backend, parse_side(backend.name, bundle).precision)
+    recorded: dict[Place, RecordingGraph] = {}
+    for _, graph, compiled in stages.graphs():
+        for branch in compiled:
+            recording = RecordingGraph(compiled[branch], [t.name for t in graph.inputs], backend)
+            compiled[branch] = recorded[graph.name, branch] = recording
+    runtime = Runtime(bundle, stages)
+    for _ in _run_each(runtime, jobs):
+        for recording in recorded.values():
+            recording.begin_drag()
+    return {place: recording.feeds for place, recording in recorded.items() if recording.feeds}
+
+
+def _run_each(runtime: Runtime, jobs: Sequence[Job]) -> Iterator[None]:
+    """Run the drags; yields after each."""
+    for job in jobs:
+        runtime.load(job.photo, job.max_megapixels).drag(job.drags, job.mask, steps=job.steps, seed=job.seed)
+        yield
+    if not jobs:
+        (height, width), radius = SMALL
+        mask, (x, y) = disc(height, width, radius)
+        runtime.load(test_photo(height, width)).drag([((x, y), (x + radius / 4, y))], mask)
+        yield

@@ -1,0 +1,101 @@
+"""Sampling along a flow as copies of rows: ONNX Runtime's GridSample on a CPU works value by value.
+
+All channels of a pixel lie side by side in one row of numbers, and four Gathers fetch all that a sample is mixed of;
+where channels are few, a row also holds the pixel's right neighbour, and two do. The numbers are GridSample's to about
+1e-6. `tools/row_sampling.py` times both; other engines have fast kernels of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
+from onnxscript import FLOAT, opset18, script
+
+op: Any = opset18  # what it traces is neither called nor of the types that it names
+FORM = {"mode": "bilinear", "padding_mode": "border", "align_corners": 1}
+MANY = 16  # channels from which on a row of one pixel is worth a copy
+
+
+@script(default_opset=op)
+def sample_rows(picture: FLOAT, grid: FLOAT) -> FLOAT:
+    """GridSample of `picture` [1, C, H, W] at `grid` [1, h, w, 2] in -1..1, in the form above: [1, C, h, w].
+
+    A row is a pixel, and all is done channels last. H and W are at least 2.
+    """
+    size = op.Shape(picture, start=2, end=4)
+    last = op.Cast(op.Gather(size, op.Constant(value_ints=[1, 0])) - 1, to=1)
+    at = op.Min(op.Max(op.Add(grid, 1.0) * (last * 0.5), op.Constant(value_float=0.0)), last)
+    low = op.Min(op.Floor(at), last - 1.0)
+    right, below = op.Split(at - low, axis=3, num_outputs=2)  # shares of the neighbours
+    column, line = op.Split(op.Cast(low, to=6), axis=3, num_outputs=2)
+    width = op.Cast(op.Gather(size, op.Constant(value_ints=[1])), to=6)
+    upper = op.Squeeze(line * width + column, op.Constant(value_ints=[3]))
+    lower = upper + width
+
+    pixels = op.Transpose(picture, perm=[0, 2, 3, 1])
+    rows = op.Reshape(pixels, op.Concat(op.Constant(value_ints=[-1]), op.Shape(pixels, start=3, end=4), axis=0))
+    left = op.Gather(rows, upper)
+    above = left + (op.Gather(rows, upper + 1) - left) * right
+    left_under = op.Gather(rows, lower)
+    under = left_under + (op.Gather(rows, lower + 1) - left_under) * right
+    return op.Transpose(above + (under - above) * below, perm=[0, 3, 1, 2])
+
+
+@script(default_opset=op)
+def sample_pairs(picture: FLOAT, grid: FLOAT) -> FLOAT:
+    """The same where channels are few: a row is a pixel and its right neighbour, and the mixing is done by planes."""
+    first = op.Constant(value_ints=[1])
+    size = op.Shape(picture, start=2, end=4)
+    x_before_y = op.Gather(size, op.Constant(value_ints=[1, 0]))
+    last = op.Reshape(op.Cast(x_before_y - 1, to=1), op.Constant(value_ints=[2, 1, 1]))
+    wanted = (op.Transpose(grid, perm=[0, 3, 1, 2]) + 1.0) * (last * 0.5)
+    at = op.Min(op.Max(wanted, op.Constant(value_float=0.0)), last)
+    low = op.Floor(at)
+    right, below = op.Split(at - low, axis=1, num_outputs=2)
+    column, line = op.Split(op.Cast(low, to=6), axis=1, num_outputs=2)
+    width = op.Cast(op.Gather(size, op.Constant(value_ints=[1])), to=6)
+    upper = op.Squeeze(line * width + column, first)
+
+    wider = op.Pad(picture, op.Constant(value_ints=[0, 0, 0, 0, 0, 0, 1, 1]), mode="edge")
+    columns, end = op.Constant(value_ints=[3]), op.Constant(value_ints=[-1])
+    here = op.Slice(wider, op.Constant(value_ints=[0]), end, columns)
+    next_to_it = op.Slice(wider, first, op.Constant(value_ints=[2147483647]), columns)
+    pairs = op.Transpose(op.Concat(here, next_to_it, axis=1), perm=[0, 2, 3, 1])
+    rows = op.Reshape(pairs, op.Concat(end, op.Shape(pairs, start=3, end=4), axis=0))
+
+    above = op.Transpose(op.Gather(rows, upper), perm=[0, 3, 1, 2])
+    under = op.Transpose(op.Gather(rows, upper + width), perm=[0, 3, 1, 2])
+    left, neighbour = op.Split(above + (under - above) * below, axis=1, num_outputs=2)
+    return left + (neighbour - left) * right
+
+
+def sample_by_rows(model: ir.Model) -> None:
+    """Replace each GridSample that gives a whole picture, in place; one that looks at a few points is quick already."""
+    found = [node for node in model.graph if node.op_type == "GridSample" and _whole(node)]
+    if not found:
+        return
+    for node in found:
+        given = node.outputs[0]
+        channels = given.shape[1] if given.shape is not None else None
+        sample = sample_rows if isinstance(channels, int) and channels >= MANY else sample_pairs
+        function = ir.serde.deserialize_function(sample.to_function_proto())
+        model.functions[function.identifier()] = function
+        call = ir.node(function.name, list(node.inputs), domain=function.domain, name=f"{node.name}.rows")
+        made = call.outputs[0]
+        made.shape, made.type = given.shape, given.type
+        model.graph.insert_after(node, [call])
+        given.replace_all_uses_with(made, replace_graph_outputs=True)
+        made.name, given.name = given.name, None
+        model.graph.remove(node, safe=True)
+    InlinePass()(model)
+
+
+def _whole(node: ir.Node) -> bool:
+    """Whether as many pixels come out as go in, one picture at a time, in the form that is replaced."""
+    picture, _ = node.inputs
+    assert picture is not None
+    before, after = picture.shape, node.outputs[0].shape
+    form = {name: attribute.value for name, attribute in node.attributes.items()}
+    return before is not None and after is not None and before[0] == 1 and before[2:] == after[2:] and form == FORM

@@ -1,0 +1,47 @@
+"""The branches of a graph: a guidance pair runs the layers of the single branch, under other names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import onnx_ir as ir
+
+from edgedrag.calibration.graphs.layers import find_layers, find_sums
+from edgedrag.calibration.graphs.placement import Ranges, place
+from edgedrag.calibration.runs.workbench import Place, Workbench
+from edgedrag.runtime.errors import EdgedragError
+
+
+def twins(bench: Workbench, where: Place) -> dict[str, str]:
+    """Each tensor of a branch's layers and sums -> what it is called in the single branch."""
+    return twin_names(where, bench.model(where[0]), bench.model(*where))
+
+
+def twin_names(where: Place, first: ir.Model, branch: ir.Model) -> dict[str, str]:
+    """The same, of a graph's single branch and the other one."""
+    single, own = find_layers(first), find_layers(branch)
+    if [layer.op for layer in single] != [layer.op for layer in own]:
+        raise EdgedragError(
+            f"'{where[0]}' runs other layers in its {where[1]} branch than alone; export the bundle again"
+        )
+    names = {getattr(o, end): getattr(s, end) for s, o in zip(single, own) for end in ("input", "output")}
+    return names | dict(zip(find_sums(branch, own), find_sums(first, single)))
+
+
+def place_branch(bench: Workbench, where: Place, chosen: Collection[str], ranges: Ranges, placement: str) -> ir.Model:
+    """A branch with these layers of the single branch in INT8; `ranges` are that one's."""
+    model = bench.model(*where)
+    layers = find_layers(model)
+    if where[1] != "single":
+        own = {single: name for name, single in twins(bench, where).items()}
+        ranges = Ranges(
+            inputs={own[tensor]: value for tensor, value in ranges.inputs.items()},
+            outputs={own[tensor]: value for tensor, value in ranges.outputs.items()},
+            divisors={own[tensor]: value for tensor, value in ranges.divisors.items()},
+            folds={own[tensor]: own[made] for tensor, made in ranges.folds.items()},
+            sums={own[tensor]: value for tensor, value in ranges.sums.items()},
+        )
+        layers = tuple(replace(o, name=s.name) for s, o in zip(find_layers(bench.model(where[0])), layers))
+    place(model, [layer for layer in layers if layer.name in chosen], ranges, placement)
+    return model

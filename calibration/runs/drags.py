@@ -1,0 +1,108 @@
+"""The drags to calibrate on: a folder of DragBench's form, or a list of jobs as `edgedrag batch` takes it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+import numpy as np
+
+from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
+from edgedrag.benchmarks.quality.methods import Task
+from edgedrag.runtime.drag.drags import check_drags, check_handles_in_mask
+from edgedrag.runtime.drag.mask import automatic_mask, check_mask
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.picture import as_rgb8, load_picture
+from edgedrag.runtime.session.jobs import Job, read_jobs
+from edgedrag.runtime.session.session import Edit, Runtime
+
+
+@dataclass(frozen=True)
+class CalibrationDrag:
+    """A drag that was found to be sound; its photo is read when it runs."""
+
+    name: str
+    read: Callable[[], Task]
+    steps: tuple[int, ...]
+    seed: int
+
+    def run(self, runtime: Runtime) -> list[Edit]:
+        """One edit for each count of steps."""
+        task = self.read()
+        photo, edits = runtime.load(task.photo), []
+        for count in self.steps:
+            edits.append(photo.drag(task.drags, task.mask, steps=count, seed=self.seed))
+            photo.undo()
+        return edits
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Drags, the hash of all that makes them, and what was left out: name -> why."""
+
+    drags: Sequence[CalibrationDrag]
+    sha256: str
+    skipped: dict[str, str]
+
+
+def read_drags(source: Path, steps: Sequence[int], seed: int, max_megapixels: float) -> CalibrationSet:
+    """The drags of a folder or a list; unsound ones are named and left out.
+
+    Args:
+        steps: the counts that each drag runs at.
+        seed: of the noise, where a job gives none of its own.
+
+    Raises:
+        InputError: there are none, or none is sound; says what is wrong with the first.
+    """
+    if not source.exists():
+        raise InputError(f"{source}: no such folder or file of drags")
+    found = _samples(source, seed, max_megapixels) if source.is_dir() else _jobs(source, seed, max_megapixels)
+    drags, skipped = [], {}
+    digest = hashlib.sha256(repr((tuple(steps), seed)).encode())
+    for name, own_seed, read in found:
+        try:
+            task = read()
+        except InputError as error:
+            skipped[name] = str(error)
+            click.echo(f"skipped: {name}: {error}", err=True)
+            continue
+        for part in (name.encode(), task.photo, task.mask, task.points, str((own_seed, task.photo.shape)).encode()):
+            digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
+        drags.append(CalibrationDrag(name, read, tuple(steps), own_seed))
+    if not drags:
+        if not skipped:
+            raise InputError(f"{source}: no drags to calibrate on")
+        name, why = next(iter(skipped.items()))
+        raise InputError(f"{source}: none of {len(skipped)} drags can be used; the first, {name}: {why}")
+    return CalibrationSet(drags, digest.hexdigest(), skipped)
+
+
+Found = Iterator[tuple[str, int, Callable[[], Task]]]  # name, seed, and how to read it
+
+
+def _samples(folder: Path, seed: int, max_megapixels: float) -> Found:
+    for name, place in find_samples(folder).items():
+        yield name, seed, partial(read_sample, place, max_megapixels)
+
+
+def _jobs(file: Path, seed: int, max_megapixels: float) -> Found:
+    for name, job in read_jobs(file, Path(), None, seed, max_megapixels):
+        yield name, seed if isinstance(job, InputError) else job.seed, partial(_read_job, job)
+
+
+def _read_job(job: Job | InputError) -> Task:
+    if isinstance(job, InputError):
+        raise job
+    photo = as_rgb8(load_picture(job.photo, job.max_megapixels).pixels)
+    height, width = photo.shape[:2]
+    points = check_drags(job.drags, height, width)
+    if job.mask is None:
+        return Task(photo, points, automatic_mask(photo, points))
+    mask = check_mask(load_picture(job.mask, job.max_megapixels).pixels, height, width)
+    check_handles_in_mask(points, mask)
+    return Task(photo, points, mask)

@@ -1,0 +1,256 @@
+"""A running bundle whose graphs can be exchanged under it: to record what passes through, or to try others."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+
+from edgedrag.export.weight_file import WeightFile
+from edgedrag.runtime.backends.base import Array, CompiledGraph, OnnxBackend
+from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
+from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.drag.stages import Stages, choose_precision
+from edgedrag.runtime.session.session import Runtime
+
+LARGE = 2**29  # bytes; a graph with more weights than this is in memory alone
+
+Place = tuple[str, str]  # a graph's name and the name of one of its branches
+Listener = Callable[[Mapping[str, Array], Mapping[str, Array]], None]  # told of inputs and outputs by name
+
+
+@runtime_checkable
+class Releasable(Protocol):
+    """A graph that can give its memory back, and take it again when it runs."""
+
+    def release(self) -> None: ...
+
+
+class Slot:
+    """A graph's place in a running bundle.
+
+    Attributes:
+        substitute: what runs in the place of the bundle's own graph, where there is one.
+        listener: told of each run.
+    """
+
+    def __init__(self, backend: _SlotBackend, graph: Graph, file: Path):
+        self._backend, self._graph, self._file = backend, graph, file
+        self._own: CompiledGraph | None = None
+        variant = next(v for v in graph.variants if v.file == file.name)
+        self.large = variant.nbytes(file.parent) > LARGE
+        self.substitute: CompiledGraph | None = None
+        self.listener: Listener | None = None
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        outputs = (self.substitute or self.own()).run(inputs)
+        if self.listener is not None:
+            self.listener(inputs, outputs)
+        return outputs
+
+    def release(self) -> None:
+        """Give memory back until the graph runs again."""
+        self._own = None
+        if isinstance(self.substitute, Releasable):
+            self.substitute.release()
+
+    def own(self) -> CompiledGraph:
+        """The bundle's own graph, compiled where it is not."""
+        if self._own is None:
+            if self.large:
+                self._backend.make_room()
+                self._own = LargeGraph(self._graph, self._file)
+            else:
+                self._own = self._backend.inner.compile(self._graph, self._file, "fp32")
+        return self._own
+
+
+def session_options(large: bool) -> ort.SessionOptions:
+    """Of a large graph, the weights stay in their file, neither packed nor in another layout."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    if large:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        options.enable_cpu_mem_arena = False
+    return options
+
+
+class LargeGraph:
+    """A graph with as little memory as it can do with."""
+
+    def __init__(self, graph: Graph, file: Path):
+        self._session = ort.InferenceSession(str(file), session_options(True), providers=["CPUExecutionProvider"])
+        self._inputs, self._outputs = [t.name for t in graph.inputs], graph.file_outputs
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        given = {name: inputs[name] for name in self._inputs}
+        found = self._session.run_with_ort_values(list(self._outputs.values()), given)
+        return {name: copied(value) for name, value in zip(self._outputs, found)}
+
+
+def copied(value: Array) -> Array:
+    """A tensor with memory of its own: what a run gives keeps all that the run took, gigabytes of a large graph."""
+    return ort.OrtValue.ortvalue_from_numpy(np.array(value.numpy()))
+
+
+class TurnTaking:
+    """A changed large graph: on disk, and in memory from its run until another large one runs."""
+
+    def __init__(self, bench: Workbench, graph: str, model: ir.Model, folder: Path):
+        """`folder`: empty, on the file system of the bundle's weights; gone with this."""
+        self._bench, self._graph, self._file = bench, bench.graphs[graph], folder / f"{graph}.onnx"
+        self._loaded: LargeGraph | None = None
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        WeightFile(folder / "changed.data").take(model, from_files=False)
+        ir.save(model, self._file)
+
+    def release(self) -> None:
+        self._loaded = None
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        if self._loaded is None:
+            self._bench.make_room()
+            with self._bench.linked(self._graph.name, self._file.parent):
+                self._loaded = LargeGraph(self._graph, self._file)
+        return self._loaded.run(inputs)
+
+
+class _SlotBackend(OnnxBackend):
+    """Gives each graph a slot on another backend."""
+
+    def __init__(self, inner: OnnxRuntimeCpu):
+        self.inner = inner
+        self.name, self.device = inner.name, inner.device
+        self.placement, self.precisions = inner.placement, inner.precisions
+        self.slots: dict[str, Slot] = {}  # by file name
+
+    def compile(self, graph: Graph, file: Path, precision: str) -> Slot:
+        return self.slots.setdefault(file.name, Slot(self, graph, file))
+
+    def make_room(self) -> None:
+        """Give the memory of all graphs back until they run again; the small ones' arenas are gigabytes too."""
+        for slot in self.slots.values():
+            slot.release()
+        trim = getattr(ctypes.pythonapi, "malloc_trim", None)  # of glibc, which keeps what was freed
+        if trim is not None:
+            trim(0)
+
+    def upload(self, array: np.ndarray) -> Array:
+        return self.inner.upload(array)
+
+    def download(self, array: Array) -> np.ndarray:
+        return self.inner.download(array)
+
+
+class Workbench:
+    """A bundle in fp32 on the CPU.
+
+    Attributes:
+        runtime: to run drags with.
+        graphs: by name.
+        files: graph -> branch -> its file.
+        slots: by place.
+    """
+
+    def __init__(self, bundle: Bundle, scratch: Path):
+        """`scratch`: an empty folder for graphs that are tried, best on the bundle's own file system."""
+        self.bundle, self._scratch = bundle, scratch
+        self._backend = _SlotBackend(OnnxRuntimeCpu())
+        precision = choose_precision(bundle, self._backend, "fp32")
+        self.runtime = Runtime(bundle, Stages(bundle, self._backend, precision))
+        self.graphs = {graph.name: graph for _, graph in bundle.graphs()}
+        self.files = {name: own_files(graph) for name, graph in self.graphs.items()}
+        self.slots: dict[Place, Slot] = {
+            (name, branch): self._backend.slots[variant.file]
+            for name, files in self.files.items()
+            for branch, variant in files.items()
+        }
+
+    def model(self, graph: str, branch: str = "single") -> ir.Model:
+        """A graph as it is in fp32, to be changed at will; large weights stay on disk."""
+        return ir.load(self.bundle.folder / self.files[graph][branch].file)
+
+    def is_large(self, graph: str) -> bool:
+        return self.slots[graph, "single"].large
+
+    def compile(self, graph: str, model: ir.Model) -> CompiledGraph:
+        """A changed graph, ready for the slot; it takes and gives what the original does."""
+        if self.is_large(graph):
+            return TurnTaking(self, graph, model, Path(tempfile.mkdtemp(dir=self._scratch)))
+        with self.saved(graph, model) as file:
+            return self._backend.inner.compile(self.graphs[graph], file, "fp32")
+
+    @contextmanager
+    def saved(self, graph: str, model: ir.Model) -> Iterator[Path]:
+        """The path of a changed graph's file for a while, its external data beside it."""
+        if self.is_large(graph):
+            self.make_room()
+        file = self._scratch / f"{graph}.onnx"
+        ir.save(model, file)
+        try:
+            with self.linked(graph, self._scratch):
+                yield file
+        finally:
+            file.unlink()
+
+    def inner_session(self, place: Place, names: Iterable[str]) -> ort.InferenceSession:
+        """The bundle's own graph, giving these of its inner tensors too."""
+        graph, model = place[0], self.model(*place)
+        with_outputs(model, names)
+        with self.saved(graph, model) as file:
+            options = session_options(self.is_large(graph))
+            return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    def download(self, tensors: Mapping[str, Array]) -> dict[str, np.ndarray]:
+        """Copies: what an engine hands out may be a view of memory that it uses again."""
+        return {name: np.array(self._backend.download(array)) for name, array in tensors.items()}
+
+    def restore(self) -> None:
+        """The bundle's own graphs run again, unheard."""
+        for slot in self.slots.values():
+            slot.substitute = slot.listener = None
+
+    def make_room(self) -> None:
+        """For a large graph; see `_SlotBackend`."""
+        self._backend.make_room()
+
+    @contextmanager
+    def linked(self, graph: str, folder: Path) -> Iterator[None]:
+        """A graph's external data in a folder for a while: it must lie in the graph's own. A second name for a file
+        costs nothing, but nothing reads a file that has two.
+        """
+        names = [name for name, _ in self.files[graph]["single"].external]
+        for name in names:
+            try:
+                os.link(self.bundle.folder / name, folder / name)
+            except OSError:  # another file system
+                shutil.copy(self.bundle.folder / name, folder / name)
+        try:
+            yield
+        finally:
+            for name in names:
+                (folder / name).unlink()
+
+
+def with_outputs(model: ir.Model, names: Iterable[str]) -> None:
+    """Let a graph give these tensors too."""
+    there = {value.name for value in (*model.graph.inputs, *model.graph.outputs)}
+    wanted = set(names) - there
+    for node in model.graph:
+        model.graph.outputs.extend(value for value in node.outputs if value.name in wanted)
+
+
+def own_files(graph: Graph) -> dict[str, Variant]:
+    """The fp32 files of a graph, by branch."""
+    return graph.files("fp32", "ort")

@@ -1,0 +1,222 @@
+"""A bundle's graphs into the cache of engines: each built once, by one process at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from edgedrag.export.capacity import check_disk, check_memory
+from edgedrag.export.engines.builder import THIS_GPU, Built, Progress, build_file, check_target
+from edgedrag.runtime.backends.device.cuda import find_gpu
+from edgedrag.runtime.backends.tensorrt.cache import EngineKey, EngineStore, Size, StoredEngine, engine_key
+from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS, check_generation, import_library
+from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.errors import EngineError, InputError
+from edgedrag.runtime.files import write_whole
+
+PRECISIONS = ("int8", "fp16", "fp32")  # the one that "auto" takes first
+MEMORY_A_BYTE = 4.2  # bytes of memory that a build takes for each byte of weights; measured on the full-size networks
+MEMORY_BESIDE = 700_000_000
+LOCK = ".building.lock"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build: library and targets, precision or "auto", window sizes (H, W)."""
+
+    library: str
+    targets: tuple[str, ...]
+    precision: str
+    sizes: tuple[Size, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One engine: its key, and the file it is built from."""
+
+    key: EngineKey
+    graph: Graph
+    variant: Variant
+    target: str  # as the library is told
+
+
+def parse_sizes(text: str | None, bundle: Bundle) -> tuple[Size, ...]:
+    """ "512,384x640" as window sizes (H, W); all that the bundle's windows have where None.
+
+    A single number stands for the windows whose longer side it is, or for a square where there is none.
+
+    Raises:
+        InputError: no such sizes, or not within the bundle's bounds.
+    """
+    if text is None:
+        return tuple(bundle.sizes)
+    sizes: list[Size] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,5})(?:x(\d{1,5}))?\s*", part)
+        if found is None:
+            raise InputError(f"--shapes {part!r}: write sizes as 512 or 384x640 (height x width)")
+        height, width = int(found[1]), int(found[2] or found[1])
+        longest = [size for size in bundle.sizes if max(size) == height and found[2] is None]
+        sizes += longest or [(height, width)]
+    for size in sizes:
+        for symbol, side in zip("HW", size):
+            bound = bundle.manifest["symbols"][symbol]
+            if not bound["minimum"] <= side <= bound["maximum"] or side % bound["multiple"]:
+                windows = ", ".join(f"{h}x{w}" for h, w in bundle.sizes)
+                raise InputError(
+                    f"--shapes {size[0]}x{size[1]}: sides of '{bundle.name}' are multiples of {bound['multiple']} from "
+                    f"{bound['minimum']} to {bound['maximum']}; its windows are {windows}"
+                )
+    return tuple(dict.fromkeys(sizes))
+
+
+def pick_precision(bundle: Bundle, precision: str) -> str:
+    """As asked, or the first of INT8, fp16 and fp32 that the bundle has. Raises InputError where it has not."""
+    there = [p for p in PRECISIONS if all("single" in g.files(p, "tensorrt") for _, g in bundle.graphs())]
+    if precision == "auto" and there:
+        return there[0]
+    if precision not in there:
+        raise InputError(f"bundle '{bundle.name}' has no graphs in {precision}; it has: {', '.join(there) or 'none'}")
+    return precision
+
+
+def plan(bundle: Bundle, request: Request) -> list[Job]:
+    """The engines that a request asks for, each once.
+
+    Raises:
+        InputError: a target or a precision that there is not.
+        EngineError: the library is not installed, or "this-gpu" and there is none.
+    """
+    for target in request.targets:
+        check_target(request.library, target)
+    version = import_library(request.library).__version__
+    generations = {target: generation(target, request.library) for target in request.targets}
+    precision, options = pick_precision(bundle, request.precision), BUILD_OPTIONS[request.library]
+    jobs: dict[str, Job] = {}
+    for target, named in generations.items():
+        for size in request.sizes:
+            for _, graph in bundle.graphs():
+                for variant in graph.files(precision, "tensorrt").values():
+                    key = engine_key(bundle, graph, variant, precision, size, request.library, version, named, options)
+                    jobs.setdefault(key.digest, Job(key, graph, variant, target))
+    return list(jobs.values())
+
+
+def generation(target: str, library: str) -> str:
+    """A target's name for the key of its engines. Raises EngineError where it is "this-gpu" and there is none."""
+    if target != THIS_GPU:
+        return target
+    try:
+        found = find_gpu().target
+        check_generation(library, found)
+        return found
+    except EngineError as error:
+        ahead = "; to build for other machines name their GPUs, as --target sm_86,sm_89"
+        raise EngineError(f"{error}{ahead if library == 'tensorrt-rtx' else ''}", error.code) from None
+
+
+def build_engines(bundle: Bundle, request: Request, folder: Path | None = None) -> Iterator[dict[str, Any]]:
+    """Build what is not there yet; yields a row for each engine as it is ready, `cached` where it was there.
+
+    Raises:
+        InputError, EngineError: see `plan`; too little memory or disk; a file that cannot be written.
+        EdgedragError: the library refuses a graph.
+    """
+    store, jobs = EngineStore(folder), plan(bundle, request)
+    try:
+        store.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{store.folder}: cannot be made ({error.strerror})") from None
+    with tqdm(total=len(jobs), desc="engines", unit="engine", file=sys.stderr) as bar:
+        for done, job in enumerate(jobs):
+            branch = "" if job.key.branch == "single" else f" {job.key.branch}"
+            bar.set_postfix_str(f"{job.key.graph}{branch} {job.key.size[0]}x{job.key.size[1]} {job.key.target}")
+
+            def progress(share: float, done: int = done) -> None:
+                bar.update(round(done + share, 2) - bar.n)
+
+            stored, cached = _get(store, bundle, job, progress)
+            progress(1.0)
+            yield {
+                "graph": job.key.graph,
+                "branch": job.key.branch,
+                "precision": job.key.precision,
+                "size": list(job.key.size),
+                "target": job.key.target,
+                "engine": job.key.library,
+                "version": job.key.version,
+                "cached": cached,
+                "file": str(stored.path),
+                "bytes": stored.manifest["bytes"],
+                **stored.facts,
+            }
+
+
+def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tuple[StoredEngine, bool]:
+    """The engine of a job and whether it was there; one process builds at a time, others find what it built."""
+    whole = _find_whole(store, job.key)
+    if whole is not None:
+        return whole, True
+    with _lock(store.folder):
+        whole = _find_whole(store, job.key)
+        if whole is not None:
+            return whole, True
+        file = bundle.verified_file(job.variant)
+        weights = job.variant.nbytes(bundle.folder)
+        needed, in_ram = MEMORY_A_BYTE * weights + MEMORY_BESIDE, weights + MEMORY_BESIDE
+        check_memory(needed, f"building '{job.key.graph}'", in_ram)  # the GPU's copy of the weights is not swapped
+        check_disk(store.folder, 1.2 * weights, f"the engine of '{job.key.graph}'")
+        timing = store.folder / f"{job.key.library}-{job.key.version}-{job.key.target}.timing-cache"
+        known = timing.read_bytes() if timing.exists() else b""
+        built = build_file(file, job.key.shapes, job.target, job.key.library, progress, known)
+        if built.cache_dropped:
+            tqdm.write(f"{timing.name}: measured by another TensorRT or on another GPU; replaced", file=sys.stderr)
+        if built.timing_cache:
+            write_whole(timing, built.timing_cache)
+        return store.publish(job.key, built.plan, facts(bundle, job.key, built)), False
+
+
+def facts(bundle: Bundle, key: EngineKey, built: Built) -> dict[str, Any]:
+    """What an engine's manifest says of its build; of INT8 also the drags that it was calibrated on and its damage."""
+    quality = {}
+    if key.recipe is not None:
+        recipe = json.loads(bundle.verified_recipe().read_text(encoding="utf-8"))
+        figures = recipe["figures"]
+        quality = {"calibration_sha256": recipe["calibration"]["sha256"]}
+        quality["quality"] = figures.get("tensorrt", figures["chosen"])
+    return {
+        "seconds": round(built.seconds, 2),
+        **dataclasses.asdict(built.facts),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        **quality,
+    }
+
+
+def _find_whole(store: EngineStore, key: EngineKey) -> StoredEngine | None:
+    """An engine that is there and undamaged; a damaged one is built again."""
+    stored = store.find(key)
+    return stored if stored is not None and stored.fault() is None else None
+
+
+def _lock(folder: Path) -> Any:
+    """Held while an engine is built; the system lets go of it when a process dies."""
+    try:
+        from filelock import FileLock, Timeout
+    except ImportError:
+        raise EngineError("filelock is not installed; `pip install filelock`", "not-installed") from None
+    lock = FileLock(str(folder / LOCK))
+    try:
+        lock.acquire(timeout=0)
+        lock.release()
+    except Timeout:
+        tqdm.write(f"another process is building in {folder}; waiting for it", file=sys.stderr)
+    return lock

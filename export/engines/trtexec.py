@@ -1,0 +1,52 @@
+"""The trtexec command that builds a bundle's graph as `edgedrag build` does, and times it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from edgedrag.export.engines.build import pick_precision
+from edgedrag.runtime.backends.tensorrt.cache import ANY_SIZE, Size, depends_on_size, profile
+from edgedrag.runtime.bundle.manifest import Bundle, Graph
+from edgedrag.runtime.errors import InputError
+
+# Strongly typed, which TensorRT 11 always is; timed as a drag runs it: a CUDA graph, its arrays on the device.
+FLAGS = ("--stronglyTyped", "--profilingVerbosity=detailed", "--useCudaGraph", "--noDataTransfers", "--useSpinWait")
+
+
+def trtexec_commands(bundle: Bundle, name: str, branch: str, precision: str, sizes: tuple[Size, ...]) -> Iterator[str]:
+    """A command line for each window size (H, W), to be pasted into a shell; one where the size does not matter.
+
+    Args:
+        branch: "single" or "pair".
+        precision: "fp16" and the like, or "auto" as in a build.
+
+    Raises:
+        InputError: no such graph, branch or precision.
+        BundleError: the graph's file is missing or damaged.
+    """
+    graphs = {graph.name: graph for _, graph in bundle.graphs()}
+    if name not in graphs:
+        raise InputError(f"bundle '{bundle.name}' has no graph '{name}'; it has: {', '.join(graphs)}")
+    graph = graphs[name]
+    variants = graph.files(pick_precision(bundle, precision), "tensorrt")
+    if branch not in variants:
+        raise InputError(f"graph '{name}' has no branch '{branch}'; it has: {', '.join(variants)}")
+    file = bundle.verified_file(variants[branch])
+    for size in sizes if depends_on_size(graph) else (ANY_SIZE,):
+        suffix = "" if size == ANY_SIZE else f"-{size[0]}x{size[1]}"
+        engine = f"{bundle.name}-{name}-{variants[branch].precision}{suffix}.engine"
+        arguments = [f"--onnx={file}", *_shapes(bundle, graph, size), *FLAGS, f"--saveEngine={engine}"]
+        yield shlex.join(["trtexec", *arguments])
+
+
+def _shapes(bundle: Bundle, graph: Graph, size: Size) -> list[str]:
+    """The profile: least, usual and largest of each input whose shape is open; timed at the usual one."""
+    open_inputs = [t.name for t in graph.inputs if any(isinstance(dim, str) for dim in t.shape)]
+    if not open_inputs:
+        return []
+    found = profile(bundle, graph, size)
+    return [
+        f"--{option}=" + ",".join(f"{name}:{'x'.join(map(str, found[name][at]))}" for name in open_inputs)
+        for option, at in (("minShapes", 0), ("optShapes", 1), ("maxShapes", 2), ("shapes", 1))
+    ]

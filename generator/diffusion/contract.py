@@ -1,0 +1,139 @@
+"""What training and distillation ask of a generator; nothing in them knows which one they teach."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgedrag.generator.data.batches import Batch
+from edgedrag.generator.diffusion.schedule import alphas_and_sigmas
+
+Sizes = tuple[tuple[int, int, float], ...]  # of training batches: pixels, rows, share of the steps
+Told = Any  # whatever a generator's `tell` gives its `predict`
+
+
+class DragGenerator(nn.Module, ABC):
+    """A conditional diffusion generator of drags.
+
+    Attributes:
+        prediction: what `predict` returns: "sample" (the clean latent), "epsilon" or "v".
+        guidance: scale of the guidance pair at the first step when a teacher samples; 1 runs no pair.
+        judged_as_picture: whether a student's answer is compared as a picture too, beside its latent.
+        sizes: of training batches where a config names none.
+        file: name under which a run keeps its weights.
+    """
+
+    prediction: str = "sample"
+    guidance: float = 1.0
+    judged_as_picture: bool = True
+    sizes: Sizes = ((128, 12, 0.5), (256, 3, 0.5))
+    file: str = "weights.safetensors"
+
+    @abstractmethod
+    def encode(self, picture: Tensor) -> Tensor:
+        """A picture [B, 3, H, W] in -1..1 as a clean latent [B, C, h, w]."""
+
+    @abstractmethod
+    def decode(self, latent: Tensor, told: Told) -> Tensor:
+        """A clean latent as a picture."""
+
+    @abstractmethod
+    def tell(self, batch: Batch) -> Told:
+        """Everything the denoiser is told: appearance, drag, mask."""
+
+    @abstractmethod
+    def predict(self, latent: Tensor, told: Told, timestep: Tensor) -> Tensor:
+        """The prediction for a noised latent; timestep [B] in 0..999."""
+
+    @abstractmethod
+    def prior(self, batch: Batch, told: Told) -> Tensor:
+        """The clean latent that sampling starts from, before it is noised (the noised-source prior)."""
+
+    @abstractmethod
+    def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+        """The edit as the runtime composes it from the generator's picture; the source outside the mask."""
+
+    def as_shown(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+        """The generator's picture as the runtime shows it, where it shows all of it."""
+        return picture
+
+    @abstractmethod
+    def denoiser_parts(self) -> Iterable[nn.Module]:
+        """What learns when only the denoiser learns: all that the sampler's steps depend on."""
+
+    def motion_parts(self) -> Sequence[nn.Module]:
+        """What learns when only the motion learns; nothing for generators without one."""
+        return ()
+
+    @abstractmethod
+    def another(self) -> DragGenerator:
+        """A second one with the same weights, for a moving average; may share what never learns."""
+
+    def student(self) -> DragGenerator:
+        """One that starts as this one and learns to answer in few steps, with guidance folded in."""
+        student = self.another().train().requires_grad_(False)
+        student.guidance = 1.0
+        for part in student.denoiser_parts():
+            part.requires_grad_(True)
+        return student
+
+    @abstractmethod
+    def write(self, path: Path, notes: dict[str, str]) -> None:
+        """Write the weights as fp16, whole or not at all, and notes; `path` is `file` in a run's folder."""
+
+    def need(self, batch: Batch) -> Tensor:
+        """How much each pixel of the generator's picture counts, [B, 1, H, W]."""
+        return torch.ones_like(batch.mask)
+
+    def untold(self, told: Told) -> Told:
+        """The other half of the guidance pair: the same, without the drag."""
+        raise NotImplementedError(f"{type(self).__name__} has no guidance pair")
+
+    def drawn_where(self, batch: Batch, told: Told) -> Tensor:
+        """How much each pixel of the edit is the generator's picture, [B, 1, H, W] in 0..1."""
+        return batch.mask
+
+    def gate_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
+        """Weighted losses of what decides where the generator's picture is shown, for generators that decide."""
+        return {}
+
+    def motion_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
+        """Weighted losses beside the denoiser's, for generators that also give a motion."""
+        return {}
+
+
+def clean_latent(
+    model: DragGenerator,
+    latent: Tensor,
+    told: Told,
+    timestep: Tensor,
+    alpha: Tensor,
+    sigma: Tensor,
+    guidance: float = 1.0,
+) -> Tensor:
+    """The clean latent that a generator sees in a noised one.
+
+    Args:
+        alpha, sigma: of the timestep, [B, 1, 1, 1].
+        guidance: scale of the guidance pair; 1 runs no pair.
+    """
+    prediction = model.predict(latent, told, timestep)
+    if guidance != 1.0:
+        without = model.predict(latent, model.untold(told), timestep)
+        prediction = without + guidance * (prediction - without)
+    if model.prediction == "sample":
+        return prediction
+    if model.prediction == "epsilon":
+        return (latent - sigma * prediction) / alpha
+    return alpha * latent - sigma * prediction
+
+
+def levels(timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """alpha and sigma of timesteps [B], each [B, 1, 1, 1] on the device of `like`."""
+    alphas, sigmas = (torch.from_numpy(v).to(like) for v in alphas_and_sigmas())
+    return alphas[timestep.long()][:, None, None, None], sigmas[timestep.long()][:, None, None, None]

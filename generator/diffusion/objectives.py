@@ -1,0 +1,100 @@
+"""What a denoiser is taught: to generate (diffusion), or the mean of all answers (the baseline, regression)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgedrag.generator.data.batches import Batch
+from edgedrag.generator.diffusion.contract import DragGenerator, Told, clean_latent, levels
+from edgedrag.generator.diffusion.schedule import STEPS
+
+Ruler = Callable[[Tensor, Tensor, Tensor], Tensor]  # a perceptual distance of picture and truth under a weight
+
+JUDGED = 256 * 256  # pixels of each batch that a ruler judges on a CPU: its network costs more than what it teaches
+SNR_CAP, SNR_FLOOR = 5.0, 0.2  # weights of noise levels (min-SNR, Hang et al., ICCV 2023), and the least
+UNTOLD = 0.1  # of the batches of a generator with guidance, told without the drag (Ho and Salimans 2022)
+
+
+def masked_mean(value: Tensor, weight: Tensor) -> Tensor:
+    """Mean of [B, C, H, W] under a weight [B, 1, H, W]."""
+    return (value * weight).sum() / (weight.sum() * value.shape[1] + 1e-6)
+
+
+def edge_loss(a: Tensor, b: Tensor, weight: Tensor, most: float = math.inf) -> Tensor:
+    """L1 between the two pictures' horizontal and vertical differences, each counted up to `most`."""
+    along_x, along_y = ((a - b).diff(dim=axis).abs().clamp_max(most) for axis in (-1, -2))
+    return masked_mean(along_x, weight[..., :, 1:]) + masked_mean(along_y, weight[..., 1:, :])
+
+
+def likeness(ruler: Ruler, edit: Tensor, batch: Batch, which: Tensor | None = None) -> Tensor:
+    """The distance of edits [B, 3, H, W] from the truth inside the mask, for the rows named by `which`, [M] with
+    M >= 1, or for all; on a CPU, for as many of these as make up JUDGED pixels.
+    """
+    rows = torch.arange(len(edit)) if which is None else which
+    if edit.device.type == "cpu":
+        rows = rows[: max(1, JUDGED // edit[0, 0].numel())]
+    truth, mask = batch.target[rows], batch.mask[rows]
+    return ruler(truth + mask * (edit[rows].clamp(-1, 1) - truth), truth, mask)
+
+
+def draw_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal of a latent's shape, drawn on the CPU so that every device gets the same."""
+    return torch.randn(latent.shape, generator=generator).to(latent)
+
+
+def diffusion(
+    model: DragGenerator, batch: Batch, told: Told, generator: torch.Generator
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """The clean latent from a random noise level (Ho et al. 2020), high levels more often.
+
+    Returns the weighted loss, the latent that was predicted, and how much of it could be seen: alpha, [B, 1, 1, 1].
+    """
+    count = len(batch.mask)
+    timestep = torch.randint(0, STEPS, (count,), generator=generator)
+    high = torch.rand(count, generator=generator) < 0.3
+    timestep = torch.where(high, STEPS - 1 - timestep // 4, timestep).to(batch.target.device)
+    with torch.no_grad():
+        clean = model.encode(batch.target)
+    noise = draw_noise(clean, generator)
+    if model.guidance != 1.0 and float(torch.rand((), generator=generator)) < UNTOLD:
+        told = model.untold(told)
+    alpha, sigma = levels(timestep, batch.target)
+    found = clean_latent(model, alpha * clean + sigma * noise, told, timestep.float(), alpha, sigma)
+    weight = F.adaptive_avg_pool2d(model.need(batch), (clean.shape[-2], clean.shape[-1]))
+    certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP)
+    if model.prediction != "sample":
+        # Up to the cap this is the square of the noise's own error.
+        return {"diffusion": masked_mean((found - clean).square() * certain, weight)}, found, alpha
+    # Huber: a square near zero, so that the answer is a mean and sampling can draw from what it leaves open.
+    error = F.huber_loss(found, clean, reduction="none", delta=0.5)
+    return {"diffusion": 10 * masked_mean(error * (certain + SNR_FLOOR), weight)}, found, alpha
+
+
+def regression(
+    model: DragGenerator, batch: Batch, told: Told, generator: torch.Generator
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """The picture in one step from the sampler's own start, nearest in L1 and in its edges.
+
+    Returns what `diffusion` does.
+    """
+    timestep = torch.full((len(batch.mask),), STEPS - 1, device=batch.target.device)
+    alpha, sigma = levels(timestep, batch.target)
+    prior = model.prior(batch, told).detach()
+    start = alpha * prior + sigma * draw_noise(prior, generator)
+    found = clean_latent(model, start, told, timestep.float(), alpha, sigma)
+    picture = model.decode(found, told)
+    weight = model.need(batch)
+    terms = {
+        "picture": masked_mean((picture - batch.target).abs(), weight),
+        "edges": 0.5 * edge_loss(picture, batch.target, weight),
+        **model.gate_losses(batch, told, picture),
+    }
+    return terms, found, alpha
+
+
+OBJECTIVES = {"diffusion": diffusion, "regression": regression}

@@ -1,0 +1,47 @@
+"""Opening what was trained: the embedded generator's file, or LightningDrag's folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from edgedrag.generator.diffusion.contract import DragGenerator
+from edgedrag.generator.networks.checkpoint_file import read_checkpoint
+from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
+from edgedrag.runtime.errors import InputError
+
+SHIPPED = Path(__file__).parents[1] / "checkpoints" / "embedded.safetensors"
+
+
+def open_generator(path: Path) -> tuple[DragGenerator, dict[str, str]]:
+    """Open a checkpoint of either generator, with its notes: a file is the embedded one's, a folder LightningDrag's.
+
+    Raises:
+        InputError: as `load_checkpoint`, or `PublishedWeights`.
+    """
+    if not path.is_dir():
+        return load_checkpoint(path)
+    from edgedrag.generator.networks.lightningdrag.generator import open_lightningdrag
+
+    return open_lightningdrag(path)
+
+
+def load_checkpoint(path: Path) -> tuple[EmbeddedGenerator, dict[str, str]]:
+    """Read a checkpoint as float32 modules in evaluation mode, with its notes.
+
+    Raises:
+        InputError: not such a checkpoint; every missing, extra or misshapen key is named.
+    """
+    weights, notes = read_checkpoint(path)
+    try:
+        config = {k: tuple(v) for k, v in json.loads(notes.pop("config")).items()}
+        model = EmbeddedGenerator(EmbeddedConfig(**config))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a checkpoint of the embedded generator ({error})") from None
+    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    found = {k: tuple(v.shape) for k, v in weights.items()}
+    if expected != found:
+        wrong = sorted({k for k in expected | found if expected.get(k) != found.get(k)})
+        raise InputError(f"{path}: keys that do not fit the networks: {', '.join(wrong)}")
+    model.load_state_dict(weights)
+    return model.eval(), notes

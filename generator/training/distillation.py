@@ -1,0 +1,192 @@
+"""A few-step student of a teacher: from each place on the teacher's path to where that path ends.
+
+The teacher's sampler is deterministic (DDIM), so the noise fixes where a path ends and the student can learn
+that end as a function of where it stands: consistency along the path (Song et al., ICML 2023; LCM, Luo et
+al. 2023) with the path itself computed instead of one step of it estimated, as in knowledge distillation
+(Luhman and Luhman 2021). Guidance is in the teacher's path, so the student runs no pair.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgedrag.generator.data.batches import Batch, PairCache, batches
+from edgedrag.generator.diffusion.contract import DragGenerator, Sizes, clean_latent, levels
+from edgedrag.generator.diffusion.objectives import Ruler, edge_loss, likeness, masked_mean
+from edgedrag.generator.diffusion.sampling import sample
+from edgedrag.generator.diffusion.schedule import sampler
+from edgedrag.generator.training.adversary import Adversary
+from edgedrag.generator.training.checkpoint import open_generator
+from edgedrag.generator.training.loop import LoopConfig, Processes, learn
+from edgedrag.generator.training.trainer import check_sizes, set_threads
+from edgedrag.generator.training.validation import Validation
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.sampling.sampler import make_table, pick_timesteps
+
+FOLLOWED = 0.02  # weight of the teacher's answer beside a ruler's judgement: a teacher's mean is a blur, and stays one
+
+
+@dataclass
+class DistillConfig(LoopConfig):
+    """A distillation; see LoopConfig for the rest.
+
+    Attributes:
+        student_steps: step counts to serve; each divides the teacher's, and the first is the default.
+        teacher_steps: of the path that is learned from.
+        adversarial: weight of the critic's judgement; 0 runs none.
+        start: checkpoint whose denoiser the student begins with; None begins as the teacher says.
+        sizes: as for TrainConfig.
+    """
+
+    steps: int = 1500
+    learning_rate: float = 2e-4
+    average: float = 0.995
+    student_steps: tuple[int, ...] = (1, 2, 4)
+    teacher_steps: int = 16
+    adversarial: float = 0.0
+    start: Path | None = None
+    made: float = 0.3
+    sizes: Sizes = ()
+
+    def check(self, where: str) -> None:
+        super().check(where)
+        check_sizes(self.sizes, where)
+        grid = len(sampler("sample", 1)["timesteps"])
+        if not 1 <= self.teacher_steps <= grid:
+            raise InputError(f"{where}: the teacher's steps must be 1 to {grid}")
+        for steps in self.student_steps:
+            if steps < 1 or self.teacher_steps % steps:
+                raise InputError(
+                    f"{where}: {steps} steps is no part of the teacher's {self.teacher_steps}; it must divide them"
+                )
+
+
+def standing_places(student_steps: Sequence[int], teacher_steps: int) -> list[int]:
+    """Which of the teacher's steps (by number) begin at a timestep where the student will stand."""
+    grid = sampler("sample", 1)["timesteps"]
+    wanted = {int(t) for steps in student_steps for t in pick_timesteps(grid, steps)}
+    path = make_table(sampler("sample", teacher_steps)).timesteps.tolist()
+    return [min(range(len(path)), key=lambda k: abs(path[k] - t)) for t in sorted(wanted, reverse=True)]
+
+
+def distillation_loss(
+    student: DragGenerator,
+    teacher: DragGenerator,
+    batch: Batch,
+    places: Sequence[int],
+    steps: int,
+    noise: torch.Generator,
+    adversary: Adversary | None = None,
+    ruler: Ruler | None = None,
+) -> dict[str, Tensor]:
+    """How far the student's answer at one of `places` on the teacher's path is from the path's end; what an
+    adversary holds against the true frame with that answer in it, and a ruler against the edit.
+    """
+    with torch.no_grad():
+        told = teacher.tell(batch)
+        entered, timesteps, end = sample(teacher, batch, told, steps, noise)
+    # Half of the time where every sampling begins, and one of one step ends.
+    drawn = int(torch.randint(2 * len(places), (1,), generator=noise))
+    place = places[max(0, drawn - len(places))]
+    at = torch.full((len(end),), float(timesteps[place]), device=end.device)
+    told = student.tell(batch)
+    found = clean_latent(student, entered[place], told, at, *levels(at, end))
+    weight = student.need(batch)
+    small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
+    followed = 1.0 if ruler is None else FOLLOWED
+    terms = {"latent": 4 * followed * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small)}
+    if not student.judged_as_picture and adversary is None and ruler is None:
+        return terms
+    answer = student.decode(found, told)
+    if student.judged_as_picture:
+        with torch.no_grad():
+            picture = teacher.decode(end, told)
+        terms["picture"] = followed * masked_mean((answer - picture).abs(), weight)
+        terms["edges"] = followed * edge_loss(answer, picture, weight)
+    if adversary is not None:
+        where = student.drawn_where(batch, told).detach()
+        terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
+    if ruler is None:
+        return terms
+    # By turns the whole answer, and what is shown of it.
+    whole = float(torch.rand((), generator=noise)) < 0.5
+    terms["perceptual"] = likeness(ruler, (student.as_shown if whole else student.finish)(batch, told, answer), batch)
+    return terms
+
+
+def begin_as(student: DragGenerator, start: Path) -> None:
+    """Give a student the denoiser of a checkpoint. Raises InputError where that is of another network."""
+    try:
+        for part, begun in zip(student.denoiser_parts(), open_generator(start)[0].denoiser_parts(), strict=True):
+            part.load_state_dict(begun.state_dict())
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{start}: not a denoiser like the teacher's ({error})") from None
+
+
+def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Path, ruler: Ruler | None = None) -> Path:
+    """Teach a student, or go on with the run in folder `run`; returns the path of the student's weights.
+
+    Only the denoiser's parts learn; appearance and motion are the teacher's, shared.
+
+    Args:
+        pairs: a folder made by `edgedrag pairs`; None takes the one that the teacher was trained on.
+        ruler: what edits are also judged by, with the config's weight `perceptual`.
+
+    Raises:
+        InputError: no such checkpoint or pairs, or a start of another network.
+    """
+    set_threads()
+    torch.manual_seed(config.seed)
+    processes = Processes.join(config.device)
+    teacher, taught = open_generator(checkpoint)
+    student = teacher.student()
+    if config.start is not None:
+        begin_as(student, config.start)
+    folder = pairs or Path(taught.get("pairs", "cache"))
+    cache = PairCache(folder / "train")
+    places = standing_places(config.student_steps, config.teacher_steps)
+    notes = {
+        **taught,
+        "objective": "distillation",
+        "default_steps": str(config.student_steps[0]),
+        "distillation": json.dumps({"steps": config.student_steps, "teacher_steps": config.teacher_steps}),
+        "teacher_training_steps": taught.get("steps", ""),
+    }
+    held_out = folder / "held_out"
+    watch = processes.leads and held_out.is_dir()
+    teacher.to(config.device)
+
+    adversary = Adversary(config.learning_rate, config.device, processes) if config.adversarial else None
+    weights = {"adversary": config.adversarial, "perceptual": config.perceptual}
+
+    def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
+        terms = distillation_loss(student, teacher, batch, places, config.teacher_steps, noise, adversary, ruler)
+        return {k: weights.get(k, 1.0) * v for k, v in terms.items()}
+
+    return learn(
+        student.to(config.device),
+        student.another().to(config.device),
+        loss,
+        lambda start: batches(
+            cache,
+            config.sizes or student.sizes,
+            config.made,
+            0.0,
+            (config.seed, processes.rank),
+            start,
+            processes.batch_makers(config.device),
+        ),
+        config,
+        run,
+        processes,
+        notes,
+        Validation(held_out, config.device, config.student_steps) if watch else None,
+        adversary,
+    )

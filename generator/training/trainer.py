@@ -1,0 +1,212 @@
+"""Training a generator from pairs: the teacher (diffusion), or the one-step baseline (regression)."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from edgedrag.generator.data.batches import Batch, PairCache, batches
+from edgedrag.generator.diffusion.contract import DragGenerator, Sizes
+from edgedrag.generator.diffusion.objectives import OBJECTIVES, Ruler, likeness
+from edgedrag.generator.diffusion.sampling import sample
+from edgedrag.generator.networks.embedded import EmbeddedGenerator
+from edgedrag.generator.training.checkpoint import load_checkpoint
+from edgedrag.generator.training.loop import LoopConfig, Processes, learn
+from edgedrag.generator.training.validation import Validation
+from edgedrag.runtime.errors import InputError
+
+LEARNING = ("all", "motion", "denoiser")
+CLEAR = 0.7  # alpha above which what is to be drawn shows through the noise
+GENERATORS = ("embedded", "lightningdrag-sd15")
+
+
+@dataclass
+class TrainConfig(LoopConfig):
+    """A run; see LoopConfig for the rest.
+
+    Attributes:
+        pairs: a folder made by `edgedrag pairs`, with train/ and held_out/.
+        generator: "embedded" or "lightningdrag-sd15".
+        objective: "diffusion" or "regression".
+        learns: "all", "denoiser" with the motion as it is, or "motion" with the rest as it is.
+        start: a checkpoint to start from; "" starts the embedded one from random weights. LightningDrag's is a
+            folder, in which `lightning-drag-sd15` may be missing: then it starts as the paper's training did.
+        made: share of the rows with motion made anew from the pairs' own pictures.
+        edited: share of the batches whose sources are edits by the network itself, for many rounds.
+        sizes: (pixels, batch, share of the steps); none takes the generator's own.
+        default_steps: of the sampler, as the checkpoint's bundle will state it.
+    """
+
+    pairs: str = ""
+    generator: str = "embedded"
+    objective: str = "diffusion"
+    learns: str = "all"
+    start: str = ""
+    made: float = 0.3
+    edited: float = 0.15
+    sizes: Sizes = ()
+    default_steps: int = 16
+
+    @classmethod
+    def read(cls, file: Path) -> TrainConfig:
+        """Read a JSON config.
+
+        Raises:
+            InputError: unreadable, not JSON, or with keys or values that make no run; says which.
+        """
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            unknown = set(values) - {f.name for f in fields(cls)}
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{file}: not a training config ({error})") from None
+        if unknown or not values.get("pairs"):
+            what = f"unknown keys: {', '.join(sorted(unknown))}" if unknown else "'pairs' is missing"
+            raise InputError(f"{file}: {what}; known: {', '.join(f.name for f in fields(cls))}")
+        if "sizes" in values:
+            values["sizes"] = tuple(tuple(size) for size in values["sizes"])
+        config = cls(**values)
+        config.check(str(file))
+        return config
+
+    def check(self, where: str) -> None:
+        super().check(where)
+        for name, known in (("generator", GENERATORS), ("objective", tuple(OBJECTIVES)), ("learns", LEARNING)):
+            if getattr(self, name) not in known:
+                raise InputError(f"{where}: {name} is {getattr(self, name)!r}, not one of {', '.join(known)}")
+        check_sizes(self.sizes, where)
+        if self.generator == "lightningdrag-sd15":
+            if not Path(self.start).is_dir() or not self.start:
+                raise InputError(f"{where}: start is {self.start!r}, not a folder with LightningDrag's base weights")
+            if self.objective != "diffusion" or self.learns != "all":
+                raise InputError(f'{where}: lightningdrag-sd15 has objective "diffusion" and learns "all"')
+            if any(s[0] % 64 for s in self.sizes):
+                raise InputError(f"{where}: the pixels of lightningdrag-sd15's sizes are multiples of 64")
+
+
+def check_sizes(sizes: Sizes, where: str) -> None:
+    """Raise InputError for batches that cannot be made."""
+    if any(len(s) != 3 or s[0] % 32 or s[1] < 1 for s in sizes):
+        raise InputError(f"{where}: sizes are [pixels (a multiple of 32), batch, share]")
+    if sizes and abs(sum(s[2] for s in sizes) - 1) > 1e-6:
+        raise InputError(f"{where}: the shares of sizes must sum to 1")
+
+
+def set_threads() -> None:
+    """As many threads as this process may use cores, unless OMP_NUM_THREADS says otherwise."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def train(config: TrainConfig, run: Path, ruler: Ruler | None = None) -> Path:
+    """Train a generator, or go on with the run in folder `run`; returns the path of the averaged weights.
+
+    Started by `torchrun`, each process trains on batches of its own and the gradients are averaged.
+
+    Args:
+        ruler: what the motion is also judged by, with the config's weight `perceptual`.
+
+    Raises:
+        InputError, EdgedragError: as `learn`.
+    """
+    set_threads()
+    torch.manual_seed(config.seed)
+    processes = Processes.join(config.device)
+    model = start_of(config).train()
+    if config.learns != "all":
+        model.requires_grad_(False)
+        for part in model.denoiser_parts() if config.learns == "denoiser" else model.motion_parts():
+            part.requires_grad_(True)
+    sizes = config.sizes or model.sizes
+    cache = PairCache(Path(config.pairs) / "train")
+    notes = {
+        "seed": str(config.seed),
+        "objective": config.objective,
+        "default_steps": str(config.default_steps),
+        "pairs": config.pairs,
+        "training_data_sha256": cache.digest,
+        "training_clips": json.dumps(cache.names),
+    }
+    held_out = Path(config.pairs) / "held_out"
+    validation = None
+    if processes.leads and held_out.is_dir():
+        validation = Validation(held_out, config.device, (1,) if config.default_steps == 1 else (1, 4))
+
+    def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
+        motion, denoiser = config.learns != "denoiser", config.learns != "motion"
+        terms = losses(model, batch, config.objective, noise, motion, denoiser, ruler)
+        return {k: config.perceptual * v if k in ("perceptual", "drawn") else v for k, v in terms.items()}
+
+    return learn(
+        model.to(config.device),
+        model.another().to(config.device),
+        loss,
+        lambda start: batches(
+            cache,
+            sizes,
+            config.made,
+            config.edited,
+            (config.seed, processes.rank),
+            start,
+            processes.batch_makers(config.device),
+        ),
+        config,
+        run,
+        processes,
+        notes,
+        validation,
+    )
+
+
+def start_of(config: TrainConfig) -> DragGenerator:
+    """What a config starts from."""
+    if config.generator == "lightningdrag-sd15":
+        from edgedrag.generator.networks.lightningdrag.generator import start_lightningdrag
+
+        return start_lightningdrag(Path(config.start))
+    return load_checkpoint(Path(config.start))[0] if config.start else EmbeddedGenerator()
+
+
+def losses(
+    model: DragGenerator,
+    batch: Batch,
+    objective: str,
+    noise: torch.Generator,
+    motion: bool = True,
+    denoiser: bool = True,
+    ruler: Ruler | None = None,
+) -> dict[str, Tensor]:
+    """Every term of the loss: the denoiser's by its objective, weighted; unless the motion stays as it is, the
+    motion's, weighted, and what a ruler says of the edit, and of the picture in the rows with little noise. In those
+    with much it does not teach the denoiser: a mean that it likes is no draw.
+    """
+    if batch.back_prior_flow is not None:
+        batch = edited_sources(model, batch, noise)
+    told = model.tell(batch)
+    terms, latent, seen = OBJECTIVES[objective](model, batch, told, noise)
+    clear = (seen.flatten() > CLEAR).nonzero().flatten()
+    taught = motion and model.motion_parts()
+    judge = ruler if denoiser and len(clear) else None
+    if not taught and judge is None:
+        return terms
+    picture = model.decode(latent, told)
+    if taught:
+        terms |= model.motion_losses(batch, told, picture)
+        if ruler is not None:
+            terms["perceptual"] = likeness(ruler, model.finish(batch, told, picture.detach()), batch)
+    if judge is not None:
+        terms["drawn"] = likeness(judge, model.as_shown(batch, told, picture), batch, clear)
+    return terms
+
+
+@torch.no_grad()
+def edited_sources(model: DragGenerator, batch: Batch, noise: torch.Generator) -> Batch:
+    """The batch with sources that are edits: the target dragged back by the network, as a further round starts from."""
+    back = batch.reversed()
+    told = model.tell(back)
+    edit = model.finish(back, told, model.decode(sample(model, back, told, 1, noise)[-1], told))
+    return Batch(**{**vars(batch), "source": edit.clamp(-1, 1), "real": torch.zeros_like(batch.real)})

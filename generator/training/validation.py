@@ -1,0 +1,75 @@
+"""Held-out pairs during a run: figures for the log and pictures to look at. Nothing is chosen by them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgedrag.generator.data.batches import Batch, PairCache, row_of, stack
+from edgedrag.generator.data.pairs import draggable, sample_points
+from edgedrag.generator.diffusion.contract import DragGenerator, Told
+from edgedrag.generator.diffusion.sampling import sample
+from edgedrag.runtime.photo.picture import Picture, save_picture
+from edgedrag.runtime.session.sheet import draw_drag
+
+PAIRS = 48
+SHEET_ROWS = 8
+
+
+def psnr_in_mask(edit: Tensor, batch: Batch) -> Tensor:
+    """PSNR of each row of pictures in -1..1 within its mask, dB, [B]."""
+    error = ((edit.clamp(-1, 1) - batch.target) ** 2 * batch.mask).sum((1, 2, 3)) / (3 * batch.mask.sum((1, 2, 3)))
+    return 10 * torch.log10(4.0 / error.clamp_min(1e-6))
+
+
+class Validation:
+    """Up to `PAIRS` pairs, spread over the clips of a folder, always the same."""
+
+    def __init__(self, folder: Path, device: str, steps: tuple[int, ...], limit: int = PAIRS):
+        cache = PairCache(folder)
+        self.steps = steps
+        self.device = torch.device(device)
+        self.rows: list[Batch] = []
+        per_clip = -(-limit // len(cache.clips))
+        for clip in cache.clips:
+            for index in np.unique(np.linspace(0, len(clip["mask"]) - 1, per_clip).astype(int)):
+                pair = {k: v[index] for k, v in clip.items()}
+                flow = pair["flow"].astype(np.float32)
+                points = sample_points(
+                    flow, draggable(pair["target"], pair["valid"]), pair["mask"], np.random.default_rng(int(index))
+                )
+                if len(points):
+                    source, target = (pair[k].astype(np.float32) / 127.5 - 1 for k in ("source", "target"))
+                    self.rows.append(stack([row_of(source, target, flow, pair["valid"], pair["mask"], points)]))
+
+    @torch.no_grad()
+    def measure(self, model: DragGenerator, sheet: Path | None = None) -> dict[str, float]:
+        """Mean PSNR in the mask of the unedited source and of the edit after each number of steps; the sheet of rows
+        shows the drag, the edit with the most steps, and the truth.
+        """
+        scores: dict[str, list[float]] = {}
+        pictures: list[np.ndarray] = []
+        for number, row in enumerate(self.rows):
+            batch = row.to(self.device)
+            told: Told = model.tell(batch)
+            scores.setdefault("held_out_psnr_unedited", []).append(float(psnr_in_mask(batch.source, batch)))
+            edit = batch.source
+            for steps in self.steps:
+                noise = torch.Generator().manual_seed(number)
+                edit = model.finish(batch, told, model.decode(sample(model, batch, told, steps, noise)[-1], told))
+                scores.setdefault(f"held_out_psnr_{steps}_step", []).append(float(psnr_in_mask(edit, batch)))
+            if number % max(1, len(self.rows) // SHEET_ROWS) == 0:
+                source, result, truth = (_pixels(p) for p in (batch.source, edit, batch.target))
+                mask = batch.mask[0, 0].cpu().numpy() > 0
+                pictures.append(np.hstack([draw_drag(source, mask, batch.points[0].cpu().numpy()), result, truth]))
+        if sheet is not None:
+            save_picture(sheet, Picture(np.vstack(pictures)))
+        return {name: float(np.mean(values)) for name, values in scores.items()}
+
+
+def _pixels(picture: Tensor) -> np.ndarray:
+    """A row of one picture in -1..1 as uint8 RGB [H, W, 3]."""
+    return ((picture[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()

@@ -1,0 +1,74 @@
+"""The engines of one library on one GPU: found for a bundle, or the reason why there is none and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgedrag.runtime.backends.tensorrt.cache import EngineKey, EngineStore, Size, StoredEngine, differences, engine_key
+from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS
+from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.errors import EngineError
+
+
+@dataclass(frozen=True)
+class EngineLookup:
+    """A cache, and what its engines have to be for: library, its version, the GPU's generation."""
+
+    store: EngineStore
+    library: str
+    version: str
+    target: str
+
+    def key(self, bundle: Bundle, graph: Graph, variant: Variant, precision: str, size: Size) -> EngineKey:
+        options = BUILD_OPTIONS[self.library]
+        return engine_key(bundle, graph, variant, precision, size, self.library, self.version, self.target, options)
+
+    def find(self, bundle: Bundle, graph: Graph, variant: Variant, precision: str, size: Size) -> StoredEngine:
+        """A whole engine. Raises EngineError where there is none; says what there is, and the command to build it."""
+        key = self.key(bundle, graph, variant, precision, size)
+        stored = self.store.find(key)
+        if stored is None:
+            raise self._missing(bundle, key)
+        fault = stored.fault()
+        if fault is not None:
+            raise EngineError(f"{stored.path}: {fault}; {self._rebuild(bundle, precision)}", "engine-damaged")
+        return stored
+
+    def sizes(self, bundle: Bundle, precision: str) -> list[Size]:
+        """The window sizes that every graph has an engine for. Raises EngineError where there are none."""
+        wanted = {
+            size: [
+                self.key(bundle, graph, variant, precision, size) for graph, variant in engine_files(bundle, precision)
+            ]
+            for size in bundle.sizes
+        }
+        absent = {size: [key for key in keys if self.store.find(key) is None] for size, keys in wanted.items()}
+        served = [size for size, keys in absent.items() if not keys]
+        if not served:
+            raise self._missing(bundle, next(keys[0] for keys in absent.values()))
+        return served
+
+    def _missing(self, bundle: Bundle, key: EngineKey) -> EngineError:
+        """No engine for a key: what there is in its place, and what to do."""
+        command, wanted = self._rebuild(bundle, key.precision), key.as_json()
+        others = [stored.manifest["key"] for stored in self.store.relatives(key)]
+        if not others:
+            return EngineError(f"{self.store.folder}: no engines of bundle '{bundle.name}'; {command}", "no-engines")
+        nearest = max(others, key=lambda found: sum(found.get(part) == value for part, value in wanted.items()))
+        parts = [part for part in ("library", "target", "version") if nearest.get(part) != wanted[part]]
+        return EngineError(
+            f"{self.store.folder}: the engine of '{key.graph}' was built for {differences(nearest, key)}; {command}",
+            f"engine-{parts[0]}" if parts else "engine-stale",
+        )
+
+    def _rebuild(self, bundle: Bundle, precision: str) -> str:
+        target = f" --target {self.target}" if self.library == "tensorrt-rtx" else ""
+        return (
+            f"build it: `edgedrag build {bundle.folder} --engine {self.library}{target} --precision {precision} "
+            f"-o {self.store.folder}`"
+        )
+
+
+def engine_files(bundle: Bundle, precision: str) -> list[tuple[Graph, Variant]]:
+    """The files that a bundle's engines are built from in a precision: each branch of each graph."""
+    return [(graph, variant) for _, graph in bundle.graphs() for variant in graph.files(precision, "tensorrt").values()]

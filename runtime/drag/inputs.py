@@ -1,0 +1,104 @@
+"""The closed list of graph inputs that the runtime makes from a photo, a mask and a drag.
+
+`bundle.SUPPLIED` names them; docs/bundle.md says what each one holds. All float32, batch 1.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.drag.flow import prior_flow
+
+
+class PhotoInputs:
+    """Inputs that depend on the window's pixels alone: uint8 RGB [H, W, 3] at the generator's size."""
+
+    def __init__(self, bundle: Bundle, picture: np.ndarray):
+        self._options = bundle.manifest["inputs"]
+        self.picture = picture
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """[1, 3, H, W] in the manifest's low..high."""
+        low, high = self._options["image"]["low"], self._options["image"]["high"]
+        planes = cv2.split(self.picture)
+        return np.stack(planes)[None].astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
+
+    @cached_property
+    def clip_image(self) -> np.ndarray:
+        """[1, 3, S, S]: 0..1, less the mean, over the standard deviation."""
+        options = self._options["clip_image"]
+        side = options["size"]
+        if options.get("fit") == "crop":
+            small = centre_square(self.picture, side)
+        else:
+            small = cv2.resize(self.picture, (side, side), interpolation=cv2.INTER_AREA)
+        scaled = (small / np.float32(255) - options["mean"]) / options["std"]
+        return scaled.transpose(2, 0, 1)[None].astype(np.float32)
+
+
+class DragInputs:
+    """Inputs that depend on the mask, bool [H, W], and the points [N, 4], both at the generator's size."""
+
+    def __init__(self, photo: PhotoInputs, mask: np.ndarray, points: np.ndarray):
+        self._photo = photo
+        self._mask = mask
+        self._points = points
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """[1, 1, H, W], 1 where editable."""
+        return self._mask[None, None].astype(np.float32)
+
+    @cached_property
+    def masked_image(self) -> np.ndarray:
+        """[1, 3, H, W], `image` with 0 where editable."""
+        return self._photo.image * (1 - self.mask)
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """[1, N, 4]: handle x, y, target x, y."""
+        return self._points[None].astype(np.float32)
+
+    @cached_property
+    def prior_flow(self) -> np.ndarray:
+        """[1, 2, H, W]: the backward flow that the drag alone suggests."""
+        return np.ascontiguousarray(prior_flow(self._points, self._mask).transpose(2, 0, 1)[None])
+
+    @cached_property
+    def handle_map(self) -> np.ndarray:
+        """[1, 1, H, W]: the drag's number, from 1, at its handle's pixel; a later one overwrites."""
+        return index_map(self._points[:, :2], self._mask.shape)[None, None]
+
+    @cached_property
+    def target_map(self) -> np.ndarray:
+        """[1, 1, H, W]: the drag's number, from 1, at its target's pixel; a later one overwrites."""
+        return index_map(self._points[:, 2:], self._mask.shape)[None, None]
+
+
+def centre_square(picture: np.ndarray, side: int) -> np.ndarray:
+    """The middle of a picture, uint8 [side, side, 3], as CLIP's own processor makes it: bicubic, antialiased."""
+    height, width = covering_size(picture.shape[0], picture.shape[1], side)
+    resized = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+    top, left = (height - side) // 2, (width - side) // 2
+    return resized[top : top + side, left : left + side]
+
+
+def covering_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """The size at which the short side is `side`, with the long one rounded down."""
+    short = min(height, width)
+    return side * height // short, side * width // short
+
+
+def index_map(at: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The number, from 1, of each point [N, 2] (x, y) at its pixel; a later one overwrites; float32 [H, W]."""
+    h, w = shape
+    drawn = np.zeros((h, w), np.float32)
+    for number, (x, y) in enumerate(np.round(at).astype(int), start=1):
+        drawn[np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)] = number
+    return drawn

@@ -1,0 +1,160 @@
+"""One drag through the four stages of a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.backends.base import Array
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.drag.composite import Generated, change_of
+from edgedrag.runtime.drag.inputs import DragInputs, PhotoInputs
+from edgedrag.runtime.drag.stages import Stages
+from edgedrag.runtime.sampling.noise import normal
+from edgedrag.runtime.sampling.sampler import Table
+from edgedrag.runtime.trace import span, timed
+
+GUIDANCE_EPSILON = 0.05  # scales this near 1 run the single branch
+
+
+class DragRun:
+    """`reference` (or its cached tensors), `start`, `denoise` for each step, `decode`, in this order.
+
+    Attributes:
+        picture, mask, points: the window at the generator's size: uint8 RGB [H, W, 3], bool [H, W],
+            [N, 4] in its pixels.
+        tensors: what is on the backend, by name.
+        timings: milliseconds by stage so far; further entries are the caller's.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        stages: Stages,
+        picture: np.ndarray,
+        mask: np.ndarray,
+        points: np.ndarray,
+        timings: dict[str, float] | None = None,
+    ):
+        self.picture, self.mask, self.points = picture, mask, points
+        self.timings: dict[str, float] = {} if timings is None else timings
+        self.tensors: dict[str, Array] = {}
+        self._bundle = bundle
+        self._stages = stages
+        self._photo_inputs = PhotoInputs(bundle, picture)
+        self._drag_inputs = DragInputs(self._photo_inputs, mask, points)
+        self._noise: list[Array] = []
+        self._kept: dict[str, Array] = {}
+
+    def keep(self, masked: dict[str, Array]) -> None:
+        """Take over what an earlier drag on the same window made of the same mask."""
+        self._kept = masked
+        self.tensors.update(masked)
+
+    def masked(self) -> dict[str, Array]:
+        """After `start`: what further drags on this window with this mask may take over."""
+        return {name: self.tensors[name] for name in self._bundle.masked_tensors}
+
+    def reference(self) -> None:
+        """What depends on the photo alone; `tensors` then hold what may be kept for further drags."""
+        with timed(self.timings, "reference", "stage"):
+            self._stages.run("reference", self.tensors, self._supply)
+            self._stages.backend.wait()
+
+    def motion(self) -> Generated:
+        """Only the flow, for a preview; for bundles that give one."""
+        with timed(self.timings, "drag", "stage", until="flow"):
+            self._stages.run("drag", self.tensors, self._supply, until="flow", kept=self._kept)
+            return self._generated(with_result=False)
+
+    def start(self, table: Table, seed: int) -> None:
+        """The `drag` stage, with the latent that the loop starts from; all noise goes up here."""
+        with timed(self.timings, "drag", "stage"):
+            shape = self._noise_shape()
+            if shape is not None:
+                silence = self._upload(np.zeros(shape))
+                rows = (table.start[2], *table.steps[:, 2])
+                self._noise = [self._upload(normal(seed, k, shape)) if c else silence for k, c in enumerate(rows)]
+                self.tensors["noise"] = self._noise[0]
+            self.tensors["coefficients"] = self._upload(table.start)
+            self._stages.run("drag", self.tensors, self._supply, kept=self._kept)
+            self._stages.backend.wait()
+
+    def denoise(self, table: Table, step: int) -> None:
+        """One step: the latent is replaced by the next one, on the backend."""
+        with timed(self.timings, "denoise", "step", step=step, steps=len(table.steps)):
+            scale = table.guidance[step]
+            pair = self._stages.has_pair() and abs(scale - 1) > GUIDANCE_EPSILON
+            self.tensors["coefficients"] = self._upload(table.steps[step])
+            self.tensors["timestep"] = self._upload(table.timesteps[step : step + 1])
+            self.tensors["guidance"] = self._upload(table.guidance[step : step + 1])
+            if self._noise:
+                self.tensors["noise"] = self._noise[step + 1]
+            self._stages.run("denoise", self.tensors, self._supply, branch="pair" if pair else "single")
+            self._stages.backend.wait()
+
+    def whole(self, table: Table, seed: int) -> Generated:
+        """All four stages, with nothing kept from earlier drags."""
+        self.reference()
+        return self.settled(self._drawn(table, seed), table, seed)
+
+    def settled(self, generated: Generated, table: Table, seed: int) -> Generated:
+        """What was drawn with a seed, and the change of what moved as seed 0 makes it: only what is revealed is drawn
+        anew with another seed.
+        """
+        if seed == 0 or generated.change is None:
+            return generated
+        return replace(generated, change=self._drawn(table, 0).change)
+
+    def _drawn(self, table: Table, seed: int) -> Generated:
+        """From the `drag` stage on."""
+        self.start(table, seed)
+        for step in range(len(table.steps)):
+            self.denoise(table, step)
+        return self.decode()
+
+    def decode(self) -> Generated:
+        """The picture, and the flow where the bundle gives one, on the host."""
+        with timed(self.timings, "decode", "stage"):
+            self._stages.run("decode", self.tensors, self._supply)
+            return self._generated(with_result=True)
+
+    def _supply(self, name: str) -> np.ndarray:
+        """Make an input of the closed list."""
+        with span(name, "input"):
+            return getattr(self._photo_inputs if name in ("image", "clip_image") else self._drag_inputs, name)
+
+    def _upload(self, values: np.ndarray) -> Array:
+        with span("upload", "copy"):
+            return self._stages.backend.upload(values.astype(np.float32, copy=False))
+
+    def _noise_shape(self) -> tuple[int, ...] | None:
+        h, w = self.mask.shape
+        for _, graph in self._bundle.graphs():
+            for tensor in graph.inputs:
+                if tensor.name == "noise":
+                    return tensor.concrete({"H": h, "W": w, "N": len(self.points)})
+        return None
+
+    def _generated(self, with_result: bool) -> Generated:
+        result = self._fetch("result") if with_result else None
+        if result is not None:
+            options = self._bundle.manifest["inputs"]["image"]
+            with span("scale", "composite"):
+                result = (result - options["low"]) / (options["high"] - options["low"])
+        flow, revealed = self._fetch("flow"), self._fetch("revealed")
+        if result is None or flow is None or revealed is None:
+            return Generated(result, flow, revealed)
+        with span("change", "composite"):
+            change = change_of(self.picture, self.points[:, 2:], result, flow, revealed)
+        return Generated(result, flow, revealed, change)
+
+    def _fetch(self, name: str) -> np.ndarray | None:
+        """A [1, C, H, W] tensor on the host as float32 [H, W, C], or None where it was not made."""
+        if name not in self.tensors:
+            return None
+        with span("download", "copy", tensor=name):
+            planes = self._stages.backend.download(self.tensors[name])[0].astype(np.float32)
+            return cv2.merge(list(planes)).reshape(*planes.shape[1:], -1)

@@ -1,0 +1,114 @@
+"""The four stages of a bundle on a backend: graphs in order, joined by tensor name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+import numpy as np
+
+from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph
+from edgedrag.runtime.bundle.manifest import STAGES, Bundle, Graph, Variant
+from edgedrag.runtime.errors import EngineError
+from edgedrag.runtime.trace import span
+
+Supply = Callable[[str], np.ndarray]  # makes an input of the closed list by name
+
+
+def choose_precision(bundle: Bundle, backend: Backend, precision: str = "auto") -> str:
+    """The precision to run: as asked, or the backend's favourite that every graph has a file of, ready to be run.
+
+    Raises:
+        EngineError: the bundle or the backend lacks it; the message says what there is.
+    """
+    shared = [p for p in backend.precisions if has_files(bundle, backend, p)]
+    if precision not in ("auto", *shared) or not shared:
+        raise EngineError(
+            f"bundle '{bundle.name}' has no precision '{precision}' for backend '{backend.name}'; "
+            f"it has: {', '.join(shared) or 'none'}",
+            "no-precision",
+        )
+    if precision != "auto":
+        return precision
+    return next((p for p in shared if is_complete(bundle, backend, p)), shared[0])
+
+
+def has_files(bundle: Bundle, backend: Backend, precision: str) -> bool:
+    """Whether every graph has a file of a precision that a backend reads."""
+    return all("single" in files(graph, backend, precision) for _, graph in bundle.graphs())
+
+
+def is_complete(bundle: Bundle, backend: Backend, precision: str) -> bool:
+    """Whether a backend has all that it needs to run a precision: files, and engines where these are built ahead."""
+    try:
+        return has_files(bundle, backend, precision) and bool(backend.sizes(bundle, precision))
+    except EngineError:
+        return False
+
+
+def files(graph: Graph, backend: Backend, precision: str) -> dict[str, Variant]:
+    """The files of a graph that a backend runs, by branch."""
+    # bfloat16 has no files: an engine rounds fp32's by itself.
+    return graph.files("fp32" if precision == "bf16" else precision, backend.placement)
+
+
+class Stages:
+    """A bundle's graphs, compiled.
+
+    Attributes:
+        sizes: the window sizes (H, W) that they run at.
+    """
+
+    def __init__(self, bundle: Bundle, backend: Backend, precision: str):
+        self.backend = backend
+        self.precision = precision
+        self.sizes = backend.sizes(bundle, precision)
+        self._graphs: dict[str, list[tuple[Graph, dict[str, CompiledGraph]]]] = {}
+        for stage in STAGES:
+            self._graphs[stage] = []
+            for graph in bundle.stages[stage]:
+                compiled: dict[str, CompiledGraph] = {}
+                for branch, variant in files(graph, backend, precision).items():
+                    with span(f"load {graph.name}", "open", branch=branch):
+                        compiled[branch] = backend.load(bundle, graph, variant, precision)
+                self._graphs[stage].append((graph, compiled))
+
+    def graphs(self) -> Iterator[tuple[str, Graph, dict[str, CompiledGraph]]]:
+        """Stage, graph and what runs it, by branch, in the order of a drag; what is put in the place of one runs."""
+        for stage in STAGES:
+            for graph, compiled in self._graphs[stage]:
+                yield stage, graph, compiled
+
+    def has_pair(self) -> bool:
+        """Whether `denoise` has a guidance pair beside the single branch."""
+        return all("pair" in compiled for _, compiled in self._graphs["denoise"])
+
+    def run(
+        self,
+        stage: str,
+        tensors: dict[str, Array],
+        supply: Supply,
+        branch: str = "single",
+        until: str | None = None,
+        kept: Collection[str] = (),
+    ) -> None:
+        """Run a stage's graphs in order; stop early once the tensor `until` is made.
+
+        Args:
+            tensors: by name, on the backend: outputs of earlier stages and inputs already uploaded.
+                What this stage makes or uploads is added.
+            supply: called for every input that is not yet there.
+            kept: tensors of this stage that are there from an earlier drag; what makes only such does not run.
+        """
+        for graph, compiled in self._graphs[stage]:
+            if all(tensor.name in kept for tensor in graph.outputs):
+                continue
+            for tensor in graph.inputs:
+                if tensor.name not in tensors:
+                    values = supply(tensor.name).astype(tensor.dtype, copy=False)
+                    with span("upload", "copy", tensor=tensor.name):
+                        tensors[tensor.name] = self.backend.upload(values)
+            taken = branch if branch in compiled else "single"
+            with span(graph.name, "graph", stage=stage, branch=taken):
+                tensors.update(compiled[taken].run(tensors))
+            if until in tensors:
+                break

@@ -1,0 +1,114 @@
+"""What this machine has and the state it is in, what would be chosen, and why each other engine was not."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.backends.cpus import allowed_cpus, cpu_quota, default_threads
+from edgedrag.runtime.backends.processor import cpu_name
+from edgedrag.runtime.backends.registry import NAMES, probe
+from edgedrag.runtime.backends.tensorrt.cache import EngineStore
+from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.selection.self_test import self_test
+from edgedrag.runtime.session.session import Runtime, open_runtime
+from edgedrag.runtime.system.state import describe_system, system_state
+
+
+def examine(version: str, bundle: str | Path = "embedded", engines: Path | None = None) -> dict[str, Any]:
+    """The facts that `edgedrag doctor --json` prints; `chosen` is None where nothing can serve."""
+    runtime, reason = None, ""
+    try:
+        runtime = open_runtime(bundle, engines=engines)
+    except EdgedragError as error:
+        reason = str(error)
+    chosen = runtime.backend.name if runtime else None
+    return {
+        "edgedrag": version,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": runtime.backend.device if runtime else cpu_name(),
+        "cpus": {"allowed": allowed_cpus(), "quota": cpu_quota(), "threads": default_threads()},
+        "system": system_state(),
+        "versions": {"numpy": np.__version__, "opencv": cv2.__version__},
+        "engines": [_engine(name, runtime) for name in NAMES],
+        "chosen": chosen,
+        "bundle": {
+            "name": str(bundle),
+            "usable": runtime is not None,
+            "precision": runtime.precision if runtime else None,
+            "reason": reason,
+            "self_test": _self_test(runtime),
+        },
+        "built": _built(engines),
+    }
+
+
+def _engine(name: str, runtime: Runtime | None) -> dict[str, Any]:
+    finding = probe(name)
+    code, reason = finding.code, finding.reason
+    if runtime is not None and not code:
+        step = next((s for s in runtime.fallback if s.backend == name), None)
+        if step is not None:
+            code, reason = step.code, step.reason
+        elif name != runtime.backend.name:
+            code, reason = "not-needed", f"{runtime.backend.name} comes before it"
+    return {
+        "name": name,
+        "usable": finding.usable,
+        "version": finding.version,
+        "chosen": runtime is not None and name == runtime.backend.name,
+        "code": code,
+        "reason": reason,
+    }
+
+
+def _self_test(runtime: Runtime | None) -> dict[str, Any] | None:
+    """Of the engine that was chosen; an engine on a GPU has taken its own when it was opened."""
+    if runtime is None:
+        return None
+    try:
+        golden = runtime.golden or self_test(runtime.bundle, runtime.stages)
+    except EdgedragError as error:
+        return {"passed": False, "reason": str(error)}
+    return None if golden is None else {"passed": True, **asdict(golden)}
+
+
+def _built(engines: Path | None) -> dict[str, Any]:
+    store = EngineStore(engines)
+    sizes = [stored.manifest["bytes"] for stored in store.entries()]
+    return {"folder": str(store.folder), "engines": len(sizes), "bytes": sum(sizes)}
+
+
+def _cpus(facts: dict[str, Any]) -> str:
+    quota = "" if facts["quota"] is None else f", control groups allow the time of {facts['quota']:g}"
+    return f"CPUs: {facts['allowed']} that this process may run on{quota}; threads by default: {facts['threads']}"
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """The same for people."""
+    lines = [
+        f"edgedrag {facts['edgedrag']}, Python {facts['python']}, {facts['platform']}",
+        f"device: {facts['device']}",
+        _cpus(facts["cpus"]),
+        *describe_system(facts["system"]),
+        "",
+        "engines, in the order in which 'auto' tries them:",
+    ]
+    for engine in facts["engines"]:
+        state = "chosen" if engine["chosen"] else f"not used ({engine['code']}): {engine['reason']}"
+        lines.append(f"  {engine['name']:<13} {engine['version'] or '-':<12} {state}")
+    bundle, built = facts["bundle"], facts["built"]
+    state = f"ready, {bundle['precision']}" if bundle["usable"] else bundle["reason"]
+    lines += ["", f"bundle '{bundle['name']}': {state}"]
+    test = bundle["self_test"]
+    if test is not None:
+        passed = f"passed, {test['psnr_db']} dB (at least {test['least_db']})" if test["passed"] else test["reason"]
+        lines.append(f"self-test: {passed}")
+    lines.append(f"built engines: {built['engines']}, {built['bytes'] / 1e6:.0f} MB in {built['folder']}")
+    return "\n".join(lines)

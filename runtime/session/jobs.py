@@ -1,0 +1,158 @@
+"""One drag from file to file, and many of them from a list."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgedrag.runtime.drag.drags import Drag
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, check_output, is_lossless, save_picture
+from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.sheet import make_sheet
+from edgedrag.runtime.trace import span
+
+NAME = re.compile(r"[^/\\\x00-\x1f]{1,200}")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A drag on a file, and where its result goes."""
+
+    photo: Path
+    drags: Sequence[Drag]
+    output: Path
+    mask: Path | None = None
+    sheet: Path | None = None
+    mask_out: Path | None = None
+    steps: int | None = None
+    seed: int = 0
+    max_megapixels: float = MAX_MEGAPIXELS
+
+
+def check_outputs(job: Job) -> None:
+    """Raise InputError where a file of the job could not be written, before any work is done."""
+    for path in (job.output, job.sheet, job.mask_out):
+        if path is not None:
+            check_output(path)
+            if path.exists() and job.photo.exists() and path.samefile(job.photo):
+                raise InputError(f"{path}: is the photo itself, which is kept; name another file")
+
+
+def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any]:
+    """Run a job and write its files; returns the object that `--json` prints.
+
+    Args:
+        opened_ms: what opening the bundle took, counted into `load` and `total`.
+
+    Raises:
+        InputError: anything wrong with the job; nothing is written then.
+    """
+    check_outputs(job)
+    start = time.perf_counter()
+    photo = runtime.load(job.photo, job.max_megapixels)
+    before = photo.image
+    load = opened_ms + (time.perf_counter() - start) * 1e3
+    edit = photo.drag(job.drags, job.mask, steps=job.steps, seed=job.seed)
+    save_picture(job.output, photo.picture)
+    if job.sheet is not None:
+        points = np.array([[*handle, *target] for handle, target in job.drags])
+        with span("draw sheet", "composite"):
+            sheet = make_sheet(before, edit.image, edit.mask, points)
+        save_picture(job.sheet, Picture(sheet))
+    if job.mask_out is not None:
+        save_picture(job.mask_out, Picture(edit.mask.astype(np.uint8) * 255))
+    total = opened_ms + (time.perf_counter() - start) * 1e3
+    return {
+        "output": str(job.output),
+        "width": before.shape[1],
+        "height": before.shape[0],
+        "bundle": runtime.bundle.name,
+        "backend": edit.backend,
+        "precision": edit.precision,
+        "steps": edit.steps,
+        "seed": edit.seed,
+        "outside_exact": is_lossless(job.output),
+        "timings_ms": {**{"load": round(load, 2)}, **edit.timings, "total": round(total, 2)},
+        "checks": {
+            "verdict": edit.checks.verdict,
+            "reasons": list(edit.checks.reasons),
+            "landing_error_px": edit.checks.landing_error_px,
+        },
+        "fallback": [asdict(step) for step in edit.fallback],
+    }
+
+
+def read_jobs(
+    file: Path, outdir: Path, steps: int | None, seed: int, max_megapixels: float
+) -> Iterator[tuple[str, Job | InputError]]:
+    """The jobs of a JSONL file, by name; a line that makes no job gives the reason instead.
+
+    A line is {"name", "image", "mask"?, "drags": [[[hx, hy], [tx, ty]], ...], "seed"?}; other keys
+    are ignored. Relative paths start at the file's folder, or at the current one where that has no
+    such file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read as a list of jobs ({error})") from None
+    seen: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        name = f"line {number}"
+        try:
+            entry = json.loads(line)
+            name = _name(entry, name, seen)
+            yield name, _job(entry, name, file.parent, outdir, steps, seed, max_megapixels)
+        except (ValueError, RecursionError):
+            yield name, InputError(f"{file}:{number}: not JSON")
+        except InputError as error:
+            yield name, error
+
+
+def _name(entry: Any, fallback: str, seen: set[str]) -> str:
+    if not isinstance(entry, dict):
+        raise InputError(f"{fallback}: a job is an object with name, image and drags")
+    name = entry.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name.startswith("."):
+        raise InputError(f"{fallback}: 'name' must be a file name without a path, not {name!r}")
+    if name in seen:
+        raise InputError(f"{fallback}: the name '{name}' stands on an earlier line too")
+    seen.add(name)
+    return name
+
+
+def _job(
+    entry: dict[str, Any], name: str, folder: Path, outdir: Path, steps: int | None, seed: int, limit: float
+) -> Job:
+    def path(key: str) -> Path | None:
+        value = entry.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise InputError(f"{name}: '{key}' must be a path")
+        beside = folder / value
+        return beside if beside.exists() else Path(value)
+
+    image = path("image")
+    if image is None:
+        raise InputError(f"{name}: 'image' is missing")
+    drags, own_seed = entry.get("drags"), entry.get("seed", seed)
+    try:
+        pairs = [((float(h[0]), float(h[1])), (float(t[0]), float(t[1]))) for h, t in drags or ()]
+    except (TypeError, ValueError, IndexError, KeyError):
+        raise InputError(f"{name}: 'drags' must be [[[handle x, y], [target x, y]], ...]") from None
+    if not isinstance(own_seed, int) or isinstance(own_seed, bool):
+        raise InputError(f"{name}: 'seed' must be a whole number")
+    return Job(image, pairs, outdir / f"{name}.png", path("mask"), steps=steps, seed=own_seed, max_megapixels=limit)

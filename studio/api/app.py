@@ -1,0 +1,156 @@
+"""The ASGI application: routes, the page's files, and one form for all that goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.staticfiles import StaticFiles
+
+import edgedrag
+from edgedrag.runtime.errors import InputError
+from edgedrag.studio.api import live, staff, visitors
+from edgedrag.studio.api.guard import Guard
+from edgedrag.studio.api.live import WIPED
+from edgedrag.studio.api.problems import Refusal, body, responses
+from edgedrag.studio.api.visitors import Here
+from edgedrag.studio.editing.sessions import Session
+from edgedrag.studio.editing.worker import Busy, Superseded
+from edgedrag.studio.health.metrics import CONTENT_TYPE
+from edgedrag.studio.station import Station
+
+STATIC = Path(__file__).parents[1] / "static"
+EXPECTED = (Refusal, InputError, RequestValidationError, Busy, Superseded, ClientDisconnect, HTTPException)
+HUNG_SECONDS = 10.0  # an engine that takes longer over a step is not ready for visitors
+
+
+class Status(BaseModel):
+    status: str
+
+
+def make_app(station: Station) -> FastAPI:
+    """The application of a station."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(station.sweep_idle())
+        yield
+        sweeping.cancel()
+        station.close()
+
+    app = FastAPI(
+        title="edgedrag studio",
+        version=edgedrag.__version__,
+        description="Photo in, drags in, previews and the result out. The WebSocket is described in docs/studio.md.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.station = station
+    app.state.lines = {}
+
+    def hang_up(session: Session) -> None:
+        line = app.state.lines.get(session.id)
+        if line is not None:
+            line.close(WIPED)
+
+    station.ended = hang_up
+    _add_probes(app)
+    for router in (visitors.about_router, visitors.router, live.router, staff.router):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    _add_problems(app, station)
+    app.add_middleware(Guard, settings=station.settings)
+    return app
+
+
+def _add_probes(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    @app.get("/staff", include_in_schema=False)
+    async def staff_page() -> FileResponse:
+        return FileResponse(STATIC / "staff.html")
+
+    @app.get("/healthz", tags=["probes"])
+    async def healthz() -> Status:
+        """Whether the process lives."""
+        return Status(status="alive")
+
+    @app.get("/readyz", tags=["probes"], responses=responses(503))
+    async def readyz(station: Here) -> Status:
+        """Whether it can serve a visitor now: the engine moves and the queue has room."""
+        if station.engine.turn_seconds > HUNG_SECONDS:
+            raise Refusal(503, "the engine hangs")
+        if station.engine.waiting >= station.settings.queue:
+            raise Refusal(503, "the queue is full", {"Retry-After": "1"})
+        return Status(status="ready")
+
+    @app.get("/metrics", tags=["probes"], response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def metrics(station: Here) -> Response:
+        """For Prometheus."""
+        return PlainTextResponse(station.metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _add_problems(app: FastAPI, station: Station) -> None:
+    async def answer(request: Request, error: Exception) -> Response:
+        refusal = _refusal(error)
+        if isinstance(error, Busy):
+            station.metrics.busy.inc()
+        if refusal is None:
+            station.failed(error)
+            refusal = Refusal(500, "the station failed at this; staff see why")
+        if refusal.status == 405:  # Starlette names the methods of the first route of this path alone
+            paths = app.openapi()["paths"]
+            allowed = ", ".join(sorted(_methods(paths, request.url.path)))
+            refusal.headers = {"Allow": allowed} if allowed else refusal.headers
+        return JSONResponse(body(refusal.status, refusal.detail), refusal.status, refusal.headers)
+
+    for kind in (
+        Refusal,
+        InputError,
+        RequestValidationError,
+        Busy,
+        Superseded,
+        ClientDisconnect,
+        HTTPException,
+        Exception,
+    ):
+        app.add_exception_handler(kind, answer)
+
+
+def _methods(paths: dict[str, Any], path: str) -> set[str]:
+    """The methods that the OpenAPI description has for a path."""
+    found = (methods for form, methods in paths.items() if re.fullmatch(re.sub(r"{\w+}", "[^/]+", form), path))
+    return {method.upper() for methods in found for method in methods}
+
+
+def _refusal(error: Exception) -> Refusal | None:
+    """What an error means to the client; None where the station itself is at fault."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, InputError):
+        return Refusal(422, str(error))
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return Refusal(422, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+    if isinstance(error, Busy):
+        return Refusal(503, str(error), {"Retry-After": str(error.retry_after)})
+    if isinstance(error, Superseded):
+        return Refusal(409, "cancelled: a newer request took its place")
+    if isinstance(error, ClientDisconnect):
+        return Refusal(400, "the upload was cut off")
+    if isinstance(error, HTTPException):
+        return Refusal(error.status_code, str(error.detail), dict(error.headers or {}))
+    return None

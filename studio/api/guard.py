@@ -1,0 +1,124 @@
+"""The door: whom the station talks to, how much it reads, and what browsers may do with its answers."""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edgedrag.studio.api.problems import Refusal, body
+from edgedrag.studio.settings import Settings
+
+PROTOCOL = "edgedrag"  # of the WebSocket; the token may follow as "bearer.TOKEN"
+SMALL_BODY = 64 << 10  # bytes, of everything that is no picture
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "media-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Guard:
+    """ASGI middleware around the whole station."""
+
+    def __init__(self, app: ASGIApp, settings: Settings):
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._check(scope)
+        except Refusal as refusal:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                answer = JSONResponse(body(refusal.status, refusal.detail), refusal.status, refusal.headers)
+                await answer(scope, receive, _with_headers(scope, send))
+            return
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+        else:
+            await self._app(scope, self._limited(scope, receive), _with_headers(scope, send))
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._settings.loopback and _name(host) not in (*LOOPBACK_NAMES, self._settings.host):
+            raise Refusal(421, "this station answers to localhost alone")
+        origin = headers.get("origin")
+        changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        if origin is not None and changes and urlsplit(origin).netloc != host:
+            raise Refusal(403, "another site's page may not use this station")
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > self._limit(scope["path"]):
+            raise Refusal(413, _too_large(self._limit(scope["path"])))
+        if self._settings.token is not None and _needs_token(scope["path"]):
+            if not hmac.compare_digest(_shown(headers).encode(), self._settings.token.encode()):
+                raise Refusal(401, "the station's token is missing or wrong", {"WWW-Authenticate": "Bearer"})
+
+    def _limit(self, path: str) -> int:
+        picture = path.endswith(("/photo", "/mask"))
+        return int(self._settings.upload_mb * 1e6) if picture else SMALL_BODY
+
+    def _limited(self, scope: Scope, receive: Receive) -> Receive:
+        """Counts what is read: a length may be missing or a lie."""
+        limit, read = self._limit(scope["path"]), 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > limit:
+                raise Refusal(413, _too_large(limit))
+            return message
+
+        return counted
+
+
+def _with_headers(scope: Scope, send: Send) -> Send:
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            if "cache-control" not in headers:
+                headers["Cache-Control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
+        await send(message)
+
+    return wrapped
+
+
+def _name(host: str) -> str:
+    """A Host header without its port."""
+    return host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
+
+
+def _needs_token(path: str) -> bool:
+    return (path.startswith("/api/") and not path.startswith("/api/staff/")) or path == "/metrics"
+
+
+def _shown(headers: Headers) -> str:
+    """The token that a request shows, or nothing."""
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return value.strip()
+    offered = (part.strip() for part in headers.get("sec-websocket-protocol", "").split(","))
+    return next((part.removeprefix("bearer.") for part in offered if part.startswith("bearer.")), "")
+
+
+def _too_large(limit: int) -> str:
+    return f"too large: at most {limit / 1e6:.3g} MB"

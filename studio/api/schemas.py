@@ -1,0 +1,153 @@
+"""What requests and answers hold; the OpenAPI description is made from these."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
+from edgedrag.studio.api.words import codes
+from edgedrag.studio.editing.frames import view_size
+from edgedrag.studio.editing.sessions import MAX_STEPS, Edited, Session, Wish, mask_size
+from edgedrag.studio.station import Station
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Point = Annotated[list[Number], Field(min_length=2, max_length=2, description="x, y in pixels of the photo")]
+Pull = Annotated[list[Point], Field(min_length=2, max_length=2, description="handle, target")]
+Pulls = Annotated[list[Pull], Field(min_length=1, max_length=MAX_DRAGS)]
+Steps = Annotated[int | None, Field(strict=True, ge=1, le=MAX_STEPS)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
+
+
+class Closed(BaseModel):
+    """Refuses fields that it does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class EditRequest(Closed):
+    """An edit: drags, and the motion alone where `motion_only`."""
+
+    drags: Pulls
+    motion_only: Annotated[bool, Field(strict=True)] = False
+    steps: Steps = None
+    seed: Seed | None = None
+
+    def wish(self, station: Station) -> Wish:
+        settings = station.settings
+        seed = settings.seed if self.seed is None else self.seed
+        return Wish(as_drags(self.drags), self.motion_only, self.steps or settings.steps, seed)
+
+
+class About(BaseModel):
+    """A station."""
+
+    version: str
+    idle_seconds: float
+    pixels_kept: bool = Field(description="staff hold bad edits for review")
+
+
+class SessionState(BaseModel):
+    """A session; sizes are null until there is a photo."""
+
+    session: str
+    width: int | None
+    height: int | None
+    view_width: int | None
+    view_height: int | None
+    mask_width: int | None
+    mask_height: int | None
+    undo: int = Field(description="edits that can be undone")
+    redo: int
+    mask: Literal["automatic", "painted"]
+    idle_seconds: float = Field(description="without a request for so long, the session is wiped")
+    pixels_kept: bool = Field(description="staff hold bad edits for review")
+
+
+class StepDown(BaseModel):
+    """A better engine that does not serve, and why."""
+
+    backend: str
+    code: str
+    reason: str
+
+
+class EditResult(BaseModel):
+    """A finished edit."""
+
+    verdict: Literal["good", "doubtful", "bad"]
+    reasons: list[str]
+    codes: list[str] = Field(description="the reasons, for programs")
+    landing_error_px: float | None
+    timings_ms: dict[str, float]
+    steps: int
+    seed: int
+    backend: str
+    precision: str
+    fallback: list[StepDown]
+    state: SessionState
+
+
+class PreviewMessage(Closed):
+    type: Literal["preview"]
+    id: int
+    drags: Pulls
+
+
+class EditMessage(EditRequest):
+    type: Literal["edit"]
+    id: int
+
+
+class PlainMessage(Closed):
+    type: Literal["undo", "redo", "cancel", "touch"]
+    id: int
+
+
+Incoming = Annotated[PreviewMessage | EditMessage | PlainMessage, Field(discriminator="type")]
+INCOMING: TypeAdapter[PreviewMessage | EditMessage | PlainMessage] = TypeAdapter(Incoming)
+
+
+def as_drags(pulls: list[list[list[float]]]) -> list[Drag]:
+    """The drags as the runtime takes them."""
+    return [((h[0], h[1]), (t[0], t[1])) for h, t in pulls]
+
+
+def state(station: Station, session: Session) -> SessionState:
+    """A session as it is now."""
+    size = session.size
+    view, mask = (None, None) if size is None else (view_size(*size), mask_size(*size))
+    return SessionState(
+        session=session.id,
+        width=size[1] if size else None,
+        height=size[0] if size else None,
+        view_width=view[1] if view else None,
+        view_height=view[0] if view else None,
+        mask_width=mask[1] if mask else None,
+        mask_height=mask[0] if mask else None,
+        undo=len(session.done),
+        redo=len(session.undone),
+        mask="automatic" if session.mask is None else "painted",
+        idle_seconds=station.settings.idle_seconds,
+        pixels_kept=station.records.review.pixels,
+    )
+
+
+def result(station: Station, session: Session, edited: Edited) -> dict[str, Any]:
+    """An edit as EditResult has it."""
+    checks = edited.edit.checks
+    return {
+        "verdict": checks.verdict,
+        "reasons": list(checks.reasons),
+        "codes": codes(checks.reasons),
+        "landing_error_px": checks.landing_error_px,
+        "timings_ms": edited.edit.timings,
+        "steps": edited.edit.steps,
+        "seed": edited.edit.seed,
+        "backend": edited.edit.backend,
+        "precision": edited.edit.precision,
+        "fallback": [asdict(step) for step in edited.edit.fallback],
+        "state": state(station, session).model_dump(),
+    }

@@ -1,0 +1,185 @@
+"""The HTTP API of a visitor's session."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+import edgedrag
+from edgedrag.studio.api.problems import Refusal, responses
+from edgedrag.studio.api.schemas import About, EditRequest, EditResult, SessionState, result, state
+from edgedrag.studio.editing.frames import view
+from edgedrag.studio.editing.sessions import Session
+from edgedrag.studio.station import Station
+
+READ_SECONDS = 60  # for a whole upload
+MAGIC = {"image/jpeg": (b"\xff\xd8\xff",), "image/png": (b"\x89PNG\r\n\x1a\n",), "image/webp": (b"RIFF",)}
+TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
+
+router = APIRouter(prefix="/api/sessions", tags=["visitor"])
+about_router = APIRouter(prefix="/api", tags=["visitor"])
+
+
+async def the_station(request: Request) -> Station:
+    return request.app.state.station
+
+
+Here = Annotated[Station, Depends(the_station)]
+Name = Annotated[str, Path(description="as POST /api/sessions gave it")]
+
+
+@about_router.get("/about")
+async def about(station: Here) -> About:
+    """What a visitor may know before a session begins."""
+    return About(
+        version=edgedrag.__version__,
+        idle_seconds=station.settings.idle_seconds,
+        pixels_kept=station.records.review.pixels,
+    )
+
+
+async def the_session(
+    station: Here, session: Annotated[str, Path(description="as POST /api/sessions gave it")]
+) -> Session:
+    found = station.sessions.find(session)
+    if found is None:
+        raise Refusal(404, "no such session; it may have been wiped after a pause: begin a new one")
+    return found
+
+
+async def the_opened(session: Annotated[Session, Depends(the_session)]) -> Session:
+    if session.photo is None:
+        raise Refusal(409, "no photo yet: PUT one to /api/sessions/{session}/photo first")
+    return session
+
+
+Whose = Annotated[Session, Depends(the_session)]
+Opened = Annotated[Session, Depends(the_opened)]
+
+
+def picture_body(*types: str) -> dict[str, Any]:
+    """The OpenAPI description of a body that is a picture."""
+    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in types}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def picture_answer(*types: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in types}}}
+
+
+async def read_picture(request: Request, *types: str) -> bytes:
+    """The body, which must be what its type says."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in types:
+        raise Refusal(415, f"send one of {', '.join(types)}")
+    try:
+        data = await asyncio.wait_for(request.body(), READ_SECONDS)
+    except asyncio.TimeoutError:
+        raise Refusal(408, f"the upload took longer than {READ_SECONDS} s") from None
+    if data and not data.startswith(MAGIC[kind]):
+        raise Refusal(415, f"the file is not {kind}")
+    return data
+
+
+@router.post("", status_code=201, responses=responses(503))
+async def begin(station: Here) -> SessionState:
+    """Begin a session; its name is the key to it, so keep it."""
+    return state(station, station.sessions.begin())
+
+
+@router.get("/{session}", responses=responses(404))
+async def look(station: Here, session: Whose) -> SessionState:
+    """The session as it is."""
+    return state(station, session)
+
+
+@router.delete("/{session}", status_code=204, responses=responses(404))
+async def end(station: Here, session: Whose) -> None:
+    """Wipe the session: photo, mask and edits."""
+    station.end(session)
+
+
+@router.put("/{session}/photo", responses=responses(404, 408, 413, 415, 422, 503), openapi_extra=picture_body(*MAGIC))
+async def put_photo(station: Here, session: Whose, request: Request) -> SessionState:
+    """Open a photo; an earlier one and its edits are gone."""
+    with station.uploading():
+        await station.open_photo(session, await read_picture(request, *MAGIC))
+    return state(station, session)
+
+
+@router.get(
+    "/{session}/view", response_class=Response, responses={**picture_answer("image/png"), **responses(404, 409, 422)}
+)
+async def get_view(station: Here, session: Opened, original: bool = False) -> Response:
+    """The picture as it is now, or the photo, shrunk by a whole number so that no side is longer than 2048, as PNG."""
+    picture = session.original if original else session.opened().picture
+    assert picture is not None, "opened"
+    data, _ = await asyncio.to_thread(view, picture)
+    return Response(data, media_type="image/png")
+
+
+@router.get(
+    "/{session}/picture",
+    response_class=Response,
+    responses={**picture_answer(*TYPES.values()), **responses(404, 409, 422)},
+)
+async def get_picture(station: Here, session: Opened, format: Literal["png", "webp", "jpeg"] = "png") -> Response:
+    """The picture at full size, to be saved; png and webp are lossless, and keep profile and EXIF as jpeg does."""
+    data = await station.encoded(session.opened().picture, format)
+    headers = {"Content-Disposition": f'attachment; filename="edgedrag.{format}"'}
+    return Response(data, media_type=TYPES[format], headers=headers)
+
+
+@router.put(
+    "/{session}/mask", responses=responses(404, 408, 409, 413, 415, 422, 503), openapi_extra=picture_body("image/png")
+)
+async def put_mask(station: Here, session: Opened, request: Request) -> SessionState:
+    """Paint the next edit's mask: a PNG as large as the photo, or mask_width x mask_height; white may change."""
+    with station.uploading():
+        await station.open_mask(session, await read_picture(request, "image/png"))
+    return state(station, session)
+
+
+@router.get(
+    "/{session}/mask", response_class=Response, responses={**picture_answer("image/png"), **responses(404, 409)}
+)
+async def get_mask(station: Here, session: Opened) -> Response:
+    """The painted mask, or the one that the last edit used, mask_width x mask_height, 255 = may change."""
+    data = await station.mask_file(session)
+    if data is None:
+        raise Refusal(409, "no mask yet: paint one or make an edit")
+    return Response(data, media_type="image/png")
+
+
+@router.delete("/{session}/mask", responses=responses(404, 409, 503))
+async def delete_mask(station: Here, session: Opened) -> SessionState:
+    """Back to masks made from the drags."""
+    await station.run(session, session.paint(None))
+    return state(station, session)
+
+
+@router.post("/{session}/edits", responses=responses(400, 404, 409, 413, 415, 422, 503))
+async def edit(station: Here, session: Opened, wish: EditRequest) -> EditResult:
+    """Make an edit and wait for it."""
+    edited = await station.edit(session, wish.wish(station))
+    return EditResult(**result(station, session, edited))
+
+
+@router.post("/{session}/undo", responses=responses(404, 409, 503))
+async def undo(station: Here, session: Opened) -> SessionState:
+    """Take the last edit back."""
+    if not session.done:
+        raise Refusal(409, "nothing to undo")
+    await station.run(session, session.undo())
+    return state(station, session)
+
+
+@router.post("/{session}/redo", responses=responses(404, 409, 503))
+async def redo(station: Here, session: Opened) -> SessionState:
+    """Make an undone edit again."""
+    if not session.undone:
+        raise Refusal(409, "nothing to redo")
+    await station.run(session, session.redo())
+    return state(station, session)

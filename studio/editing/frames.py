@@ -1,0 +1,78 @@
+"""What goes to the page as binary: a header in JSON and the arrays or files behind it.
+
+A frame is a little-endian uint32, the header's length; the header, padded with spaces so that what follows
+starts at a multiple of 4; and the payload.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture
+from edgedrag.runtime.session.session import Motion
+from edgedrag.runtime.trace import span
+
+VIEW_SIDE = 2048  # pixels, of the picture that the page shows, at most
+GRID_SIDE = 128  # of a preview's motion field, at most
+PNG = Path("view.png")
+
+Box = tuple[slice, slice]
+
+
+def pack(header: dict[str, Any], payload: bytes = b"") -> bytes:
+    """A frame."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    return struct.pack("<I", len(text)) + text + payload
+
+
+def reduction(height: int, width: int) -> int:
+    """How many photo pixels a view pixel stands for along each side, a whole number."""
+    return -(-max(height, width) // VIEW_SIDE)
+
+
+def view_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of a photo's view; what is left of a last block is not shown."""
+    k = reduction(height, width)
+    return max(height // k, 1), max(width // k, 1)
+
+
+def view(picture: Picture, box: Box | None = None) -> tuple[bytes, list[int]]:
+    """The picture's view, or the part of it that holds `box` of the photo, as PNG, and its left, top, width, height.
+
+    View pixels are means of whole blocks, so a part is equal to the same part of the whole.
+    """
+    height, width = picture.pixels.shape[:2]
+    k = reduction(height, width)
+    rows, columns = view_size(height, width)
+    top, bottom, left, right = 0, rows, 0, columns
+    if box is not None:
+        top, bottom = min(box[0].start // k, rows - 1), min(-(-box[0].stop // k), rows)
+        left, right = min(box[1].start // k, columns - 1), min(-(-box[1].stop // k), columns)
+    part = np.ascontiguousarray(as_rgb8(picture.pixels[top * k : bottom * k, left * k : right * k]))
+    if k > 1:
+        part = cv2.resize(part, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+    return encode_picture(PNG, Picture(part, picture.icc)), [left, top, right - left, bottom - top]
+
+
+def motion_frame(motion: Motion, header: dict[str, Any]) -> bytes:
+    """A preview: `flow` float16 [h, w, 2] in photo pixels, 0 outside the mask, then `mask` uint8 [h, w].
+
+    The header gets `box`, left, top, width and height in the photo, and `grid`, w and h.
+    """
+    with span("encode preview", "encode"):
+        height, width = motion.mask.shape
+        inside = motion.mask.astype(np.float32)
+        side = min(GRID_SIDE / max(height, width), 1.0)
+        grid = (max(round(width * side), 1), max(round(height * side), 1))
+        fields = (motion.flow * inside[..., None], inside)
+        flow, mask = (cv2.resize(field, grid, interpolation=cv2.INTER_AREA) for field in fields)
+        window = motion.window
+        header = {**header, "box": [window.left, window.top, window.width, window.height], "grid": list(grid)}
+        return pack(header, flow.astype("<f2").tobytes() + np.rint(mask * 255).astype(np.uint8).tobytes())

@@ -1,0 +1,174 @@
+"""One engine for all sessions: a thread, and a fair queue with a bound.
+
+A job is a generator; each `next` is a turn. Turns go round the sessions that have work, so nobody waits for
+another's whole edit, and within a session jobs keep their order.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from typing import Any
+
+from edgedrag.runtime.session.session import Progress
+from edgedrag.runtime.trace import span, waited
+
+Turns = Generator[Progress, None, Any]
+
+
+class Busy(Exception):
+    """The queue is full; try again in `retry_after` seconds."""
+
+    def __init__(self, what: str, retry_after: int = 1):
+        super().__init__(f"{what}; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class Superseded(Exception):
+    """A newer request, or a cancellation, took this job's place."""
+
+
+class Job:
+    """Work of one session. `done` gets its result, or Superseded, or what it raised."""
+
+    def __init__(self, turns: Turns, replaceable: bool, on_progress: Callable[[Progress], None] | None):
+        self.done: Future[Any] = Future()
+        self.done.set_running_or_notify_cancel()  # who waits may go away; the job is dropped through the engine
+        self.replaceable = replaceable
+        self.cancelled = False
+        self.started = False
+        self.queued = time.perf_counter_ns()
+        self._turns = turns
+        self._on_progress = on_progress
+
+    def turn(self) -> bool:
+        """Run to the next step; whether the job is over."""
+        if self.cancelled:
+            self.drop()
+            return True
+        try:
+            progress = next(self._turns)
+        except StopIteration as finished:
+            self.done.set_result(finished.value)
+            return True
+        except Exception as error:
+            self.done.set_exception(error)
+            return True
+        if self._on_progress is not None:
+            self._on_progress(progress)
+        return False
+
+    def drop(self) -> None:
+        """End it without a result."""
+        self._turns.close()
+        self.done.set_exception(Superseded())
+
+
+class Engine:
+    """The thread and its queue. Every method may be called from any thread."""
+
+    def __init__(self, bound: int):
+        self.turns_since_start = 0
+        self._bound = bound
+        self._ready = threading.Condition()
+        self._lines: dict[str, deque[Job]] = {}  # by session, in the order of its requests
+        self._order: deque[str] = deque()  # sessions with work, the next one first
+        self._turn_began: float | None = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        session: str,
+        turns: Turns,
+        *,
+        replaceable: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Job:
+        """Queue a job behind the session's others.
+
+        Args:
+            replaceable: a newer such job of the session takes the place of this one while it waits.
+            on_progress: called before each step, on the engine's thread.
+
+        Raises:
+            Busy: as many jobs wait as the queue holds, or the engine is stopped.
+        """
+        job = Job(turns, replaceable, on_progress)
+        with self._ready:
+            line = self._lines.get(session, deque())
+            outdated = [old for old in line if replaceable and old.replaceable and not old.started]
+            if self._stopped or self._waiting() - len(outdated) >= self._bound:
+                turns.close()
+                raise Busy("the station is busy")
+            for old in outdated:
+                line.remove(old)
+                old.drop()
+            if session not in self._lines:
+                self._lines[session] = line
+                self._order.append(session)
+            line.append(job)
+            self._ready.notify()
+        return job
+
+    def cancel(self, session: str) -> None:
+        """Drop all jobs of a session; a running one ends at its next step."""
+        with self._ready:
+            for job in self._lines.get(session, ()):
+                job.cancelled = True
+
+    def stop(self) -> None:
+        """Take no more work, and drop what waits."""
+        with self._ready:
+            self._stopped = True
+            for line in self._lines.values():
+                for job in line:
+                    job.cancelled = True
+            self._ready.notify()
+        self._thread.join(timeout=5)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in the queue, the running one included."""
+        with self._ready:
+            return self._waiting()
+
+    @property
+    def turn_seconds(self) -> float:
+        """How long the current turn lasts already; 0 between turns."""
+        began = self._turn_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    def _waiting(self) -> int:
+        return sum(len(line) for line in self._lines.values())
+
+    def _run(self) -> None:
+        while True:
+            with self._ready:
+                while not self._order:
+                    if self._stopped:
+                        return
+                    self._ready.wait()
+                session = self._order.popleft()
+                line = self._lines[session]
+                job = line[0]
+                if not job.started:
+                    waited("queue wait", "queue", job.queued)
+                job.started = True
+            self._turn_began = time.monotonic()
+            with span("turn", "turn"):
+                over = job.turn()
+            self._turn_began = None
+            self.turns_since_start += 1
+            with self._ready:
+                if over:
+                    line.popleft()
+                if line:
+                    self._order.append(session)  # behind all others
+                else:
+                    del self._lines[session]
+            del job, line  # a session that is wiped meanwhile must not live on here

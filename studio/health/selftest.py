@@ -1,0 +1,61 @@
+"""The self-test: a drag on a made picture whose right answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.session.session import Progress, Runtime
+
+SIDE = 320
+HANDLE, TARGET = (150.0, 160.0), (166.0, 160.0)
+FARTHEST = 8.0  # pixels, of the handle's content from its target
+
+
+@dataclass(frozen=True)
+class Report:
+    """Whether all is well, what is not, and what was measured."""
+
+    passed: bool
+    problems: tuple[str, ...]
+    figures: dict[str, Any]
+
+
+def self_test(runtime: Runtime) -> Generator[Progress, None, Report]:
+    """Drag, undo and compare, as a job for the engine."""
+    picture = made_picture()
+    y, x = np.mgrid[:SIDE, :SIDE]
+    mask = np.hypot(x - 158, y - 160) < 70
+    photo = runtime.load(picture)
+    edit = yield from photo.drag_steps([(HANDLE, TARGET)], mask)
+    off, problems = edit.checks.landing_error_px, []
+    if not np.array_equal(edit.image[~mask], picture[~mask]):
+        problems.append("pixels outside the mask changed")
+    if np.array_equal(edit.image, picture):
+        problems.append("the drag changed nothing")
+    if off is None or off > FARTHEST:
+        problems.append(f"the handle's content is {off} px from its target")
+    if edit.checks.verdict == "bad":
+        problems += edit.checks.reasons
+    if not np.array_equal(photo.undo(), picture):
+        problems.append("undo did not give the photo back")
+    figures = {"verdict": edit.checks.verdict, "landing_error_px": off, "total_ms": edit.timings["total"]}
+    return Report(not problems, tuple(problems), figures)
+
+
+def made_picture() -> np.ndarray:
+    """A disc of coarse texture on a ground of another, the same every time; uint8 RGB [SIDE, SIDE, 3]."""
+    rng = np.random.default_rng(7)
+    ground, disc = (
+        cv2.GaussianBlur(rng.integers(low, high, (SIDE, SIDE, 3), np.uint8), (0, 0), 4).astype(np.float32)
+        for low, high in ((60, 140), (120, 255))
+    )
+    y, x = np.mgrid[:SIDE, :SIDE]
+    inside = np.clip(46 - np.hypot(x - 150, y - 160), 0, 1)[..., None]
+    picture = (ground - 100) * 3 + 100
+    picture += inside * ((disc - 187) * 4 + 187 - picture)
+    return np.clip(picture, 0, 255).astype(np.uint8)

@@ -1,0 +1,117 @@
+"""Bad edits that staff look at and may keep: drags for `edgedrag batch` and `calibrate`, and pairs for review.
+
+Only while staff have turned pixels on are bad edits held, in memory, the newest ones; a person's choice alone
+writes one to the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgedrag.runtime.drag.drags import Drag
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.picture import Picture, save_picture, write_aside
+
+MOST_HELD = 12
+JOBS = "jobs.jsonl"
+
+
+@dataclass(frozen=True)
+class BadEdit:
+    """An edit to look at: pixels before and after, bool mask [H, W], drags, seed, and what was wrong."""
+
+    name: str
+    before: np.ndarray
+    after: np.ndarray
+    mask: np.ndarray
+    drags: list[Drag]
+    seed: int
+    reasons: tuple[str, ...]
+
+
+class Review:
+    """What waits for a choice, and the folder of what was kept; used by the event loop's thread alone."""
+
+    def __init__(self, folder: Path):
+        self.pixels = False
+        self._folder = folder
+        self._held: OrderedDict[str, BadEdit] = OrderedDict()
+
+    def turn_pixels(self, on: bool) -> None:
+        """Turned off, what waits is forgotten; what was kept stays."""
+        self.pixels = on
+        if not on:
+            self._held.clear()
+
+    def offer(
+        self,
+        before: np.ndarray,
+        after: np.ndarray,
+        mask: np.ndarray,
+        drags: list[Drag],
+        seed: int,
+        why: tuple[str, ...],
+    ) -> None:
+        """Hold a bad edit, where staff have turned pixels on."""
+        if self.pixels:
+            name = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
+            self._held[name] = BadEdit(name, before, after, mask, drags, seed, why)
+            while len(self._held) > MOST_HELD:
+                self._held.popitem(last=False)
+
+    def held(self) -> list[BadEdit]:
+        """What waits, the newest first."""
+        return list(reversed(self._held.values()))
+
+    def find(self, name: str) -> BadEdit | None:
+        return self._held.get(name)
+
+    def discard(self, name: str) -> None:
+        self._held.pop(name, None)
+
+    def keep(self, name: str) -> Path:
+        """Write a held edit: its pair of pictures and mask, then its line in the list of jobs; returns the list.
+
+        Raises:
+            InputError: the disk is full or not writable; the list is as it was then.
+        """
+        edit = self._held[name]
+        pair = self._folder / "pairs" / name
+        try:
+            pair.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{pair}: cannot be made ({error.strerror})") from None
+        save_picture(pair / "before.png", Picture(edit.before))
+        save_picture(pair / "after.png", Picture(edit.after))
+        save_picture(pair / "mask.png", Picture(edit.mask.astype(np.uint8) * 255))
+        jobs = self._folder / JOBS
+        lines = jobs.read_text(encoding="utf-8") if jobs.exists() else ""
+        write_aside(jobs, (lines + json.dumps(_job(edit)) + "\n").encode())
+        self.discard(name)
+        return jobs
+
+    def kept(self) -> int:
+        """How many were kept."""
+        jobs = self._folder / JOBS
+        return len(jobs.read_text(encoding="utf-8").splitlines()) if jobs.exists() else 0
+
+
+def _job(edit: BadEdit) -> dict[str, Any]:
+    place = f"pairs/{edit.name}"
+    drags = [[list(handle), list(target)] for handle, target in edit.drags]
+    return {
+        "name": edit.name,
+        "image": f"{place}/before.png",
+        "mask": f"{place}/mask.png",
+        "drags": drags,
+        "seed": edit.seed,
+        "reasons": list(edit.reasons),
+    }

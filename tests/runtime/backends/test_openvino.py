@@ -1,0 +1,41 @@
+"""OpenVINO as the engine, against ONNX Runtime on the same drags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgedrag
+from edgedrag.metrics.pixels import psnr_in_mask
+from edgedrag.runtime.errors import EngineError
+
+pytest.importorskip("openvino", reason="OpenVINO is not installed here")
+
+from edgedrag.runtime.backends.openvino import OpenVinoCpu
+
+DRAGS = [((265, 240), (240, 248))]
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 60.0), ("int8", 30.0), ("bf16", 30.0)])
+def test_a_drag_is_what_onnx_runtime_makes_of_it_in_fp32(cat: np.ndarray, precision: str, least: float) -> None:
+    if precision not in OpenVinoCpu().precisions:
+        pytest.skip("this processor does not multiply bfloat16")
+    expected = edgedrag.open(backend="cpu", precision="fp32").load(cat).drag(DRAGS)
+    photo = edgedrag.open(backend="openvino", precision=precision).load(cat)
+    found = photo.drag(DRAGS)
+    assert psnr_in_mask(found.image, expected.image, expected.mask) > least
+    assert np.array_equal(found.image[~found.mask], cat[~found.mask]), "outside the mask: equal bytes"
+    photo.undo()
+    two = photo.drag([*DRAGS, ((230, 230), (215, 240))])
+    photo.undo()
+    assert not np.array_equal(two.image, found.image)
+    assert np.array_equal(photo.drag(DRAGS).image, found.image), "another number of drags leaves nothing behind"
+
+
+def test_a_file_that_is_no_graph(runtime: edgedrag.Runtime, tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"not a graph")
+    _, graph = next(runtime.bundle.graphs())
+    with pytest.raises(EngineError, match=r"broken.onnx: OpenVINO cannot load this graph"):
+        OpenVinoCpu().compile(graph, tmp_path / "broken.onnx", "fp32")

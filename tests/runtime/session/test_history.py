@@ -1,0 +1,201 @@
+"""Many rounds on one photo, on the shipped bundle: nothing decays, and what is taken back is exact."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import edgedrag
+
+Point = tuple[float, float]
+MOVES: list[tuple[Point, Point]] = [((265, 240), (245, 250)), ((240, 210), (255, 195)), ((225, 245), (240, 262))]
+FORMS = ["rgb", "grey", "grey_alpha", "rgba", "deep", "deep_grey"]
+
+
+def disc(shape: tuple[int, ...], x: float, y: float, radius: float = 55) -> np.ndarray:
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    return (columns - x) ** 2 + (rows - y) ** 2 < radius**2
+
+
+def around(shape: tuple[int, ...], handle: Point, target: Point) -> np.ndarray:
+    return disc(shape, (handle[0] + target[0]) / 2, (handle[1] + target[1]) / 2)
+
+
+def as_form(rgb: np.ndarray, form: str) -> np.ndarray:
+    photo = rgb[..., 0] if "grey" in form else rgb
+    if "deep" in form:
+        photo = photo.astype(np.uint16) * 257
+    if "alpha" in form or form == "rgba":
+        alpha = np.random.default_rng(0).integers(0, 255, (*rgb.shape[:2], 1), dtype=np.uint8)
+        photo = np.concatenate([photo.reshape(*rgb.shape[:2], -1), alpha], -1)
+    return photo
+
+
+def psnr(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / ((image[mask].astype(float) - truth[mask]) ** 2).mean()))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_drag_and_its_inverse_leave_no_trace(runtime: edgedrag.Runtime, cat: np.ndarray, form: str) -> None:
+    original = as_form(cat, form)
+    photo = runtime.load(original)
+    for turn, (handle, target) in enumerate([MOVES[0], MOVES[1], MOVES[0]]):
+        mask = around(cat.shape, handle, target)
+        moved = photo.drag([(handle, target)], mask, seed=turn).image
+        assert not np.array_equal(moved, original)
+        assert np.array_equal(photo.drag([(target, handle)], mask, seed=turn + 1).image, original)
+
+
+def test_drags_and_their_inverses_nest(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    """Inverses in reverse order, then forward again by taking those back: each state returns exactly."""
+    photo = runtime.load(cat)
+    masks = [around(cat.shape, *move) for move in MOVES]
+    states = [cat]
+    for move, mask in zip(MOVES, masks):
+        states.append(photo.drag([move], mask).image)
+    for k in (2, 1, 0):
+        handle, target = MOVES[k]
+        assert np.array_equal(photo.drag([(target, handle)], masks[k]).image, states[k])
+    for k in (0, 1):
+        assert np.array_equal(photo.drag([MOVES[k]], masks[k]).image, states[k + 1])
+
+
+def test_several_drags_are_reversed_in_any_order(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo = runtime.load(cat)
+    mask = disc(cat.shape, 245, 230, 70)
+    photo.drag(MOVES, mask)
+    inverse = [(target, handle) for handle, target in MOVES]
+    with_one_less = photo.drag(inverse[:2], mask).image
+    assert not np.array_equal(with_one_less, cat)
+    photo.undo()
+    near = [((x + 0.4, y), (u, v - 0.4)) for (x, y), (u, v) in inverse]
+    assert np.array_equal(photo.drag(near[::-1], mask).image, cat)
+
+
+def test_two_small_steps_are_no_way_back(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    """Their ends are all within a generator pixel; the second goes on all the same."""
+    photo = runtime.load(cat)
+    mask = disc(cat.shape, 265, 240)
+    one = photo.drag([((265, 240), (265.4, 240))], mask).image
+    for step in (((265.4, 240), (265.8, 240)), ((265, 240), (265.4, 240))):
+        two = photo.drag([step], mask).image
+        assert not np.array_equal(two, cat) and not np.array_equal(two, one)
+        photo.undo()
+
+
+def test_what_is_taken_back_ends_at_the_mask(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    """An inverse with a smaller mask, and the round that goes on from there."""
+    photo = runtime.load(cat)
+    handle, target = MOVES[0]
+    moved = photo.drag([(handle, target)], around(cat.shape, handle, target)).image
+    small = disc(cat.shape, 255, 245, 30)
+    back = photo.drag([(target, handle)], small).image
+    assert np.array_equal(back[~small], moved[~small])
+    deep = disc(cat.shape, 255, 245, 27)
+    assert np.array_equal(back[deep], cat[deep])
+    again = photo.drag([((250, 240), (250.5, 240))], disc(cat.shape, 255, 245, 20)).image
+    near = disc(cat.shape, 255, 245, 16)
+    assert psnr(again, back, near) > 25, "the state went back too, not only the pixels"
+
+
+def test_a_near_inverse_beats_the_naive_chain(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    """The exact rule does not apply: the flows are composed, and the photo is sampled once, so it stays sharp."""
+    for handle, target in MOVES:
+        mask = around(cat.shape, handle, target)
+        photo, image = runtime.load(cat), cat
+        for drag in ((handle, target), (target, (handle[0] + 1.5, handle[1] + 1))):
+            ours = photo.drag([drag], mask).image
+            image = runtime.load(image).drag([drag], mask).image
+        kept, worn = (detail(picture, mask) / detail(cat, mask) for picture in (ours, image))
+        assert kept > worn + 0.1 and psnr(ours, cat, mask) > psnr(image, cat, mask) - 0.5
+
+
+def detail(picture: np.ndarray, mask: np.ndarray) -> float:
+    """Energy of the second derivatives in a mask."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return float((cv2.Laplacian(grey, cv2.CV_32F)[mask] ** 2).mean())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_outside_each_mask_nothing_changes(runtime: edgedrag.Runtime, cat: np.ndarray, form: str) -> None:
+    original = as_form(cat, form)
+    photo, union = runtime.load(original), np.zeros(cat.shape[:2], bool)
+    for handle, target in (*MOVES, *MOVES):
+        before, mask = photo.image, around(cat.shape, handle, target)
+        union |= mask
+        after = photo.drag([(handle, target)], mask).image
+        assert after.dtype == original.dtype and after.shape == original.shape
+        assert np.array_equal(after[~mask], before[~mask]) and not np.array_equal(after, before)
+        assert np.array_equal(after[~union], original[~union])
+        if "alpha" in form or form == "rgba":
+            assert np.array_equal(after[..., -1], original[..., -1])
+
+
+def test_undo_and_redo_restore_the_state_with_the_pixels(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo, straight = runtime.load(cat), runtime.load(cat)
+    states = [cat]
+    for handle, target in (*MOVES, *MOVES):
+        states.append(photo.drag([(handle, target)], around(cat.shape, handle, target)).image)
+    for state in states[-2::-1]:
+        assert np.array_equal(photo.undo(), state)
+    for state in states[1:4]:
+        assert np.array_equal(photo.redo(), state)
+    for handle, target in MOVES:
+        straight.drag([(handle, target)], around(cat.shape, handle, target))
+    other: tuple[Point, Point] = ((250, 240), (262, 225))
+    mask = around(cat.shape, *other)
+    assert np.array_equal(photo.drag([other], mask).image, straight.drag([other], mask).image)
+
+
+def test_a_preview_shows_what_the_drag_will(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo = runtime.load(cat)
+    handle, target = MOVES[0]
+    mask = around(cat.shape, handle, target)
+    moved = photo.drag([(handle, target)], mask).image
+    assert np.array_equal(photo.preview([(target, handle)], mask), cat)
+    other = photo.preview([MOVES[1]], mask)
+    assert np.array_equal(other[~mask], moved[~mask]) and not np.array_equal(other, moved)
+    assert np.array_equal(photo.image, moved)
+
+
+def test_rounds_without_a_flow(toy: Path, cat: np.ndarray) -> None:
+    photo = edgedrag.open(toy).load(cat)
+    states = [cat]
+    for k, (handle, target) in enumerate(MOVES):
+        mask = around(cat.shape, handle, target)
+        states.append(photo.drag([(handle, target)], mask, seed=k).image)
+        assert np.array_equal(states[-1][~mask], states[-2][~mask])
+        assert not np.array_equal(states[-1][mask], states[-2][mask])
+    fresh = edgedrag.open(toy).load(states[2]).drag([MOVES[2]], mask, seed=2).image
+    deep = disc(cat.shape, 232, 253, 40)
+    assert np.array_equal(fresh[deep], states[3][deep]), "what is drawn last is what shows"
+    handle, target = MOVES[2]
+    assert np.array_equal(photo.drag([(target, handle)], mask).image, states[2])
+
+
+MEMORY = """
+import pathlib, sys, numpy as np, edgedrag
+from edgedrag.benchmarks.latency.worker import peak_memory_mb
+cat = edgedrag.load_picture(sys.argv[1]).pixels
+photo = edgedrag.open().load(np.tile(cat, (10, 9, 1))[:3000, :4000])
+rows, columns = np.ogrid[:3000, :4000]
+for k in range(8):
+    x, y = 2000 + 60 * (k % 3), 1500 + 40 * (k % 2)
+    mask = (columns - x) ** 2 + (rows - y) ** 2 < 300**2
+    photo.drag([((x, y), (x + 70 - 20 * k, y + 30))], mask)
+edgedrag.save_picture(pathlib.Path(sys.argv[2]), photo.picture)
+print(peak_memory_mb())
+"""
+
+
+def test_many_rounds_stay_light_at_twelve_megapixels(tmp_path: Path) -> None:
+    cat = Path(__file__).resolve().parents[3] / "examples" / "chelsea.png"
+    command = [sys.executable, "-c", MEMORY, str(cat), str(tmp_path / "out.png")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 500  # MB

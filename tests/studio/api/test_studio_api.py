@@ -1,0 +1,270 @@
+"""The station's API, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+
+import httpx
+import numpy as np
+import pytest
+from stations import PNG, PULL, ask, client, kiosk, line, opened, picture, png
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+import edgedrag
+from edgedrag.benchmarks.station.load import header
+from edgedrag.benchmarks.station.process import Kiosk
+from edgedrag.studio.editing.sessions import LONGEST_HISTORY, Session, Wish
+from edgedrag.studio.station import UPLOADS_AT_ONCE
+
+__all__ = ["client", "kiosk"]
+COFFEE = picture(PNG)
+
+
+def disc(shape: tuple[int, ...], x: int, y: int, radius: int) -> np.ndarray:
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return np.hypot(columns - x, rows - y) < radius
+
+
+def test_a_photo_goes_in_and_the_edit_comes_out(client: httpx.Client, runtime: edgedrag.Runtime) -> None:
+    path = opened(client)
+    mask = disc(COFFEE.shape, 370, 290, 70)
+    assert client.put(f"{path}/mask", content=png(mask.astype(np.uint8) * 255),
+                      headers={"Content-Type": "image/png"}).json()["mask"] == "painted"  # fmt: skip
+    done = client.post(f"{path}/edits", json={"drags": PULL, "seed": 4}).json()
+    after = picture(client.get(f"{path}/picture").content)
+    expected = runtime.load(COFFEE).drag([((365, 285), (378, 303))], mask, seed=4)
+    assert np.array_equal(after, expected.image) and np.array_equal(after[~mask], COFFEE[~mask])
+    assert done["verdict"] == expected.checks.verdict and done["state"]["undo"] == 1
+    assert done["state"]["mask"] == "automatic", "the painted mask is used up"
+    assert np.array_equal(picture(client.get(f"{path}/mask").content) >= 128, mask)
+    assert client.post(f"{path}/undo").json()["redo"] == 1
+    assert np.array_equal(picture(client.get(f"{path}/picture").content), COFFEE)
+    assert client.post(f"{path}/redo").json()["undo"] == 1
+    assert np.array_equal(picture(client.get(f"{path}/view").content), after)
+    assert np.array_equal(picture(client.get(f"{path}/view?original=true").content), COFFEE)
+    moved = client.post(f"{path}/edits", json={"drags": PULL, "motion_only": True}).json()
+    assert moved["steps"] == 0 and moved["state"]["undo"] == 2
+    assert client.delete(path).status_code == 204 and client.get(path).status_code == 404
+
+
+def test_previews_progress_results_and_undo_over_the_websocket(kiosk: Kiosk, client: httpx.Client) -> None:
+    path = opened(client)
+    with line(kiosk, path) as connected:
+        frame = ask(connected, "preview", 1, drags=PULL)
+        (w, h), (left, top, width, height) = frame["grid"], frame["box"]
+        flow = np.frombuffer(frame["payload"], "<f2", w * h * 2).reshape(h, w, 2)
+        inside = np.frombuffer(frame["payload"], np.uint8, offset=w * h * 4).reshape(h, w)
+        column, row = ((np.array(PULL[0][1]) - [left, top]) * [w / width, h / height]).astype(int)
+        assert inside[row, column] == 255 and not flow[inside == 0].any()
+        assert np.allclose(flow[row, column].astype(float), [-13, -18], atol=3), "the target shows the handle"
+        connected.send(json.dumps({"type": "edit", "id": 2, "drags": PULL}))
+        progress = header(connected.recv(timeout=30))
+        assert progress == {"type": "progress", "id": 2, "step": 0, "steps": 1}
+        message = connected.recv(timeout=30)
+        result = header(message)
+        assert isinstance(message, bytes) and result["type"] == "result" and result["verdict"] == "good"
+        patch = picture(message[4 + int.from_bytes(message[:4], "little") :])
+        left, top, width, height = result["box"]
+        now = picture(client.get(f"{path}/view").content)
+        assert np.array_equal(now[top : top + height, left : left + width], patch)
+        now[top : top + height, left : left + width] = COFFEE[top : top + height, left : left + width]
+        assert np.array_equal(now, COFFEE), "the patch holds all that changed"
+        back = ask(connected, "undo", 3)
+        assert np.array_equal(picture(back["payload"]), COFFEE[top : top + height, left : left + width])
+        assert ask(connected, "redo", 4)["state"]["undo"] == 1
+        assert ask(connected, "redo", 5)["detail"] == "nothing to redo"
+
+
+def test_only_the_newest_preview_of_a_burst_is_made(kiosk: Kiosk, client: httpx.Client) -> None:
+    path = opened(client)
+    with line(kiosk, path) as connected:
+        for number in range(12):
+            connected.send(json.dumps({"type": "preview", "id": number, "drags": PULL}))
+        kinds = {}
+        while 11 not in kinds:
+            said = header(connected.recv(timeout=30))
+            kinds[said["id"]] = said["type"]
+        assert kinds[11] == "preview" and list(kinds.values()).count("cancelled") >= 8
+
+
+def test_a_new_edit_cancels_the_one_under_way(kiosk: Kiosk, client: httpx.Client) -> None:
+    path = opened(client)
+    with line(kiosk, path) as connected:
+        connected.send(json.dumps({"type": "edit", "id": 1, "drags": PULL, "steps": 40}))
+        assert header(connected.recv(timeout=30))["type"] == "progress"
+        ask(connected, "edit", 2, drags=[[[200, 120], [210, 125]]])
+    assert client.get(path).json()["undo"] == 1
+
+
+def test_large_photos_are_shown_small_and_saved_whole(kiosk: Kiosk, client: httpx.Client) -> None:
+    photo = np.tile(COFFEE, (7, 9, 1))[:2500, :5001]
+    path = opened(client, png(photo))
+    state = client.get(path).json()
+    assert (state["view_width"], state["view_height"], state["mask_width"]) == (1667, 833, 1024)
+    with line(kiosk, path) as connected:
+        result = ask(connected, "edit", 1, drags=[[[2510, 1210], [2550, 1240]]])
+    left, top, width, height = result["box"]
+    whole = picture(client.get(f"{path}/view").content)
+    assert whole.shape == (833, 1667, 3)
+    assert np.array_equal(whole[top : top + height, left : left + width], picture(result["payload"]))
+    mask = picture(client.get(f"{path}/mask").content)
+    assert mask.shape == (state["mask_height"], state["mask_width"])
+    painted = client.put(f"{path}/mask", content=png(mask), headers={"Content-Type": "image/png"})
+    assert painted.json()["mask"] == "painted"
+    after = picture(client.get(f"{path}/picture").content)
+    rows, columns = np.nonzero((after != photo).any(-1))
+    assert left * 3 <= columns.min() and columns.max() < (left + width) * 3 and rows.max() < (top + height) * 3
+
+
+def test_the_history_has_an_end_and_the_photo_does_not_change_with_it(
+    runtime: edgedrag.Runtime, cat: np.ndarray
+) -> None:
+    session = Session("one")
+    list(session.open(runtime, edgedrag.Picture(cat)))
+    wishes = [Wish([((265.0, 240.0), (260.0 - k % 3, 243.0))], motion_only=True) for k in range(LONGEST_HISTORY + 1)]
+    for wish in wishes[:-1]:
+        list(session.edit(runtime, wish))
+    full = session.opened().image
+    assert len(session.done) == LONGEST_HISTORY
+    list(session.edit(runtime, wishes[-1]))
+    assert len(session.done) == 1
+    list(session.undo())
+    assert np.array_equal(session.opened().image, full)
+
+
+def test_many_slow_uploads_are_busy_not_memory(kiosk: Kiosk, client: httpx.Client) -> None:
+    path = opened(client)
+    head = f"PUT {path}/photo HTTP/1.1\r\nHost: 127.0.0.1:{kiosk.port}\r\nContent-Type: image/png\r\n"
+    slow = [socket.create_connection(("127.0.0.1", kiosk.port)) for _ in range(UPLOADS_AT_ONCE + 2)]
+    for connection in slow:
+        connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode() + b"\x89PNG")
+    refused, _, _ = select.select(slow, [], [], 30)  # some are answered at once: there are more than may be
+    assert b" 503 " in refused[0].recv(100)
+    answer = client.put(f"{path}/photo", content=PNG, headers={"Content-Type": "image/png"})
+    assert answer.status_code == 503 and answer.headers["Retry-After"] == "2" and answer.json()["code"] == "busy"
+    for connection in slow:
+        connection.close()
+    for _ in range(100):
+        answer = client.put(f"{path}/photo", content=PNG, headers={"Content-Type": "image/png"})
+        if answer.status_code == 200:
+            break
+    assert answer.status_code == 200
+    assert client.get("/api/staff/health", headers=kiosk.staff).json()["errors"] == []
+
+
+def test_refusals_say_what_and_why(client: httpx.Client) -> None:
+    path = opened(client)
+    empty = "/api/sessions/" + client.post("/api/sessions").json()["session"]
+    send = {"Content-Type": "image/png"}
+    cases = [
+        (client.get("/api/sessions/nobody"), 404, "begin a new one"),
+        (client.get("/nowhere"), 404, ""),
+        (client.put("/api/sessions"), 405, ""),
+        (client.post(f"{empty}/edits", json={"drags": PULL}), 409, "no photo yet"),
+        (client.post(f"{path}/undo"), 409, "nothing to undo"),
+        (client.get(f"{path}/mask"), 409, "no mask yet"),
+        (client.post(f"{path}/edits", json={"drags": []}), 422, "drags"),
+        (client.post(f"{path}/edits", json={"drags": [[[1, 2], [3, "4"]]]}), 422, "number"),
+        (client.post(f"{path}/edits", content=b'{"drags": [[[1, 2], [3, NaN]]]}',
+                     headers={"Content-Type": "application/json"}), 422, ""),
+        (client.post(f"{path}/edits", json={"drags": PULL, "path": "/etc/passwd"}), 422, "path"),
+        (client.post(f"{path}/edits", json={"drags": [[[9999, 2], [3, 4]]]}), 422, "outside the photo"),
+        (client.post(f"{path}/edits", json={"drags": PULL, "steps": 1001}), 422, "steps"),
+        (client.put(f"{path}/photo", content=PNG, headers={"Content-Type": "image/gif"}), 415, "image/jpeg"),
+        (client.put(f"{path}/photo", content=PNG, headers={"Content-Type": "image/jpeg"}), 415, "not image/jpeg"),
+        (client.put(f"{path}/photo", content=PNG[:5000], headers=send), 422, "damaged"),
+        (client.put(f"{path}/photo", content=b"", headers=send), 422, "empty"),
+        (client.put(f"{path}/photo", content=b"\0" * 33_000_000, headers=send), 413, "at most 32 MB"),
+        (client.post(f"{path}/edits", content=b" " * 70_000), 413, "at most"),
+        (client.put(f"{path}/mask", content=png(np.zeros((400, 600), np.uint8)), headers=send), 422, "empty"),
+        (client.put(f"{path}/mask", content=png(np.ones((3, 3), np.uint8) * 255), headers=send), 422, "600 x 400"),
+        (client.post("/api/sessions", headers={"Origin": "https://evil.example"}), 403, "another site"),
+        (client.get("/api/about", headers={"Host": "evil.example"}), 421, "localhost"),
+        (client.get("/static/../../settings.py"), 404, ""),
+        (client.get("/static/%2e%2e/settings.py"), 404, ""),
+    ]  # fmt: skip
+    for answer, status, why in cases:
+        assert answer.status_code == status and why in answer.json()["detail"], (answer.request.url, answer.text)
+    assert client.options(f"{path}/mask").headers["Allow"] == "DELETE, GET, PUT"
+    assert np.array_equal(picture(client.get(f"{path}/picture").content), COFFEE)
+
+
+def test_a_body_without_a_length_is_counted(client: httpx.Client) -> None:
+    path = opened(client)
+    answer = client.put(f"{path}/photo", content=(b"\0" * 1_000_000 for _ in range(40)),
+                        headers={"Content-Type": "image/png"})  # fmt: skip
+    assert answer.status_code == 413
+
+
+def test_every_answer_binds_the_browser(client: httpx.Client) -> None:
+    for path in ("/", "/staff", "/static/main.js", "/healthz", "/api/nowhere", "/openapi.json"):
+        headers = client.get(path).headers
+        assert "default-src 'none'; script-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff" and "cache-control" in headers
+    for page in ("/", "/staff"):
+        text = client.get(page).text
+        assert "style=" not in text and " on" + "click" not in text and "<script>" not in text and "http" not in text
+
+
+def test_probes_and_metrics(client: httpx.Client) -> None:
+    path = opened(client)
+    client.post(f"{path}/edits", json={"drags": PULL})
+    assert client.get("/healthz").json() == {"status": "alive"} and client.get("/readyz").status_code == 200
+    text = client.get("/metrics").text
+    for name in ("edgedrag_edits_total{verdict=", "edgedrag_edit_seconds_bucket", "edgedrag_queue_jobs",
+                 "edgedrag_sessions", "edgedrag_drift_alarm", "process_resident_memory_bytes"):  # fmt: skip
+        assert name in text, name
+
+
+def test_sessions_are_separate_and_staff_need_their_code(kiosk: Kiosk, client: httpx.Client) -> None:
+    one, two = opened(client), opened(client)
+    client.post(f"{one}/edits", json={"drags": PULL})
+    assert client.get(two).json()["undo"] == 0 and len(one.rpartition("/")[2]) >= 43
+    assert client.get("/api/staff/health").status_code == 401
+    health = client.get("/api/staff/health", headers=kiosk.staff).json()
+    assert health["backend"] == "cpu" and health["errors"] == []
+    assert client.post("/api/staff/self-test", headers=kiosk.staff).json()["passed"]
+    assert client.get("/api/staff/edits.csv", headers=kiosk.staff).text.startswith("id,at,verdict")
+
+
+def test_logs_name_no_session_and_hold_no_pixels(kiosk: Kiosk, client: httpx.Client) -> None:
+    path = opened(client)
+    with line(kiosk, path) as connected:
+        ask(connected, "edit", 1, drags=PULL)
+    logged = json.dumps(kiosk.lines)
+    assert '"event": "edit"' in logged and path.rpartition("/")[2] not in logged
+
+
+def test_a_second_page_takes_over_and_strangers_are_hung_up_on(kiosk: Kiosk, client: httpx.Client) -> None:
+    path = opened(client)
+    with line(kiosk, path) as first, line(kiosk, path) as second:
+        with pytest.raises(ConnectionClosed) as closed:
+            first.recv(timeout=10)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 4002
+        assert ask(second, "preview", 1, drags=PULL)["type"] == "preview"
+        client.delete(path)
+        with pytest.raises(ConnectionClosed) as closed:
+            second.recv(timeout=10)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 4001
+    with pytest.raises(InvalidStatus):
+        line(kiosk, path, origin="https://evil.example")
+    with line(kiosk, "/api/sessions/nobody") as stranger, pytest.raises(ConnectionClosed):
+        stranger.recv(timeout=10)
+
+
+def test_another_address_needs_the_token(tmp_path_factory: pytest.TempPathFactory) -> None:
+    token = "a-token-of-many-letters"
+    state = tmp_path_factory.mktemp("open")
+    with Kiosk(state, "--host", "0.0.0.0", "--token", token) as kiosk, httpx.Client(base_url=kiosk.url) as client:
+        assert client.get("/").status_code == client.get("/healthz").status_code == 200
+        for path in ("/api/about", "/metrics"):
+            assert client.get(path).status_code == 401
+            assert client.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
+        client.headers["Authorization"] = f"Bearer {token}"
+        path = opened(client)
+        with pytest.raises(InvalidStatus):
+            line(kiosk, path)
+        with line(kiosk, path, subprotocols=["edgedrag", f"bearer.{token}"]) as connected:
+            assert connected.subprotocol == "edgedrag" and ask(connected, "preview", 1, drags=PULL)["type"] == "preview"

@@ -1,0 +1,125 @@
+"""What a station writes down, when it raises the alarm, and what staff may keep."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+
+import edgedrag
+from edgedrag.runtime.session.jobs import Job, read_jobs, run_job
+from edgedrag.studio.api.words import CODES, codes
+from edgedrag.studio.records.drift import drift
+from edgedrag.studio.records.monitor import Entry, Monitor
+from edgedrag.studio.records.review import MOST_HELD, Review
+from edgedrag.studio.serve import prepared
+from edgedrag.studio.settings import Settings
+
+ENTRY = Entry(1.5, "bad", "missed seam", 12.5, 1, 2, 3, 4, 5, 6, 20, 1, 1, 600, 400, 0, "embedded", "cpu", "int8")
+DRAG = [((265.0, 240.0), (245.0, 250.0))]
+
+
+def test_the_record_comes_back_and_goes_out_as_csv(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path / "monitor.sqlite")
+    monitor.add(ENTRY)
+    monitor.add_error("ValueError: broken")
+    assert monitor.verdicts(10).result() == ["bad"]
+    rows = list(csv.DictReader(io.StringIO(monitor.as_csv().result())))
+    assert rows[0]["landing_error_px"] == "12.5" and rows[0]["reasons"] == "missed seam"
+    monitor.close()
+    again = Monitor(tmp_path / "monitor.sqlite")
+    assert again.edits(10).result()[0]["total_ms"] == 20 and again.errors().result()[0]["what"] == "ValueError: broken"
+    again.close()
+
+
+@pytest.mark.parametrize("damage", [b"no database at all" * 100, b""])
+def test_a_damaged_record_is_put_aside(tmp_path: Path, damage: bytes) -> None:
+    file = tmp_path / "monitor.sqlite"
+    file.write_bytes(damage)
+    monitor = Monitor(file)
+    monitor.add(ENTRY)
+    assert len(monitor.edits(10).result()) == 1
+    monitor.close()
+    assert (tmp_path / "monitor.damaged").exists() == bool(damage)
+
+
+def test_the_alarm_is_for_rises_that_chance_does_not_explain() -> None:
+    steady = ["bad", *["good"] * 9] * 30
+    assert not drift(steady).alarm and drift(steady).recent_share == 0.1
+    assert drift([*steady, *["bad"] * 25, *["good"] * 25]).alarm
+    assert not drift([*steady, *["bad"] * 8, *["good"] * 42]).alarm, "16% after 10% may be chance"
+    assert not drift(["bad"] * 90).alarm, "always bad is no rise"
+    assert drift([]).recent_share is None and not drift(["bad"] * 60).alarm
+
+
+def test_every_reason_of_the_checks_has_a_code() -> None:
+    source = (REPOSITORY / "runtime" / "checks.py").read_text()
+    body = source[source.index("def check(") :]
+    found = [text for text in re.findall(r'append\(\s*f?"([^"]+)"', body)]
+    assert len(found) == len(CODES) and "other" not in codes(found) and len(set(codes(found))) == len(CODES)
+
+
+def test_bad_edits_are_held_only_when_staff_want_and_written_only_when_they_choose(
+    tmp_path: Path, cat: np.ndarray, runtime: edgedrag.Runtime
+) -> None:
+    mask = np.zeros(cat.shape[:2], bool)
+    mask[200:280, 210:290] = True
+    review = Review(tmp_path / "kept")
+    review.offer(cat, cat, mask, DRAG, 3, ("why",))
+    assert not review.held(), "pixels are off"
+    review.turn_pixels(True)
+    for _ in range(MOST_HELD + 3):
+        review.offer(cat, cat[::-1], mask, DRAG, 3, ("why",))
+    assert len(review.held()) == MOST_HELD and not list(tmp_path.rglob("*.png"))
+    names = [edit.name for edit in review.held()[:2]]
+    jobs, _ = (review.keep(name) for name in names)
+    assert review.kept() == 2 and len(review.held()) == MOST_HELD - 2
+    listed = list(read_jobs(jobs, tmp_path, None, 0, 100))
+    assert [name for name, _ in listed] == names
+    job = listed[0][1]
+    assert isinstance(job, Job) and job.seed == 3 and np.array_equal(edgedrag.load_picture(job.photo).pixels, cat)
+    assert run_job(runtime, job)["outside_exact"]
+    review.turn_pixels(False)
+    assert not review.held()
+
+
+def test_a_start_after_a_power_cut_is_clean(tmp_path: Path, cat: np.ndarray) -> None:
+    half = tmp_path / "kept" / "pairs" / "half"
+    half.mkdir(parents=True)
+    (half / "before.png").write_bytes(b"half a pictu")
+    (tmp_path / "kept" / ".jobs.jsonl.x1y2").write_bytes(b"{")
+    review = Review(tmp_path / "kept")
+    review.turn_pixels(True)
+    review.offer(cat, cat, np.ones(cat.shape[:2], bool), DRAG, 0, ())
+    review.keep(review.held()[0].name)
+    code = prepared(Settings(state=tmp_path)).staff_code
+    assert not half.exists() and not (tmp_path / "kept" / ".jobs.jsonl.x1y2").exists()
+    assert review.kept() == 1 and len(list((tmp_path / "kept" / "pairs").iterdir())) == 1
+    assert prepared(Settings(state=tmp_path)).staff_code == code and len(code or "") >= 16
+    assert (tmp_path / "staff-code").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (Settings(host="0.0.0.0"), "--token"),
+        (Settings(host="example.org"), "--token"),
+        (Settings(token="short"), "16 to 200"),
+        (Settings(port=70000), "--port"),
+        (Settings(idle_seconds=0), "--idle"),
+        (Settings(queue=0), "--queue"),
+    ],
+)
+def test_settings_that_make_no_sense(settings: Settings, why: str) -> None:
+    with pytest.raises(edgedrag.InputError, match=why):
+        settings.check()
+
+
+def test_settings_that_do() -> None:
+    for settings in (Settings(), Settings(host="::1"), Settings(host="0.0.0.0", token="a" * 16)):
+        settings.check()

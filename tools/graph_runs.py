@@ -1,0 +1,59 @@
+"""A bundle's graphs alone, on what a drag gives them: taking turns, and whether the numbers are right."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from edgedrag.benchmarks.latency.scene import SMALL, disc, test_photo
+from edgedrag.calibration.runs.workbench import Workbench
+from edgedrag.export.parity import snr_db
+from edgedrag.runtime.backends.base import Backend, CompiledGraph
+
+Run = Callable[[], dict[str, np.ndarray]]
+
+
+def record_inputs(bench: Workbench) -> dict[str, dict[str, np.ndarray]]:
+    """What each graph is given while one drag runs."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for (name, _), slot in bench.slots.items():
+        wanted = [t.name for t in bench.graphs[name].inputs]
+        slot.listener = lambda inputs, _, name=name, wanted=wanted: found.update(
+            {name: bench.download({n: inputs[n] for n in wanted})}
+        )
+    (height, width), radius = SMALL
+    mask, (x, y) = disc(height, width, radius)
+    bench.runtime.load(test_photo(height, width)).drag([((x, y), (x + radius / 4, y))], mask)
+    bench.restore()
+    return found
+
+
+def run_on(engine: Backend, graph: CompiledGraph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    found = graph.run({name: engine.upload(values) for name, values in inputs.items()})
+    return {name: np.array(engine.download(value)) for name, value in found.items()}
+
+
+def compare(all_runs: Mapping[str, Run], repeats: int) -> dict[str, dict[str, float]]:
+    """Medians with the engines taking turns, and each one's worst SNR against the first.
+
+    Of the two runs of a turn the second counts, which does not find another engine's weights in the caches.
+    """
+    reference = next(iter(all_runs.values()))()
+    snr = {}
+    for name, run in all_runs.items():
+        found = run()
+        snr[name] = min(snr_db(values, found[tensor]) for tensor, values in reference.items())
+    times: dict[str, list[float]] = {name: [] for name in all_runs}
+    for _ in range(repeats):
+        for name, run in all_runs.items():
+            run()
+            start = time.perf_counter()
+            run()
+            times[name].append((time.perf_counter() - start) * 1e3)
+    return {
+        name: {"median_ms": round(statistics.median(taken), 2), "snr_db": round(snr[name], 1)}
+        for name, taken in times.items()
+    }

@@ -55,7 +55,7 @@ def _rank(name: str) -> tuple[int, int]:
 def _queried(root: Path) -> PowerMode | None:
     """What nvpmodel answers; it may warn in lines before."""
     try:
-        command = [root / "usr/sbin/nvpmodel", "-q"]
+        command = [str(root / "usr/sbin/nvpmodel"), "-q"]
         asked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None

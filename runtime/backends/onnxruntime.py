@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import: else it makes up an ID and writes it to HOME
 import onnxruntime as ort
 
 from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend

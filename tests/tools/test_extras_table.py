@@ -13,7 +13,7 @@ from conftest import REPOSITORY
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("extras_table", REPOSITORY / "docs" / "extras_table.py")
+    spec = importlib.util.spec_from_file_location("extras_table", REPOSITORY / "tools" / "extras_table.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
 from edgedrag.runtime.files import PARTIAL, sha256_of, write_whole
 
@@ -197,7 +198,7 @@ class EngineStore:
             raise EngineError(
                 f"{stored.path}: cannot be written ({error.strerror}); it takes {len(plan) / 1e6:.0f} MB, "
                 f"{free_bytes(self.folder) / 1e6:.0f} MB are free",
-                "not-written",
+                Code.NOT_WRITTEN,
             ) from None
         return stored
 

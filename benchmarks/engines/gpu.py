@@ -28,7 +28,8 @@ from edgedrag.export.engines.build import Request, build_engines
 from edgedrag.runtime.backends.registry import NAMES, probe
 from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.bundle.describe import cost_at
-from edgedrag.runtime.bundle.manifest import STAGES, Bundle, open_bundle
+from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.run import GUIDANCE_EPSILON
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.sampling.sampler import make_table

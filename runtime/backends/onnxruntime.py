@@ -15,7 +15,7 @@ import onnxruntime as ort
 from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.processor import cpu_name
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.errors import BundleError, EngineError
 
 ort.disable_telemetry_events()  # nothing leaves the device

@@ -12,7 +12,8 @@ from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.device.cuda import CudaDevice, find_gpu
 from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, Size
 from edgedrag.runtime.backends.onnxruntime import open_session
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import EngineError
 
 PROVIDER = "CUDAExecutionProvider"

@@ -11,7 +11,7 @@ import numpy as np
 from edgedrag.runtime.backends.base import OnnxBackend
 from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.processor import cpu_name, multiplies_int8
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.errors import BundleError, EngineError
 
 

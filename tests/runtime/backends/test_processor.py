@@ -21,7 +21,7 @@ from edgedrag.commands.edit import drag
 from edgedrag.runtime.backends import openvino as openvino_backend
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.backends.processor import multiplies_int8
-from edgedrag.runtime.bundle.manifest import Graph, Tensor
+from edgedrag.runtime.bundle.graphs import Graph, Tensor
 from edgedrag.runtime.selection import select as fallback
 
 QUANTIZED = """xq = QuantizeLinear (x, one, middle)  xr = DequantizeLinear (xq, one, middle)

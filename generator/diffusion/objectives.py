@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgedrag.generator.data.batches import Batch
-from edgedrag.generator.diffusion.contract import DragGenerator, Told, clean_latent, levels
+from edgedrag.generator.diffusion.contract import Conditioning, DragGenerator, clean_latent, levels
 from edgedrag.generator.diffusion.schedule import STEPS
 
 Ruler = Callable[[Tensor, Tensor, Tensor], Tensor]  # a perceptual distance of picture and truth under a weight
 
 JUDGED = 256 * 256  # pixels of each batch that a ruler judges on a CPU: its network costs more than what it teaches
 SNR_CAP, SNR_FLOOR = 5.0, 0.2  # weights of noise levels (min-SNR, Hang et al., ICCV 2023), and the least
-UNTOLD = 0.1  # of the batches of a generator with guidance, told without the drag (Ho and Salimans 2022)
+UNCONDITIONAL_SHARE = 0.1  # of batches without the drag, for generators with guidance (Ho and Salimans 2022)
 
 
 def masked_mean(value: Tensor, weight: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def draw_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def diffusion(
-    model: DragGenerator, batch: Batch, told: Told, generator: torch.Generator
+    model: DragGenerator, batch: Batch, conditioning: Conditioning, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """The clean latent from a random noise level (Ho et al. 2020), high levels more often.
 
@@ -61,10 +61,10 @@ def diffusion(
     with torch.no_grad():
         clean = model.encode(batch.target)
     noise = draw_noise(clean, generator)
-    if model.guidance != 1.0 and float(torch.rand((), generator=generator)) < UNTOLD:
-        told = model.untold(told)
+    if model.guidance != 1.0 and float(torch.rand((), generator=generator)) < UNCONDITIONAL_SHARE:
+        conditioning = model.unconditional(conditioning)
     alpha, sigma = levels(timestep, batch.target)
-    found = clean_latent(model, alpha * clean + sigma * noise, told, timestep.float(), alpha, sigma)
+    found = clean_latent(model, alpha * clean + sigma * noise, conditioning, timestep.float(), alpha, sigma)
     weight = F.adaptive_avg_pool2d(model.need(batch), (clean.shape[-2], clean.shape[-1]))
     certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP)
     if model.prediction != "sample":
@@ -76,7 +76,7 @@ def diffusion(
 
 
 def regression(
-    model: DragGenerator, batch: Batch, told: Told, generator: torch.Generator
+    model: DragGenerator, batch: Batch, conditioning: Conditioning, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """The picture in one step from the sampler's own start, nearest in L1 and in its edges.
 
@@ -84,15 +84,15 @@ def regression(
     """
     timestep = torch.full((len(batch.mask),), STEPS - 1, device=batch.target.device)
     alpha, sigma = levels(timestep, batch.target)
-    prior = model.prior(batch, told).detach()
+    prior = model.prior(batch, conditioning).detach()
     start = alpha * prior + sigma * draw_noise(prior, generator)
-    found = clean_latent(model, start, told, timestep.float(), alpha, sigma)
-    picture = model.decode(found, told)
+    found = clean_latent(model, start, conditioning, timestep.float(), alpha, sigma)
+    picture = model.decode(found, conditioning)
     weight = model.need(batch)
     terms = {
         "picture": masked_mean((picture - batch.target).abs(), weight),
         "edges": 0.5 * edge_loss(picture, batch.target, weight),
-        **model.gate_losses(batch, told, picture),
+        **model.gate_losses(batch, conditioning, picture),
     }
     return terms, found, alpha
 

@@ -150,7 +150,7 @@ class Motion(nn.Module):
 
 
 class Condition(nn.Module):
-    """Stage `drag`, second graph: what the denoiser is told, and the latent it starts from.
+    """Stage `drag`, second graph: the denoiser's conditioning, and the latent it starts from.
 
     The start is the warped photo at the noise level of the first step (the method's noised source
     prior): a * warped + c * noise, with the coefficients a, b, c of the table's row 0.
@@ -174,8 +174,8 @@ class Condition(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         warped = warp(image, flow)
         pixels, features = F.pixel_unshuffle(warped, FOLD), warp(f4, fold_flow(flow))
-        told = torch.cat([pixels, features, F.avg_pool2d(mask, FOLD), F.avg_pool2d(revealed, FOLD)], 1)
-        c4 = activation(self.enter(told))
+        joined = torch.cat([pixels, features, F.avg_pool2d(mask, FOLD), F.avg_pool2d(revealed, FOLD)], 1)
+        c4 = activation(self.enter(joined))
         c8 = activation(self.down8(c4))
         latent = coefficients[0] * to_latent(warped) + coefficients[2] * noise
         return warped, c4, c8, activation(self.down16(c8)), latent
@@ -262,8 +262,8 @@ def changing(flow: Tensor, points: Tensor) -> Tensor:
     return rising(flow.square().sum(1, keepdim=True).sqrt()) * rising(apart / HELD)
 
 
-class Told(NamedTuple):
-    """What the denoiser is told, and the motion that it was made from."""
+class Conditioning(NamedTuple):
+    """The denoiser's conditioning, and the motion from which it was computed."""
 
     warped: Tensor
     c4: Tensor
@@ -310,37 +310,39 @@ class EmbeddedGenerator(DragGenerator):
     def encode(self, picture: Tensor) -> Tensor:
         return to_latent(picture)
 
-    def decode(self, latent: Tensor, told: Told) -> Tensor:
-        return self.decoder(latent, told.warped.detach())
+    def decode(self, latent: Tensor, conditioning: Conditioning) -> Tensor:
+        return self.decoder(latent, conditioning.warped.detach())
 
-    def tell(self, batch: Batch) -> Told:
+    def conditioning(self, batch: Batch) -> Conditioning:
         features = self.encoder(batch.source)
         flow, revealed = self.motion(*features, batch.mask, batch.points, batch.prior_flow)
-        # The start's noise and coefficients do not enter what is told; the denoiser does not teach the motion.
+        # Noise and coefficients do not enter the conditioning; the denoiser passes no gradient to the motion.
         silence = torch.zeros_like(self.encode(batch.source))
         _, c4, c8, c16, _ = self.condition(
             batch.source, features[0], batch.mask, flow.detach(), revealed.detach(), silence, silence.new_zeros(3)
         )
-        return Told(warp(batch.source, flow), c4, c8, c16, flow, revealed)
+        return Conditioning(warp(batch.source, flow), c4, c8, c16, flow, revealed)
 
-    def predict(self, latent: Tensor, told: Told, timestep: Tensor) -> Tensor:
-        return self.denoiser.predict(latent, told.warped.detach(), told.c4, told.c8, told.c16, timestep)
+    def predict(self, latent: Tensor, conditioning: Conditioning, timestep: Tensor) -> Tensor:
+        return self.denoiser.predict(
+            latent, conditioning.warped.detach(), conditioning.c4, conditioning.c8, conditioning.c16, timestep
+        )
 
-    def prior(self, batch: Batch, told: Told) -> Tensor:
-        return to_latent(told.warped.detach())
+    def prior(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+        return to_latent(conditioning.warped.detach())
 
-    def as_shown(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
-        # The runtime moves the photo itself, sharper than what the networks are told, and adds what they change.
-        return moved_photo(batch, told.flow.detach()) + picture - told.warped.detach()
+    def as_shown(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
+        # The runtime warps the photo itself (bicubic, sharper than the networks' input) and adds the networks' change.
+        return moved_photo(batch, conditioning.flow.detach()) + picture - conditioning.warped.detach()
 
-    def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
-        moved, shown = moved_photo(batch, told.flow), decided(told.revealed)
-        change = changing(told.flow.detach(), batch.points) * (picture - told.warped.detach())
+    def finish(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
+        moved, shown = moved_photo(batch, conditioning.flow), decided(conditioning.revealed)
+        change = changing(conditioning.flow.detach(), batch.points) * (picture - conditioning.warped.detach())
         edit = moved + shown * (picture - moved) + (1 - shown) * change
         return batch.source + batch.mask * (edit - batch.source)
 
-    def drawn_where(self, batch: Batch, told: Told) -> Tensor:
-        return told.revealed
+    def drawn_where(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+        return conditioning.revealed
 
     def denoiser_parts(self) -> tuple[nn.Module, ...]:
         return self.condition, self.denoiser
@@ -348,30 +350,30 @@ class EmbeddedGenerator(DragGenerator):
     def motion_parts(self) -> tuple[nn.Module, ...]:
         return (self.motion,)
 
-    def gate_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
+    def gate_losses(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> dict[str, Tensor]:
         """The revealed map becomes a choice: the picture where it is clearly nearer the truth than the warp, in
         pixels and in edges around them. A choice counts by what is lost with the wrong one.
         """
-        warp_error, picture_error = (local_error(p.detach(), batch.target) for p in (told.warped, picture))
+        warp_error, picture_error = (local_error(p.detach(), batch.target) for p in (conditioning.warped, picture))
         better = picture_error < GATE_MARGIN * warp_error
-        revealed = told.revealed.float().clamp(1e-4, 1 - 1e-4)
+        revealed = conditioning.revealed.float().clamp(1e-4, 1 - 1e-4)
         wrong = -torch.where(better, revealed, 1 - revealed).log()  # binary cross entropy
         return {"gate": 0.1 * masked_mean(wrong, batch.mask * (warp_error - picture_error).abs())}
 
-    def motion_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
+    def motion_losses(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> dict[str, Tensor]:
         """The motion is taught by the measured flow and how it bends (where the source is a real frame), and by the
         picture it makes; the revealed map by where forward and backward flow disagree, and by which of warp and
         generator is nearer the truth.
         """
-        warped, mask, inside = told.warped, batch.mask, batch.mask * batch.valid
+        warped, mask, inside = conditioning.warped, batch.mask, batch.mask * batch.valid
         # What nothing can show is better copied from elsewhere than smeared.
         seen = batch.mask * (0.5 + 0.5 * batch.valid)
-        blended = warped + told.revealed * (picture.detach() - warped)
-        revealed = told.revealed.float().clamp(1e-4, 1 - 1e-4)
+        blended = warped + conditioning.revealed * (picture.detach() - warped)
+        revealed = conditioning.revealed.float().clamp(1e-4, 1 - 1e-4)
         hidden = -torch.where(batch.valid > 0, 1 - revealed, revealed).log()  # binary cross entropy
         return {
-            "flow": 0.03 * masked_mean((told.flow - batch.flow).abs().clamp_max(32), inside * batch.real),
-            "bends": 0.15 * edge_loss(told.flow, batch.flow, inside * batch.real, most=2.0),
+            "flow": 0.03 * masked_mean((conditioning.flow - batch.flow).abs().clamp_max(32), inside * batch.real),
+            "bends": 0.15 * edge_loss(conditioning.flow, batch.flow, inside * batch.real, most=2.0),
             "warp": masked_mean((warped - batch.target).abs(), seen) + 0.5 * edge_loss(warped, batch.target, seen),
             "blend": masked_mean((blended - batch.target).abs(), mask) + 0.5 * edge_loss(blended, batch.target, mask),
             "revealed": 0.05 * masked_mean(hidden, mask * batch.real),

@@ -90,34 +90,36 @@ def distillation_loss(
     adversary holds against the true frame with that answer in it, and a ruler against the edit.
     """
     with torch.no_grad():
-        told = teacher.tell(batch)
-        entered, timesteps, end = sample(teacher, batch, told, steps, noise)
+        conditioning = teacher.conditioning(batch)
+        entered, timesteps, end = sample(teacher, batch, conditioning, steps, noise)
     # Half of the time where every sampling begins, and one of one step ends.
     drawn = int(torch.randint(2 * len(places), (1,), generator=noise))
     place = places[max(0, drawn - len(places))]
     at = torch.full((len(end),), float(timesteps[place]), device=end.device)
-    told = student.tell(batch)
-    found = clean_latent(student, entered[place], told, at, *levels(at, end))
+    conditioning = student.conditioning(batch)
+    found = clean_latent(student, entered[place], conditioning, at, *levels(at, end))
     weight = student.need(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
     followed = 1.0 if ruler is None else FOLLOWED
     terms = {"latent": 4 * followed * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small)}
     if not student.judged_as_picture and adversary is None and ruler is None:
         return terms
-    answer = student.decode(found, told)
+    answer = student.decode(found, conditioning)
     if student.judged_as_picture:
         with torch.no_grad():
-            picture = teacher.decode(end, told)
+            picture = teacher.decode(end, conditioning)
         terms["picture"] = followed * masked_mean((answer - picture).abs(), weight)
         terms["edges"] = followed * edge_loss(answer, picture, weight)
     if adversary is not None:
-        where = student.drawn_where(batch, told).detach()
+        where = student.drawn_where(batch, conditioning).detach()
         terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
     if ruler is None:
         return terms
     # By turns the whole answer, and what is shown of it.
     whole = float(torch.rand((), generator=noise)) < 0.5
-    terms["perceptual"] = likeness(ruler, (student.as_shown if whole else student.finish)(batch, told, answer), batch)
+    terms["perceptual"] = likeness(
+        ruler, (student.as_shown if whole else student.finish)(batch, conditioning, answer), batch
+    )
     return terms
 
 

@@ -186,20 +186,20 @@ def losses(
     """
     if batch.back_prior_flow is not None:
         batch = edited_sources(model, batch, noise)
-    told = model.tell(batch)
-    terms, latent, seen = OBJECTIVES[objective](model, batch, told, noise)
+    conditioning = model.conditioning(batch)
+    terms, latent, seen = OBJECTIVES[objective](model, batch, conditioning, noise)
     clear = (seen.flatten() > CLEAR).nonzero().flatten()
     taught = motion and model.motion_parts()
     judge = ruler if denoiser and len(clear) else None
     if not taught and judge is None:
         return terms
-    picture = model.decode(latent, told)
+    picture = model.decode(latent, conditioning)
     if taught:
-        terms |= model.motion_losses(batch, told, picture)
+        terms |= model.motion_losses(batch, conditioning, picture)
         if ruler is not None:
-            terms["perceptual"] = likeness(ruler, model.finish(batch, told, picture.detach()), batch)
+            terms["perceptual"] = likeness(ruler, model.finish(batch, conditioning, picture.detach()), batch)
     if judge is not None:
-        terms["drawn"] = likeness(judge, model.as_shown(batch, told, picture), batch, clear)
+        terms["drawn"] = likeness(judge, model.as_shown(batch, conditioning, picture), batch, clear)
     return terms
 
 
@@ -207,6 +207,6 @@ def losses(
 def edited_sources(model: DragGenerator, batch: Batch, noise: torch.Generator) -> Batch:
     """The batch with sources that are edits: the target dragged back by the network, as a further round starts from."""
     back = batch.reversed()
-    told = model.tell(back)
-    edit = model.finish(back, told, model.decode(sample(model, back, told, 1, noise)[-1], told))
+    conditioning = model.conditioning(back)
+    edit = model.finish(back, conditioning, model.decode(sample(model, back, conditioning, 1, noise)[-1], conditioning))
     return Batch(**{**vars(batch), "source": edit.clamp(-1, 1), "real": torch.zeros_like(batch.real)})

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from edgedrag.generator.data.batches import Batch
 from edgedrag.generator.diffusion.contract import DragGenerator
 from edgedrag.generator.diffusion.schedule import STEPS, alphas_and_sigmas
-from edgedrag.generator.networks.lightningdrag.attention import LayerTold
+from edgedrag.generator.networks.lightningdrag.attention import LayerConditioning
 from edgedrag.generator.networks.lightningdrag.low_rank import add_low_rank, write_lora
 from edgedrag.generator.networks.lightningdrag.networks import AppearanceEncoder, Denoiser, ImagePrompt, Vae
 from edgedrag.generator.networks.lightningdrag.points import PointNetwork
@@ -82,14 +82,14 @@ class Networks:
         self.text = fn(self.text)
 
 
-class Told(NamedTuple):
-    """What the denoiser is told: latents, the mask at 1/8, the image's tokens, and every layer's share."""
+class Conditioning(NamedTuple):
+    """The denoiser's conditioning: latents, the mask at 1/8, the image's tokens, and every layer's share."""
 
     source_latent: Tensor
     masked_latent: Tensor
     mask: Tensor
     image_tokens: Tensor
-    layers: list[LayerTold]
+    layers: list[LayerConditioning]
 
 
 class LightningDragGenerator(DragGenerator):
@@ -115,10 +115,10 @@ class LightningDragGenerator(DragGenerator):
     def encode(self, picture: Tensor) -> Tensor:
         return self.networks.vae.encode(picture).float()
 
-    def decode(self, latent: Tensor, told: Told) -> Tensor:
+    def decode(self, latent: Tensor, conditioning: Conditioning) -> Tensor:
         return self.networks.vae.decode(latent).float().clamp(-1.0, 1.0)
 
-    def tell(self, batch: Batch) -> Told:
+    def conditioning(self, batch: Batch) -> Conditioning:
         networks = self.networks
         with torch.no_grad():
             source_latent = self.encode(batch.source)
@@ -127,23 +127,34 @@ class LightningDragGenerator(DragGenerator):
         keys, values = networks.denoiser.project(networks.encoder(source_latent, networks.text))
         targets, handles = networks.points(*point_maps(batch))
         layers = [
-            LayerTold(k, v, t.flatten(1, 2), h.flatten(1, 2)) for k, v, t, h in zip(keys, values, targets, handles)
+            LayerConditioning(k, v, t.flatten(1, 2), h.flatten(1, 2))
+            for k, v, t, h in zip(keys, values, targets, handles)
         ]
-        return Told(source_latent, masked_latent, batch.mask[..., ::8, ::8], image_tokens, layers)
+        return Conditioning(source_latent, masked_latent, batch.mask[..., ::8, ::8], image_tokens, layers)
 
-    def untold(self, told: Told) -> Told:
+    def unconditional(self, conditioning: Conditioning) -> Conditioning:
         """Without the points, which means zero after their projection."""
-        silent = [x._replace(target=torch.zeros_like(x.target), handle=torch.zeros_like(x.handle)) for x in told.layers]
-        return told._replace(layers=silent)
+        silent = [
+            x._replace(target=torch.zeros_like(x.target), handle=torch.zeros_like(x.handle))
+            for x in conditioning.layers
+        ]
+        return conditioning._replace(layers=silent)
 
-    def predict(self, latent: Tensor, told: Told, timestep: Tensor) -> Tensor:
-        answer = self.networks.denoiser(latent, told.mask, told.masked_latent, told.image_tokens, told.layers, timestep)
+    def predict(self, latent: Tensor, conditioning: Conditioning, timestep: Tensor) -> Tensor:
+        answer = self.networks.denoiser(
+            latent,
+            conditioning.mask,
+            conditioning.masked_latent,
+            conditioning.image_tokens,
+            conditioning.layers,
+            timestep,
+        )
         return answer.float()
 
-    def prior(self, batch: Batch, told: Told) -> Tensor:
-        return told.source_latent
+    def prior(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+        return conditioning.source_latent
 
-    def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+    def finish(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
         return batch.source + batch.mask * (picture - batch.source)
 
     def denoiser_parts(self) -> Iterable[nn.Module]:

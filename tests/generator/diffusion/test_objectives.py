@@ -37,9 +37,9 @@ def test_one_batch_is_learnt(objective: str) -> None:
     for name in history[0].keys() - {"gate"}:  # what the gate is to learn changes while the picture does
         first, last = (np.mean([h[name] for h in part]) for part in (history[:8], history[-8:]))
         assert last < (1.0 if name in ("edges", "bends") else 0.8) * first, name
-    told = model.tell(batch)
-    end = sample(model, batch, told, 4, torch.Generator().manual_seed(0))[-1]
-    edit = model.finish(batch, told, model.decode(end, told))
+    conditioning = model.conditioning(batch)
+    end = sample(model, batch, conditioning, 4, torch.Generator().manual_seed(0))[-1]
+    edit = model.finish(batch, conditioning, model.decode(end, conditioning))
     assert float(psnr_in_mask(edit.detach(), batch)) > float(psnr_in_mask(batch.source, batch)) + 3
     outside = batch.mask == 0
     assert torch.equal((edit * outside), (batch.source * outside))
@@ -72,7 +72,7 @@ def test_a_ruler_teaches_a_draw_only_where_it_shows_through_the_noise() -> None:
     judged = 0
     for seed in range(12):
         noise = torch.Generator().manual_seed(seed)
-        clear = float(OBJECTIVES["diffusion"](model, batch, model.tell(batch), noise)[2].detach().max()) > CLEAR
+        clear = float(OBJECTIVES["diffusion"](model, batch, model.conditioning(batch), noise)[2].detach().max()) > CLEAR
         terms = losses(model, batch, "diffusion", torch.Generator().manual_seed(seed), motion=False, ruler=far)
         assert ("drawn" in terms) == clear
         if clear:
@@ -106,9 +106,9 @@ def test_a_students_first_answer_is_the_warped_photo() -> None:
     teacher, batch = small_generator(), batch_of(moving_square())
     torch.nn.init.normal_(teacher.denoiser.head.weight, std=0.02)
     student = teacher.student()
-    told = student.tell(batch)
-    first = student.decode(sample(student, batch, told, 1, torch.Generator().manual_seed(0))[-1], told)
-    torch.testing.assert_close(first, told.warped, atol=1e-5, rtol=0)
+    conditioning = student.conditioning(batch)
+    first = student.decode(sample(student, batch, conditioning, 1, torch.Generator().manual_seed(0))[-1], conditioning)
+    torch.testing.assert_close(first, conditioning.warped, atol=1e-5, rtol=0)
     assert float(teacher.denoiser.head.weight.detach().abs().max()) > 0
 
 
@@ -125,16 +125,16 @@ def test_training_moves_and_shows_as_the_runtime_does() -> None:
     model, batch = small_generator(), batch_of(moving_square())
     batch = replace(batch, mask=torch.ones_like(batch.mask))
     far = 3 * torch.randn(1, 2, 64, 64)
-    told = model.tell(batch)._replace(
+    conditioning = model.conditioning(batch)._replace(
         flow=far, revealed=torch.rand(1, 1, 64, 64), warped=fields.warp(batch.source, far)
     )
     answer = torch.rand(1, 3, 64, 64) * 2 - 1
     window, result = (((x[0].permute(1, 2, 0) + 1) / 2).numpy() for x in (batch.source, answer))
-    flow, revealed = (x[0].permute(1, 2, 0).numpy() for x in (told.flow, told.revealed))
+    flow, revealed = (x[0].permute(1, 2, 0).numpy() for x in (conditioning.flow, conditioning.revealed))
     window = np.rint(window * 255).astype(np.uint8)
     change = compose.change_of(window, batch.points[0, :, 2:].numpy(), result, flow, revealed)
     shown = compose.compose(window, np.ones((64, 64), bool), compose.Generated(result, flow, revealed, change))
-    finished = (model.finish(batch, told, answer)[0].permute(1, 2, 0).numpy() + 1) / 2 * 255
+    finished = (model.finish(batch, conditioning, answer)[0].permute(1, 2, 0).numpy() + 1) / 2 * 255
     assert np.abs(shown - finished.clip(0, 255))[2:-2, 2:-2].max() < 4, "OpenCV moves by 32nds of a pixel"
 
 
@@ -145,17 +145,22 @@ def test_the_gate_opens_where_the_picture_is_nearer_the_truth_than_the_warp(monk
     model = small_generator().requires_grad_(False)
     model.motion.gate_head.requires_grad_(True)
     optimiser = torch.optim.Adam(model.motion.gate_head.parameters(), lr=0.02)
-    flow = model.tell(batch).flow
+    flow = model.conditioning(batch).flow
     left = (torch.arange(64) < 30).expand(1, 1, 64, 64)
     good, bad = batch.target, torch.full_like(batch.target, 0.9)
     for _ in range(60):
-        told = model.tell(batch)
-        loss = model.gate_losses(batch, told, torch.where(left, good, bad))["gate"]
+        conditioning = model.conditioning(batch)
+        loss = model.gate_losses(batch, conditioning, torch.where(left, good, bad))["gate"]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    told = model.tell(batch)
-    wrong = local_error(told.warped, batch.target) > 0.2
+    conditioning = model.conditioning(batch)
+    wrong = local_error(conditioning.warped, batch.target) > 0.2
     inside = (batch.mask > 0) & wrong
-    assert float(told.revealed.detach()[inside & left].mean() - told.revealed.detach()[inside & ~left].mean()) > 0.1
-    assert torch.equal(told.flow, flow), "the motion is not touched"
+    assert (
+        float(
+            conditioning.revealed.detach()[inside & left].mean() - conditioning.revealed.detach()[inside & ~left].mean()
+        )
+        > 0.1
+    )
+    assert torch.equal(conditioning.flow, flow), "the motion is not touched"

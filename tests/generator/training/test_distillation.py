@@ -48,23 +48,23 @@ class LatentGenerator(DragGenerator):
         small = nn.functional.avg_pool2d(picture, 8)
         return torch.cat([small, small.mean(1, keepdim=True)], 1)
 
-    def decode(self, latent: Tensor, told: Any) -> Tensor:
+    def decode(self, latent: Tensor, conditioning: Any) -> Tensor:
         return nn.functional.interpolate(latent[:, :3], scale_factor=8)
 
-    def tell(self, batch: Batch) -> dict[str, Tensor]:
+    def conditioning(self, batch: Batch) -> dict[str, Tensor]:
         return {"appearance": self.encode(batch.source), "drag": nn.functional.avg_pool2d(batch.prior_flow, 8) / 8}
 
-    def untold(self, told: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {**told, "drag": torch.zeros_like(told["drag"])}
+    def unconditional(self, conditioning: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {**conditioning, "drag": torch.zeros_like(conditioning["drag"])}
 
-    def predict(self, latent: Tensor, told: dict[str, Tensor], timestep: Tensor) -> Tensor:
+    def predict(self, latent: Tensor, conditioning: dict[str, Tensor], timestep: Tensor) -> Tensor:
         self.calls += 1
-        return self.net(torch.cat([latent, told["appearance"], told["drag"]], 1))
+        return self.net(torch.cat([latent, conditioning["appearance"], conditioning["drag"]], 1))
 
-    def prior(self, batch: Batch, told: Any) -> Tensor:
-        return told["appearance"]
+    def prior(self, batch: Batch, conditioning: Any) -> Tensor:
+        return conditioning["appearance"]
 
-    def finish(self, batch: Batch, told: Any, picture: Tensor) -> Tensor:
+    def finish(self, batch: Batch, conditioning: Any, picture: Tensor) -> Tensor:
         return batch.source + batch.mask * (picture - batch.source)
 
     def denoiser_parts(self) -> Iterable[nn.Module]:
@@ -140,14 +140,16 @@ def test_sampling_is_the_runtimes() -> None:
     """The path's first place is the noised prior; the same noise gives the same end."""
     torch.manual_seed(0)
     model, batch = LatentGenerator(), batch_of(moving_square())
-    told = model.tell(batch)
-    entered, timesteps, end = sample(model, batch, told, 4, torch.Generator().manual_seed(3))
+    conditioning = model.conditioning(batch)
+    entered, timesteps, end = sample(model, batch, conditioning, 4, torch.Generator().manual_seed(3))
     assert timesteps == [999, 759, 499, 259] and len(entered) == 4
     alpha, sigma = levels(torch.tensor([999.0]), end)
     noise = torch.randn(end.shape[1:], generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(entered[0], alpha * model.prior(batch, told) + sigma * noise, atol=1e-4, rtol=1e-4)
-    again = sample(model, batch, told, 4, torch.Generator().manual_seed(3))[-1]
-    other = sample(model, batch, told, 4, torch.Generator().manual_seed(4))[-1]
+    torch.testing.assert_close(
+        entered[0], alpha * model.prior(batch, conditioning) + sigma * noise, atol=1e-4, rtol=1e-4
+    )
+    again = sample(model, batch, conditioning, 4, torch.Generator().manual_seed(3))[-1]
+    other = sample(model, batch, conditioning, 4, torch.Generator().manual_seed(4))[-1]
     assert torch.equal(end, again) and not torch.allclose(end, other)
 
 

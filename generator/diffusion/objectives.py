@@ -13,9 +13,9 @@ from edgedrag.generator.data.batches import Batch
 from edgedrag.generator.diffusion.contract import Conditioning, DragGenerator, clean_latent, levels
 from edgedrag.generator.diffusion.schedule import STEPS
 
-Ruler = Callable[[Tensor, Tensor, Tensor], Tensor]  # a perceptual distance of picture and truth under a weight
+PerceptualLoss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (picture, truth, weight) -> distance
 
-JUDGED = 256 * 256  # pixels of each batch that a ruler judges on a CPU: its network costs more than what it teaches
+JUDGED = 256 * 256  # pixels of each batch that enter a perceptual loss on a CPU, where its network costs most of a step
 SNR_CAP, SNR_FLOOR = 5.0, 0.2  # weights of noise levels (min-SNR, Hang et al., ICCV 2023), and the least
 UNCONDITIONAL_SHARE = 0.1  # of batches without the drag, for generators with guidance (Ho and Salimans 2022)
 
@@ -31,15 +31,18 @@ def edge_loss(a: Tensor, b: Tensor, weight: Tensor, most: float = math.inf) -> T
     return masked_mean(along_x, weight[..., :, 1:]) + masked_mean(along_y, weight[..., 1:, :])
 
 
-def likeness(ruler: Ruler, edit: Tensor, batch: Batch, which: Tensor | None = None) -> Tensor:
-    """The distance of edits [B, 3, H, W] from the truth inside the mask, for the rows named by `which`, [M] with
-    M >= 1, or for all; on a CPU, for as many of these as make up JUDGED pixels.
+def perceptual_distance(
+    perceptual_loss: PerceptualLoss, edit: Tensor, batch: Batch, which: Tensor | None = None
+) -> Tensor:
+    """The distance between edits [B, 3, H, W] and the truth inside the mask.
+
+    Only the rows `which` [M >= 1] count, all by default; on a CPU, only the first of them, up to JUDGED pixels.
     """
     rows = torch.arange(len(edit)) if which is None else which
     if edit.device.type == "cpu":
         rows = rows[: max(1, JUDGED // edit[0, 0].numel())]
     truth, mask = batch.target[rows], batch.mask[rows]
-    return ruler(truth + mask * (edit[rows].clamp(-1, 1) - truth), truth, mask)
+    return perceptual_loss(truth + mask * (edit[rows].clamp(-1, 1) - truth), truth, mask)
 
 
 def draw_noise(latent: Tensor, generator: torch.Generator) -> Tensor:

@@ -38,7 +38,7 @@ class LoopConfig:
     Attributes:
         steps, warmup: of the optimiser; the rate rises linearly over `warmup` and falls by a cosine to 2%.
         average: decay of the weights' moving average.
-        perceptual: weight of a ruler's distance between edit and truth (`objectives.likeness`); 0 asks for no ruler.
+        perceptual: weight of the perceptual loss (`objectives.perceptual_distance`); 0 leaves it out.
         precision: "fp32", or "bf16" where the device computes it.
         device: "cpu" or "cuda".
         log_every, save_every, validate_every: in steps.

@@ -46,7 +46,7 @@ def test_one_batch_is_learnt(objective: str) -> None:
 
 
 def far(picture: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """A ruler."""
+    """A perceptual loss."""
     return ((picture - truth).square() * weight).sum() / weight.sum()
 
 
@@ -54,18 +54,18 @@ def learners(model: EmbeddedGenerator) -> set[str]:
     return {k for k, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
 
 
-def test_a_ruler_teaches_the_motion_and_where_to_draw_but_no_draw() -> None:
+def test_a_perceptual_loss_trains_the_motion_and_the_gate_but_no_draw() -> None:
     torch.manual_seed(0)
     model, batch = small_generator(), batch_of(moving_square())
     for head in (model.denoiser.head, model.motion.flow_head, model.motion.gate_head):
         torch.nn.init.normal_(head.weight, std=0.02)
-    losses(model, batch, "diffusion", torch.Generator().manual_seed(0), ruler=far)["perceptual"].backward()
+    losses(model, batch, "diffusion", torch.Generator().manual_seed(0), perceptual_loss=far)["perceptual"].backward()
     found = learners(model)
     assert {"motion.flow_head.weight", "motion.gate_head.weight", "encoder.enter.weight"} <= found
     assert not any(name.startswith(("denoiser", "condition")) for name in found)
 
 
-def test_a_ruler_teaches_a_draw_only_where_it_shows_through_the_noise() -> None:
+def test_a_perceptual_loss_trains_a_draw_only_at_low_noise() -> None:
     torch.manual_seed(0)
     model, batch = small_generator(), batch_of(moving_square())
     torch.nn.init.normal_(model.denoiser.head.weight, std=0.02)
@@ -73,7 +73,9 @@ def test_a_ruler_teaches_a_draw_only_where_it_shows_through_the_noise() -> None:
     for seed in range(12):
         noise = torch.Generator().manual_seed(seed)
         clear = float(OBJECTIVES["diffusion"](model, batch, model.conditioning(batch), noise)[2].detach().max()) > CLEAR
-        terms = losses(model, batch, "diffusion", torch.Generator().manual_seed(seed), motion=False, ruler=far)
+        terms = losses(
+            model, batch, "diffusion", torch.Generator().manual_seed(seed), motion=False, perceptual_loss=far
+        )
         assert ("drawn" in terms) == clear
         if clear:
             terms["drawn"].backward()
@@ -81,10 +83,10 @@ def test_a_ruler_teaches_a_draw_only_where_it_shows_through_the_noise() -> None:
     assert 0 < judged < 12
     assert "denoiser.head.weight" in learners(model) and "motion.flow_head.weight" not in learners(model)
     noise = torch.Generator().manual_seed(0)
-    assert "drawn" not in losses(model, batch, "diffusion", noise, denoiser=False, ruler=far)
+    assert "drawn" not in losses(model, batch, "diffusion", noise, denoiser=False, perceptual_loss=far)
 
 
-def test_a_ruler_teaches_a_student_what_to_draw_but_no_motion() -> None:
+def test_a_perceptual_loss_trains_a_student_to_draw_but_no_motion() -> None:
     torch.manual_seed(0)
     teacher, batch = small_generator(), batch_of(moving_square())
     for head in (teacher.denoiser.head, teacher.motion.flow_head, teacher.motion.gate_head):
@@ -94,7 +96,7 @@ def test_a_ruler_teaches_a_student_what_to_draw_but_no_motion() -> None:
         student = teacher.student()
         torch.nn.init.normal_(student.denoiser.head.weight, std=0.02)  # a picture like the warp says not where
         noise = torch.Generator().manual_seed(seed)
-        distillation_loss(student, teacher, batch, [0], 4, noise, ruler=far)["perceptual"].backward()
+        distillation_loss(student, teacher, batch, [0], 4, noise, perceptual_loss=far)["perceptual"].backward()
         found.append(learners(student))
         assert not any(name.startswith(("motion.", "encoder.")) for name in found[-1])
     assert all("denoiser.head.weight" in names for names in found), "the whole answer, and what is shown of it"

@@ -89,7 +89,7 @@ def test_only_the_part_that_is_to_learn_changes(cache: Path, tmp_path: Path, lea
     assert learns in changed and still not in changed and "encoder" not in changed
 
 
-def test_the_command_line_brings_the_ruler(
+def test_the_command_line_passes_the_perceptual_loss(
     cache: Path, tmp_path: Path, edit_cli: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     settings = {**asdict(config(cache, 1)), "sizes": [[64, 1, 1.0]], "perceptual": 0.5}

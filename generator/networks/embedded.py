@@ -62,8 +62,8 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
 
 
-def silence(last: nn.Conv2d) -> None:
-    """Let a last convolution start by adding nothing."""
+def zero_init(last: nn.Conv2d) -> None:
+    """Set weights and bias to zero, so that a residual branch adds nothing at the start of training."""
     nn.init.zeros_(last.weight)
     if last.bias is not None:
         nn.init.zeros_(last.bias)
@@ -79,7 +79,7 @@ class Block(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.first, self.second = conv(channels, channels), conv(channels, channels)
-        silence(self.second)
+        zero_init(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         return activation(x + self.second(activation(self.first(x))))
@@ -124,8 +124,8 @@ class Motion(nn.Module):
         self.up8, self.out8 = conv(c, b, 1), blocks(b, 1)
         self.up4, self.out4 = conv(b, a, 1), blocks(a, 1)
         self.flow_head, self.gate_head = conv(a, 3), conv(a, 1)
-        silence(self.flow_head)
-        silence(self.gate_head)
+        zero_init(self.flow_head)
+        zero_init(self.gate_head)
 
     def forward(
         self, f4: Tensor, f8: Tensor, f16: Tensor, mask: Tensor, points: Tensor, prior_flow: Tensor
@@ -194,7 +194,7 @@ class Denoiser(nn.Module):
         self.up8, self.out8 = conv(c, b, 1), blocks(b, j)
         self.up4, self.out4 = conv(b, a, 1), blocks(a, i)
         self.head = conv(a, LATENT_CHANNELS)
-        silence(self.head)
+        zero_init(self.head)
 
     def predict(self, latent: Tensor, warped: Tensor, c4: Tensor, c8: Tensor, c16: Tensor, timestep: Tensor) -> Tensor:
         """The clean latent, as the warped photo and a correction; timestep [B] in 0..999."""
@@ -297,7 +297,7 @@ class EmbeddedGenerator(DragGenerator):
         """One whose first answer is the warped photo: it has to better that, not to get over the teacher's blur."""
         student = super().student()
         assert isinstance(student, EmbeddedGenerator)
-        silence(student.denoiser.head)
+        zero_init(student.denoiser.head)
         return student
 
     def write(self, path: Path, notes: dict[str, str]) -> None:
@@ -317,9 +317,9 @@ class EmbeddedGenerator(DragGenerator):
         features = self.encoder(batch.source)
         flow, revealed = self.motion(*features, batch.mask, batch.points, batch.prior_flow)
         # Noise and coefficients do not enter the conditioning; the denoiser passes no gradient to the motion.
-        silence = torch.zeros_like(self.encode(batch.source))
+        zeros = torch.zeros_like(self.encode(batch.source))
         _, c4, c8, c16, _ = self.condition(
-            batch.source, features[0], batch.mask, flow.detach(), revealed.detach(), silence, silence.new_zeros(3)
+            batch.source, features[0], batch.mask, flow.detach(), revealed.detach(), zeros, zeros.new_zeros(3)
         )
         return Conditioning(warp(batch.source, flow), c4, c8, c16, flow, revealed)
 

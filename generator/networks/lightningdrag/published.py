@@ -157,7 +157,7 @@ class PublishedWeights(Weights):
     def point_network(self) -> PointNetwork:
         if not self._trained:
             untrained = PointNetwork(self.size)
-            untrained.silence()
+            untrained.zero_init()
             return untrained.eval()
         with torch.device("meta"):
             points = PointNetwork(self.size)

@@ -75,7 +75,7 @@ def test_points_start_silent_and_are_the_same_for_the_same_seed() -> None:
     at = torch.ones(1, 1, 64, 64)
     again = RandomWeights(TINY, 4).point_network()
     torch.testing.assert_close(network(at, at)[0][5], again(at, at)[0][5])
-    network.silence()
+    network.zero_init()
     assert all(not part.any() for parts in network(at, at) for part in parts)
 
 

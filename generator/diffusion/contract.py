@@ -71,12 +71,12 @@ class DragGenerator(nn.Module, ABC):
         return ()
 
     @abstractmethod
-    def another(self) -> DragGenerator:
+    def clone(self) -> DragGenerator:
         """A second one with the same weights, for a moving average; may share what never learns."""
 
     def student(self) -> DragGenerator:
         """One that starts as this one and learns to answer in few steps, with guidance folded in."""
-        student = self.another().train().requires_grad_(False)
+        student = self.clone().train().requires_grad_(False)
         student.guidance = 1.0
         for part in student.denoiser_parts():
             part.requires_grad_(True)
@@ -86,7 +86,7 @@ class DragGenerator(nn.Module, ABC):
     def write(self, path: Path, notes: dict[str, str]) -> None:
         """Write the weights as fp16, whole or not at all, and notes; `path` is `file` in a run's folder."""
 
-    def need(self, batch: Batch) -> Tensor:
+    def loss_weight(self, batch: Batch) -> Tensor:
         """How much each pixel of the generator's picture counts, [B, 1, H, W]."""
         return torch.ones_like(batch.mask)
 

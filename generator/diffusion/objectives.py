@@ -68,7 +68,7 @@ def diffusion(
         conditioning = model.unconditional(conditioning)
     alpha, sigma = levels(timestep, batch.target)
     found = clean_latent(model, alpha * clean + sigma * noise, conditioning, timestep.float(), alpha, sigma)
-    weight = F.adaptive_avg_pool2d(model.need(batch), (clean.shape[-2], clean.shape[-1]))
+    weight = F.adaptive_avg_pool2d(model.loss_weight(batch), (clean.shape[-2], clean.shape[-1]))
     certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP)
     if model.prediction != "sample":
         # Up to the cap this is the square of the noise's own error.
@@ -91,7 +91,7 @@ def regression(
     start = alpha * prior + sigma * draw_noise(prior, generator)
     found = clean_latent(model, start, conditioning, timestep.float(), alpha, sigma)
     picture = model.decode(found, conditioning)
-    weight = model.need(batch)
+    weight = model.loss_weight(batch)
     terms = {
         "picture": masked_mean((picture - batch.target).abs(), weight),
         "edges": 0.5 * edge_loss(picture, batch.target, weight),

@@ -290,7 +290,7 @@ class EmbeddedGenerator(DragGenerator):
         self.denoiser = Denoiser(config)
         self.decoder = Decoder()
 
-    def another(self) -> EmbeddedGenerator:
+    def clone(self) -> EmbeddedGenerator:
         return copy.deepcopy(self)
 
     def student(self) -> DragGenerator:
@@ -303,7 +303,7 @@ class EmbeddedGenerator(DragGenerator):
     def write(self, path: Path, notes: dict[str, str]) -> None:
         save_checkpoint(self, path, notes, torch.float16)
 
-    def need(self, batch: Batch) -> Tensor:
+    def loss_weight(self, batch: Batch) -> Tensor:
         """Most where no warp can show it."""
         return batch.mask * (SEEN_WEIGHT + 1 - batch.valid)
 

@@ -100,7 +100,7 @@ def distillation_loss(
     at = torch.full((len(end),), float(timesteps[place]), device=end.device)
     conditioning = student.conditioning(batch)
     found = clean_latent(student, entered[place], conditioning, at, *levels(at, end))
-    weight = student.need(batch)
+    weight = student.loss_weight(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
     followed = 1.0 if perceptual_loss is None else TEACHER_WEIGHT
     terms = {"latent": 4 * followed * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small)}
@@ -184,7 +184,7 @@ def distill(
 
     return learn(
         student.to(config.device),
-        student.another().to(config.device),
+        student.clone().to(config.device),
         loss,
         lambda start: batches(
             cache,

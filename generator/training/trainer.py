@@ -143,7 +143,7 @@ def train(config: TrainConfig, run: Path, perceptual_loss: PerceptualLoss | None
 
     return learn(
         model.to(config.device),
-        model.another().to(config.device),
+        model.clone().to(config.device),
         loss,
         lambda start: batches(
             cache,

@@ -173,7 +173,7 @@ class LightningDragTeacher(LightningDragGenerator):
         super().__init__(networks, learning.requires_grad_(True))
         self._weights = weights
 
-    def another(self) -> LightningDragTeacher:
+    def clone(self) -> LightningDragTeacher:
         own = copy.deepcopy((self.networks.encoder, self.networks.points))
         return LightningDragTeacher(replace(self.networks, encoder=own[0], points=own[1]), self._weights)
 
@@ -208,7 +208,7 @@ class LightningDragStudent(LightningDragGenerator):
     guidance = 1.0
     file = "lora.safetensors"
 
-    def another(self) -> LightningDragStudent:
+    def clone(self) -> LightningDragStudent:
         denoiser, learning = copy.deepcopy((self.networks.denoiser, self.learning))
         return LightningDragStudent(replace(self.networks, denoiser=denoiser), learning)
 

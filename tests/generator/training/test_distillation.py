@@ -70,7 +70,7 @@ class LatentGenerator(DragGenerator):
     def denoiser_parts(self) -> Iterable[nn.Module]:
         return (self.net,)
 
-    def another(self) -> LatentGenerator:
+    def clone(self) -> LatentGenerator:
         return copy.deepcopy(self)
 
     def write(self, path: Path, notes: dict[str, str]) -> None:

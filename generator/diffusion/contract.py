@@ -83,8 +83,8 @@ class DragGenerator(nn.Module, ABC):
         return student
 
     @abstractmethod
-    def write(self, path: Path, notes: dict[str, str]) -> None:
-        """Write the weights as fp16, whole or not at all, and notes; `path` is `file` in a run's folder."""
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
+        """Write the weights as fp16, whole or not at all, and metadata; `path` is `file` in a run's folder."""
 
     def loss_weight(self, batch: Batch) -> Tensor:
         """How much each pixel of the generator's picture counts, [B, 1, H, W]."""

@@ -300,8 +300,8 @@ class EmbeddedGenerator(DragGenerator):
         zero_init(student.denoiser.head)
         return student
 
-    def write(self, path: Path, notes: dict[str, str]) -> None:
-        save_checkpoint(self, path, notes, torch.float16)
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
+        save_checkpoint(self, path, metadata, torch.float16)
 
     def loss_weight(self, batch: Batch) -> Tensor:
         """Most where no warp can show it."""

@@ -162,7 +162,7 @@ def distill(
     folder = pairs or Path(taught.get("pairs", "cache"))
     cache = PairCache(folder / "train")
     places = standing_places(config.student_steps, config.teacher_steps)
-    notes = {
+    metadata = {
         **taught,
         "objective": "distillation",
         "default_steps": str(config.student_steps[0]),
@@ -198,7 +198,7 @@ def distill(
         config,
         run,
         processes,
-        notes,
+        metadata,
         Validation(held_out, config.device, config.student_steps) if watch else None,
         adversary,
     )

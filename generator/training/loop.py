@@ -126,7 +126,7 @@ def learn(
     config: LoopConfig,
     run: Path,
     processes: Processes,
-    notes: dict[str, str],
+    metadata: dict[str, str],
     validation: Validation | None = None,
     companion: Companion | None = None,
 ) -> Path:
@@ -175,7 +175,7 @@ def learn(
         try:
             torch.save(state, aside)
             os.replace(aside, state_file)
-            average.write(run / average.file, {**notes, "steps": str(step)})
+            average.write(run / average.file, {**metadata, "steps": str(step)})
         except (OSError, RuntimeError) as error:
             aside.unlink(missing_ok=True)
             raise EdgedragError(f"{run}: cannot be written at step {step} ({error}); the last state is whole") from None

@@ -123,7 +123,7 @@ def train(config: TrainConfig, run: Path, perceptual_loss: PerceptualLoss | None
             part.requires_grad_(True)
     sizes = config.sizes or model.sizes
     cache = PairCache(Path(config.pairs) / "train")
-    notes = {
+    metadata = {
         "seed": str(config.seed),
         "objective": config.objective,
         "default_steps": str(config.default_steps),
@@ -157,7 +157,7 @@ def train(config: TrainConfig, run: Path, perceptual_loss: PerceptualLoss | None
         config,
         run,
         processes,
-        notes,
+        metadata,
         validation,
     )
 

@@ -42,7 +42,7 @@ from edgedrag.runtime.drag.inputs import covering_size, index_map
 from edgedrag.runtime.errors import InputError
 
 GUIDANCE = 3.0  # on the first step, as published for few steps
-NOTES_FILE = "training.json"
+METADATA_FILE = "training.json"
 
 
 @dataclass
@@ -181,7 +181,7 @@ class LightningDragTeacher(LightningDragGenerator):
         denoiser = copy.deepcopy(self.networks.denoiser)
         return LightningDragStudent(replace(self.networks, denoiser=denoiser), add_low_rank(denoiser.unet))
 
-    def write(self, path: Path, notes: dict[str, str]) -> None:
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
         """Write a folder in the published layout; what did not learn is linked from where it was read."""
         aside, old = path.with_suffix(".partial"), path.with_suffix(".old")
         shutil.rmtree(aside, ignore_errors=True)
@@ -195,7 +195,7 @@ class LightningDragTeacher(LightningDragGenerator):
         torch.save(halved(point_attention(points)), drag / ATTENTION_FILE)
         for folder in self._weights.beside if self._weights else ():
             (aside / folder.name).symlink_to(folder.resolve())
-        (aside / NOTES_FILE).write_text(json.dumps(notes, indent=1))
+        (aside / METADATA_FILE).write_text(json.dumps(metadata, indent=1))
         if path.exists():
             os.replace(path, old)
         os.replace(aside, path)
@@ -212,9 +212,9 @@ class LightningDragStudent(LightningDragGenerator):
         denoiser, learning = copy.deepcopy((self.networks.denoiser, self.learning))
         return LightningDragStudent(replace(self.networks, denoiser=denoiser), learning)
 
-    def write(self, path: Path, notes: dict[str, str]) -> None:
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
         assert isinstance(self.learning, nn.ModuleDict)
-        write_lora(self.learning, path, notes)
+        write_lora(self.learning, path, metadata)
 
 
 def start_lightningdrag(folder: Path) -> LightningDragTeacher:
@@ -229,15 +229,15 @@ def start_lightningdrag(folder: Path) -> LightningDragTeacher:
 
 
 def open_lightningdrag(folder: Path) -> tuple[LightningDragTeacher, dict[str, str]]:
-    """A checkpoint folder as a teacher, with the notes of its training where it was trained here.
+    """A checkpoint folder as a teacher, with the metadata of its training run, if it has any.
 
     Raises:
         InputError: as `PublishedWeights`.
     """
-    weights, notes = PublishedWeights(folder), folder / NOTES_FILE
+    weights, file = PublishedWeights(folder), folder / METADATA_FILE
     check_levels(weights, folder)
-    found: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
-    return LightningDragTeacher(Networks.of(weights), weights).eval(), found
+    metadata: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return LightningDragTeacher(Networks.of(weights), weights).eval(), metadata
 
 
 def check_levels(weights: Weights, folder: Path) -> None:

@@ -73,7 +73,7 @@ class LatentGenerator(DragGenerator):
     def clone(self) -> LatentGenerator:
         return copy.deepcopy(self)
 
-    def write(self, path: Path, notes: dict[str, str]) -> None:
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
         torch.save(self.state_dict(), path)
 
 
@@ -166,9 +166,9 @@ def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path, 
     config = DistillConfig(steps=2, sizes=((64, 1, 1.0),), warmup=1, average=0.0, validate_every=2, teacher_steps=4)
     config.learning_rate, config.adversarial = 0.01, adversarial
     student = distill(tmp_path / "teacher.safetensors", config, None, tmp_path / "run")
-    model, notes = load_checkpoint(student)
-    assert notes["default_steps"] == "1" and notes["teacher_training_steps"] == "7"
-    assert json.loads(notes["distillation"]) == {"steps": [1, 2, 4], "teacher_steps": 4}
+    model, metadata = load_checkpoint(student)
+    assert metadata["default_steps"] == "1" and metadata["teacher_training_steps"] == "7"
+    assert json.loads(metadata["distillation"]) == {"steps": [1, 2, 4], "teacher_steps": 4}
     before, after = (m.state_dict() for m in (load_checkpoint(tmp_path / "teacher.safetensors")[0], model))
     changed = {k.split(".")[0] for k in before if not torch.allclose(before[k], after[k], atol=1e-3, rtol=1e-3)}
     assert changed <= {"denoiser", "condition"} and "denoiser" in changed

@@ -133,7 +133,7 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
         InputError: not such a checkpoint, or a folder that cannot be written.
         EdgedragError: a graph does not agree with its module.
     """
-    generator, notes = load_checkpoint(checkpoint)
+    generator, metadata = load_checkpoint(checkpoint)
     for weight in generator.parameters():
         weight.data = weight.data.half().float()
     stages: dict[str, list[dict[str, Any]]] = {}
@@ -164,18 +164,18 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
             )
         provenance = {
             "checkpoint_sha256": sha256_of(checkpoint),
-            "training_data_sha256": notes.get("training_data_sha256", ""),
-            "training_clips": json.loads(notes.get("training_clips", "[]")),
+            "training_data_sha256": metadata.get("training_data_sha256", ""),
+            "training_clips": json.loads(metadata.get("training_clips", "[]")),
             "made_with": {
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "onnx": onnx.__version__,
-                "training_steps": notes.get("steps", ""),
+                "training_steps": metadata.get("steps", ""),
             },
             "parity": figures_of_parity,
             "figures": figures or {},
         }
-        write_manifest(aside, manifest(stages, int(notes.get("default_steps", "1")), provenance))
+        write_manifest(aside, manifest(stages, int(metadata.get("default_steps", "1")), provenance))
         add_golden(aside)
 
 

@@ -108,7 +108,7 @@ def shape_of(name: str, size: Size) -> list[int | str]:
         side = 8 << LAYER_LEVEL[int(layer)]
         return [1, f"H/{side}", f"W/{side}", size.layer_width(int(layer))]
     if name == "ip":
-        return [1, IMAGE_TOKENS, size.told_width]
+        return [1, IMAGE_TOKENS, size.token_width]
     return TENSORS[name][0]
 
 

@@ -34,7 +34,8 @@ from edgedrag.runtime.drag.run import GUIDANCE_EPSILON
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.sampling.sampler import make_table
 from edgedrag.runtime.selection.self_test import Golden, read_golden, run_golden, self_test
-from edgedrag.runtime.session.session import Edit, Runtime
+from edgedrag.runtime.session.edit import Edit
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.trace import recording
 
 STEPS = (1, 2, 4, 8)

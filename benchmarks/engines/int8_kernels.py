@@ -37,7 +37,7 @@ from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.selection.self_test import self_test
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 Change = Callable[[ir.Model], None]
 # Wall time; processor time of all threads, and of the calling one, whose share of the work is what a drag waits for:

@@ -26,7 +26,8 @@ from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.bundle.graphs import STAGES
 from edgedrag.runtime.bundle.manifest import Bundle
-from edgedrag.runtime.session.session import Edit, Runtime, open_runtime
+from edgedrag.runtime.session.edit import Edit
+from edgedrag.runtime.session.runtime import Runtime, open_runtime
 
 PARTS = (*STAGES, "total")
 

@@ -22,7 +22,7 @@ from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle.graphs import Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.stages import Stages, choose_precision
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 LARGE = 2**29  # bytes; a graph with more weights than this is in memory alone
 

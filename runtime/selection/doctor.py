@@ -16,7 +16,7 @@ from edgedrag.runtime.backends.registry import NAMES, probe
 from edgedrag.runtime.backends.tensorrt.cache import EngineStore
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.selection.self_test import self_test
-from edgedrag.runtime.session.session import Runtime, open_runtime
+from edgedrag.runtime.session.runtime import Runtime, open_runtime
 from edgedrag.runtime.system.state import describe_system, system_state
 
 

@@ -28,13 +28,15 @@ from edgedrag.export.engines.build import Request, build_engines
 from edgedrag.runtime.backends.registry import probe
 from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.bundle.describe import cost_at
-from edgedrag.runtime.bundle.manifest import STAGES, Bundle, open_bundle
+from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.run import GUIDANCE_EPSILON
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.options import BACKENDS
 from edgedrag.runtime.sampling.sampler import make_table
 from edgedrag.runtime.selection.self_test import Golden, read_golden, run_golden, self_test
-from edgedrag.runtime.session.session import Edit, Runtime
+from edgedrag.runtime.session.edit import Edit
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.trace import recording
 
 STEPS = (1, 2, 4, 8)

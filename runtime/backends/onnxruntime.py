@@ -13,7 +13,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import: else it m
 import onnxruntime as ort
 
 from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import BundleError, EngineError
 from edgedrag.runtime.system.cpus import default_threads

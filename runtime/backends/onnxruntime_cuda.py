@@ -11,7 +11,8 @@ import onnxruntime as ort
 from edgedrag.runtime.backends.device.cuda import CudaDevice, find_gpu
 from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, Size
 from edgedrag.runtime.backends.onnxruntime import open_session
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 from edgedrag.runtime.system.cpus import default_threads

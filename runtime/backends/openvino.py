@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgedrag.runtime.backends.base import OnnxBackend
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import BundleError, EngineError
 from edgedrag.runtime.system.cpus import default_threads

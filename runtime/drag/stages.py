@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 
 from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph
-from edgedrag.runtime.bundle.manifest import STAGES, Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import STAGES, Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 from edgedrag.runtime.trace import span

@@ -16,7 +16,7 @@ from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.options import BACKENDS
 from edgedrag.runtime.selection.self_test import self_test
-from edgedrag.runtime.session.session import Runtime, open_runtime
+from edgedrag.runtime.session.runtime import Runtime, open_runtime
 from edgedrag.runtime.system.cpus import allowed_cpus, cpu_quota, default_threads
 from edgedrag.runtime.system.processor import cpu_name
 from edgedrag.runtime.system.state import describe_system, system_state

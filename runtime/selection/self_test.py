@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgedrag.runtime.bundle.manifest import Bundle, Graph
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.composite import compose
 from edgedrag.runtime.drag.run import DragRun

@@ -17,7 +17,7 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.options import RuntimeOptions
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS
 from edgedrag.runtime.session.jobs import Job, read_jobs
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 RUNS = 2  # of a graph kept from each drag: the first and the last
 

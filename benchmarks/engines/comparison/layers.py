@@ -19,7 +19,8 @@ from edgedrag.benchmarks.engines.comparison.marked_graphs import GraphFile, Mark
 from edgedrag.benchmarks.engines.comparison.runners import Side, make_runner, silence
 from edgedrag.calibration.graphs.layers import CHANNEL_AXIS, along
 from edgedrag.calibration.graphs.smoothing import Divisors
-from edgedrag.runtime.bundle.manifest import Bundle, Graph
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EdgedragError, EngineError
 

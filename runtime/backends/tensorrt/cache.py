@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
 from edgedrag.runtime.files import PARTIAL, sha256_of, write_whole

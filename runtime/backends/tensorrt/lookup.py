@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from edgedrag.runtime.backends.tensorrt.cache import EngineKey, EngineStore, Size, StoredEngine, differences, engine_key
 from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 

@@ -12,7 +12,8 @@ from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, S
 from edgedrag.runtime.backends.tensorrt.cache import EngineStore, StoredEngine
 from edgedrag.runtime.backends.tensorrt.library import import_library, start
 from edgedrag.runtime.backends.tensorrt.lookup import EngineLookup
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 from edgedrag.runtime.files import write_whole

@@ -17,7 +17,7 @@ import edgedrag
 from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.options import AUTO, BACKENDS, PRECISIONS, RuntimeOptions
-from edgedrag.runtime.session.session import open_with
+from edgedrag.runtime.session.runtime import open_with
 
 FILE = click.Path(path_type=Path)
 

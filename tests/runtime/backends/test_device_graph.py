@@ -17,7 +17,7 @@ from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import EngineError
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 DRAGS = [((265, 240), (240, 248))]
 OTHER = [((230, 220), (236, 232))]

@@ -20,7 +20,7 @@ import edgedrag
 from edgedrag.commands.edit import drag
 from edgedrag.runtime.backends import openvino as openvino_backend
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.bundle.manifest import Graph, Tensor
+from edgedrag.runtime.bundle.graphs import Graph, Tensor
 from edgedrag.runtime.selection import select as fallback
 from edgedrag.runtime.system.processor import multiplies_int8
 

@@ -20,7 +20,7 @@ from edgedrag.generator.training.checkpoint import SHIPPED, load_checkpoint
 from edgedrag.generator.training.trainer import TrainConfig, set_threads, train
 from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import EdgedragError, InputError
-from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.files import write_aside
 
 LEARNING_RATE = 1e-4
 MEASURED_PAIRS = 96

@@ -15,13 +15,13 @@ from pair_files import write_clip
 
 import edgedrag
 from edgedrag.benchmarks.quality import methods
-from edgedrag.benchmarks.quality.dragbench import INSTRUCTION, MASK, PHOTO, find_samples, read_sample
 from edgedrag.benchmarks.quality.measure import Request, describe, measure
 from edgedrag.benchmarks.quality.methods import OWN, FullEdit, LineUp, line_up, make
 from edgedrag.benchmarks.quality.pairs import held_out_tasks, unseen_clips
 from edgedrag.benchmarks.quality.pairs_quality import score_all
 from edgedrag.cli import cli
 from edgedrag.generator.training import checkpoint
+from edgedrag.metrics.drag_sets import INSTRUCTION, MASK, PHOTO, find_samples, read_sample
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.errors import BundleError, InputError
 

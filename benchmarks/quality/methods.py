@@ -160,12 +160,10 @@ def export_relative(checkpoint: str, folder: Path | None) -> Path:
         raise InputError("not the shipped bundle: give one to compare with as NAME=BUNDLE")
     try:
         from edgedrag.export.embedded import export_embedded
-        from edgedrag.generator.training.checkpoint import SHIPPED
+        from edgedrag.generator.training.checkpoint import clone_checkpoint
     except ImportError as error:
         raise EdgedragError(f"{error.name} is not installed: install edgedrag[quality]") from None
-    file = SHIPPED.with_name(checkpoint)
-    if not file.is_file():
-        raise InputError(f"no checkpoint generator/checkpoints/{checkpoint}")
+    file = clone_checkpoint(checkpoint)
     bundle = folder / file.stem
     export_embedded(file, bundle)
     return bundle

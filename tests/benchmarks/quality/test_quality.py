@@ -207,7 +207,8 @@ def test_relatives_beside_the_checkpoint_are_exported(
     (tmp_path / "bundles").mkdir()
     rows: LineUp = line_up(runtime, None, 0, {}, tmp_path / "bundles")
     assert exported == [tmp_path / "teacher.safetensors"]
-    assert rows.left_out == {"one_step_regression": "no checkpoint generator/checkpoints/regression.safetensors"}
+    assert [*rows.left_out] == ["one_step_regression"]
+    assert rows.left_out["one_step_regression"].startswith("no checkpoint generator/checkpoints/regression.safetensors")
     assert [m.steps for n, m in rows.methods.items() if "teacher" in n and isinstance(m, FullEdit)] == [1, 4, 1]
 
 

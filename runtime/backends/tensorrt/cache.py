@@ -77,16 +77,23 @@ class EngineKey:
         return f"{self.bundle}-{self.graph}{branch}-{self.precision}-{size}-{self.target}-{self.digest[:16]}"
 
 
+@dataclass(frozen=True)
+class Toolchain:
+    """What builds an engine, for which generation of GPUs, and with which options; see `EngineKey`."""
+
+    library: str
+    version: str
+    target: str
+    options: tuple[str, ...] = ()
+
+
 def engine_key(
     bundle: Bundle,
     graph: Graph,
     variant: Variant,
     precision: str,
     size: Size,
-    library: str,
-    version: str,
-    target: str,
-    options: tuple[str, ...],
+    toolchain: Toolchain,
 ) -> EngineKey:
     """The key of the engine of one graph file at one window size (H, W)."""
     size = size if depends_on_size(graph) else ANY_SIZE
@@ -100,11 +107,11 @@ def engine_key(
         size,
         files.hexdigest(),
         recipe["sha256"] if recipe else None,
-        library,
-        version,
-        target,
+        toolchain.library,
+        toolchain.version,
+        toolchain.target,
         profile(bundle, graph, size),
-        options,
+        toolchain.options,
     )
 
 
@@ -233,7 +240,7 @@ def free_bytes(folder: Path) -> int:
 def differences(found: Mapping[str, Any], wanted: EngineKey) -> str:
     """What an engine was built for, where it differs from what is wanted, in words."""
     asked = wanted.as_json()
-    said: dict[str, Callable[[Any], str]] = {
+    wording: dict[str, Callable[[Any], str]] = {
         "version": lambda v: f"{found['library']} {v}",
         "library": str,
         "target": str,
@@ -242,5 +249,5 @@ def differences(found: Mapping[str, Any], wanted: EngineKey) -> str:
         "onnx": lambda v: f"graph {v[:8]}",
         "recipe": lambda v: f"recipe {(v or 'none')[:8]}",
     }
-    told = [f"{say(found[k])} (wanted: {say(asked[k])})" for k, say in said.items() if found.get(k) != asked[k]]
-    return ", ".join(told) or "other build options"
+    parts = [f"{word(found[k])} (wanted: {word(asked[k])})" for k, word in wording.items() if found.get(k) != asked[k]]
+    return ", ".join(parts) or "other build options"

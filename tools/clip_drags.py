@@ -45,7 +45,7 @@ def main(cache: Path, output: Path, each: int, seed: int) -> None:
     files = sorted((cache / "train").glob("*.npz"))
     files = [file for file in files if VIDEO in load_clip(file, ("kind",))["kind"]]  # pictures move as nothing does
     if not files:
-        raise InputError(f"{cache}: no training pairs; make them with `edgedrag pairs VIDEOS... -o {cache}`")
+        raise InputError(f"{cache}: no training pairs; make them with `edgedrag learn pairs VIDEOS... -o {cache}`")
     clips = [(file, farthest(file, each)) for file in files]
     written = 0
     for task in tqdm(held_out_tasks(clips, seed), total=sum(len(picked) for _, picked in clips), unit="drag"):

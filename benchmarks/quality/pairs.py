@@ -53,7 +53,7 @@ def unseen_clips(cache: Path, per_clip: int, learned_from: Sequence[str]) -> lis
     if not files:
         raise InputError(
             f"{cache}: no pairs of clips that the bundle did not learn from; "
-            f"make them with `edgedrag pairs VIDEOS... -o {cache}`"
+            f"make them with `edgedrag learn pairs VIDEOS... -o {cache}`"
         )
     clips = []
     for file in files:

@@ -1,4 +1,4 @@
-"""The trtexec command that builds a bundle's graph as `edgedrag build` does, and times it."""
+"""The trtexec command that builds a bundle's graph as `edgedrag engines build` does, and times it."""
 
 from __future__ import annotations
 

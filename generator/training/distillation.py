@@ -136,7 +136,7 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
     Only the denoiser's parts learn; appearance and motion are the teacher's, shared.
 
     Args:
-        pairs: a folder made by `edgedrag pairs`; None takes the one that the teacher was trained on.
+        pairs: a folder made by `edgedrag learn pairs`; None takes the one that the teacher was trained on.
         ruler: what edits are also judged by, with the config's weight `perceptual`.
 
     Raises:

@@ -30,7 +30,7 @@ class TrainConfig(LoopConfig):
     """A run; see LoopConfig for the rest.
 
     Attributes:
-        pairs: a folder made by `edgedrag pairs`, with train/ and held_out/.
+        pairs: a folder made by `edgedrag learn pairs`, with train/ and held_out/.
         generator: "embedded" or "lightningdrag-sd15".
         objective: "diffusion" or "regression".
         learns: "all", "denoiser" with the motion as it is, or "motion" with the rest as it is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,12 +25,12 @@ NAME = re.compile(r"[^/\\\x00-\x1f]{1,200}")
 
 @dataclass(frozen=True)
 class Job:
-    """A drag on a file, and where its result goes."""
+    """A drag on a file, given by its path or its bytes, and where its result goes."""
 
-    photo: Path
+    photo: Path | bytes
     drags: Sequence[Drag]
     output: Path
-    mask: Path | None = None
+    mask: Path | bytes | None = None
     sheet: Path | None = None
     mask_out: Path | None = None
     steps: int | None = None
@@ -42,7 +43,8 @@ def check_outputs(job: Job) -> None:
     for path in (job.output, job.sheet, job.mask_out):
         if path is not None:
             check_output(path)
-            if path.exists() and job.photo.exists() and path.samefile(job.photo):
+            photo = job.photo
+            if isinstance(photo, Path) and path.exists() and photo.exists() and path.samefile(photo):
                 raise InputError(f"{path}: is the photo itself, which is kept; name another file")
 
 
@@ -97,13 +99,14 @@ def read_jobs(
 
     A line is {"name", "image", "mask"?, "drags": [[[hx, hy], [tx, ty]], ...], "seed"?}; other keys
     are ignored. Relative paths start at the file's folder, or at the current one where that has no
-    such file.
+    such file. The file `-` is stdin.
 
     Raises:
         InputError: the file cannot be read.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        data = sys.stdin.buffer.read() if file == Path("-") else file.read_bytes()
+        lines = data.decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read as a list of jobs ({error})") from None
     seen: set[str] = set()

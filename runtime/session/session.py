@@ -30,7 +30,7 @@ from edgedrag.runtime.session.history import Round, Rounds
 from edgedrag.runtime.session.lru_cache import Kept
 from edgedrag.runtime.trace import span, timed
 
-Mask = str | Path | np.ndarray | None
+Mask = str | Path | bytes | np.ndarray | None
 MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, the steps down to them
 TOTAL = "photo.drag"  # the span that holds all of a drag
 
@@ -153,7 +153,7 @@ class Runtime:
             self._precise = more_precise(self.bundle, self.stages, self.threads)
         return self._precise
 
-    def load(self, image: str | Path | np.ndarray, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
+    def load(self, image: str | Path | bytes | np.ndarray, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
         """Open a photo: a file (JPEG, PNG, WebP) or an array [H, W], [H, W, 3] RGB, [H, W, 4] RGBA.
 
         Raises:
@@ -175,7 +175,7 @@ def open_runtime(
 
     Args:
         backend: one of `backends.NAMES`, or "auto": the first of them that can serve.
-        engines: folder of engines that `edgedrag build` made; the user's cache where None. For TensorRT.
+        engines: folder of engines that `edgedrag engines build` made; the user's cache where None. For TensorRT.
         memory_budget: bytes of device memory for weights; all that there is where None. On a GPU.
         threads: of an engine on the CPU, and of OpenCV in this process; as many as the CPUs that affinity and
             control groups leave to this process where None.

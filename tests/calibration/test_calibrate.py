@@ -214,14 +214,14 @@ def test_a_tensor_that_is_not_a_number_stops_it(tmp_path: Path, drags: Path) -> 
 
 
 def test_the_command_line(edit_cli: Callable, calibrated: Path, drags: Path, tmp_path: Path) -> None:
-    both = edit_cli("calibrate", "embedded", "-o", tmp_path / "b")
+    both = edit_cli("bundle", "calibrate", "embedded", "-o", tmp_path / "b")
     assert both.returncode == 2 and "give one of --drags and --recipe" in both.stderr
-    nowhere = edit_cli("calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
+    nowhere = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
     assert nowhere.returncode == 2 and "no such folder" in nowhere.stderr
-    pattern = edit_cli("calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
+    pattern = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
     assert pattern.returncode == 2 and "is no pattern" in pattern.stderr
     recipe, plot = calibrated / "recipe.json", tmp_path / "p.png"
-    done = edit_cli("calibrate", "embedded", "--recipe", recipe, "-o", tmp_path / "b", "--plot", plot)
+    done = edit_cli("bundle", "calibrate", "embedded", "--recipe", recipe, "-o", tmp_path / "b", "--plot", plot)
     assert done.returncode == 0, done.stderr
     assert "layers; for TensorRT" in done.stdout and plot.stat().st_size > 5000
     shown = edit_cli("info", tmp_path / "b")

@@ -133,7 +133,7 @@ def _open_session(file: Path, provider: str) -> Any:
 
 
 def _tensorrt_runner(side: Side, file: Path, feeds: Sequence[Mapping[str, np.ndarray]]) -> Any:
-    """An engine as `edgedrag build` makes it, in memory alone."""
+    """An engine as `edgedrag engines build` makes it, in memory alone."""
     from polygraphy import config
 
     config.USE_TENSORRT_RTX = side.backend == "tensorrt-rtx"  # read when the next module is first imported

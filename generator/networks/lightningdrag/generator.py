@@ -192,7 +192,7 @@ class LightningDragTeacher(LightningDragGenerator):
 
 
 class LightningDragStudent(LightningDragGenerator):
-    """A teacher with a LoRA of the denoiser, which learns; the file is what `edgedrag export --lora` takes."""
+    """A teacher with a LoRA of the denoiser, which learns; the file is what `edgedrag bundle export --lora` takes."""
 
     guidance = 1.0
     file = "lora.safetensors"

@@ -64,8 +64,8 @@ class EngineLookup:
     def _rebuild(self, bundle: Bundle, precision: str) -> str:
         target = f" --target {self.target}" if self.library == "tensorrt-rtx" else ""
         return (
-            f"build it: `edgedrag build {bundle.folder} --engine {self.library}{target} --precision {precision} "
-            f"-o {self.store.folder}`"
+            f"build it: `edgedrag engines build {bundle.folder} --engine {self.library}{target} "
+            f"--precision {precision} -o {self.store.folder}`"
         )
 
 

@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX on a GPU, from engines that `edgedrag build` made."""
+"""TensorRT and TensorRT-RTX on a GPU, from engines that `edgedrag engines build` made."""
 
 from __future__ import annotations
 

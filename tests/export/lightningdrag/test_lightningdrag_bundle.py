@@ -74,7 +74,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory, published: tuple[Path, Pa
     arguments = {"fp16": (published[0], "--lora", published[1]), "fp32": ("--random-weights", "5", "--size", "tiny")}
     with ThreadPoolExecutor() as pool:
         running = {
-            precision: pool.submit(edit_cli, "export", *given, "--precision", precision, "-o", folder / precision)
+            precision: pool.submit(
+                edit_cli, "bundle", "export", *given, "--precision", precision, "-o", folder / precision
+            )
             for precision, given in arguments.items()
         }
     for done in running.values():

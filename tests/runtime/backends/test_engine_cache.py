@@ -176,12 +176,16 @@ def test_engines_of_something_else_are_named_with_what_to_do(
     with pytest.raises(EngineError) as caught:
         lookup(store, **changes).sizes(bundle, "int8")
     assert caught.value.code == code and said in str(caught.value)
-    assert f"edgedrag build {bundle.folder} --engine" in str(caught.value) and str(tmp_path) in str(caught.value)
+    assert f"edgedrag engines build {bundle.folder} --engine" in str(caught.value) and str(tmp_path) in str(
+        caught.value
+    )
 
 
 def test_nothing_built_another_precision_and_a_damaged_engine(tmp_path: Path) -> None:
     store, bundle = EngineStore(tmp_path), open_bundle("embedded")
-    with pytest.raises(EngineError, match="no engines of bundle 'embedded'; build it: `edgedrag build") as caught:
+    with pytest.raises(
+        EngineError, match="no engines of bundle 'embedded'; build it: `edgedrag engines build"
+    ) as caught:
         lookup(store).sizes(bundle, "int8")
     assert caught.value.code == "no-engines"
     fill(store, [(256, 256)])

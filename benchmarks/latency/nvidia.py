@@ -23,7 +23,7 @@ class Card:
             self._nvml: Any = pynvml
             self._card = pynvml.nvmlDeviceGetHandleByIndex(0)
         except ImportError:
-            self.reason = "nvidia-ml-py is not installed (pip install 'edgedrag[report]')"
+            self.reason = "nvidia-ml-py is not installed (extra [report])"
         except Exception as error:  # NVML's errors have no other base class
             self.reason = f"no NVIDIA driver answers ({error})"
 

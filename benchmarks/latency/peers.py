@@ -99,7 +99,7 @@ def missing(name: str) -> str | None:
     """Which package a peer lacks, in words."""
     wanted = ("torch", "safetensors") if name.startswith("torch") else ()
     absent = [package for package in wanted if importlib.util.find_spec(package) is None]
-    return f"{' and '.join(absent)} not installed (pip install 'edgedrag[export]')" if absent else None
+    return f"{' and '.join(absent)} not installed (extra [export])" if absent else None
 
 
 def chosen(text: str) -> tuple[str, ...]:

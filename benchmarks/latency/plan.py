@@ -228,7 +228,7 @@ def write(plan: dict[str, Any], output: Path | None) -> None:
 
         drawn = f"<figure>{predicted_against_measured(plan['validation'], WITHIN)}</figure>"
     except ImportError as error:
-        drawn = f"<p>No plot: {error.name} is not installed (pip install 'edgedrag[report]').</p>"
+        drawn = f"<p>No plot: {error.name} is not installed (extra [report]).</p>"
     title = f"edgedrag: plan for {plan['bundle']}"
     write_report(plan, to.with_name(f"{to.name}.json"))
     write_aside(to.with_name(f"{to.name}.md"), f"# {title}\n\n{as_text(plan)}".encode())

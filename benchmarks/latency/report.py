@@ -93,7 +93,7 @@ def as_html(reports: Sequence[dict[str, Any]]) -> str:
 
         drawn = "".join(f"<figure><figcaption>{html.escape(c)}</figcaption>{svg}</figure>" for c, svg in plots(reports))
     except ImportError as error:
-        drawn = f"<p>No plots: {html.escape(str(error.name))} is not installed (pip install 'edgedrag[report]').</p>"
+        drawn = f"<p>No plots: {html.escape(str(error.name))} is not installed (extra [report]).</p>"
     return page(TITLE, bad + drawn, tables(reports))
 
 

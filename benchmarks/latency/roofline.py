@@ -81,9 +81,7 @@ def cpu_device(title: str, peaks: dict[str, Any], memory_mb: float | None) -> De
         InputError: they were not, for lack of ONNX Runtime.
     """
     if peaks.get("fp32_gflops") is None:
-        raise InputError(
-            f"{title}: its peaks were not measured, which takes ONNX Runtime (pip install 'edgedrag[cpu]')"
-        )
+        raise InputError(f"{title}: its peaks were not measured, which takes ONNX Runtime (extra [cpu])")
     gops = {"fp32": peaks["fp32_gflops"], "int8": peaks["int8_gops"]}
     return Device(
         CPU, title, "cpu", gops, peaks["copy_gb_s"], None if memory_mb is None else memory_mb / 1e3, True, 1.0

@@ -13,7 +13,6 @@ from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.quality.methods import LineUp, line_up
 from edgedrag.benchmarks.quality.pairs import unseen_clips
 from edgedrag.benchmarks.quality.tables import as_text
-from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.session.session import Runtime
 
 
@@ -46,13 +45,11 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
     Raises:
         InputError: no metric networks, nothing to measure on, or options that make no sense.
     """
-    try:
-        from edgedrag.benchmarks.quality.dragbench import find_samples, measure_dragbench
-        from edgedrag.benchmarks.quality.pairs_quality import measure_pairs
-        from edgedrag.metrics.stlpips import STLPIPS
-        from edgedrag.metrics.xfeat import XFeat
-    except ImportError as error:
-        raise InputError(f"{error.name} is not installed: install edgedrag[quality]") from None
+    from edgedrag.benchmarks.quality.dragbench import find_samples, measure_dragbench
+    from edgedrag.benchmarks.quality.pairs_quality import measure_pairs
+    from edgedrag.metrics.stlpips import STLPIPS
+    from edgedrag.metrics.xfeat import XFeat
+
     likeness = STLPIPS(request.weights)
     weights = {"stlpips": likeness.sha256}
     with tempfile.TemporaryDirectory() as relatives:

@@ -13,6 +13,7 @@ from edgedrag.benchmarks.quality.baselines import bidirectional_warp, inverse_di
 from edgedrag.runtime.drag.checks import Checks
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import EdgedragError, InputError
+from edgedrag.runtime.extras import missing_package
 from edgedrag.runtime.sampling.sampler import make_table
 from edgedrag.runtime.session.session import Edit, Runtime, open_runtime
 
@@ -174,8 +175,8 @@ def export_relative(checkpoint: str, folder: Path | None) -> Path:
     try:
         from edgedrag.export.embedded import export_embedded
         from edgedrag.generator.training.checkpoint import SHIPPED
-    except ImportError as error:
-        raise EdgedragError(f"{error.name} is not installed: install edgedrag[quality]") from None
+    except ModuleNotFoundError as error:
+        raise missing_package(error.name or "", "quality") or error from None
     file = SHIPPED.with_name(checkpoint)
     if not file.is_file():
         raise InputError(f"no checkpoint generator/checkpoints/{checkpoint}")

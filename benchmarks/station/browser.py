@@ -26,11 +26,9 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    """Playwright's browser. Raises InputError where Playwright or Chromium is missing."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise InputError("playwright is not installed: install edgedrag[test]") from None
+    """Playwright's browser. Raises ModuleNotFoundError without Playwright, InputError without Chromium."""
+    from playwright.sync_api import sync_playwright
+
     chromium = find_chromium()
     if chromium is None:
         raise InputError("no Chromium here: install it (Debian: apt install chromium), or set EDGEDRAG_CHROMIUM")

@@ -14,6 +14,7 @@ from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.stages import Stages, choose_precision, is_complete
 from edgedrag.runtime.errors import EdgedragError, EngineError, summary
+from edgedrag.runtime.extras import install_command
 from edgedrag.runtime.selection.self_test import Golden, self_test
 from edgedrag.runtime.trace import span
 
@@ -71,9 +72,7 @@ def climb(
             steps.append(Fallback(name, error.code, str(error)))
     reasons = "; ".join(f"{step.backend}: {step.reason}" for step in steps)
     bare = all(step.code == "not-installed" for step in steps if step.backend in ("cpu", "openvino"))
-    raise EngineError(
-        f"no usable engine ({reasons})" + ("; for the CPU: `pip install 'edgedrag[cpu]'`" if bare else "")
-    )
+    raise EngineError(f"no usable engine ({reasons})" + (f"; for the CPU: {install_command('cpu')}" if bare else ""))
 
 
 def more_precise(bundle: Bundle, stages: Stages, threads: int | None = None) -> Stages | None:

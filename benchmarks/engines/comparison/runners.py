@@ -14,6 +14,7 @@ from edgedrag.runtime.backends.registry import probe
 from edgedrag.runtime.backends.tensorrt.library import MODULES, import_library
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import EngineError, InputError
+from edgedrag.runtime.extras import install_command
 
 PLACEMENTS = {"cpu": "ort", "cuda": "ort", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt"}  # by backend
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -41,7 +42,7 @@ def check_installed() -> None:
     absent = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if absent:
         raise EngineError(
-            f"comparing takes {' and '.join(absent)}, not installed here; `pip install 'edgedrag[compare]'`",
+            f"comparing takes {' and '.join(absent)}, not installed here; {install_command('compare')}",
             "not-installed",
         )
 

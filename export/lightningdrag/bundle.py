@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from edgedrag.export.bundle_writer import check_bundle_folder, file_variant, new_bundle, write_manifest
 from edgedrag.export.capacity import check_disk, check_memory
+from edgedrag.export.cuda_fusion import fuse
 from edgedrag.export.golden import golden_inputs, write_golden
 from edgedrag.export.half import Peaks, halve, watch
 from edgedrag.export.lightningdrag.costs import cost_of, published_schedule
@@ -167,6 +168,7 @@ class GraphWriter:
         if (branch, tuple(kept)) not in self._traced:
             self._traced[branch, tuple(kept)] = self._trace(module, spec, given)
         self._save(self._traced[branch, tuple(kept)], spec, file)
+        self._write_fused(spec, file)
         del module
         gc.collect()  # a module and its graph's program hold each other
         snr = self._compare(spec, file, given, expected)
@@ -216,6 +218,14 @@ class GraphWriter:
             for value, name in zip(values, names, strict=True):
                 value.name = name
         ir.save(model, file)
+
+    def _write_fused(self, spec: GraphSpec, file: Path) -> None:
+        """The same graph for ONNX Runtime's CUDA provider, where its operators replace parts of a denoiser."""
+        model = ir.load(file)
+        fused = fuse(model)
+        if fused.attention and fused.group_norm:
+            self._data[spec.data].take(model, from_files=False)
+            ir.save(model, fused_file(file))
 
     def _compare(self, spec: GraphSpec, file: Path, given: list[Tensor], expected: list[Tensor]) -> float:
         """The worst SNR of a graph's outputs on ONNX Runtime against its module's in float32, dB."""
@@ -292,19 +302,23 @@ def graph_entry(
             for name in names
         ]
 
-    data = folder / spec.data_file
+    data = folder / spec.data_file if (folder / spec.data_file).exists() else None
+    files = [(folder / spec.file_name(branch), "ort", branch.name) for branch in spec.branches]
+    files += [(fused_file(file), "cuda", branch) for file, _, branch in files if fused_file(file).exists()]
     entry = {
         "name": spec.name,
         "inputs": tensors(spec.inputs),
         "outputs": tensors(spec.outputs),
-        "variants": [
-            file_variant(folder / spec.file_name(b), precision, "ort", b.name, data if data.exists() else None)
-            for b in spec.branches
-        ],
+        "variants": [file_variant(file, precision, placement, branch, data) for file, placement, branch in files],
         "cost": costs[spec.name, "single"],
     }
     pair = costs.get((spec.name, "pair"))
     return entry if pair is None else {**entry, "pair_cost": pair}
+
+
+def fused_file(file: Path) -> Path:
+    """Where a graph's form for the CUDA provider lies."""
+    return file.with_suffix(".cuda.onnx")
 
 
 def manifest(

@@ -29,6 +29,15 @@ class Compiling(Protocol):
     def keep_compiled(self) -> None: ...
 
 
+@runtime_checkable
+class Fusing(Protocol):
+    """A backend that prefers graphs with operators of its own, and runs plain ones too."""
+
+    placement: str
+
+    def use_plain_graphs(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Fallback:
     """A step down the ladder: the engine that does not serve, why as a code of `backends.CODES`, and in a sentence."""
@@ -97,11 +106,27 @@ def _open(bundle: Bundle, precision: str, name: str, *options: Any) -> tuple[Sta
     with span(f"open {name}", "open"):
         engine = open_backend(name, *options)
     try:
+        if isinstance(engine, Fusing) and _has_placement(bundle, engine.placement):
+            return _fused_or_plain(bundle, engine, precision)
         return _tested(bundle, engine, precision)
     except EdgedragError:
         raise
     except Exception as error:  # libraries raise what they like; the message says what it was
         raise EngineError(f"{name} does not run bundle '{bundle.name}' ({summary(error)})") from error
+
+
+def _has_placement(bundle: Bundle, placement: str) -> bool:
+    return any(variant.placement == placement for _, graph in bundle.graphs() for variant in graph.variants)
+
+
+def _fused_or_plain(bundle: Bundle, engine: Any, precision: str) -> tuple[Stages, Golden | None]:
+    """The bundle's fused graphs, or the plain ones, with a warning, where those fail."""
+    try:
+        return _tested(bundle, engine, precision)
+    except EngineError as error:
+        warnings.warn(f"{engine.name}: fused graphs fail, the plain ones run ({error})", RuntimeWarning, stacklevel=5)
+        engine.use_plain_graphs()
+        return _tested(bundle, engine, precision)
 
 
 def _tested(bundle: Bundle, engine: Backend, precision: str) -> tuple[Stages, Golden | None]:

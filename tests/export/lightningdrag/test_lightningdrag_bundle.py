@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -121,6 +122,22 @@ def check_against_pytorch(folder: Path, weights: Weights, precision: str, least:
     whole = snr_db(expected, found)
     print(f"SNR against PyTorch, dB: {parity}, a whole drag {whole:.1f}")  # for `-rP`
     assert whole >= least
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_the_denoisers_have_a_form_for_the_cuda_provider(exported: dict[str, Path], precision: str) -> None:
+    bundle = open_bundle(exported[precision])
+    fused = {v.file: (g, v) for _, g in bundle.graphs() for v in g.variants if v.placement == "cuda"}
+    assert set(fused) == {"appearance.cuda.onnx", "unet.cuda.onnx", "unet_pair.cuda.onnx"}
+    for graph, variant in fused.values():
+        plain = graph.files(precision, "ort")[variant.branch]
+        assert variant.external == plain.external, "the weights are shared"
+        new, old = (
+            Counter(node.op_type for node in onnx.load(bundle.verified_file(v), load_external_data=False).graph.node)
+            for v in (variant, plain)
+        )
+        assert (new["MultiHeadAttention"], new["GroupNorm"]) == (old["Softmax"], old["InstanceNormalization"])
+        assert not new["Softmax"] + new["InstanceNormalization"] and new["GroupNorm"] > 10
 
 
 def test_a_whole_drag_equals_pytorch_in_fp32(fp32: Path) -> None:

@@ -31,8 +31,9 @@ from edgedrag.generator.data.pairs import (
 )
 from edgedrag.generator.data.videos import CLIPS, read_frames, read_views, shot_of_each_frame, split_of
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import write_aside
 from edgedrag.runtime.photo.picture import SUFFIXES as PICTURES
-from edgedrag.runtime.photo.picture import Picture, save_picture, write_aside
+from edgedrag.runtime.photo.picture import Picture, save_picture
 from edgedrag.runtime.session.sheet import draw_drag
 
 REPORT = "report.json"  # in a cache
@@ -231,8 +232,8 @@ def describe(report: dict[str, Any]) -> str:
     for split in ("train", "held_out"):
         entries = [e for e in report["clips"].values() if e["split"] == split]
         kinds = sum((Counter(e["pairs"]) for e in entries), Counter())
-        told = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
-        lines.append(f"{split}: {kinds.total()} pairs of {len(entries)} clips ({told or 'none'})")
+        counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+        lines.append(f"{split}: {kinds.total()} pairs of {len(entries)} clips ({counts or 'none'})")
     rejects = sum((Counter(e["rejects"]) for e in report["clips"].values()), Counter())
     lines.append("rejected: " + (", ".join(f"{n} {why}" for why, n in rejects.most_common()) or "none"))
     lines += [f"skipped: {name}: {e['skipped']}" for name, e in report["clips"].items() if "skipped" in e]

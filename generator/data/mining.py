@@ -166,8 +166,8 @@ def find_clips(videos: Sequence[Path]) -> list[Path]:
             raise InputError(f"{video}: no such file or folder")
         inside = [video]
         if video.is_dir():
-            found = (p for p in video.rglob("*") if p.suffix.lower() in CLIPS + PICTURES)
-            inside = [p for p in found if not (p.parent / REPORT).exists()]
+            matches = (p for p in video.rglob("*") if p.suffix.lower() in CLIPS + PICTURES)
+            inside = [p for p in matches if not (p.parent / REPORT).exists()]
         if not inside:
             raise InputError(f"{video}: no clips or pictures ({', '.join(CLIPS + PICTURES)}) in this folder")
         clips += inside

@@ -94,7 +94,7 @@ class DragGenerator(nn.Module, ABC):
         """The other half of the guidance pair: the same, without the drag."""
         raise NotImplementedError(f"{type(self).__name__} has no guidance pair")
 
-    def drawn_where(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+    def generated_share(self, batch: Batch, conditioning: Conditioning) -> Tensor:
         """How much each pixel of the edit is the generator's picture, [B, 1, H, W] in 0..1."""
         return batch.mask
 

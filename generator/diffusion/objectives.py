@@ -67,15 +67,15 @@ def diffusion(
     if model.guidance != 1.0 and float(torch.rand((), generator=generator)) < UNCONDITIONAL_SHARE:
         conditioning = model.unconditional(conditioning)
     alpha, sigma = levels(timestep, batch.target)
-    found = clean_latent(model, alpha * clean + sigma * noise, conditioning, timestep.float(), alpha, sigma)
+    predicted = clean_latent(model, alpha * clean + sigma * noise, conditioning, timestep.float(), alpha, sigma)
     weight = F.adaptive_avg_pool2d(model.loss_weight(batch), (clean.shape[-2], clean.shape[-1]))
     certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP)
     if model.prediction != "sample":
         # Up to the cap this is the square of the noise's own error.
-        return {"diffusion": masked_mean((found - clean).square() * certain, weight)}, found, alpha
+        return {"diffusion": masked_mean((predicted - clean).square() * certain, weight)}, predicted, alpha
     # Huber: a square near zero, so that the answer is a mean and sampling can draw from what it leaves open.
-    error = F.huber_loss(found, clean, reduction="none", delta=0.5)
-    return {"diffusion": 10 * masked_mean(error * (certain + SNR_FLOOR), weight)}, found, alpha
+    error = F.huber_loss(predicted, clean, reduction="none", delta=0.5)
+    return {"diffusion": 10 * masked_mean(error * (certain + SNR_FLOOR), weight)}, predicted, alpha
 
 
 def regression(
@@ -89,15 +89,15 @@ def regression(
     alpha, sigma = levels(timestep, batch.target)
     prior = model.prior(batch, conditioning).detach()
     start = alpha * prior + sigma * draw_noise(prior, generator)
-    found = clean_latent(model, start, conditioning, timestep.float(), alpha, sigma)
-    picture = model.decode(found, conditioning)
+    predicted = clean_latent(model, start, conditioning, timestep.float(), alpha, sigma)
+    picture = model.decode(predicted, conditioning)
     weight = model.loss_weight(batch)
     terms = {
         "picture": masked_mean((picture - batch.target).abs(), weight),
         "edges": 0.5 * edge_loss(picture, batch.target, weight),
         **model.gate_losses(batch, conditioning, picture),
     }
-    return terms, found, alpha
+    return terms, predicted, alpha
 
 
 OBJECTIVES = {"diffusion": diffusion, "regression": regression}

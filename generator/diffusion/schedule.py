@@ -13,8 +13,8 @@ GRID = 50  # timesteps that a sampler's steps are picked from
 def alphas_and_sigmas() -> tuple[np.ndarray, np.ndarray]:
     """alpha_t and sigma_t for t = 0..999, float64: Stable Diffusion's scaled-linear betas, 0.00085 to 0.012."""
     betas = np.linspace(0.00085**0.5, 0.012**0.5, STEPS) ** 2
-    kept = np.cumprod(1.0 - betas)
-    return np.sqrt(kept), np.sqrt(1.0 - kept)
+    squared = np.cumprod(1.0 - betas)
+    return np.sqrt(squared), np.sqrt(1.0 - squared)
 
 
 def sampler(prediction: str, default_steps: int) -> dict[str, Any]:

@@ -341,7 +341,7 @@ class EmbeddedGenerator(DragGenerator):
         edit = moved + shown * (picture - moved) + (1 - shown) * change
         return batch.source + batch.mask * (edit - batch.source)
 
-    def drawn_where(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+    def generated_share(self, batch: Batch, conditioning: Conditioning) -> Tensor:
         return conditioning.revealed
 
     def denoiser_parts(self) -> tuple[nn.Module, ...]:

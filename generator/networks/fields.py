@@ -97,8 +97,8 @@ def land(flow: Tensor, points: Tensor) -> Tensor:
     h, w = flow.shape[-2:]
     at = points[..., 2:]
     scale = torch.tensor([2.0 / (w - 1), 2.0 / (h - 1)], dtype=at.dtype, device=at.device)
-    found = F.grid_sample(flow, (at * scale - 1)[:, None], padding_mode="border", align_corners=True)
-    missed = points[..., :2] - at - found[:, :, 0].transpose(1, 2)
+    sampled = F.grid_sample(flow, (at * scale - 1)[:, None], padding_mode="border", align_corners=True)
+    missed = points[..., :2] - at - sampled[:, :, 0].transpose(1, 2)
     copies = ((points[:, :, None] - points[:, None]).abs().amax(-1) < 0.01).to(flow.dtype).sum(-1)
     distance = nearness(at, h // FOLD, w // FOLD)
     weight = ((distance + 1) ** -2 / copies[..., None, None]).flatten(2)

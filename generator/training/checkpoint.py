@@ -39,9 +39,9 @@ def load_checkpoint(path: Path) -> tuple[EmbeddedGenerator, dict[str, str]]:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a checkpoint of the embedded generator ({error})") from None
     expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in weights.items()}
-    if expected != found:
-        wrong = sorted({k for k in expected | found if expected.get(k) != found.get(k)})
+    actual = {k: tuple(v.shape) for k, v in weights.items()}
+    if expected != actual:
+        wrong = sorted({k for k in expected | actual if expected.get(k) != actual.get(k)})
         raise InputError(f"{path}: keys that do not fit the networks: {', '.join(wrong)}")
     model.load_state_dict(weights)
     return model.eval(), metadata

@@ -68,7 +68,7 @@ class DistillConfig(LoopConfig):
                 )
 
 
-def standing_places(student_steps: Sequence[int], teacher_steps: int) -> list[int]:
+def matching_teacher_steps(student_steps: Sequence[int], teacher_steps: int) -> list[int]:
     """Which of the teacher's steps (by number) begin at a timestep where the student will stand."""
     grid = sampler("sample", 1)["timesteps"]
     wanted = {int(t) for steps in student_steps for t in pick_timesteps(grid, steps)}
@@ -99,21 +99,21 @@ def distillation_loss(
     place = places[max(0, drawn - len(places))]
     at = torch.full((len(end),), float(timesteps[place]), device=end.device)
     conditioning = student.conditioning(batch)
-    found = clean_latent(student, entered[place], conditioning, at, *levels(at, end))
+    predicted = clean_latent(student, entered[place], conditioning, at, *levels(at, end))
     weight = student.loss_weight(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
     followed = 1.0 if perceptual_loss is None else TEACHER_WEIGHT
-    terms = {"latent": 4 * followed * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small)}
+    terms = {"latent": 4 * followed * masked_mean(F.huber_loss(predicted, end, reduction="none", delta=0.1), small)}
     if not student.judged_as_picture and adversary is None and perceptual_loss is None:
         return terms
-    answer = student.decode(found, conditioning)
+    answer = student.decode(predicted, conditioning)
     if student.judged_as_picture:
         with torch.no_grad():
             picture = teacher.decode(end, conditioning)
         terms["picture"] = followed * masked_mean((answer - picture).abs(), weight)
         terms["edges"] = followed * edge_loss(answer, picture, weight)
     if adversary is not None:
-        where = student.drawn_where(batch, conditioning).detach()
+        where = student.generated_share(batch, conditioning).detach()
         terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
     if perceptual_loss is None:
         return terms
@@ -125,7 +125,7 @@ def distillation_loss(
     return terms
 
 
-def begin_as(student: DragGenerator, start: Path) -> None:
+def load_denoiser(student: DragGenerator, start: Path) -> None:
     """Give a student the denoiser of a checkpoint. Raises InputError where that is of another network."""
     try:
         for part, begun in zip(student.denoiser_parts(), open_generator(start)[0].denoiser_parts(), strict=True):
@@ -158,10 +158,10 @@ def distill(
     teacher, taught = open_generator(checkpoint)
     student = teacher.student()
     if config.start is not None:
-        begin_as(student, config.start)
+        load_denoiser(student, config.start)
     folder = pairs or Path(taught.get("pairs", "cache"))
     cache = PairCache(folder / "train")
-    places = standing_places(config.student_steps, config.teacher_steps)
+    places = matching_teacher_steps(config.student_steps, config.teacher_steps)
     metadata = {
         **taught,
         "objective": "distillation",

@@ -203,13 +203,13 @@ def point_attention(points: PointNetwork) -> nn.Module:
 
 def _find_base(folder: Path) -> Path:
     """The one folder with a UNet in it."""
-    found = sorted(p.parent.parent for p in folder.glob("*/unet/config.json"))
-    if len(found) != 1:
-        what = "no folder holds" if not found else f"{', '.join(p.name for p in found)} all hold"
+    bases = sorted(p.parent.parent for p in folder.glob("*/unet/config.json"))
+    if len(bases) != 1:
+        what = "no folder holds" if not bases else f"{', '.join(p.name for p in bases)} all hold"
         raise InputError(
             f"{folder}: {what} unet/config.json; exactly one Stable Diffusion 1.5 inpainting model belongs here"
         )
-    return found[0]
+    return bases[0]
 
 
 def _size_of(base: Path) -> Size:

@@ -41,7 +41,7 @@ def read_tensors(path: Path, *parts: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        held = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError:
         raise InputError(
             f"{path}: refused; it holds more than weights and would run code when read. Get the file again from its "
@@ -50,10 +50,10 @@ def read_tensors(path: Path, *parts: str) -> dict[str, Tensor]:
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as weights, damaged or cut short ({_first_line(error)})") from None
     for part in parts:
-        held = held.get(part) if isinstance(held, Mapping) else None
-    if not isinstance(held, Mapping) or not all(isinstance(v, Tensor) for v in held.values()):
+        content = content.get(part) if isinstance(content, Mapping) else None
+    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
         raise InputError(f"{path}: no named tensors{f' under {parts}' if parts else ''} in it")
-    return {str(name): tensor for name, tensor in held.items()}
+    return {str(name): tensor for name, tensor in content.items()}
 
 
 def _is_zip(path: Path) -> bool:
@@ -71,11 +71,11 @@ def misfits(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
     wrong = [f"missing: {name}" for name in sorted(expected.keys() - tensors.keys())]
     wrong += [f"extra: {name}" for name in sorted(tensors.keys() - expected.keys())]
     for name in sorted(expected.keys() & tensors.keys()):
-        found = tensors[name]
-        if tuple(found.shape) != expected[name]:
-            wrong.append(f"{name}: shape {list(found.shape)}, not {list(expected[name])}")
-        elif found.dtype not in DTYPES:
-            wrong.append(f"{name}: {str(found.dtype).removeprefix('torch.')}, not fp32, fp16 or bf16")
+        tensor = tensors[name]
+        if tuple(tensor.shape) != expected[name]:
+            wrong.append(f"{name}: shape {list(tensor.shape)}, not {list(expected[name])}")
+        elif tensor.dtype not in DTYPES:
+            wrong.append(f"{name}: {str(tensor.dtype).removeprefix('torch.')}, not fp32, fp16 or bf16")
     return wrong
 
 

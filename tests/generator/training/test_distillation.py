@@ -189,12 +189,12 @@ def test_a_student_can_go_on_from_the_denoiser_of_another(tmp_path: Path) -> Non
     torch.testing.assert_close(student.denoiser.head.weight, other.denoiser.head.weight, atol=1e-3, rtol=1e-3)
     assert torch.equal(student.motion.enter.weight, teacher.motion.enter.weight)
     small = EmbeddedGenerator(EmbeddedConfig((16, 24, 32), (1, 1, 1), (1, 1, 1, 1), (1, 1, 1)))
-    with pytest.raises(InputError, match=r"other\.safetensors: not a denoiser like the teacher's"):
+    with pytest.raises(InputError, match=r"other\.safetensors: its denoiser does not have the teacher's shape"):
         load_denoiser(small, tmp_path / "other.safetensors")
 
 
 def test_steps_that_are_no_part_of_the_path() -> None:
-    with pytest.raises(InputError, match="3 steps is no part of the teacher's 16"):
+    with pytest.raises(InputError, match="student_steps has 3, which does not divide teacher_steps, 16"):
         DistillConfig(student_steps=(1, 3)).check("--steps")
     with pytest.raises(InputError, match="1 to 50"):
         DistillConfig(teacher_steps=64).check("--steps")

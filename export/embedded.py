@@ -120,8 +120,8 @@ def parity(
         expected = module(*inputs)
     expected = expected if isinstance(expected, tuple) else (expected,)
     session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    found = session.run(file_outputs(names, outputs), {n: t.numpy() for n, t in zip(names, inputs)})
-    return min(snr_db(e.numpy(), f) for e, f in zip(expected, found))
+    actual = session.run(file_outputs(names, outputs), {n: t.numpy() for n, t in zip(names, inputs)})
+    return min(snr_db(e.numpy(), f) for e, f in zip(expected, actual))
 
 
 def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | None = None) -> None:

@@ -63,11 +63,11 @@ def parse_sizes(text: str | None, bundle: Bundle) -> tuple[Size, ...]:
         return tuple(bundle.sizes)
     sizes: list[Size] = []
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,5})(?:x(\d{1,5}))?\s*", part)
-        if found is None:
+        match = re.fullmatch(r"\s*(\d{1,5})(?:x(\d{1,5}))?\s*", part)
+        if match is None:
             raise InputError(f"--shapes {part!r}: write sizes as 512 or 384x640 (height x width)")
-        height, width = int(found[1]), int(found[2] or found[1])
-        longest = [size for size in bundle.sizes if max(size) == height and found[2] is None]
+        height, width = int(match[1]), int(match[2] or match[1])
+        longest = [size for size in bundle.sizes if max(size) == height and match[2] is None]
         sizes += longest or [(height, width)]
     for size in sizes:
         for symbol, side in zip("HW", size):
@@ -118,9 +118,9 @@ def generation(target: str, library: str) -> str:
     if target != THIS_GPU:
         return target
     try:
-        found = find_gpu().target
-        check_generation(library, found)
-        return found
+        name = find_gpu().target
+        check_generation(library, name)
+        return name
     except EngineError as error:
         ahead = "; to build for other machines name their GPUs, as --target sm_86,sm_89"
         raise EngineError(f"{error}{ahead if library == 'tensorrt-rtx' else ''}", error.code) from None

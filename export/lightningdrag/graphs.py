@@ -17,8 +17,8 @@ MULTIPLE, LEAST, MOST = 64, 256, 1024  # sides of the picture, pixels
 KEYS, VALUES, TARGETS, HANDLES = (
     tuple(f"{name}.{layer}" for layer in range(LAYERS)) for name in ("k_ref", "v_ref", "e_t", "e_h")
 )
-TOLD = (*KEYS, *VALUES, *TARGETS, *HANDLES)
-STEP = ("latent", "mask", "masked_latent", "ip", "timestep", "guidance", "coefficients", "noise", *TOLD)
+CONDITIONING = (*KEYS, *VALUES, *TARGETS, *HANDLES)
+STEP = ("latent", "mask", "masked_latent", "ip", "timestep", "guidance", "coefficients", "noise", *CONDITIONING)
 
 LATENT: list[int | str] = [1, 4, "H/8", "W/8"]
 # name -> shape, meaning

@@ -24,8 +24,10 @@ from edgedrag.benchmarks.quality.tables import mean
 from edgedrag.benchmarks.report import write_report
 from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.metrics.stlpips import STLPIPS
-from edgedrag.runtime.bundle.manifest import STAGES, Bundle
-from edgedrag.runtime.session.session import Edit, Runtime, open_runtime
+from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.session.edit import Edit
+from edgedrag.runtime.session.runtime import Runtime, open_runtime
 
 PARTS = (*STAGES, "total")
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from edgedrag.benchmarks.quality.baselines import bidirectional_warp
 from edgedrag.runtime.backends.base import Array, OnnxBackend
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.photo.picture import as_rgb8, load_picture
-from edgedrag.runtime.session.session import Photo, Runtime
+from edgedrag.runtime.session.photo import Photo
+from edgedrag.runtime.session.runtime import Runtime
 
 
 def open_peer(name: str, runtime: Runtime) -> Any:

@@ -137,7 +137,7 @@ def run(
         seconds: of each cell.
     """
     for process in range(PROCESSES):
-        found.peaks.append(measure_peaks(what.threads))
+        found.peaks.append(measure_peaks(what.options.threads))
         with opened_subject(what, sizes, folder, card, found) as subject:
             counts = steps or (found.opened["default_steps"],)
             cells = [Cell(size, count) for size in sizes for count in counts]

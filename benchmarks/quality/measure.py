@@ -14,7 +14,7 @@ from edgedrag.benchmarks.quality.methods import LineUp, line_up
 from edgedrag.benchmarks.quality.pairs import unseen_clips
 from edgedrag.benchmarks.quality.tables import as_text
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 
 @dataclass(frozen=True)

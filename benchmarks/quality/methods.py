@@ -14,7 +14,8 @@ from edgedrag.runtime.drag.checks import Checks
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.sampling.sampler import make_table
-from edgedrag.runtime.session.session import Edit, Runtime, open_runtime
+from edgedrag.runtime.session.edit import Edit
+from edgedrag.runtime.session.runtime import Runtime, open_runtime
 
 OWN = "edgedrag"  # the row of the measured bundle
 WARP = "inverse_distance_warp"  # the row that it is held against

@@ -231,8 +231,8 @@ def describe(report: dict[str, Any]) -> str:
     for split in ("train", "held_out"):
         entries = [e for e in report["clips"].values() if e["split"] == split]
         kinds = sum((Counter(e["pairs"]) for e in entries), Counter())
-        told = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
-        lines.append(f"{split}: {kinds.total()} pairs of {len(entries)} clips ({told or 'none'})")
+        counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+        lines.append(f"{split}: {kinds.total()} pairs of {len(entries)} clips ({counts or 'none'})")
     rejects = sum((Counter(e["rejects"]) for e in report["clips"].values()), Counter())
     lines.append("rejected: " + (", ".join(f"{n} {why}" for why, n in rejects.most_common()) or "none"))
     lines += [f"skipped: {name}: {e['skipped']}" for name, e in report["clips"].items() if "skipped" in e]

@@ -14,7 +14,7 @@ from edgedrag.generator.data.batches import Batch
 from edgedrag.generator.diffusion.schedule import alphas_and_sigmas
 
 Sizes = tuple[tuple[int, int, float], ...]  # of training batches: pixels, rows, share of the steps
-Told = Any  # whatever a generator's `tell` gives its `predict`
+Conditioning = Any  # returned by a generator's `conditioning`, passed to its `predict`
 
 
 class DragGenerator(nn.Module, ABC):
@@ -39,26 +39,26 @@ class DragGenerator(nn.Module, ABC):
         """A picture [B, 3, H, W] in -1..1 as a clean latent [B, C, h, w]."""
 
     @abstractmethod
-    def decode(self, latent: Tensor, told: Told) -> Tensor:
+    def decode(self, latent: Tensor, conditioning: Conditioning) -> Tensor:
         """A clean latent as a picture."""
 
     @abstractmethod
-    def tell(self, batch: Batch) -> Told:
-        """Everything the denoiser is told: appearance, drag, mask."""
+    def conditioning(self, batch: Batch) -> Conditioning:
+        """What conditions the denoiser: appearance, drag, mask."""
 
     @abstractmethod
-    def predict(self, latent: Tensor, told: Told, timestep: Tensor) -> Tensor:
+    def predict(self, latent: Tensor, conditioning: Conditioning, timestep: Tensor) -> Tensor:
         """The prediction for a noised latent; timestep [B] in 0..999."""
 
     @abstractmethod
-    def prior(self, batch: Batch, told: Told) -> Tensor:
+    def prior(self, batch: Batch, conditioning: Conditioning) -> Tensor:
         """The clean latent that sampling starts from, before it is noised (the noised-source prior)."""
 
     @abstractmethod
-    def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+    def finish(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
         """The edit as the runtime composes it from the generator's picture; the source outside the mask."""
 
-    def as_shown(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+    def as_shown(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
         """The generator's picture as the runtime shows it, where it shows all of it."""
         return picture
 
@@ -71,38 +71,38 @@ class DragGenerator(nn.Module, ABC):
         return ()
 
     @abstractmethod
-    def another(self) -> DragGenerator:
+    def clone(self) -> DragGenerator:
         """A second one with the same weights, for a moving average; may share what never learns."""
 
     def student(self) -> DragGenerator:
         """One that starts as this one and learns to answer in few steps, with guidance folded in."""
-        student = self.another().train().requires_grad_(False)
+        student = self.clone().train().requires_grad_(False)
         student.guidance = 1.0
         for part in student.denoiser_parts():
             part.requires_grad_(True)
         return student
 
     @abstractmethod
-    def write(self, path: Path, notes: dict[str, str]) -> None:
-        """Write the weights as fp16, whole or not at all, and notes; `path` is `file` in a run's folder."""
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
+        """Write the weights as fp16, whole or not at all, and metadata; `path` is `file` in a run's folder."""
 
-    def need(self, batch: Batch) -> Tensor:
+    def loss_weight(self, batch: Batch) -> Tensor:
         """How much each pixel of the generator's picture counts, [B, 1, H, W]."""
         return torch.ones_like(batch.mask)
 
-    def untold(self, told: Told) -> Told:
+    def unconditional(self, conditioning: Conditioning) -> Conditioning:
         """The other half of the guidance pair: the same, without the drag."""
         raise NotImplementedError(f"{type(self).__name__} has no guidance pair")
 
-    def drawn_where(self, batch: Batch, told: Told) -> Tensor:
+    def drawn_where(self, batch: Batch, conditioning: Conditioning) -> Tensor:
         """How much each pixel of the edit is the generator's picture, [B, 1, H, W] in 0..1."""
         return batch.mask
 
-    def gate_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
+    def gate_losses(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> dict[str, Tensor]:
         """Weighted losses of what decides where the generator's picture is shown, for generators that decide."""
         return {}
 
-    def motion_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
+    def motion_losses(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> dict[str, Tensor]:
         """Weighted losses beside the denoiser's, for generators that also give a motion."""
         return {}
 
@@ -110,7 +110,7 @@ class DragGenerator(nn.Module, ABC):
 def clean_latent(
     model: DragGenerator,
     latent: Tensor,
-    told: Told,
+    conditioning: Conditioning,
     timestep: Tensor,
     alpha: Tensor,
     sigma: Tensor,
@@ -122,9 +122,9 @@ def clean_latent(
         alpha, sigma: of the timestep, [B, 1, 1, 1].
         guidance: scale of the guidance pair; 1 runs no pair.
     """
-    prediction = model.predict(latent, told, timestep)
+    prediction = model.predict(latent, conditioning, timestep)
     if guidance != 1.0:
-        without = model.predict(latent, model.untold(told), timestep)
+        without = model.predict(latent, model.unconditional(conditioning), timestep)
         prediction = without + guidance * (prediction - without)
     if model.prediction == "sample":
         return prediction

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgedrag.generator.data.batches import Batch
-from edgedrag.generator.diffusion.contract import DragGenerator, Told, clean_latent, levels
+from edgedrag.generator.diffusion.contract import Conditioning, DragGenerator, clean_latent, levels
 from edgedrag.generator.diffusion.schedule import STEPS
 
-Ruler = Callable[[Tensor, Tensor, Tensor], Tensor]  # a perceptual distance of picture and truth under a weight
+PerceptualLoss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (picture, truth, weight) -> distance
 
-JUDGED = 256 * 256  # pixels of each batch that a ruler judges on a CPU: its network costs more than what it teaches
+JUDGED = 256 * 256  # pixels of each batch that enter a perceptual loss on a CPU, where its network costs most of a step
 SNR_CAP, SNR_FLOOR = 5.0, 0.2  # weights of noise levels (min-SNR, Hang et al., ICCV 2023), and the least
-UNTOLD = 0.1  # of the batches of a generator with guidance, told without the drag (Ho and Salimans 2022)
+UNCONDITIONAL_SHARE = 0.1  # of batches without the drag, for generators with guidance (Ho and Salimans 2022)
 
 
 def masked_mean(value: Tensor, weight: Tensor) -> Tensor:
@@ -31,15 +31,18 @@ def edge_loss(a: Tensor, b: Tensor, weight: Tensor, most: float = math.inf) -> T
     return masked_mean(along_x, weight[..., :, 1:]) + masked_mean(along_y, weight[..., 1:, :])
 
 
-def likeness(ruler: Ruler, edit: Tensor, batch: Batch, which: Tensor | None = None) -> Tensor:
-    """The distance of edits [B, 3, H, W] from the truth inside the mask, for the rows named by `which`, [M] with
-    M >= 1, or for all; on a CPU, for as many of these as make up JUDGED pixels.
+def perceptual_distance(
+    perceptual_loss: PerceptualLoss, edit: Tensor, batch: Batch, which: Tensor | None = None
+) -> Tensor:
+    """The distance between edits [B, 3, H, W] and the truth inside the mask.
+
+    Only the rows `which` [M >= 1] count, all by default; on a CPU, only the first of them, up to JUDGED pixels.
     """
     rows = torch.arange(len(edit)) if which is None else which
     if edit.device.type == "cpu":
         rows = rows[: max(1, JUDGED // edit[0, 0].numel())]
     truth, mask = batch.target[rows], batch.mask[rows]
-    return ruler(truth + mask * (edit[rows].clamp(-1, 1) - truth), truth, mask)
+    return perceptual_loss(truth + mask * (edit[rows].clamp(-1, 1) - truth), truth, mask)
 
 
 def draw_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
@@ -48,7 +51,7 @@ def draw_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def diffusion(
-    model: DragGenerator, batch: Batch, told: Told, generator: torch.Generator
+    model: DragGenerator, batch: Batch, conditioning: Conditioning, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """The clean latent from a random noise level (Ho et al. 2020), high levels more often.
 
@@ -61,11 +64,11 @@ def diffusion(
     with torch.no_grad():
         clean = model.encode(batch.target)
     noise = draw_noise(clean, generator)
-    if model.guidance != 1.0 and float(torch.rand((), generator=generator)) < UNTOLD:
-        told = model.untold(told)
+    if model.guidance != 1.0 and float(torch.rand((), generator=generator)) < UNCONDITIONAL_SHARE:
+        conditioning = model.unconditional(conditioning)
     alpha, sigma = levels(timestep, batch.target)
-    found = clean_latent(model, alpha * clean + sigma * noise, told, timestep.float(), alpha, sigma)
-    weight = F.adaptive_avg_pool2d(model.need(batch), (clean.shape[-2], clean.shape[-1]))
+    found = clean_latent(model, alpha * clean + sigma * noise, conditioning, timestep.float(), alpha, sigma)
+    weight = F.adaptive_avg_pool2d(model.loss_weight(batch), (clean.shape[-2], clean.shape[-1]))
     certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP)
     if model.prediction != "sample":
         # Up to the cap this is the square of the noise's own error.
@@ -76,7 +79,7 @@ def diffusion(
 
 
 def regression(
-    model: DragGenerator, batch: Batch, told: Told, generator: torch.Generator
+    model: DragGenerator, batch: Batch, conditioning: Conditioning, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """The picture in one step from the sampler's own start, nearest in L1 and in its edges.
 
@@ -84,15 +87,15 @@ def regression(
     """
     timestep = torch.full((len(batch.mask),), STEPS - 1, device=batch.target.device)
     alpha, sigma = levels(timestep, batch.target)
-    prior = model.prior(batch, told).detach()
+    prior = model.prior(batch, conditioning).detach()
     start = alpha * prior + sigma * draw_noise(prior, generator)
-    found = clean_latent(model, start, told, timestep.float(), alpha, sigma)
-    picture = model.decode(found, told)
-    weight = model.need(batch)
+    found = clean_latent(model, start, conditioning, timestep.float(), alpha, sigma)
+    picture = model.decode(found, conditioning)
+    weight = model.loss_weight(batch)
     terms = {
         "picture": masked_mean((picture - batch.target).abs(), weight),
         "edges": 0.5 * edge_loss(picture, batch.target, weight),
-        **model.gate_losses(batch, told, picture),
+        **model.gate_losses(batch, conditioning, picture),
     }
     return terms, found, alpha
 

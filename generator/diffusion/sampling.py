@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from edgedrag.generator.data.batches import Batch
-from edgedrag.generator.diffusion.contract import DragGenerator, Told, clean_latent, levels
+from edgedrag.generator.diffusion.contract import Conditioning, DragGenerator, clean_latent, levels
 from edgedrag.generator.diffusion.objectives import draw_noise
 from edgedrag.generator.diffusion.schedule import sampler
 from edgedrag.runtime.sampling.sampler import make_table
@@ -14,7 +14,7 @@ from edgedrag.runtime.sampling.sampler import make_table
 
 @torch.no_grad()
 def sample(
-    model: DragGenerator, batch: Batch, told: Told, steps: int, generator: torch.Generator
+    model: DragGenerator, batch: Batch, conditioning: Conditioning, steps: int, generator: torch.Generator
 ) -> tuple[list[Tensor], list[int], Tensor]:
     """Draw an edit's latent in `steps` DDIM steps, guided as published where the generator has a guidance scale.
 
@@ -23,13 +23,13 @@ def sample(
     """
     table = make_table({**sampler("sample", steps), "guidance": {"schedule": "inv_square", "scale": model.guidance}})
     a, _, c = table.start
-    prior = model.prior(batch, told)
+    prior = model.prior(batch, conditioning)
     latent = float(a) * prior + float(c) * draw_noise(prior, generator)
     entered: list[Tensor] = []
     for (a, b, _), timestep, guidance in zip(table.steps, table.timesteps, table.guidance):
         entered.append(latent)
         at = torch.full((len(latent),), float(timestep), device=latent.device)
         latent = float(a) * latent + float(b) * clean_latent(
-            model, latent, told, at, *levels(at, latent), float(guidance)
+            model, latent, conditioning, at, *levels(at, latent), float(guidance)
         )
     return entered, table.timesteps.tolist(), latent

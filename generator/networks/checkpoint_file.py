@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 def save_checkpoint(
     model: EmbeddedGenerator,
     path: Path,
-    notes: dict[str, str],
+    metadata: dict[str, str],
     dtype: torch.dtype = torch.float32,
     rest: Path | None = None,
 ) -> None:
-    """Write the weights (as `dtype`) and string notes; the file is whole or absent.
+    """Write the weights (as `dtype`) and string metadata; the file is whole or absent.
 
     Args:
         rest: a checkpoint in the same folder; weights equal to its are left out.
     """
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
-    header = {"config": json.dumps(asdict(model.config)), **notes}
+    header = {"config": json.dumps(asdict(model.config)), **metadata}
     if rest is not None:
         shared, _ = read_checkpoint(rest)
         weights = {k: v for k, v in weights.items() if not torch.equal(v.float(), shared[k])}
@@ -51,14 +51,14 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All weights as float32, those of the rest among them, and the header."""
     try:
         with safe_open(path, "pt") as f:
-            notes = dict(f.metadata() or {})
+            metadata = dict(f.metadata() or {})
             weights = {k: f.get_tensor(k).float() for k in f.keys()}
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: not a checkpoint of the embedded generator ({error})") from None
-    if "rest" in notes:
-        rest = json.loads(notes.pop("rest"))
+    if "rest" in metadata:
+        rest = json.loads(metadata.pop("rest"))
         file = path.with_name(Path(rest["file"]).name)
         if not file.is_file() or sha256_of(file) != rest["sha256"]:
             raise InputError(f"{path}: belongs beside another {file.name}, from which it takes the rest of its weights")
         weights = {**read_checkpoint(file)[0], **weights}
-    return weights, notes
+    return weights, metadata

@@ -13,7 +13,7 @@ from edgedrag.runtime.errors import InputError
 
 
 def average(new: Path, old: Path, motion: float, denoiser: float, reveal: float, output: Path) -> None:
-    """Write the mean of two checkpoints of the embedded generator as fp16, with the new one's notes.
+    """Write the mean of two checkpoints of the embedded generator as fp16, with the new one's metadata.
 
     Args:
         motion, denoiser: share of the new one, 0..1, in the motion network and in all else.
@@ -22,7 +22,7 @@ def average(new: Path, old: Path, motion: float, denoiser: float, reveal: float,
     Raises:
         InputError: as `load_checkpoint`; networks of different sizes; no folder for the output.
     """
-    model, notes = load_checkpoint(new)
+    model, metadata = load_checkpoint(new)
     other, _ = load_checkpoint(old)
     if model.config != other.config:
         raise InputError(f"{new} is of {model.config}, {old} of {other.config}; only equal networks have a mean")
@@ -33,4 +33,4 @@ def average(new: Path, old: Path, motion: float, denoiser: float, reveal: float,
         weights[name] = torch.lerp(weights[name], value, motion if name.startswith("motion.") else denoiser)
     weights["motion.gate_head.bias"] = weights["motion.gate_head.bias"] + reveal
     model.load_state_dict(weights)
-    model.write(output, notes)
+    model.write(output, metadata)

@@ -14,7 +14,7 @@ SHIPPED = Path(__file__).parents[1] / "checkpoints" / "embedded.safetensors"
 
 
 def open_generator(path: Path) -> tuple[DragGenerator, dict[str, str]]:
-    """Open a checkpoint of either generator, with its notes: a file is the embedded one's, a folder LightningDrag's.
+    """Open a checkpoint of either generator, with its metadata: a file is the embedded one's, a folder LightningDrag's.
 
     Raises:
         InputError: as `load_checkpoint`, or `PublishedWeights`.
@@ -27,14 +27,14 @@ def open_generator(path: Path) -> tuple[DragGenerator, dict[str, str]]:
 
 
 def load_checkpoint(path: Path) -> tuple[EmbeddedGenerator, dict[str, str]]:
-    """Read a checkpoint as float32 modules in evaluation mode, with its notes.
+    """Read a checkpoint as float32 modules in evaluation mode, with its metadata.
 
     Raises:
         InputError: not such a checkpoint; every missing, extra or misshapen key is named.
     """
-    weights, notes = read_checkpoint(path)
+    weights, metadata = read_checkpoint(path)
     try:
-        config = {k: tuple(v) for k, v in json.loads(notes.pop("config")).items()}
+        config = {k: tuple(v) for k, v in json.loads(metadata.pop("config")).items()}
         model = EmbeddedGenerator(EmbeddedConfig(**config))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a checkpoint of the embedded generator ({error})") from None
@@ -44,4 +44,4 @@ def load_checkpoint(path: Path) -> tuple[EmbeddedGenerator, dict[str, str]]:
         wrong = sorted({k for k in expected | found if expected.get(k) != found.get(k)})
         raise InputError(f"{path}: keys that do not fit the networks: {', '.join(wrong)}")
     model.load_state_dict(weights)
-    return model.eval(), notes
+    return model.eval(), metadata

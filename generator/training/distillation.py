@@ -19,7 +19,7 @@ from torch import Tensor
 
 from edgedrag.generator.data.batches import Batch, PairCache, batches
 from edgedrag.generator.diffusion.contract import DragGenerator, Sizes, clean_latent, levels
-from edgedrag.generator.diffusion.objectives import Ruler, edge_loss, likeness, masked_mean
+from edgedrag.generator.diffusion.objectives import PerceptualLoss, edge_loss, masked_mean, perceptual_distance
 from edgedrag.generator.diffusion.sampling import sample
 from edgedrag.generator.diffusion.schedule import sampler
 from edgedrag.generator.training.adversary import Adversary
@@ -30,7 +30,7 @@ from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampling.sampler import make_table, pick_timesteps
 
-FOLLOWED = 0.02  # weight of the teacher's answer beside a ruler's judgement: a teacher's mean is a blur, and stays one
+TEACHER_WEIGHT = 0.02  # beside a perceptual loss. Low weight: the teacher's averaged output is blurry
 
 
 @dataclass
@@ -84,40 +84,44 @@ def distillation_loss(
     steps: int,
     noise: torch.Generator,
     adversary: Adversary | None = None,
-    ruler: Ruler | None = None,
+    perceptual_loss: PerceptualLoss | None = None,
 ) -> dict[str, Tensor]:
-    """How far the student's answer at one of `places` on the teacher's path is from the path's end; what an
-    adversary holds against the true frame with that answer in it, and a ruler against the edit.
+    """Weighted loss terms of a student at one of `places` on the teacher's path.
+
+    The distance between the student's prediction and the end of the path; with an `adversary` its score of the true
+    frame with the prediction pasted in; with a `perceptual_loss` the distance between the edit and the true frame.
     """
     with torch.no_grad():
-        told = teacher.tell(batch)
-        entered, timesteps, end = sample(teacher, batch, told, steps, noise)
+        conditioning = teacher.conditioning(batch)
+        entered, timesteps, end = sample(teacher, batch, conditioning, steps, noise)
     # Half of the time where every sampling begins, and one of one step ends.
     drawn = int(torch.randint(2 * len(places), (1,), generator=noise))
     place = places[max(0, drawn - len(places))]
     at = torch.full((len(end),), float(timesteps[place]), device=end.device)
-    told = student.tell(batch)
-    found = clean_latent(student, entered[place], told, at, *levels(at, end))
-    weight = student.need(batch)
+    conditioning = student.conditioning(batch)
+    found = clean_latent(student, entered[place], conditioning, at, *levels(at, end))
+    weight = student.loss_weight(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
-    followed = 1.0 if ruler is None else FOLLOWED
+    followed = 1.0 if perceptual_loss is None else TEACHER_WEIGHT
     terms = {"latent": 4 * followed * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small)}
-    if not student.judged_as_picture and adversary is None and ruler is None:
+    if not student.judged_as_picture and adversary is None and perceptual_loss is None:
         return terms
-    answer = student.decode(found, told)
+    answer = student.decode(found, conditioning)
     if student.judged_as_picture:
         with torch.no_grad():
-            picture = teacher.decode(end, told)
+            picture = teacher.decode(end, conditioning)
         terms["picture"] = followed * masked_mean((answer - picture).abs(), weight)
         terms["edges"] = followed * edge_loss(answer, picture, weight)
     if adversary is not None:
-        where = student.drawn_where(batch, told).detach()
+        where = student.drawn_where(batch, conditioning).detach()
         terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
-    if ruler is None:
+    if perceptual_loss is None:
         return terms
     # By turns the whole answer, and what is shown of it.
     whole = float(torch.rand((), generator=noise)) < 0.5
-    terms["perceptual"] = likeness(ruler, (student.as_shown if whole else student.finish)(batch, told, answer), batch)
+    terms["perceptual"] = perceptual_distance(
+        perceptual_loss, (student.as_shown if whole else student.finish)(batch, conditioning, answer), batch
+    )
     return terms
 
 
@@ -130,14 +134,20 @@ def begin_as(student: DragGenerator, start: Path) -> None:
         raise InputError(f"{start}: not a denoiser like the teacher's ({error})") from None
 
 
-def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Path, ruler: Ruler | None = None) -> Path:
+def distill(
+    checkpoint: Path,
+    config: DistillConfig,
+    pairs: Path | None,
+    run: Path,
+    perceptual_loss: PerceptualLoss | None = None,
+) -> Path:
     """Teach a student, or go on with the run in folder `run`; returns the path of the student's weights.
 
     Only the denoiser's parts learn; appearance and motion are the teacher's, shared.
 
     Args:
         pairs: a folder made by `edgedrag pairs`; None takes the one that the teacher was trained on.
-        ruler: what edits are also judged by, with the config's weight `perceptual`.
+        perceptual_loss: a further loss of the edit, with the config's weight `perceptual`.
 
     Raises:
         InputError: no such checkpoint or pairs, or a start of another network.
@@ -152,7 +162,7 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
     folder = pairs or Path(taught.get("pairs", "cache"))
     cache = PairCache(folder / "train")
     places = standing_places(config.student_steps, config.teacher_steps)
-    notes = {
+    metadata = {
         **taught,
         "objective": "distillation",
         "default_steps": str(config.student_steps[0]),
@@ -167,12 +177,14 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
     weights = {"adversary": config.adversarial, "perceptual": config.perceptual}
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        terms = distillation_loss(student, teacher, batch, places, config.teacher_steps, noise, adversary, ruler)
+        terms = distillation_loss(
+            student, teacher, batch, places, config.teacher_steps, noise, adversary, perceptual_loss
+        )
         return {k: weights.get(k, 1.0) * v for k, v in terms.items()}
 
     return learn(
         student.to(config.device),
-        student.another().to(config.device),
+        student.clone().to(config.device),
         loss,
         lambda start: batches(
             cache,
@@ -186,7 +198,7 @@ def distill(checkpoint: Path, config: DistillConfig, pairs: Path | None, run: Pa
         config,
         run,
         processes,
-        notes,
+        metadata,
         Validation(held_out, config.device, config.student_steps) if watch else None,
         adversary,
     )

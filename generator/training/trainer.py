@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgedrag.generator.data.batches import Batch, PairCache, batches
 from edgedrag.generator.diffusion.contract import DragGenerator, Sizes
-from edgedrag.generator.diffusion.objectives import OBJECTIVES, Ruler, likeness
+from edgedrag.generator.diffusion.objectives import OBJECTIVES, PerceptualLoss, perceptual_distance
 from edgedrag.generator.diffusion.sampling import sample
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
 from edgedrag.generator.training.checkpoint import load_checkpoint
@@ -102,13 +102,13 @@ def set_threads() -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def train(config: TrainConfig, run: Path, ruler: Ruler | None = None) -> Path:
+def train(config: TrainConfig, run: Path, perceptual_loss: PerceptualLoss | None = None) -> Path:
     """Train a generator, or go on with the run in folder `run`; returns the path of the averaged weights.
 
     Started by `torchrun`, each process trains on batches of its own and the gradients are averaged.
 
     Args:
-        ruler: what the motion is also judged by, with the config's weight `perceptual`.
+        perceptual_loss: a further loss of the edit, with the config's weight `perceptual`.
 
     Raises:
         InputError, EdgedragError: as `learn`.
@@ -123,7 +123,7 @@ def train(config: TrainConfig, run: Path, ruler: Ruler | None = None) -> Path:
             part.requires_grad_(True)
     sizes = config.sizes or model.sizes
     cache = PairCache(Path(config.pairs) / "train")
-    notes = {
+    metadata = {
         "seed": str(config.seed),
         "objective": config.objective,
         "default_steps": str(config.default_steps),
@@ -138,12 +138,12 @@ def train(config: TrainConfig, run: Path, ruler: Ruler | None = None) -> Path:
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
         motion, denoiser = config.learns != "denoiser", config.learns != "motion"
-        terms = losses(model, batch, config.objective, noise, motion, denoiser, ruler)
+        terms = losses(model, batch, config.objective, noise, motion, denoiser, perceptual_loss)
         return {k: config.perceptual * v if k in ("perceptual", "drawn") else v for k, v in terms.items()}
 
     return learn(
         model.to(config.device),
-        model.another().to(config.device),
+        model.clone().to(config.device),
         loss,
         lambda start: batches(
             cache,
@@ -157,7 +157,7 @@ def train(config: TrainConfig, run: Path, ruler: Ruler | None = None) -> Path:
         config,
         run,
         processes,
-        notes,
+        metadata,
         validation,
     )
 
@@ -178,28 +178,32 @@ def losses(
     noise: torch.Generator,
     motion: bool = True,
     denoiser: bool = True,
-    ruler: Ruler | None = None,
+    perceptual_loss: PerceptualLoss | None = None,
 ) -> dict[str, Tensor]:
-    """Every term of the loss: the denoiser's by its objective, weighted; unless the motion stays as it is, the
-    motion's, weighted, and what a ruler says of the edit, and of the picture in the rows with little noise. In those
-    with much it does not teach the denoiser: a mean that it likes is no draw.
+    """Weighted terms of the loss; their sum is minimised.
+
+    The denoiser's terms are those of `objective`. Where the motion is trained, its own terms are added, with the
+    perceptual distance of the edit ("perceptual"). The generator's picture has a perceptual term ("drawn") in rows
+    with little noise only: on noisy rows a perceptual loss would reward a blurry average, so it is skipped.
     """
     if batch.back_prior_flow is not None:
         batch = edited_sources(model, batch, noise)
-    told = model.tell(batch)
-    terms, latent, seen = OBJECTIVES[objective](model, batch, told, noise)
+    conditioning = model.conditioning(batch)
+    terms, latent, seen = OBJECTIVES[objective](model, batch, conditioning, noise)
     clear = (seen.flatten() > CLEAR).nonzero().flatten()
     taught = motion and model.motion_parts()
-    judge = ruler if denoiser and len(clear) else None
+    judge = perceptual_loss if denoiser and len(clear) else None
     if not taught and judge is None:
         return terms
-    picture = model.decode(latent, told)
+    picture = model.decode(latent, conditioning)
     if taught:
-        terms |= model.motion_losses(batch, told, picture)
-        if ruler is not None:
-            terms["perceptual"] = likeness(ruler, model.finish(batch, told, picture.detach()), batch)
+        terms |= model.motion_losses(batch, conditioning, picture)
+        if perceptual_loss is not None:
+            terms["perceptual"] = perceptual_distance(
+                perceptual_loss, model.finish(batch, conditioning, picture.detach()), batch
+            )
     if judge is not None:
-        terms["drawn"] = likeness(judge, model.as_shown(batch, told, picture), batch, clear)
+        terms["drawn"] = perceptual_distance(judge, model.as_shown(batch, conditioning, picture), batch, clear)
     return terms
 
 
@@ -207,6 +211,6 @@ def losses(
 def edited_sources(model: DragGenerator, batch: Batch, noise: torch.Generator) -> Batch:
     """The batch with sources that are edits: the target dragged back by the network, as a further round starts from."""
     back = batch.reversed()
-    told = model.tell(back)
-    edit = model.finish(back, told, model.decode(sample(model, back, told, 1, noise)[-1], told))
+    conditioning = model.conditioning(back)
+    edit = model.finish(back, conditioning, model.decode(sample(model, back, conditioning, 1, noise)[-1], conditioning))
     return Batch(**{**vars(batch), "source": edit.clamp(-1, 1), "real": torch.zeros_like(batch.real)})

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from edgedrag.generator.data.batches import Batch, PairCache, row_of, stack
 from edgedrag.generator.data.pairs import draggable, sample_points
-from edgedrag.generator.diffusion.contract import DragGenerator, Told
+from edgedrag.generator.diffusion.contract import Conditioning, DragGenerator
 from edgedrag.generator.diffusion.sampling import sample
 from edgedrag.runtime.photo.picture import Picture, save_picture
 from edgedrag.runtime.session.sheet import draw_drag
@@ -54,12 +54,16 @@ class Validation:
         pictures: list[np.ndarray] = []
         for number, row in enumerate(self.rows):
             batch = row.to(self.device)
-            told: Told = model.tell(batch)
+            conditioning: Conditioning = model.conditioning(batch)
             scores.setdefault("held_out_psnr_unedited", []).append(float(psnr_in_mask(batch.source, batch)))
             edit = batch.source
             for steps in self.steps:
                 noise = torch.Generator().manual_seed(number)
-                edit = model.finish(batch, told, model.decode(sample(model, batch, told, steps, noise)[-1], told))
+                edit = model.finish(
+                    batch,
+                    conditioning,
+                    model.decode(sample(model, batch, conditioning, steps, noise)[-1], conditioning),
+                )
                 scores.setdefault(f"held_out_psnr_{steps}_step", []).append(float(psnr_in_mask(edit, batch)))
             if number % max(1, len(self.rows) // SHEET_ROWS) == 0:
                 source, result, truth = (_pixels(p) for p in (batch.source, edit, batch.target))

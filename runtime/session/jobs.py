@@ -15,7 +15,7 @@ import numpy as np
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, check_output, is_lossless, save_picture
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.sheet import make_sheet
 from edgedrag.runtime.trace import span
 

@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgedrag.runtime.session.session import Progress, Runtime
+from edgedrag.runtime.session.edit import Progress
+from edgedrag.runtime.session.runtime import Runtime
 
 SIDE = 320
 HANDLE, TARGET = (150.0, 160.0), (166.0, 160.0)

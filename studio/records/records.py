@@ -7,7 +7,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.api.words import codes
 from edgedrag.studio.editing.sessions import Edited, Session, Wish
 from edgedrag.studio.health.logs import log, short

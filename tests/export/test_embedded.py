@@ -116,10 +116,10 @@ def test_another_seed_changes_revealed_areas_and_nothing_else(runtime: edgedrag.
 
 @pytest.mark.parametrize("name", ["teacher", "regression"])
 def test_the_relatives_share_appearance_and_motion_with_the_shipped_one(shipped: EmbeddedGenerator, name: str) -> None:
-    relative, notes = load_checkpoint(SHIPPED.with_name(f"{name}.safetensors"))
+    relative, metadata = load_checkpoint(SHIPPED.with_name(f"{name}.safetensors"))
     own, other = shipped.state_dict(), relative.state_dict()
     apart = {
         k.split(".")[0] for k in own if not torch.equal(own[k], other[k]) and not k.startswith("motion.gate_head.")
     }
     assert apart == {"condition", "denoiser"}
-    assert notes["objective"] == {"teacher": "diffusion", "regression": "regression"}[name]
+    assert metadata["objective"] == {"teacher": "diffusion", "regression": "regression"}[name]

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-Told = Sequence["LayerTold"]  # by layer
+Conditioning = Sequence["LayerConditioning"]  # by layer
 
 
-class LayerTold(NamedTuple):
-    """What one layer's self-attention is told, each [B, tokens, width].
+class LayerConditioning(NamedTuple):
+    """The conditioning of one layer's self-attention, each [B, tokens, width].
 
     `key` and `value` are of the photo (K_ref, V_ref); `target` and `handle` of the points (E_t, E_h).
     """
@@ -47,9 +47,9 @@ class ReferenceAttention:
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        told: Told = (),
+        conditioning: Conditioning = (),
     ) -> Tensor:
-        key, value, target, handle = told[self.layer]
+        key, value, target, handle = conditioning[self.layer]
         query = attn.to_q(hidden_states) + target
         keys = torch.cat([attn.to_k(hidden_states) + target, key + handle], 1)
         values = torch.cat([attn.to_v(hidden_states), value], 1)
@@ -62,10 +62,10 @@ class ImagePromptAttention(nn.Module):
     The prompt never changes, so its keys and values are constants, set by `set_prompt`.
     """
 
-    def __init__(self, width: int, told_width: int):
+    def __init__(self, width: int, token_width: int):
         super().__init__()
-        self.to_k_ip = nn.Linear(told_width, width, bias=False)
-        self.to_v_ip = nn.Linear(told_width, width, bias=False)
+        self.to_k_ip = nn.Linear(token_width, width, bias=False)
+        self.to_v_ip = nn.Linear(token_width, width, bias=False)
         self.register_buffer("prompt_key", None, persistent=False)
         self.register_buffer("prompt_value", None, persistent=False)
 
@@ -80,7 +80,7 @@ class ImagePromptAttention(nn.Module):
         hidden_states: Tensor,
         encoder_hidden_states: Tensor,
         attention_mask: Tensor | None = None,
-        told: Told = (),
+        conditioning: Conditioning = (),
     ) -> Tensor:
         query, count = attn.to_q(hidden_states), len(hidden_states)
         of_text = attend(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from edgedrag.generator.data.batches import Batch
 from edgedrag.generator.diffusion.contract import DragGenerator
 from edgedrag.generator.diffusion.schedule import STEPS, alphas_and_sigmas
-from edgedrag.generator.networks.lightningdrag.attention import LayerTold
+from edgedrag.generator.networks.lightningdrag.attention import LayerConditioning
 from edgedrag.generator.networks.lightningdrag.low_rank import add_low_rank, write_lora
 from edgedrag.generator.networks.lightningdrag.networks import AppearanceEncoder, Denoiser, ImagePrompt, Vae
 from edgedrag.generator.networks.lightningdrag.points import PointNetwork
@@ -42,7 +42,7 @@ from edgedrag.runtime.drag.inputs import covering_size, index_map
 from edgedrag.runtime.errors import InputError
 
 GUIDANCE = 3.0  # on the first step, as published for few steps
-NOTES_FILE = "training.json"
+METADATA_FILE = "training.json"
 
 
 @dataclass
@@ -82,14 +82,14 @@ class Networks:
         self.text = fn(self.text)
 
 
-class Told(NamedTuple):
-    """What the denoiser is told: latents, the mask at 1/8, the image's tokens, and every layer's share."""
+class Conditioning(NamedTuple):
+    """The denoiser's conditioning: latents, the mask at 1/8, the image's tokens, and every layer's share."""
 
     source_latent: Tensor
     masked_latent: Tensor
     mask: Tensor
     image_tokens: Tensor
-    layers: list[LayerTold]
+    layers: list[LayerConditioning]
 
 
 class LightningDragGenerator(DragGenerator):
@@ -115,10 +115,10 @@ class LightningDragGenerator(DragGenerator):
     def encode(self, picture: Tensor) -> Tensor:
         return self.networks.vae.encode(picture).float()
 
-    def decode(self, latent: Tensor, told: Told) -> Tensor:
+    def decode(self, latent: Tensor, conditioning: Conditioning) -> Tensor:
         return self.networks.vae.decode(latent).float().clamp(-1.0, 1.0)
 
-    def tell(self, batch: Batch) -> Told:
+    def conditioning(self, batch: Batch) -> Conditioning:
         networks = self.networks
         with torch.no_grad():
             source_latent = self.encode(batch.source)
@@ -127,23 +127,34 @@ class LightningDragGenerator(DragGenerator):
         keys, values = networks.denoiser.project(networks.encoder(source_latent, networks.text))
         targets, handles = networks.points(*point_maps(batch))
         layers = [
-            LayerTold(k, v, t.flatten(1, 2), h.flatten(1, 2)) for k, v, t, h in zip(keys, values, targets, handles)
+            LayerConditioning(k, v, t.flatten(1, 2), h.flatten(1, 2))
+            for k, v, t, h in zip(keys, values, targets, handles)
         ]
-        return Told(source_latent, masked_latent, batch.mask[..., ::8, ::8], image_tokens, layers)
+        return Conditioning(source_latent, masked_latent, batch.mask[..., ::8, ::8], image_tokens, layers)
 
-    def untold(self, told: Told) -> Told:
+    def unconditional(self, conditioning: Conditioning) -> Conditioning:
         """Without the points, which means zero after their projection."""
-        silent = [x._replace(target=torch.zeros_like(x.target), handle=torch.zeros_like(x.handle)) for x in told.layers]
-        return told._replace(layers=silent)
+        silent = [
+            x._replace(target=torch.zeros_like(x.target), handle=torch.zeros_like(x.handle))
+            for x in conditioning.layers
+        ]
+        return conditioning._replace(layers=silent)
 
-    def predict(self, latent: Tensor, told: Told, timestep: Tensor) -> Tensor:
-        answer = self.networks.denoiser(latent, told.mask, told.masked_latent, told.image_tokens, told.layers, timestep)
+    def predict(self, latent: Tensor, conditioning: Conditioning, timestep: Tensor) -> Tensor:
+        answer = self.networks.denoiser(
+            latent,
+            conditioning.mask,
+            conditioning.masked_latent,
+            conditioning.image_tokens,
+            conditioning.layers,
+            timestep,
+        )
         return answer.float()
 
-    def prior(self, batch: Batch, told: Told) -> Tensor:
-        return told.source_latent
+    def prior(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+        return conditioning.source_latent
 
-    def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+    def finish(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
         return batch.source + batch.mask * (picture - batch.source)
 
     def denoiser_parts(self) -> Iterable[nn.Module]:
@@ -162,7 +173,7 @@ class LightningDragTeacher(LightningDragGenerator):
         super().__init__(networks, learning.requires_grad_(True))
         self._weights = weights
 
-    def another(self) -> LightningDragTeacher:
+    def clone(self) -> LightningDragTeacher:
         own = copy.deepcopy((self.networks.encoder, self.networks.points))
         return LightningDragTeacher(replace(self.networks, encoder=own[0], points=own[1]), self._weights)
 
@@ -170,7 +181,7 @@ class LightningDragTeacher(LightningDragGenerator):
         denoiser = copy.deepcopy(self.networks.denoiser)
         return LightningDragStudent(replace(self.networks, denoiser=denoiser), add_low_rank(denoiser.unet))
 
-    def write(self, path: Path, notes: dict[str, str]) -> None:
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
         """Write a folder in the published layout; what did not learn is linked from where it was read."""
         aside, old = path.with_suffix(".partial"), path.with_suffix(".old")
         shutil.rmtree(aside, ignore_errors=True)
@@ -184,7 +195,7 @@ class LightningDragTeacher(LightningDragGenerator):
         torch.save(halved(point_attention(points)), drag / ATTENTION_FILE)
         for folder in self._weights.beside if self._weights else ():
             (aside / folder.name).symlink_to(folder.resolve())
-        (aside / NOTES_FILE).write_text(json.dumps(notes, indent=1))
+        (aside / METADATA_FILE).write_text(json.dumps(metadata, indent=1))
         if path.exists():
             os.replace(path, old)
         os.replace(aside, path)
@@ -197,13 +208,13 @@ class LightningDragStudent(LightningDragGenerator):
     guidance = 1.0
     file = "lora.safetensors"
 
-    def another(self) -> LightningDragStudent:
+    def clone(self) -> LightningDragStudent:
         denoiser, learning = copy.deepcopy((self.networks.denoiser, self.learning))
         return LightningDragStudent(replace(self.networks, denoiser=denoiser), learning)
 
-    def write(self, path: Path, notes: dict[str, str]) -> None:
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
         assert isinstance(self.learning, nn.ModuleDict)
-        write_lora(self.learning, path, notes)
+        write_lora(self.learning, path, metadata)
 
 
 def start_lightningdrag(folder: Path) -> LightningDragTeacher:
@@ -218,15 +229,15 @@ def start_lightningdrag(folder: Path) -> LightningDragTeacher:
 
 
 def open_lightningdrag(folder: Path) -> tuple[LightningDragTeacher, dict[str, str]]:
-    """A checkpoint folder as a teacher, with the notes of its training where it was trained here.
+    """A checkpoint folder as a teacher, with the metadata of its training run, if it has any.
 
     Raises:
         InputError: as `PublishedWeights`.
     """
-    weights, notes = PublishedWeights(folder), folder / NOTES_FILE
+    weights, file = PublishedWeights(folder), folder / METADATA_FILE
     check_levels(weights, folder)
-    found: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
-    return LightningDragTeacher(Networks.of(weights), weights).eval(), found
+    metadata: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return LightningDragTeacher(Networks.of(weights), weights).eval(), metadata
 
 
 def check_levels(weights: Weights, folder: Path) -> None:

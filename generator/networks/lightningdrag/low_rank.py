@@ -41,7 +41,7 @@ def add_low_rank(unet: nn.Module) -> nn.ModuleDict:
     return changes
 
 
-def write_lora(changes: nn.ModuleDict, path: Path, notes: dict[str, str]) -> None:
+def write_lora(changes: nn.ModuleDict, path: Path, metadata: dict[str, str]) -> None:
     """Write the changes as fp16 for `read_lora`; the file is whole or absent."""
     tensors = {
         f"{PREFIX}{name}.{end}": change.state_dict()[factor].half().cpu().contiguous()
@@ -49,5 +49,5 @@ def write_lora(changes: nn.ModuleDict, path: Path, notes: dict[str, str]) -> Non
         for end, factor in zip(ENDS, ("down", "up"))
     }
     aside = path.with_suffix(".partial")
-    save_file(tensors, aside, notes)
+    save_file(tensors, aside, metadata)
     os.replace(aside, path)

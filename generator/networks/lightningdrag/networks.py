@@ -11,7 +11,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from edgedrag.generator.networks.lightningdrag.attention import ImagePromptAttention, ReferenceAttention, Told
+from edgedrag.generator.networks.lightningdrag.attention import Conditioning, ImagePromptAttention, ReferenceAttention
 from edgedrag.generator.networks.lightningdrag.sizes import CLIP_SIDE, IMAGE_TOKENS, LATENT_CHANNELS, LAYERS, Size
 
 
@@ -21,7 +21,7 @@ def build_unet(size: Size, in_channels: int) -> UNet2DConditionModel:
         in_channels=in_channels,
         out_channels=LATENT_CHANNELS,
         block_out_channels=size.widths,
-        cross_attention_dim=size.told_width,
+        cross_attention_dim=size.token_width,
         norm_num_groups=size.groups,
     )
 
@@ -45,7 +45,7 @@ class Denoiser(nn.Module):
         self.unet = build_unet(size, 2 * LATENT_CHANNELS + 1)
         for layer, block in enumerate(transformer_blocks(self.unet)):
             block.attn1.set_processor(ReferenceAttention(layer))
-            block.attn2.set_processor(ImagePromptAttention(size.layer_width(layer), size.told_width))
+            block.attn2.set_processor(ImagePromptAttention(size.layer_width(layer), size.token_width))
 
     def blocks(self) -> list[BasicTransformerBlock]:
         """Those with attention, by layer."""
@@ -69,11 +69,19 @@ class Denoiser(nn.Module):
         )
 
     def forward(
-        self, latent: Tensor, mask: Tensor, masked_latent: Tensor, image_tokens: Tensor, told: Told, timestep: Tensor
+        self,
+        latent: Tensor,
+        mask: Tensor,
+        masked_latent: Tensor,
+        image_tokens: Tensor,
+        conditioning: Conditioning,
+        timestep: Tensor,
     ) -> Tensor:
         """The noise in a latent [B, 4, h, w]; mask [B, 1, h, w], timestep [B] in 0..999."""
         x = torch.cat([latent, mask, masked_latent], 1)
-        return self.unet(x, timestep, image_tokens, cross_attention_kwargs={"told": told}, return_dict=False)[0]
+        return self.unet(
+            x, timestep, image_tokens, cross_attention_kwargs={"conditioning": conditioning}, return_dict=False
+        )[0]
 
 
 class LastBlock(nn.Module):
@@ -122,8 +130,8 @@ class ImageProjection(nn.Module):
 
     def __init__(self, size: Size):
         super().__init__()
-        self.proj = nn.Linear(size.vision[-1], IMAGE_TOKENS * size.told_width)
-        self.norm = nn.LayerNorm(size.told_width)
+        self.proj = nn.Linear(size.vision[-1], IMAGE_TOKENS * size.token_width)
+        self.norm = nn.LayerNorm(size.token_width)
 
     def forward(self, embedding: Tensor) -> Tensor:
         return self.norm(self.proj(embedding).unflatten(-1, (IMAGE_TOKENS, -1)))

@@ -71,8 +71,8 @@ class PointNetwork(nn.Module):
             PointAdapter(size.point_channels(layer), size.layer_width(layer)) for layer in range(LAYERS)
         )
 
-    def silence(self) -> None:
-        """Let the points add nothing, as training starts."""
+    def zero_init(self) -> None:
+        """Set the projections to zero: the points add nothing at the start of training."""
         for name, weight in self.adapters.named_parameters():
             if name.endswith("proj.weight"):
                 nn.init.zeros_(weight)

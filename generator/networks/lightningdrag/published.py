@@ -157,7 +157,7 @@ class PublishedWeights(Weights):
     def point_network(self) -> PointNetwork:
         if not self._trained:
             untrained = PointNetwork(self.size)
-            untrained.silence()
+            untrained.zero_init()
             return untrained.eval()
         with torch.device("meta"):
             points = PointNetwork(self.size)
@@ -216,14 +216,16 @@ def _size_of(base: Path) -> Size:
     """The size whose widths the UNet has; refuses models of other kinds."""
     file = base / "unet" / "config.json"
     config = _read_json(file)
-    widths, told, channels = (config.get(k) for k in ("block_out_channels", "cross_attention_dim", "in_channels"))
-    if (base / "text_encoder_2").exists() or told == 2048 or len(widths or ()) == 3:
+    widths, token_width, channels = (
+        config.get(k) for k in ("block_out_channels", "cross_attention_dim", "in_channels")
+    )
+    if (base / "text_encoder_2").exists() or token_width == 2048 or len(widths or ()) == 3:
         raise InputError(f"{file}: an SDXL model; LightningDrag's weights are for Stable Diffusion 1.5")
     for size in SIZES.values():
-        if list(size.widths) == widths and size.told_width == told:
+        if list(size.widths) == widths and size.token_width == token_width:
             break
     else:
-        raise InputError(f"{file}: widths {widths} with text of {told} are not Stable Diffusion 1.5's")
+        raise InputError(f"{file}: widths {widths} with text of {token_width} are not Stable Diffusion 1.5's")
     if channels != 2 * LATENT_CHANNELS + 1:
         raise InputError(
             f"{file}: {channels} input channels, 9 are needed; this model is not for inpainting. Use the inpainting "

@@ -1,6 +1,6 @@
 """The networks cut as a bundle runs them: one module for each graph, its arguments named like the bundle's tensors.
 
-What a layer is told passes between graphs as [1, h, w, width], which attention flattens without moving anything.
+A layer's conditioning passes between graphs as [1, h, w, width], which attention flattens without moving anything.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgedrag.generator.networks.lightningdrag.attention import LayerTold
+from edgedrag.generator.networks.lightningdrag.attention import LayerConditioning
 from edgedrag.generator.networks.lightningdrag.networks import AppearanceEncoder, Denoiser, ImagePrompt, Vae
 from edgedrag.generator.networks.lightningdrag.points import PointNetwork
 from edgedrag.generator.networks.lightningdrag.sizes import LAYER_LEVEL, LAYERS
@@ -103,16 +103,16 @@ class Denoise(nn.Module):
         guidance: Tensor,
         coefficients: Tensor,
         noise: Tensor,
-        *told: Tensor,
+        *conditioning: Tensor,
     ) -> Tensor:
-        """`told` is k_ref.0..15, v_ref.0..15, e_t.0..15, e_h.0..15."""
-        layers = [LayerTold(*(x.flatten(1, 2) for x in told[layer::LAYERS])) for layer in range(LAYERS)]
+        """`conditioning` is k_ref.0..15, v_ref.0..15, e_t.0..15, e_h.0..15."""
+        layers = [LayerConditioning(*(x.flatten(1, 2) for x in conditioning[layer::LAYERS])) for layer in range(LAYERS)]
         small_mask = mask[..., ::8, ::8]
         given = [latent, small_mask, masked_latent, ip]
         if self.pair:
             given = [x.expand(2, *x.shape[1:]) for x in given]
             layers = [
-                LayerTold(
+                LayerConditioning(
                     *(x.expand(2, -1, -1) for x in (layer.key, layer.value)),
                     *(torch.cat([torch.zeros_like(x), x]) for x in (layer.target, layer.handle)),
                 )

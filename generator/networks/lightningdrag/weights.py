@@ -66,7 +66,7 @@ class RandomWeights(Weights):
     def prompt(self) -> Tensor:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return torch.randn(1, TEXT_TOKENS, self.size.told_width)
+            return torch.randn(1, TEXT_TOKENS, self.size.token_width)
 
     def denoiser(self) -> Denoiser:
         network = self._make(1, Denoiser)

@@ -57,7 +57,7 @@ def quality(
     if output is not None:
         check_folder(output.parent)
     runtime, _ = engine.open()
-    relatives = engine.bundle == "embedded"
+    relatives = engine.options.bundle == "embedded"
     figures, picture = measure(
         runtime,
         Request(

@@ -29,8 +29,8 @@ def test_each_part_has_its_share_of_the_new(tmp_path: Path) -> None:
     shares = ["--motion", "0.75", "--denoiser", "0.5", "--reveal", "2"]
     done = CliRunner().invoke(cli, ["average", str(new), str(old), "-o", str(out), *shares])
     assert done.exit_code == 0 and done.stdout.strip() == str(out)
-    mean, notes = load_checkpoint(out)
-    assert notes["default_steps"] == "2"
+    mean, metadata = load_checkpoint(out)
+    assert metadata["default_steps"] == "2"
     first, second = (load_checkpoint(p)[0].state_dict() for p in (old, new))
     for name, value in mean.state_dict().items():
         share = 0.75 if name.startswith("motion.") else 0.5

@@ -104,7 +104,7 @@ HANGS_ONCE = """
 import sys, time
 from pathlib import Path
 from edgedrag.cli import main
-from edgedrag.runtime.session.session import Photo
+from edgedrag.runtime.session.photo import Photo
 mark = Path(sys.argv.pop(1))
 if not mark.exists():
     mark.touch()

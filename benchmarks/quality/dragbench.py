@@ -147,7 +147,8 @@ def measure_dragbench(
         raise InputError(f"none of {len(folders)} samples can be used; the first, {name}: {why}")
 
     def row_of(score: Score) -> Figures:
-        said = {"verdict": score.checks.verdict, "reasons": list(score.checks.reasons)} if score.checks else {}
+        checks = score.checks
+        said = {"verdict": checks.verdict, "reasons": [str(reason) for reason in checks.reasons]} if checks else {}
         return {**tabulate([score]), **said}
 
     checked = {name: [s[m].checks for s in scored.values()] for name, m in rows.methods.items()}

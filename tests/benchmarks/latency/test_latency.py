@@ -21,6 +21,8 @@ from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.runtime.errors import BundleError, InputError
 from edgedrag.runtime.trace_file import tracing
 
+pytestmark = pytest.mark.slow
+
 SIZE = Size(320, 256)
 
 

@@ -21,6 +21,8 @@ from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.drag.composite import decided, enlarge
 from edgedrag.runtime.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shipped() -> EmbeddedGenerator:

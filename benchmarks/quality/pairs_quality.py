@@ -24,7 +24,7 @@ from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.errors import InputError
 
 # A row of the page for each clip: real frames and every made motion in turn.
-PAGE_KINDS = (VIDEO, KINDS[0], VIDEO, KINDS[1], VIDEO, KINDS[2], VIDEO, KINDS[3])
+PAGE_KINDS = tuple(name for kind in KINDS for name in (VIDEO, kind))
 
 
 @dataclass(frozen=True)

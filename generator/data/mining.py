@@ -247,7 +247,7 @@ def draw_sheet(cache: Path, rows: int = 12) -> None:
     Columns: the drag drawn on the source, the target, the flow as colours, and where forward and backward flow agree.
     """
     files = sorted(cache.glob("*/*.npz"))
-    kinds = ("video", KINDS[0], "video", KINDS[1], "video", KINDS[2], "video", KINDS[3])
+    kinds = tuple(name for kind in KINDS for name in ("video", kind))
     pictures = []
     for number, file in enumerate(files[:: max(1, len(files) // rows)][:rows]):
         with np.load(file) as stored:

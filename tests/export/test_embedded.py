@@ -22,6 +22,8 @@ from edgedrag.runtime.drag.blend import reveal_weight
 from edgedrag.runtime.drag.composite import enlarge
 from edgedrag.runtime.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shipped() -> EmbeddedGenerator:

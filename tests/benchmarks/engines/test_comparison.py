@@ -29,6 +29,8 @@ from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.selection.self_test import snr_db
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("polygraphy", reason="the extra [compare] is not installed")
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]

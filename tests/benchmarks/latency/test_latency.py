@@ -22,6 +22,8 @@ from edgedrag.runtime.errors import BundleError, InputError
 from edgedrag.runtime.options import RuntimeOptions
 from edgedrag.runtime.trace_file import tracing
 
+pytestmark = pytest.mark.slow
+
 SIZE = Size(320, 256)
 
 

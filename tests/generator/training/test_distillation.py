@@ -32,6 +32,8 @@ from edgedrag.generator.training.loop import Processes
 from edgedrag.generator.training.trainer import losses
 from edgedrag.runtime.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 class LatentGenerator(DragGenerator):
     """Shaped like the full-size one: a latent at 1/8, epsilon, a guidance pair on the drag, no motion."""

@@ -136,7 +136,7 @@ class Counted:
         self.device, self.direct, self.replayed = HostDevice(), 0, 0
 
     def work(self) -> None:
-        recording = self.device._calls is not None
+        recording = self.device.is_recording
         self.direct += not recording
         self.device.put(lambda: setattr(self, "replayed", self.replayed + recording))
 

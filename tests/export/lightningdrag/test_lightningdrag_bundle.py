@@ -130,8 +130,9 @@ def check_against_pytorch(folder: Path, weights: Weights, precision: str, least:
 def test_the_denoisers_have_a_form_for_the_cuda_provider(exported: dict[str, Path], precision: str) -> None:
     bundle = open_bundle(exported[precision])
     fused = {v.file: (g, v) for _, g in bundle.graphs() for v in g.variants if v.placement == "cuda"}
-    assert set(fused) == {"appearance.cuda.onnx", "unet.cuda.onnx", "unet_pair.cuda.onnx"}
-    for graph, variant in fused.values():
+    denoisers = {"appearance.cuda.onnx", "unet.cuda.onnx", "unet_pair.cuda.onnx"}
+    assert set(fused) == {*denoisers, "vae_decode.cuda.onnx"}
+    for graph, variant in (fused[name] for name in sorted(denoisers)):
         plain = graph.files(precision, "ort")[variant.branch]
         assert variant.external == plain.external, "the weights are shared"
         new, old = (

@@ -114,7 +114,7 @@ def distillation_loss(
     place = places[max(0, drawn - len(places))]
     at = torch.full((len(end),), float(timesteps[place]), device=end.device)
     conditioning = student.conditioning(batch)
-    found = clean_latent(student, entered[place], conditioning, at, *levels(at, end))
+    found = clean_latent(student, entered[place], conditioning, at, levels(at, end))
     weight = student.loss_weight(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
     followed = 1.0 if perceptual_loss is None else TEACHER_WEIGHT

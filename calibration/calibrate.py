@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgedrag.calibration.candidates import evenly_out_of, find_candidates, record_all
+from edgedrag.calibration.candidates import find_candidates, pick_evenly, record_all
 from edgedrag.calibration.entries import SearchResult, graph_entry, point_entry, versions
 from edgedrag.calibration.fp32_rest import keep_in_fp32
 from edgedrag.calibration.graphs.layers import Layer, find_layers
@@ -77,7 +77,7 @@ def calibrate(folder: str | Path, request: Request, output: Path) -> dict[str, A
         layers = {name: find_layers(bench.model(name)) for name in bench.graphs}
         recorded = record_all(bench, layers, drags, state)
         candidates = find_candidates(bench, layers, recorded.plain)
-        searched = evenly_out_of(drags, request.searched)
+        searched = pick_evenly(drags, request.searched)
         trial = Trial(bench, searched, STLPIPS())
         search = Search(bench, recorded, candidates)
         tried = search.try_alone(trial, lambda key: matches(key) is not None, state / "layers.jsonl")

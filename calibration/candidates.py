@@ -46,7 +46,7 @@ def zero_range(layer: Layer, statistics: Mapping[str, TensorStatistics]) -> str:
     return ""
 
 
-def evenly_out_of(drags: CalibrationSet, count: int) -> list[CalibrationDrag]:
+def pick_evenly(drags: CalibrationSet, count: int) -> list[CalibrationDrag]:
     """Some of the drags, at the least of their counts of steps."""
     total = len(drags.drags)
     picked = [drags.drags[i * total // min(count, total)] for i in range(min(count, total))]

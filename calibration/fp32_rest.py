@@ -7,10 +7,10 @@ from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
-from edgedrag.calibration.runs.branches import twins
+from edgedrag.calibration.runs.branches import single_branch_names
 from edgedrag.calibration.runs.damage import Damage, Trial
 from edgedrag.calibration.runs.drags import CalibrationDrag
-from edgedrag.calibration.runs.halves import PeakGraph, beyond
+from edgedrag.calibration.runs.halves import PeakGraph, overflowing
 from edgedrag.calibration.runs.record import Statistics
 from edgedrag.calibration.runs.workbench import Workbench
 from edgedrag.calibration.search import Budget
@@ -44,10 +44,10 @@ def find_overflows(bench: Workbench, recipe: dict[str, Any], statistics: Statist
     drag.run(bench.runtime)
     bench.restore()
     for place in bench.slots:
-        of_place = {own: peaks[place[0]].get(single, 0.0) for own, single in twins(bench, place).items()}
+        of_place = {own: peaks[place[0]].get(single, 0.0) for own, single in single_branch_names(bench, place).items()}
         of_place |= inner[place].peaks if place in inner else {}
         entry = recipe["graphs"][place[0]]
-        entry["fp32_nodes"] += [n for n in beyond(bench.model(*place), of_place) if n not in entry["fp32_nodes"]]
+        entry["fp32_nodes"] += [n for n in overflowing(bench.model(*place), of_place) if n not in entry["fp32_nodes"]]
 
 
 def keep_worst_graphs(bench: Workbench, trial: Trial, recipe: dict[str, Any], budget: Budget) -> None:

@@ -55,7 +55,7 @@ def export_lightningdrag(
     digest = weights.digest()  # reads every file, so that what cannot be read is found before the work
     graphs = with_decoder(small_decoder)
     costs = {(g.name, b.name): cost_of(g, b, weights.size) for g in graphs for b in g.branches}
-    check_room(graphs, costs, folder, precision)
+    check_capacity(graphs, costs, folder, precision)
     with new_bundle(folder) as aside, torch.no_grad():
         scene = SCENES[weights.size.name]
         writer = GraphWriter(weights, aside, precision, Scene(*scene, INPUTS, make_table(sampler, STEPS)))
@@ -96,7 +96,7 @@ def with_decoder(small_decoder: Path | None) -> tuple[GraphSpec, ...]:
     return (*GRAPHS[:-1], decode)
 
 
-def check_room(
+def check_capacity(
     graphs: tuple[GraphSpec, ...], costs: dict[tuple[str, str], dict[str, Any]], folder: Path, precision: str
 ) -> None:
     """Raise InputError where memory or disk will not do."""

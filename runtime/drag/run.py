@@ -15,10 +15,8 @@ from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.inputs import DragInputs, PhotoInputs
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
-from edgedrag.runtime.sampling.sampler import Table
+from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, Table
 from edgedrag.runtime.trace import span, timed
-
-GUIDANCE_EPSILON = 0.05  # scales this near 1 run the single branch
 
 
 class DragRun:

@@ -34,7 +34,7 @@ class Edit:
         timings: milliseconds by stage; `composite` is all that is outside the four stages.
         steps, seed: what the sampler ran with.
         backend, precision: what made it; another than the runtime's where that gave no picture.
-        fallback: the steps down from better engines, and from one that gave no picture.
+        fallback: the backends that come before it and do not serve, or gave no picture, and why.
     """
 
     image: np.ndarray

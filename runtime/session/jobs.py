@@ -83,7 +83,8 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
         "timings_ms": {**{"load": round(load, 2)}, **edit.timings, "total": round(total, 2)},
         "checks": {
             "verdict": edit.checks.verdict,
-            "reasons": list(edit.checks.reasons),
+            "reasons": [str(reason) for reason in edit.checks.reasons],
+            "codes": [reason.code.value for reason in edit.checks.reasons],
             "landing_error_px": edit.checks.landing_error_px,
         },
         "fallback": [asdict(step) for step in edit.fallback],

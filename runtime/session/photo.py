@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.checks import Checks, check
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drag
@@ -19,19 +19,17 @@ from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.edit import TOTAL, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Round, Rounds
 from edgedrag.runtime.session.lru_cache import Kept
+from edgedrag.runtime.session.opened import Opened
 from edgedrag.runtime.session.request import Mask, Request, prepare, shrink
 from edgedrag.runtime.trace import span, timed
 
-if TYPE_CHECKING:
-    from edgedrag.runtime.session.runtime import Runtime
-
-MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, the steps down to them
+MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, the better ones that do not serve
 
 
 class Photo:
     """A photo and the edits made on it; each drag builds on the last result, and samples the original's pixels."""
 
-    def __init__(self, runtime: Runtime, picture: Picture):
+    def __init__(self, runtime: Opened, picture: Picture):
         self._runtime = runtime
         self._picture = picture
         self._references = Kept()  # what `reference` made, by window and pixels
@@ -100,16 +98,16 @@ class Photo:
         """What the generator made, after its last step; in a higher precision where that is no picture."""
         run = request.run
         generated = run.settled(run.decode(), table, seed)
-        stages, steps_down = self._runtime.stages, self._runtime.fallback
+        stages, fallback = self._runtime.stages, self._runtime.fallback
         with span("fault", "check"):
             fault = generated.fault(run.picture)
         precise = None if fault is None else self._runtime.more_precise()
         if precise is not None:
-            steps_down = (*steps_down, Fallback(stages.backend.name, "bad-output", f"{fault} in {stages.precision}"))
+            fallback = (*fallback, Fallback(stages.backend.name, Code.BAD_OUTPUT, f"{fault} in {stages.precision}"))
             stages = precise
             again = DragRun(self._runtime.bundle, stages, run.picture, run.mask, run.points, run.timings)
             generated = again.whole(table, seed)
-        return generated, (stages.backend.name, stages.precision, steps_down)
+        return generated, (stages.backend.name, stages.precision, fallback)
 
     def preview(self, drags: Sequence[Drag], mask: Mask = None) -> np.ndarray:
         """The photo with the drag's motion alone, without what a generator would add; changes nothing.

@@ -35,7 +35,7 @@ class Score:
     in_discs: list[float]
     anywhere: list[float]
     relative: list[float]
-    likeness: float
+    fidelity: float
     energy: tuple[float, float]
     outside: int
     seconds: float
@@ -55,7 +55,7 @@ def score_all(task: Task, results: dict[Method, Made], stlpips: STLPIPS, xfeat: 
             in_discs=np.linalg.norm(near, axis=1).tolist(),
             anywhere=np.linalg.norm(anywhere, axis=1).tolist(),
             relative=np.linalg.norm(near / size, axis=1).tolist(),
-            stlpips=1 - stlpips.whole(result.image, task.photo),
+            fidelity=1 - stlpips.whole(result.image, task.photo),
             energy=(gradient_energy(result.image, task.mask), own_energy),
             outside=error_outside_mask(result.image, task.photo, task.mask),
             seconds=result.seconds,
@@ -73,7 +73,7 @@ def tabulate(scores: Sequence[Score]) -> Figures:
         "md_px": mean((d for s in scores for d in s.in_discs), 2),
         "md_whole_px": mean((d for s in scores for d in s.anywhere), 2),
         "md_regiondrag": mean((float(np.mean(s.relative)) for s in scores), 4),
-        "if": mean((s.likeness for s in scores), 4),
+        "if": mean((s.fidelity for s in scores), 4),
         "sharpness": ratio([s.energy for s in scores]),
         "error_outside_mask": max(s.outside for s in scores),
         "seconds": median((s.seconds for s in scores), 4),

@@ -83,7 +83,7 @@ class Photo:
             run = request.run
             self._reference(request)
             run.start(table, seed)
-            self._masked.put(request.masked, run.masked())
+            self._masked.put(request.masked, run.reusable())
         for step in range(len(table.steps)):
             yield Progress(step, len(table.steps))
             with busy:
@@ -97,7 +97,7 @@ class Photo:
     def _picture_of(self, request: Request, table: Table, seed: int) -> tuple[Generated, MadeBy]:
         """What the generator made, after its last step; in a higher precision where that is no picture."""
         run = request.run
-        generated = run.settled(run.decode(), table, seed)
+        generated = run.with_fixed_change(run.decode(), table, seed)
         stages, fallback = self._runtime.stages, self._runtime.fallback
         with span("fault", "check"):
             fault = generated.fault(run.picture)
@@ -106,7 +106,7 @@ class Photo:
             fallback = (*fallback, Fallback(stages.backend.name, Code.BAD_OUTPUT, f"{fault} in {stages.precision}"))
             stages = precise
             again = DragRun(self._runtime.bundle, stages, run.picture, run.mask, run.points, run.timings)
-            generated = again.whole(table, seed)
+            generated = again.run(table, seed)
         return generated, (stages.backend.name, stages.precision, fallback)
 
     def preview(self, drags: Sequence[Drag], mask: Mask = None) -> np.ndarray:
@@ -174,7 +174,7 @@ class Photo:
             self._references.put(request.pixels, run.tensors)
         else:
             run.tensors.update(reference)
-        run.keep(self._masked.find(request.masked) or {})
+        run.reuse(self._masked.find(request.masked) or {})
 
     def _motion(self, request: Request) -> Generated:
         """The bundle's flow, or a bidirectional one where it gives none."""

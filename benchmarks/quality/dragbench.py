@@ -1,12 +1,7 @@
-"""Edits without a truth: folders of DragBench's form, judged by where the content went and what it looks like.
-
-A sample is a folder of original_image.png, mask.png (255 = may change) and drag_instruction.json with
-`points`: handle, target, handle, target, ... as x, y pixels.
-"""
+"""Edits without a truth: folders of DragBench's form, judged by where the content went and what it looks like."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +11,15 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from edgedrag.benchmarks.quality.methods import LineUp, Made, Method, Task
+from edgedrag.benchmarks.quality.methods import LineUp, Made, Method
 from edgedrag.benchmarks.quality.page import Page
 from edgedrag.benchmarks.quality.tables import Figures, count_verdicts, mean, median, ratio
+from edgedrag.metrics.drag_sets import Task, read_sample
 from edgedrag.metrics.pixels import error_outside_mask, gradient_energy
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.metrics.xfeat import XFeat, landings
 from edgedrag.runtime.drag.checks import Checks
-from edgedrag.runtime.drag.drags import check_drags, check_handles_in_mask
-from edgedrag.runtime.drag.mask import check_mask
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import as_rgb8, load_picture
-
-PHOTO, MASK, INSTRUCTION = "original_image.png", "mask.png", "drag_instruction.json"
 
 PAGE_ROWS = 14  # at most, evenly spread over the samples
 
@@ -44,39 +35,11 @@ class Score:
     in_discs: list[float]
     anywhere: list[float]
     relative: list[float]
-    likeness: float
+    fidelity: float
     energy: tuple[float, float]
     outside: int
     seconds: float
     checks: Checks | None
-
-
-def find_samples(folder: Path) -> dict[str, Path]:
-    """Folders, one or two levels down, that hold a sample or what is left of one, by their path in `folder`."""
-    samples = {
-        f.parent
-        for depth in ("*", "*/*")
-        for name in (PHOTO, MASK, INSTRUCTION)
-        for f in folder.glob(f"{depth}/{name}")
-    }
-    if not samples:
-        raise InputError(f"{folder}: no samples; folders of {PHOTO}, {MASK} and {INSTRUCTION} are read")
-    return {place.relative_to(folder).as_posix(): place for place in sorted(samples)}
-
-
-def read_sample(folder: Path, max_megapixels: float) -> Task:
-    """A sample's photo and drag. Raises InputError where a file is missing or damaged, or the drag makes no sense."""
-    photo = as_rgb8(load_picture(folder / PHOTO, max_megapixels).pixels)
-    height, width = photo.shape[:2]
-    mask = check_mask(load_picture(folder / MASK, max_megapixels).pixels, height, width)
-    try:
-        ends = json.loads((folder / INSTRUCTION).read_text())["points"]
-        drags = list(zip(ends[::2], ends[1::2], strict=True))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{INSTRUCTION}: no list of handles and targets ({error})") from None
-    points = check_drags(drags, height, width)
-    check_handles_in_mask(points, mask)
-    return Task(photo, points, mask)
 
 
 def score_all(task: Task, results: dict[Method, Made], stlpips: STLPIPS, xfeat: XFeat) -> dict[Method, Score]:
@@ -92,7 +55,7 @@ def score_all(task: Task, results: dict[Method, Made], stlpips: STLPIPS, xfeat: 
             in_discs=np.linalg.norm(near, axis=1).tolist(),
             anywhere=np.linalg.norm(anywhere, axis=1).tolist(),
             relative=np.linalg.norm(near / size, axis=1).tolist(),
-            stlpips=1 - stlpips.whole(result.image, task.photo),
+            fidelity=1 - stlpips.whole(result.image, task.photo),
             energy=(gradient_energy(result.image, task.mask), own_energy),
             outside=error_outside_mask(result.image, task.photo, task.mask),
             seconds=result.seconds,
@@ -110,7 +73,7 @@ def tabulate(scores: Sequence[Score]) -> Figures:
         "md_px": mean((d for s in scores for d in s.in_discs), 2),
         "md_whole_px": mean((d for s in scores for d in s.anywhere), 2),
         "md_regiondrag": mean((float(np.mean(s.relative)) for s in scores), 4),
-        "if": mean((s.likeness for s in scores), 4),
+        "if": mean((s.fidelity for s in scores), 4),
         "sharpness": ratio([s.energy for s in scores]),
         "error_outside_mask": max(s.outside for s in scores),
         "seconds": median((s.seconds for s in scores), 4),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,11 +19,9 @@ from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.edit import TOTAL, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Round, Rounds
 from edgedrag.runtime.session.lru_cache import Kept
+from edgedrag.runtime.session.opened import Opened
 from edgedrag.runtime.session.request import Mask, Request, prepare, shrink
 from edgedrag.runtime.trace import span, timed
-
-if TYPE_CHECKING:
-    from edgedrag.runtime.session.runtime import Runtime
 
 MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, the better ones that do not serve
 
@@ -32,7 +29,7 @@ MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, the better
 class Photo:
     """A photo and the edits made on it; each drag builds on the last result, and samples the original's pixels."""
 
-    def __init__(self, runtime: Runtime, picture: Picture):
+    def __init__(self, runtime: Opened, picture: Picture):
         self._runtime = runtime
         self._picture = picture
         self._references = Kept()  # what `reference` made, by window and pixels
@@ -86,7 +83,7 @@ class Photo:
             run = request.run
             self._reference(request)
             run.start(table, seed)
-            self._masked.put(request.masked, run.masked())
+            self._masked.put(request.masked, run.reusable())
         for step in range(len(table.steps)):
             yield Progress(step, len(table.steps))
             with busy:
@@ -100,7 +97,7 @@ class Photo:
     def _picture_of(self, request: Request, table: Table, seed: int) -> tuple[Generated, MadeBy]:
         """What the generator made, after its last step; in a higher precision where that is no picture."""
         run = request.run
-        generated = run.settled(run.decode(), table, seed)
+        generated = run.with_fixed_change(run.decode(), table, seed)
         stages, fallback = self._runtime.stages, self._runtime.fallback
         with span("fault", "check"):
             fault = generated.fault(run.picture)
@@ -109,7 +106,7 @@ class Photo:
             fallback = (*fallback, Fallback(stages.backend.name, Code.BAD_OUTPUT, f"{fault} in {stages.precision}"))
             stages = precise
             again = DragRun(self._runtime.bundle, stages, run.picture, run.mask, run.points, run.timings)
-            generated = again.whole(table, seed)
+            generated = again.run(table, seed)
         return generated, (stages.backend.name, stages.precision, fallback)
 
     def preview(self, drags: Sequence[Drag], mask: Mask = None) -> np.ndarray:
@@ -177,7 +174,7 @@ class Photo:
             self._references.put(request.pixels, run.tensors)
         else:
             run.tensors.update(reference)
-        run.keep(self._masked.find(request.masked) or {})
+        run.reuse(self._masked.find(request.masked) or {})
 
     def _motion(self, request: Request) -> Generated:
         """The bundle's flow, or a bidirectional one where it gives none."""

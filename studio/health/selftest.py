@@ -42,7 +42,7 @@ def self_test(runtime: Runtime) -> Generator[Progress, None, Report]:
         problems.append(f"the handle's content is {off} px from its target")
     if edit.checks.verdict == "bad":
         problems += map(str, edit.checks.reasons)
-    if not np.array_equal(photo.undo(), picture):
+    if not np.array_equal(photo.undo().image, picture):
         problems.append("undo did not give the photo back")
     figures = {"verdict": edit.checks.verdict, "landing_error_px": off, "total_ms": edit.timings["total"]}
     return Report(not problems, tuple(problems), figures)

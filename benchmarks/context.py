@@ -15,10 +15,10 @@ from typing import Any
 import edgedrag
 from edgedrag.benchmarks.latency.nvidia import Card
 from edgedrag.benchmarks.latency.sensors import sample
-from edgedrag.runtime.backends.processor import vector_instructions
 from edgedrag.runtime.backends.registry import PACKAGES as ENGINES
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.system.power_mode import current_mode
+from edgedrag.runtime.system.processor import vector_instructions
 from edgedrag.runtime.system.sensors import board, governor
 
 PACKAGES = ("edgedrag", "numpy", "opencv-python-headless", "onnxruntime", "torch", "tensorrt-rtx")
@@ -26,13 +26,13 @@ PACKAGES = ("edgedrag", "numpy", "opencv-python-headless", "onnxruntime", "torch
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """Of those that are installed."""
-    found = {}
+    installed = {}
     for package in packages:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def machine(device: str) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from edgedrag.calibration.graphs.layers import OUTPUT_AXIS, Layer, find_layers, 
 from edgedrag.calibration.graphs.smoothing import find_divisors, find_folds
 from edgedrag.calibration.graphs.statistics import TensorStatistics
 from edgedrag.calibration.recipe import hashes, read_recipe
-from edgedrag.calibration.runs.branches import twins
+from edgedrag.calibration.runs.branches import single_branch_names
 from edgedrag.calibration.runs.damage import Damage, Trial
 from edgedrag.calibration.runs.drags import CalibrationDrag, CalibrationSet, read_drags
-from edgedrag.calibration.runs.halves import PeakGraph, beyond
+from edgedrag.calibration.runs.halves import PeakGraph, overflowing
 from edgedrag.calibration.runs.record import Statistics, record
 from edgedrag.calibration.runs.workbench import Workbench
 from edgedrag.calibration.search import SHARED, Budget, Candidate, Point, Recorded, Search, Tried
@@ -75,7 +75,7 @@ def calibrate(folder: str | Path, request: Request, output: Path) -> dict[str, A
     steps = request.steps or (bundle.sampler["default_steps"],)
     drags = read_drags(request.drags, steps, request.seed, request.max_megapixels)
     weights = hashes(bundle)
-    with kept_state(output, [weights, drags.sha256, request.searched, request.measure, versions()]) as state:
+    with resumable_state(output, [weights, drags.sha256, request.searched, request.measure, versions()]) as state:
         scratch = state / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
@@ -83,7 +83,7 @@ def calibrate(folder: str | Path, request: Request, output: Path) -> dict[str, A
         layers = {name: find_layers(bench.model(name)) for name in bench.graphs}
         recorded = record_all(bench, layers, drags, state)
         candidates = find_candidates(bench, layers, recorded.plain)
-        searched = evenly_out_of(drags, request.searched)
+        searched = pick_evenly(drags, request.searched)
         trial = Trial(bench, searched, STLPIPS())
         search = Search(bench, recorded, candidates)
         tried = search.try_alone(trial, lambda key: matches(key) is not None, state / "layers.jsonl")
@@ -155,7 +155,7 @@ def in_fp32(bundle: Bundle) -> Bundle:
 
 
 @contextmanager
-def kept_state(output: Path, key: Sequence[Any]) -> Iterator[Path]:
+def resumable_state(output: Path, key: Sequence[Any]) -> Iterator[Path]:
     """A folder beside `output` for what an interrupted call of the same key left; gone when the work is done."""
     folder = output.parent / f".{output.name}.calibration"
     text = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
@@ -199,7 +199,7 @@ def zero_range(layer: Layer, statistics: Mapping[str, TensorStatistics]) -> str:
     return ""
 
 
-def evenly_out_of(drags: CalibrationSet, count: int) -> list[CalibrationDrag]:
+def pick_evenly(drags: CalibrationSet, count: int) -> list[CalibrationDrag]:
     """Some of the drags, at the least of their counts of steps."""
     total = len(drags.drags)
     picked = [drags.drags[i * total // min(count, total)] for i in range(min(count, total))]
@@ -229,10 +229,10 @@ def choose_rest(
     drag.run(bench.runtime)
     bench.restore()
     for place in bench.slots:
-        found = {own: peaks[place[0]].get(single, 0.0) for own, single in twins(bench, place).items()}
+        found = {own: peaks[place[0]].get(single, 0.0) for own, single in single_branch_names(bench, place).items()}
         found |= inner[place].peaks if place in inner else {}
         entry = graphs[place[0]]
-        entry["fp32_nodes"] += [n for n in beyond(bench.model(*place), found) if n not in entry["fp32_nodes"]]
+        entry["fp32_nodes"] += [n for n in overflowing(bench.model(*place), found) if n not in entry["fp32_nodes"]]
     if any(slot.large for slot in bench.slots.values()):
         return  # a CPU would take hours to run them in fp16
 

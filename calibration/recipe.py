@@ -57,12 +57,12 @@ def read_recipe(file: Path, bundle: Bundle) -> dict[str, Any]:
 
 def hashes(bundle: Bundle) -> dict[str, str]:
     """The hash of each graph's fp32 file and weights, by graph."""
-    found = {}
+    digests = {}
     for _, graph in bundle.graphs():
         for variant in graph.variants:
             if (variant.precision, variant.placement, variant.branch) == ("fp32", "ort", "single"):
-                found[graph.name] = " ".join([variant.sha256, *(sha256 for _, sha256 in variant.external)])
-    return found
+                digests[graph.name] = " ".join([variant.sha256, *(sha256 for _, sha256 in variant.external)])
+    return digests
 
 
 def ranges_of(graph: Mapping[str, Any]) -> Ranges:

@@ -102,9 +102,9 @@ class Search:
         with state.open("a") as lines:
             for candidate in tqdm(self._candidates, desc="sensitivity", unit="layer", file=sys.stderr):
                 if candidate.key not in tried:
-                    found = self._best(trial, candidate) if matches(candidate.key) else Tried(UNTRIED, False, None)
-                    tried[candidate.key] = found
-                    lines.write(json.dumps([candidate.key, asdict(found)]) + "\n")
+                    result = self._best(trial, candidate) if matches(candidate.key) else Tried(UNTRIED, False, None)
+                    tried[candidate.key] = result
+                    lines.write(json.dumps([candidate.key, asdict(result)]) + "\n")
                     lines.flush()
         return tried
 
@@ -113,7 +113,7 @@ class Search:
 
         Such a graph smooths no input, since a sum would need it as it was. Returns `tried` with that.
         """
-        found = dict(tried)
+        updated = dict(tried)
         ample = Budget(budget.psnr_db + AMPLE_DB, budget.stlpips)
         for graph, sums in self._recorded.sums.items():
             of_graph = [c for c in self._candidates if c.graph == graph]
@@ -122,10 +122,10 @@ class Search:
             plain = {c.key: Tried(tried[c.key].estimator, False, tried[c.key].plain) for c in of_graph}
             self._shared.add(graph)
             if ample.allows(self._measure(trial, plain, of_graph, ample).damage):
-                found |= plain
+                updated |= plain
             else:
                 self._shared.remove(graph)
-        return found
+        return updated
 
     def most_within(self, budget: Budget, trial: Trial, tried: Mapping[str, Tried]) -> tuple[Point, list[Point]]:
         """The choice to take, and every choice that was measured.
@@ -167,13 +167,13 @@ class Search:
         An input that several layers take is smoothed where the first of them asks for it.
         """
         ranges, estimators = Ranges(), Estimators()
-        made = {layer.output for layer in layers}
+        outputs = {layer.output for layer in layers}
         smooth: dict[str, bool] = {}
         for layer in layers:
             tensor = layer.input
             if smooth.setdefault(tensor, tried[f"{graph}/{layer.name}"].smooth):
                 ranges.divisors[tensor] = self._recorded.divisors[graph][tensor]
-                if self._recorded.folds[graph].get(tensor) in made:
+                if self._recorded.folds[graph].get(tensor) in outputs:
                     ranges.folds[tensor] = self._recorded.folds[graph][tensor]
         if graph in self._shared:
             alive = [name for name in self._recorded.sums[graph] if self._recorded.plain[graph][name].peak > 0]
@@ -185,9 +185,9 @@ class Search:
                 (layer.input, ranges.inputs, estimators.inputs),
                 (layer.output, ranges.outputs, estimators.outputs),
             ):
-                found = self._estimate(tensor in divided, graph, tensor, how.estimator)
-                if found > chosen.get(tensor, 0.0):
-                    chosen[tensor], names[tensor] = found, how.estimator
+                value = self._estimate(tensor in divided, graph, tensor, how.estimator)
+                if value > chosen.get(tensor, 0.0):
+                    chosen[tensor], names[tensor] = value, how.estimator
         return ranges, estimators
 
     def _estimate(self, smoothed: bool, graph: str, tensor: str, estimator: str) -> float:
@@ -243,9 +243,9 @@ def read_state(state: Path) -> dict[str, Tried]:
     tried = {}
     for line in state.read_text().splitlines() if state.is_file() else ():
         try:
-            key, found = json.loads(line)
+            key, entry = json.loads(line)
         except ValueError:
             continue
-        damages = {of: found[of] and Damage(**found[of]) for of in ("damage", "plain")}
-        tried[key] = Tried(found["estimator"], found["smooth"], **damages)
+        damages = {of: entry[of] and Damage(**entry[of]) for of in ("damage", "plain")}
+        tried[key] = Tried(entry["estimator"], entry["smooth"], **damages)
     return tried

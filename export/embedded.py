@@ -25,6 +25,7 @@ from edgedrag.export.trace import trace
 from edgedrag.generator.diffusion.schedule import sampler
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
 from edgedrag.generator.training.checkpoint import load_checkpoint
+from edgedrag.runtime.bundle.graph_inputs import declared_shape
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
 
@@ -36,13 +37,13 @@ MIN_SNR_DB = 60.0
 
 # name -> shape, meaning
 TENSORS: dict[str, tuple[list[int | str], str]] = {
-    "image": ([1, 3, "H", "W"], "the window, RGB, -1..1"),
-    "mask": ([1, 1, "H", "W"], "1 where pixels may change"),
-    "points": ([1, "N", 4], "handle x, y, target x, y in pixels; a repeated row changes nothing"),
-    "prior_flow": ([1, 2, "H", "W"], "backward flow that the drag alone suggests, pixels, x then y"),
+    "image": (declared_shape("image"), "the window, RGB, -1..1"),
+    "mask": (declared_shape("mask"), "1 where pixels may change"),
+    "points": (declared_shape("points"), "handle x, y, target x, y in pixels; a repeated row changes nothing"),
+    "prior_flow": (declared_shape("prior_flow"), "backward flow that the drag alone suggests, pixels, x then y"),
     "noise": ([1, 12, "H/4", "W/4"], "standard normal"),
-    "coefficients": ([3], "a, b, c of the sampler's row"),
-    "timestep": ([1], "noise level, 0..999"),
+    "coefficients": (declared_shape("coefficients"), "a, b, c of the sampler's row"),
+    "timestep": (declared_shape("timestep"), "noise level, 0..999"),
     "f4": ([1, "A", "H/4", "W/4"], "features of the window at 1/4"),
     "f8": ([1, "B", "H/8", "W/8"], "features of the window at 1/8"),
     "f16": ([1, "C", "H/16", "W/16"], "features of the window at 1/16"),
@@ -119,8 +120,8 @@ def parity(
         expected = module(*inputs)
     expected = expected if isinstance(expected, tuple) else (expected,)
     session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    found = session.run(file_outputs(names, outputs), {n: t.numpy() for n, t in zip(names, inputs)})
-    return min(snr_db(e.numpy(), f) for e, f in zip(expected, found))
+    actual = session.run(file_outputs(names, outputs), {n: t.numpy() for n, t in zip(names, inputs)})
+    return min(snr_db(e.numpy(), f) for e, f in zip(expected, actual))
 
 
 def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | None = None) -> None:
@@ -132,7 +133,7 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
         InputError: not such a checkpoint, or a folder that cannot be written.
         EdgedragError: a graph does not agree with its module.
     """
-    generator, notes = load_checkpoint(checkpoint)
+    generator, metadata = load_checkpoint(checkpoint)
     for weight in generator.parameters():
         weight.data = weight.data.half().float()
     stages: dict[str, list[dict[str, Any]]] = {}
@@ -163,18 +164,18 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
             )
         provenance = {
             "checkpoint_sha256": sha256_of(checkpoint),
-            "training_data_sha256": notes.get("training_data_sha256", ""),
-            "training_clips": json.loads(notes.get("training_clips", "[]")),
+            "training_data_sha256": metadata.get("training_data_sha256", ""),
+            "training_clips": json.loads(metadata.get("training_clips", "[]")),
             "made_with": {
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "onnx": onnx.__version__,
-                "training_steps": notes.get("steps", ""),
+                "training_steps": metadata.get("steps", ""),
             },
             "parity": figures_of_parity,
             "figures": figures or {},
         }
-        write_manifest(aside, manifest(stages, int(notes.get("default_steps", "1")), provenance))
+        write_manifest(aside, manifest(stages, int(metadata.get("default_steps", "1")), provenance))
         add_golden(aside)
 
 

@@ -20,7 +20,7 @@ from edgedrag.generator.training.checkpoint import SHIPPED, load_checkpoint
 from edgedrag.generator.training.trainer import TrainConfig, set_threads, train
 from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import EdgedragError, InputError
-from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.files import write_aside
 
 LEARNING_RATE = 1e-4
 MEASURED_PAIRS = 96
@@ -48,9 +48,9 @@ def finetune(
     work = bundle.parent / f"{bundle.name}.work"
     report = mine(videos, work / "pairs", count, made=0, seed=seed, by_time=True)
     checkpoint = start or SHIPPED
-    generator, notes = load_checkpoint(checkpoint)
+    generator, metadata = load_checkpoint(checkpoint)
     set_threads()
-    steps = int(notes.get("default_steps", "1"))
+    steps = int(metadata.get("default_steps", "1"))
     validation = Validation(work / "pairs" / "held_out", "cpu", (steps,), MEASURED_PAIRS)
     if len(validation.rows) < LEAST_PAIRS:
         raise InputError(

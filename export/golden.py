@@ -53,6 +53,6 @@ def add_golden(folder: Path) -> None:
     least = {}
     if all(files(graph, backend, "int8") for _, graph in bundle.graphs()):
         rounded, _ = run_golden(bundle, Stages(bundle, backend, "int8"), golden)
-        found = psnr(rounded, golden["edited"], golden["mask"])
-        least["int8"] = round(min(LEAST_DB["int8"], found - SLACK), 1)
+        psnr_db = psnr(rounded, golden["edited"], golden["mask"])
+        least["int8"] = round(min(LEAST_DB["int8"], psnr_db - SLACK), 1)
     write_golden(folder, golden, least)

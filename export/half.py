@@ -32,9 +32,9 @@ def watch(module: nn.Module, peaks: Peaks) -> Iterator[None]:
 
     def note(name: str) -> Any:
         def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            found = [float(t.abs().amax()) for t in (*inputs, output)]
-            low, high = peaks.get(name, (found[0], found[0]))
-            peaks[name] = min(low, *found), max(high, *found)
+            magnitudes = [float(t.abs().amax()) for t in (*inputs, output)]
+            low, high = peaks.get(name, (magnitudes[0], magnitudes[0]))
+            peaks[name] = min(low, *magnitudes), max(high, *magnitudes)
 
         return hook
 
@@ -57,13 +57,13 @@ def halve(module: nn.Module, peaks: Peaks) -> list[str]:
 
     Every layer takes its input in its own type, and what it adds to in float32 stays float32.
     """
-    kept = [name for name, _ in layers(module) if name in peaks and not fits(peaks[name])]
+    in_float32 = [name for name, _ in layers(module) if name in peaks and not fits(peaks[name])]
     module.half()
-    for name in kept:
+    for name in in_float32:
         module.get_submodule(name).float()
     for _, layer in layers(module):
         layer.register_forward_pre_hook(_take_in_own_type)
-    return kept
+    return in_float32
 
 
 def _take_in_own_type(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -50,12 +50,12 @@ class STLPIPS(nn.Module):
         self.register_buffer("scale", torch.ones(1, 3, 1, 1))
         self.register_buffer("blur", torch.tensor(BLUR)[None, None] / 16.0, persistent=False)
         file = STLPIPS_FILE.find(folder)
-        found, self.sha256 = read_weights(file)
-        renamed = {ours: found.get(f"scaling_layer.{ours}") for ours in ("shift", "scale")}
+        published, self.sha256 = read_weights(file)
+        renamed = {ours: published.get(f"scaling_layer.{ours}") for ours in ("shift", "scale")}
         for ours, theirs in NAMES.items():
             for kind in ("weight", "bias"):
-                if f"{theirs}.{kind}" in found:
-                    renamed[f"{ours}.{kind}"] = found[f"{theirs}.{kind}"]
+                if f"{theirs}.{kind}" in published:
+                    renamed[f"{ours}.{kind}"] = published[f"{theirs}.{kind}"]
         fill(self, {k: v for k, v in renamed.items() if v is not None}, file)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:

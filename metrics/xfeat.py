@@ -46,8 +46,8 @@ class XFeat(nn.Module):
         self.block5 = nn.Sequential(unit(64, 128, stride=2), unit(128, 128), unit(128, 128), unit(128, 64, 1))
         self.block_fusion = nn.Sequential(unit(64, 64), unit(64, 64), nn.Conv2d(64, 64, 1))
         file = XFEAT_FILE.find(folder)
-        found, self.sha256 = read_weights(file)
-        ours = {k.replace(".layer.", "."): v for k, v in found.items() if not k.startswith(HEADS)}
+        published, self.sha256 = read_weights(file)
+        ours = {k.replace(".layer.", "."): v for k, v in published.items() if not k.startswith(HEADS)}
         fill(self, ours, file)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -63,8 +63,8 @@ class XFeat(nn.Module):
         """Of every pixel of a uint8 RGB picture [H, W, 3], each of length 1: [64, H, W]."""
         h, w = picture.shape[:2]
         size = [max(n // MULTIPLE, 1) * MULTIPLE for n in (h, w)]
-        made = self(F.interpolate(torch.tensor(picture).permute(2, 0, 1)[None].float(), size, mode="bilinear"))
-        return F.normalize(F.interpolate(F.normalize(made), (h, w), mode="bilinear"))[0]
+        features = self(F.interpolate(torch.tensor(picture).permute(2, 0, 1)[None].float(), size, mode="bilinear"))
+        return F.normalize(F.interpolate(F.normalize(features), (h, w), mode="bilinear"))[0]
 
 
 def discs(point: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -86,13 +86,13 @@ def landings(before: Tensor, after: Tensor, points: np.ndarray, in_discs: bool) 
         points: [N, 4] in pixels.
         in_discs: look only where `discs` says; else everywhere.
     """
-    found = []
+    positions = []
     shape = (after.shape[1], after.shape[2])
     for point in points:
         x, y = (min(round(float(v)), n - 1) for v, n in zip(point[:2], shape[::-1]))
-        likeness = torch.tensordot(before[:, y, x], after, 1).numpy()
+        similarity = torch.tensordot(before[:, y, x], after, 1).numpy()
         if in_discs:
-            likeness = np.where(discs(point, shape), likeness, -np.inf)
-        row, column = np.unravel_index(np.argmax(likeness), shape)
-        found.append((float(column), float(row)))
-    return np.array(found)
+            similarity = np.where(discs(point, shape), similarity, -np.inf)
+        row, column = np.unravel_index(np.argmax(similarity), shape)
+        positions.append((float(column), float(row)))
+    return np.array(positions)

@@ -32,11 +32,12 @@ from edgedrag.calibration.graphs.layers import constant
 from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.runtime.backends.base import CompiledGraph
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.backends.processor import multiplies_int8
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, open_bundle
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.selection.self_test import self_test
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.runtime.system.processor import multiplies_int8
 
 Change = Callable[[ir.Model], None]
 # Wall time; processor time of all threads, and of the calling one, whose share of the work is what a drag waits for:
@@ -116,12 +117,12 @@ class VariantCpu(OnnxRuntimeCpu):
 
 
 def open_variants(bundle: Bundle, scratch: Path) -> dict[str, Runtime]:
-    found = {}
+    runtimes = {}
     for number, (name, variant) in enumerate(VARIANTS.items()):
         folder = scratch / str(number)
         folder.mkdir()
-        found[name] = Runtime(bundle, Stages(bundle, VariantCpu(variant, folder), variant.precision))
-    return found
+        runtimes[name] = Runtime(bundle, Stages(bundle, VariantCpu(variant, folder), variant.precision))
+    return runtimes
 
 
 def speed(runtimes: Mapping[str, Runtime], repeats: int) -> dict[str, dict[str, Any]]:
@@ -145,9 +146,9 @@ def speed(runtimes: Mapping[str, Runtime], repeats: int) -> dict[str, dict[str, 
                     taken[name][clock].append([milliseconds])
     rows: dict[str, dict[str, Any]] = {}
     for name, clocks in taken.items():
-        rows[name] = {clock: round(statistics.median(t for (t,) in found), 2) for clock, found in clocks.items()}
-        for clock, found in clocks.items():
-            ratio = in_turns(found, taken["fp32"][clock])
+        rows[name] = {clock: round(statistics.median(t for (t,) in samples), 2) for clock, samples in clocks.items()}
+        for clock, samples in clocks.items():
+            ratio = in_turns(samples, taken["fp32"][clock])
             if ratio is not None:
                 times = [round(value, 3) for value in (ratio.value, ratio.low, ratio.high)]
                 rows[name][f"fp32_over_{clock}"] = dict(zip(("ratio", "low", "high"), times))
@@ -159,11 +160,11 @@ def damage(runtimes: Mapping[str, Runtime], tasks: Sequence[Task]) -> dict[str, 
     psnr: dict[str, list[float]] = {name: [] for name in runtimes if name != "fp32"}
     for task in tqdm(tasks, unit="drag"):
         true = FullEdit(runtimes["fp32"], 1, 0)(task)
-        for name, found in psnr.items():
-            found.append(psnr_in_mask(FullEdit(runtimes[name], 1, 0)(task).image, true.image, true.mask))
+        for name, values in psnr.items():
+            values.append(psnr_in_mask(FullEdit(runtimes[name], 1, 0)(task).image, true.image, true.mask))
     return {
-        name: {"drags": len(found), "psnr_db": mean(found, 2), "worst_psnr_db": round(min(found), 2)}
-        for name, found in psnr.items()
+        name: {"drags": len(values), "psnr_db": mean(values, 2), "worst_psnr_db": round(min(values), 2)}
+        for name, values in psnr.items()
     }
 
 

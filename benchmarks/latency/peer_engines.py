@@ -12,7 +12,7 @@ import numpy as np
 
 from edgedrag.benchmarks.quality.baselines import bidirectional_warp
 from edgedrag.runtime.backends.base import Array, OnnxBackend
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.photo.picture import as_rgb8, load_picture
 from edgedrag.runtime.session.photo import Photo
@@ -66,8 +66,8 @@ class HostCopies:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         backend = self.runtime.backend
-        made = self.graph.run({n: backend.upload(np.array(backend.download(v))) for n, v in inputs.items()})
-        return {name: backend.upload(np.array(backend.download(value))) for name, value in made.items()}
+        outputs = self.graph.run({n: backend.upload(np.array(backend.download(v))) for n, v in inputs.items()})
+        return {name: backend.upload(np.array(backend.download(value))) for name, value in outputs.items()}
 
 
 @dataclass
@@ -102,8 +102,8 @@ class TorchGraph:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         with self._torch.no_grad():
-            made = self._network(*[inputs[name] for name in self._inputs])
-        return dict(zip(self._outputs, made if isinstance(made, tuple) else (made,)))
+            outputs = self._network(*[inputs[name] for name in self._inputs])
+        return dict(zip(self._outputs, outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
 class TorchBackend(OnnxBackend):

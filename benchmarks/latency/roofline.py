@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.runtime.bundle.cost import Costs
-from edgedrag.runtime.bundle.manifest import Bundle, Graph
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.run import GUIDANCE_EPSILON
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampling.sampler import make_table
@@ -55,7 +56,7 @@ class Device:
         return BANDS[self.kind]
 
     @property
-    def room_mb(self) -> float | None:
+    def available_mb(self) -> float | None:
         """Memory for a bundle, None where it is not known."""
         if self.memory_gb is None:
             return None

@@ -27,7 +27,8 @@ from edgedrag.benchmarks.latency.scene import Size, disc, test_photo, write_scen
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.report import write_report
 from edgedrag.runtime import trace
-from edgedrag.runtime.photo.picture import check_file
+from edgedrag.runtime.files import check_file
+from edgedrag.runtime.options import RuntimeOptions
 from edgedrag.runtime.trace_file import tracing
 
 SPAN = re.compile(r"^(\s*)with (?:span|on_device)\(.*\):$", re.M)
@@ -35,6 +36,7 @@ SIZE = Size(512, 512)
 PAIRS = 5  # of processes that take turns
 TURN = 4  # drags at once; one before them warms the caches
 KINDS = ("ms", "processor_ms")  # by the wall clock, and what the processor did
+ONE_THREAD = RuntimeOptions(threads=1)
 CALLS = 100_000  # of a span that is off
 ROUNDS = 40  # of drags, one with a recording and one without
 
@@ -47,9 +49,9 @@ def without_spans(folder: Path) -> int:
     shutil.copytree(package / "runtime", copy / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
     count = 0
     for file in (copy / "runtime").rglob("*.py"):
-        text, found = SPAN.subn(r"\1if True:", file.read_text(encoding="utf-8"))
+        text, replaced = SPAN.subn(r"\1if True:", file.read_text(encoding="utf-8"))
         file.write_text(text, encoding="utf-8")
-        count += found
+        count += replaced
     return count
 
 
@@ -60,7 +62,7 @@ def off_over_without(folder: Path, seconds: float, pairs: int = PAIRS) -> dict[s
         folder: for files; what `without_spans` wrote lies in `folder / "without"`.
         seconds: for both together.
     """
-    sides = (Configuration(threads=1, source=folder / "without"), Configuration(threads=1))
+    sides = (Configuration(ONE_THREAD, source=folder / "without"), Configuration(ONE_THREAD))
     taken: dict[str, list[tuple[list[list[float]], list[list[float]]]]] = {kind: [] for kind in KINDS}
     for _ in range(pairs):
         with ExitStack() as stack:
@@ -142,9 +144,9 @@ def main(seconds: float, output: Path | None) -> None:
         check_file(output)
     with tempfile.TemporaryDirectory() as name:
         places = without_spans(Path(name) / "without")
-        found = {**off_over_without(Path(name), seconds), "places": places, **cost_of_spans()}
-    write_report(found, output)
-    click.echo(json.dumps(found, indent=1))
+        figures = {**off_over_without(Path(name), seconds), "places": places, **cost_of_spans()}
+    write_report(figures, output)
+    click.echo(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

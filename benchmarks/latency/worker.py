@@ -2,7 +2,7 @@
 
 It is copied out and run as a file by `subject.Subject`, and uses nothing but edgedrag's public interface, so that
 another checkout's edgedrag can be measured with the same instrument. Its argument is
-{"bundle", "backend", "precision", "peer"}; each command has "do", the name of a function below.
+{"options": of `edgedrag.open`, "peer"}; each command has "do", the name of a function below.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Worker:
 
         Stages.__init__ = timed  # type: ignore[method-assign]
         start = time.perf_counter()
-        self.runtime = edgedrag.open(job["bundle"], job["backend"], job["precision"], **job["options"])
+        self.runtime = edgedrag.open(**job["options"])
         self.cold["open_ms"] = round(ms_since(start) - self.cold["load_weights_ms"], 4)
         Stages.__init__ = load_weights  # type: ignore[method-assign]
         self.measured: Any = self.runtime

@@ -50,7 +50,7 @@ class Ranges:
 def place(model: ir.Model, layers: Iterable[Layer], ranges: Ranges, placement: str) -> None:
     """Put these layers of a graph into INT8, in place."""
     by_node = {layer.node: layer for layer in layers}
-    folded = {made: ranges.divisors[tensor] for tensor, made in ranges.folds.items()}
+    folded = {output: ranges.divisors[tensor] for tensor, output in ranges.folds.items()}
     rounded: dict[str, ir.Value] = {}
     for node in list(model.graph):
         layer = by_node.get(str(node.name))

@@ -73,21 +73,21 @@ def sample_pairs(picture: FLOAT, grid: FLOAT) -> FLOAT:
 
 def sample_by_rows(model: ir.Model) -> None:
     """Replace each GridSample that gives a whole picture, in place; one that looks at a few points is quick already."""
-    found = [node for node in model.graph if node.op_type == "GridSample" and _whole(node)]
-    if not found:
+    nodes = [node for node in model.graph if node.op_type == "GridSample" and _whole(node)]
+    if not nodes:
         return
-    for node in found:
-        given = node.outputs[0]
-        channels = given.shape[1] if given.shape is not None else None
+    for node in nodes:
+        old = node.outputs[0]
+        channels = old.shape[1] if old.shape is not None else None
         sample = sample_rows if isinstance(channels, int) and channels >= MANY else sample_pairs
         function = ir.serde.deserialize_function(sample.to_function_proto())
         model.functions[function.identifier()] = function
         call = ir.node(function.name, list(node.inputs), domain=function.domain, name=f"{node.name}.rows")
-        made = call.outputs[0]
-        made.shape, made.type = given.shape, given.type
+        new = call.outputs[0]
+        new.shape, new.type = old.shape, old.type
         model.graph.insert_after(node, [call])
-        given.replace_all_uses_with(made, replace_graph_outputs=True)
-        made.name, given.name = given.name, None
+        old.replace_all_uses_with(new, replace_graph_outputs=True)
+        new.name, old.name = old.name, None
         model.graph.remove(node, safe=True)
     InlinePass()(model)
 

@@ -35,9 +35,9 @@ def find_divisors(model: ir.Model, layers: Sequence[Layer], statistics: Mapping[
     for layer in layers:
         weight = np.abs(weight_of(nodes[layer.node]))
         others = tuple(a for a in range(weight.ndim) if a != INPUT_AXIS[layer.op])
-        found = weight.max(axis=others)
-        if found.shape == statistics[layer.input].peaks.shape:
-            peaks[layer.input] = np.maximum(peaks.get(layer.input, 0.0), found)
+        channel_peaks = weight.max(axis=others)
+        if channel_peaks.shape == statistics[layer.input].peaks.shape:
+            peaks[layer.input] = np.maximum(peaks.get(layer.input, 0.0), channel_peaks)
     divisors = {}
     for tensor, weights in peaks.items():
         activations = statistics[tensor].peaks.astype(np.float64)
@@ -46,9 +46,9 @@ def find_divisors(model: ir.Model, layers: Sequence[Layer], statistics: Mapping[
             logs = ALPHA * np.log(activations[live]) - (1 - ALPHA) * np.log(weights[live].astype(np.float64))
             divisors[tensor] = np.ones(len(live), np.float32)
             divisors[tensor][live] = np.exp2(np.rint((logs - np.median(logs)) / np.log(2))).astype(np.float32)
-    for tensor, made in find_folds(model, layers).items():
+    for tensor, output in find_folds(model, layers).items():
         if tensor in divisors:
-            divisors[made] = divisors[tensor]
+            divisors[output] = divisors[tensor]
     return divisors
 
 
@@ -62,9 +62,9 @@ def find_folds(model: ir.Model, layers: Sequence[Layer]) -> dict[str, str]:
         for value in node.outputs:
             if value.name not in inputs or value in model.graph.outputs:
                 continue
-            made = node.inputs[0] if node.op_type in RAMPS else value
-            alone = made is not None and (made is value or len(list(made.uses())) == 1)
-            if alone and made is not None and made.name in outputs and made not in model.graph.outputs:
+            origin = node.inputs[0] if node.op_type in RAMPS else value
+            alone = origin is not None and (origin is value or len(list(origin.uses())) == 1)
+            if alone and origin is not None and origin.name in outputs and origin not in model.graph.outputs:
                 if all(str(use.node.name) in readers and use.idx == 0 for use in value.uses()):
-                    folds[str(value.name)] = str(made.name)
+                    folds[str(value.name)] = str(origin.name)
     return folds

@@ -13,12 +13,12 @@ from edgedrag.calibration.runs.workbench import Place, Workbench
 from edgedrag.runtime.errors import EdgedragError
 
 
-def twins(bench: Workbench, where: Place) -> dict[str, str]:
+def single_branch_names(bench: Workbench, where: Place) -> dict[str, str]:
     """Each tensor of a branch's layers and sums -> what it is called in the single branch."""
-    return twin_names(where, bench.model(where[0]), bench.model(*where))
+    return match_branch_names(where, bench.model(where[0]), bench.model(*where))
 
 
-def twin_names(where: Place, first: ir.Model, branch: ir.Model) -> dict[str, str]:
+def match_branch_names(where: Place, first: ir.Model, branch: ir.Model) -> dict[str, str]:
     """The same, of a graph's single branch and the other one."""
     single, own = find_layers(first), find_layers(branch)
     if [layer.op for layer in single] != [layer.op for layer in own]:
@@ -34,12 +34,12 @@ def place_branch(bench: Workbench, where: Place, chosen: Collection[str], ranges
     model = bench.model(*where)
     layers = find_layers(model)
     if where[1] != "single":
-        own = {single: name for name, single in twins(bench, where).items()}
+        own = {single: name for name, single in single_branch_names(bench, where).items()}
         ranges = Ranges(
             inputs={own[tensor]: value for tensor, value in ranges.inputs.items()},
             outputs={own[tensor]: value for tensor, value in ranges.outputs.items()},
             divisors={own[tensor]: value for tensor, value in ranges.divisors.items()},
-            folds={own[tensor]: own[made] for tensor, made in ranges.folds.items()},
+            folds={own[tensor]: own[output] for tensor, output in ranges.folds.items()},
             sums={own[tensor]: value for tensor, value in ranges.sums.items()},
         )
         layers = tuple(replace(o, name=s.name) for s, o in zip(find_layers(bench.model(where[0])), layers))

@@ -40,8 +40,8 @@ class Damage:
 class Trial:
     """Drags with their edits in fp32, to run again with other graphs."""
 
-    def __init__(self, bench: Workbench, drags: Sequence[CalibrationDrag], ruler: STLPIPS):
-        self._bench, self._drags, self._ruler = bench, drags, ruler
+    def __init__(self, bench: Workbench, drags: Sequence[CalibrationDrag], stlpips: STLPIPS):
+        self._bench, self._drags, self._ruler = bench, drags, stlpips
         self._outputs: dict[str, list[dict[str, np.ndarray]]] = {}
         for (name, _), slot in bench.slots.items():
             slot.listener = self._keep(self._outputs.setdefault(name, []))
@@ -54,12 +54,12 @@ class Trial:
         for place, graph in graphs.items():
             self._bench.slots[place].substitute = graph
             self._bench.slots[place].listener = self._compare(self._outputs[place[0]], noises[place[0]])
-        found = [edit for drag in self._drags for edit in drag.run(self._bench.runtime)]
+        edits = [edit for drag in self._drags for edit in drag.run(self._bench.runtime)]
         self._bench.restore()
-        psnr = [psnr_in_mask(edit.image, true.image, true.mask) for edit, true in zip(found, self._edits)]
+        psnr = [psnr_in_mask(edit.image, true.image, true.mask) for edit, true in zip(edits, self._edits)]
         mean = round(float(np.mean(psnr)), 3)
         near = mean >= perceptual_from
-        distances = [self._distance(edit, true) for edit, true in zip(found, self._edits)] if near else []
+        distances = [self._distance(edit, true) for edit, true in zip(edits, self._edits)] if near else []
         return Damage(
             mean,
             round(min(psnr), 3),
@@ -71,8 +71,8 @@ class Trial:
         return lambda _, found: outputs.append(self._bench.download(found))
 
     def _compare(self, outputs: list[dict[str, np.ndarray]], noises: list[float]) -> Listener:
-        def compare(_: Mapping[str, Array], found: Mapping[str, Array]) -> None:
-            true, values = outputs[len(noises)], self._bench.download(found)
+        def compare(_: Mapping[str, Array], tensors: Mapping[str, Array]) -> None:
+            true, values = outputs[len(noises)], self._bench.download(tensors)
             noises.append(min(snr_db(true[name], values[name]) for name in true))
 
         return compare

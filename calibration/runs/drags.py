@@ -62,10 +62,10 @@ def read_drags(source: Path, steps: Sequence[int], seed: int, max_megapixels: fl
     """
     if not source.exists():
         raise InputError(f"{source}: no such folder or file of drags")
-    found = _samples(source, seed, max_megapixels) if source.is_dir() else _jobs(source, seed, max_megapixels)
+    entries = _samples(source, seed, max_megapixels) if source.is_dir() else _jobs(source, seed, max_megapixels)
     drags, skipped = [], {}
     digest = hashlib.sha256(repr((tuple(steps), seed)).encode())
-    for name, own_seed, read in found:
+    for name, own_seed, read in entries:
         try:
             task = read()
         except InputError as error:

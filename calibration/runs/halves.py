@@ -50,11 +50,11 @@ class PeakGraph:
 
 def peak(values: np.ndarray) -> float:
     """The largest magnitude; infinite where one is not a number."""
-    found = max(float(values.max(initial=0)), -float(values.min(initial=0)))
-    return found if np.isfinite(found) else np.inf
+    largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
+    return largest if np.isfinite(largest) else np.inf
 
 
-def beyond(model: ir.Model, peaks: Mapping[str, float]) -> list[str]:
+def overflowing(model: ir.Model, peaks: Mapping[str, float]) -> list[str]:
     """Names of the nodes that take or give a tensor which fp16 cannot hold."""
     return [
         str(node.name)

@@ -13,13 +13,13 @@ from tqdm import tqdm
 from edgedrag.calibration.graphs.layers import CHANNEL_AXIS, Layer, along
 from edgedrag.calibration.graphs.smoothing import Divisors
 from edgedrag.calibration.graphs.statistics import TensorStatistics
-from edgedrag.calibration.runs.branches import twins
+from edgedrag.calibration.runs.branches import single_branch_names
 from edgedrag.calibration.runs.drags import CalibrationDrag
 from edgedrag.calibration.runs.inner import InnerTensors
 from edgedrag.calibration.runs.workbench import Place, Workbench, copied
 from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.errors import EdgedragError
-from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.files import write_aside
 
 Statistics = dict[str, dict[str, TensorStatistics]]  # graph -> tensor -> what it held
 SAVE_EVERY = 8  # drags
@@ -45,7 +45,7 @@ class RecordingGraph:
         """`axes`, `statistics` and `divisors` by the tensors' names in the single branch."""
         graph = self._graph = place[0]
         self._axes, self._statistics, self._divisors = axes, statistics, divisors
-        self._known_as = {own: single for own, single in twins(bench, place).items() if single in axes}
+        self._known_as = {own: single for own, single in single_branch_names(bench, place).items() if single in axes}
         self._inputs = [t.name for t in bench.graphs[graph].inputs]
         self._outputs = bench.graphs[graph].file_outputs
         self._inner = InnerTensors(bench, place, {*self._known_as, *self._outputs.values()} - set(self._inputs))
@@ -103,8 +103,8 @@ def record(
     if state.is_file():
         done, stored = load(state)
         statistics |= stored
-    for graph, found in layers.items():
-        axes = watched(found, sums[graph])
+    for graph, graph_layers in layers.items():
+        axes = watched(graph_layers, sums[graph])
         if divisors is not None:
             axes = {name: axis for name, axis in axes.items() if name in divisors[graph]}
         if axes and done < len(drags):
@@ -128,8 +128,8 @@ def save(state: Path, done: int, statistics: Statistics) -> None:
     arrays = {
         f"{graph}|{tensor}|{key}": array
         for graph, tensors in statistics.items()
-        for tensor, found in tensors.items()
-        for key, array in found.arrays().items()
+        for tensor, held in tensors.items()
+        for key, array in held.arrays().items()
     }
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, done=np.array(done), **arrays)

@@ -19,7 +19,8 @@ import onnxruntime as ort
 from edgedrag.export.weight_file import WeightFile
 from edgedrag.runtime.backends.base import Array, CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.stages import Stages, choose_precision
 from edgedrag.runtime.session.runtime import Runtime
 
@@ -68,7 +69,7 @@ class Slot:
         """The bundle's own graph, compiled where it is not."""
         if self._own is None:
             if self.large:
-                self._backend.make_room()
+                self._backend.free_memory()
                 self._own = LargeGraph(self._graph, self._file)
             else:
                 self._own = self._backend.inner.compile(self._graph, self._file, "fp32")
@@ -94,9 +95,9 @@ class LargeGraph:
         self._inputs, self._outputs = [t.name for t in graph.inputs], graph.file_outputs
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        given = {name: inputs[name] for name in self._inputs}
-        found = self._session.run_with_ort_values(list(self._outputs.values()), given)
-        return {name: copied(value) for name, value in zip(self._outputs, found)}
+        feeds = {name: inputs[name] for name in self._inputs}
+        values = self._session.run_with_ort_values(list(self._outputs.values()), feeds)
+        return {name: copied(value) for name, value in zip(self._outputs, values)}
 
 
 def copied(value: Array) -> Array:
@@ -120,7 +121,7 @@ class TurnTaking:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if self._loaded is None:
-            self._bench.make_room()
+            self._bench.free_memory()
             with self._bench.linked(self._graph.name, self._file.parent):
                 self._loaded = LargeGraph(self._graph, self._file)
         return self._loaded.run(inputs)
@@ -138,7 +139,7 @@ class _SlotBackend(OnnxBackend):
     def compile(self, graph: Graph, file: Path, precision: str) -> Slot:
         return self.slots.setdefault(file.name, Slot(self, graph, file))
 
-    def make_room(self) -> None:
+    def free_memory(self) -> None:
         """Give the memory of all graphs back until they run again; the small ones' arenas are gigabytes too."""
         for slot in self.slots.values():
             slot.release()
@@ -195,7 +196,7 @@ class Workbench:
     def saved(self, graph: str, model: ir.Model) -> Iterator[Path]:
         """The path of a changed graph's file for a while, its external data beside it."""
         if self.is_large(graph):
-            self.make_room()
+            self.free_memory()
         file = self._scratch / f"{graph}.onnx"
         ir.save(model, file)
         try:
@@ -221,9 +222,9 @@ class Workbench:
         for slot in self.slots.values():
             slot.substitute = slot.listener = None
 
-    def make_room(self) -> None:
+    def free_memory(self) -> None:
         """For a large graph; see `_SlotBackend`."""
-        self._backend.make_room()
+        self._backend.free_memory()
 
     @contextmanager
     def linked(self, graph: str, folder: Path) -> Iterator[None]:

@@ -19,7 +19,9 @@ from edgedrag.export.engines.builder import THIS_GPU, Built, Progress, build_fil
 from edgedrag.runtime.backends.device.cuda import find_gpu
 from edgedrag.runtime.backends.tensorrt.cache import EngineKey, EngineStore, Size, StoredEngine, engine_key
 from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS, check_generation, import_library
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
 from edgedrag.runtime.files import write_whole
 
@@ -61,11 +63,11 @@ def parse_sizes(text: str | None, bundle: Bundle) -> tuple[Size, ...]:
         return tuple(bundle.sizes)
     sizes: list[Size] = []
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,5})(?:x(\d{1,5}))?\s*", part)
-        if found is None:
+        match = re.fullmatch(r"\s*(\d{1,5})(?:x(\d{1,5}))?\s*", part)
+        if match is None:
             raise InputError(f"--shapes {part!r}: write sizes as 512 or 384x640 (height x width)")
-        height, width = int(found[1]), int(found[2] or found[1])
-        longest = [size for size in bundle.sizes if max(size) == height and found[2] is None]
+        height, width = int(match[1]), int(match[2] or match[1])
+        longest = [size for size in bundle.sizes if max(size) == height and match[2] is None]
         sizes += longest or [(height, width)]
     for size in sizes:
         for symbol, side in zip("HW", size):
@@ -116,9 +118,9 @@ def generation(target: str, library: str) -> str:
     if target != THIS_GPU:
         return target
     try:
-        found = find_gpu().target
-        check_generation(library, found)
-        return found
+        name = find_gpu().target
+        check_generation(library, name)
+        return name
     except EngineError as error:
         ahead = "; to build for other machines name their GPUs, as --target sm_86,sm_89"
         raise EngineError(f"{error}{ahead if library == 'tensorrt-rtx' else ''}", error.code) from None
@@ -212,7 +214,7 @@ def _lock(folder: Path) -> Any:
     try:
         from filelock import FileLock, Timeout
     except ImportError:
-        raise EngineError("filelock is not installed; `pip install filelock`", "not-installed") from None
+        raise EngineError("filelock is not installed; `pip install filelock`", Code.NOT_INSTALLED) from None
     lock = FileLock(str(folder / LOCK))
     try:
         lock.acquire(timeout=0)

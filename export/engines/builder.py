@@ -173,7 +173,7 @@ def _make_monitor(trt: Any, progress: Progress, interrupted: Event) -> Any:
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             self._reach(phase_name, step + 1)
-            self._tell()
+            self._report()
             return not self.interrupted.is_set()
 
         def phase_finish(self, phase_name: str) -> None:
@@ -187,7 +187,7 @@ def _make_monitor(trt: Any, progress: Progress, interrupted: Event) -> Any:
                 if name == phase_name:
                     self._done[at] = steps
 
-        def _tell(self) -> None:
+        def _report(self) -> None:
             done, share = 0.0, 1.0
             for (_, steps), reached in zip(self._open, self._done):
                 done += share * reached / max(steps, 1)
@@ -200,9 +200,9 @@ def _make_monitor(trt: Any, progress: Progress, interrupted: Event) -> Any:
 
 def refusals(parser: Any) -> str:
     """What a parser refused, each node once."""
-    told = []
+    reasons = []
     for error in (parser.get_error(index) for index in range(parser.num_errors)):
         why = " ".join(error.desc().split())
         node = f"{error.node_operator()} {error.node_name()}".strip()
-        told.append(f"{node}: {'no such operator' if why == 'false' else why}")
-    return "; ".join(dict.fromkeys(told))
+        reasons.append(f"{node}: {'no such operator' if why == 'false' else why}")
+    return "; ".join(dict.fromkeys(reasons))

@@ -86,8 +86,8 @@ def make_log(trt: Any) -> Any:
         def log(self, severity: Any, message: str) -> None:
             if severity <= trt.ILogger.Severity.ERROR:
                 self.errors.append(message)
-            elif found := MEMORY.match(message):
-                self._bytes[found[1]] = int(found[2])
+            elif match := MEMORY.match(message):
+                self._bytes[match[1]] = int(match[2])
             self._int8_layers += sum(computes_int8(kind, datatype) for kind, datatype in LAYER.findall(message))
 
     return Log()

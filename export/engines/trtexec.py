@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from edgedrag.export.engines.build import pick_precision
 from edgedrag.runtime.backends.tensorrt.cache import ANY_SIZE, Size, depends_on_size, profile
-from edgedrag.runtime.bundle.manifest import Bundle, Graph
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
 
 # Strongly typed, which TensorRT 11 always is; timed as a drag runs it: a CUDA graph, its arrays on the device.
@@ -45,8 +46,8 @@ def _shapes(bundle: Bundle, graph: Graph, size: Size) -> list[str]:
     open_inputs = [t.name for t in graph.inputs if any(isinstance(dim, str) for dim in t.shape)]
     if not open_inputs:
         return []
-    found = profile(bundle, graph, size)
+    shapes = profile(bundle, graph, size)
     return [
-        f"--{option}=" + ",".join(f"{name}:{'x'.join(map(str, found[name][at]))}" for name in open_inputs)
+        f"--{option}=" + ",".join(f"{name}:{'x'.join(map(str, shapes[name][at]))}" for name in open_inputs)
         for option, at in (("minShapes", 0), ("optShapes", 1), ("maxShapes", 2), ("shapes", 1))
     ]

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from edgedrag.export.bundle_writer import check_bundle_folder, file_variant, new_bundle, write_manifest
 from edgedrag.export.capacity import check_disk, check_memory
+from edgedrag.export.cuda_fusion import fuse
 from edgedrag.export.golden import golden_inputs, write_golden
 from edgedrag.export.half import Peaks, halve, watch
 from edgedrag.export.lightningdrag.costs import cost_of, published_schedule
@@ -91,7 +92,7 @@ def export_lightningdrag(
     digest = weights.digest()  # reads every file, so that what cannot be read is found before the work
     graphs = with_decoder(small_decoder)
     costs = {(g.name, b.name): cost_of(g, b, weights.size) for g in graphs for b in g.branches}
-    check_room(graphs, costs, folder, precision)
+    check_capacity(graphs, costs, folder, precision)
     with new_bundle(folder) as aside, torch.no_grad():
         scene = SCENES[weights.size.name]
         writer = GraphWriter(weights, aside, precision, Scene(*scene, INPUTS, make_table(sampler, STEPS)))
@@ -167,6 +168,7 @@ class GraphWriter:
         if (branch, tuple(kept)) not in self._traced:
             self._traced[branch, tuple(kept)] = self._trace(module, spec, given)
         self._save(self._traced[branch, tuple(kept)], spec, file)
+        self._write_fused(spec, file)
         del module
         gc.collect()  # a module and its graph's program hold each other
         snr = self._compare(spec, file, given, expected)
@@ -216,6 +218,14 @@ class GraphWriter:
             for value, name in zip(values, names, strict=True):
                 value.name = name
         ir.save(model, file)
+
+    def _write_fused(self, spec: GraphSpec, file: Path) -> None:
+        """The same graph for ONNX Runtime's CUDA provider, where its operators replace parts of a denoiser."""
+        model = ir.load(file)
+        fused = fuse(model)
+        if fused.attention and fused.group_norm:
+            self._data[spec.data].take(model, from_files=False)
+            ir.save(model, fused_file(file))
 
     def _compare(self, spec: GraphSpec, file: Path, given: list[Tensor], expected: list[Tensor]) -> float:
         """The worst SNR of a graph's outputs on ONNX Runtime against its module's in float32, dB."""
@@ -267,7 +277,7 @@ def with_decoder(small_decoder: Path | None) -> tuple[GraphSpec, ...]:
     return (*GRAPHS[:-1], decode)
 
 
-def check_room(
+def check_capacity(
     graphs: tuple[GraphSpec, ...], costs: dict[tuple[str, str], dict[str, Any]], folder: Path, precision: str
 ) -> None:
     """Raise InputError where memory or disk will not do."""
@@ -292,19 +302,23 @@ def graph_entry(
             for name in names
         ]
 
-    data = folder / spec.data_file
+    data = folder / spec.data_file if (folder / spec.data_file).exists() else None
+    files = [(folder / spec.file_name(branch), "ort", branch.name) for branch in spec.branches]
+    files += [(fused_file(file), "cuda", branch) for file, _, branch in files if fused_file(file).exists()]
     entry = {
         "name": spec.name,
         "inputs": tensors(spec.inputs),
         "outputs": tensors(spec.outputs),
-        "variants": [
-            file_variant(folder / spec.file_name(b), precision, "ort", b.name, data if data.exists() else None)
-            for b in spec.branches
-        ],
+        "variants": [file_variant(file, precision, placement, branch, data) for file, placement, branch in files],
         "cost": costs[spec.name, "single"],
     }
     pair = costs.get((spec.name, "pair"))
     return entry if pair is None else {**entry, "pair_cost": pair}
+
+
+def fused_file(file: Path) -> Path:
+    """Where a graph's form for the CUDA provider lies."""
+    return file.with_suffix(".cuda.onnx")
 
 
 def manifest(

@@ -38,7 +38,7 @@ class LoopConfig:
     Attributes:
         steps, warmup: of the optimiser; the rate rises linearly over `warmup` and falls by a cosine to 2%.
         average: decay of the weights' moving average.
-        perceptual: weight of a ruler's distance between edit and truth (`objectives.likeness`); 0 asks for no ruler.
+        perceptual: weight of the perceptual loss (`objectives.perceptual_distance`); 0 leaves it out.
         precision: "fp32", or "bf16" where the device computes it.
         device: "cpu" or "cuda".
         log_every, save_every, validate_every: in steps.
@@ -126,7 +126,7 @@ def learn(
     config: LoopConfig,
     run: Path,
     processes: Processes,
-    notes: dict[str, str],
+    metadata: dict[str, str],
     validation: Validation | None = None,
     companion: Companion | None = None,
 ) -> Path:
@@ -175,7 +175,7 @@ def learn(
         try:
             torch.save(state, aside)
             os.replace(aside, state_file)
-            average.write(run / average.file, {**notes, "steps": str(step)})
+            average.write(run / average.file, {**metadata, "steps": str(step)})
         except (OSError, RuntimeError) as error:
             aside.unlink(missing_ok=True)
             raise EdgedragError(f"{run}: cannot be written at step {step} ({error}); the last state is whole") from None

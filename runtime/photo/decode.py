@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import cv2
 import numpy as np
 from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from edgedrag.runtime.errors import InputError
 
@@ -21,12 +23,7 @@ def open_image(name: str, data: bytes) -> ImageFile.ImageFile:
 
     Not by `Image.open`, whose limit of pixels is the whole process's to set.
     """
-    from PIL.JpegImagePlugin import JpegImageFile
-    from PIL.PngImagePlugin import PngImageFile
-    from PIL.WebPImagePlugin import WebPImageFile
-
-    kinds = ((b"\xff\xd8\xff", JpegImageFile), (b"\x89PNG\r\n\x1a\n", PngImageFile), (b"RIFF", WebPImageFile))
-    kind = next((kind for start, kind in kinds if data.startswith(start)), None)
+    kind = _format_of(data)
     try:
         if kind is not None:
             return kind(io.BytesIO(data))
@@ -35,11 +32,22 @@ def open_image(name: str, data: bytes) -> ImageFile.ImageFile:
     raise InputError(f"{name}: not an image; JPEG, PNG and WebP are read")
 
 
+def _format_of(data: bytes) -> type[ImageFile.ImageFile] | None:
+    """Pillow's class for a file, by its first bytes."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return JpegImageFile
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile
+    return WebPImageFile if data.startswith(b"RIFF") and data[8:12] == b"WEBP" else None
+
+
 @contextmanager
 def damage_as_input_error(name: str) -> Iterator[None]:
     """Raise what Pillow and OpenCV raise for a damaged picture as InputError."""
     try:
         yield
+    except Image.DecompressionBombError:  # Pillow's own limit, which it applies to WebP whoever opens it
+        raise InputError(f"{name}: has more pixels than are read of a WebP file; save it as PNG or JPEG") from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise InputError(f"{name}: damaged or cut short ({error})") from None
 
@@ -51,9 +59,7 @@ def decode(image: Image.Image, data: bytes = b"") -> tuple[np.ndarray, bytes | N
     """
     deep_png = image.format == "PNG" and data[24] == 16  # bit depth in the PNG header
     icc = image.info.get("icc_profile")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about EXIF entries that are damaged
-        exif = image.getexif()
+    exif = image.getexif()
     orientation = exif.pop(ORIENTATION_TAG, 1)
     if image.mode == "CMYK":
         icc = None  # describes inks, and the pixels become RGB

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.files import write_whole
+from edgedrag.runtime.files import check_file, write_aside
 from edgedrag.runtime.photo.decode import damage_as_input_error, decode, open_image
 from edgedrag.runtime.trace import span
 
@@ -147,21 +147,6 @@ def check_output(path: Path) -> None:
     check_file(path)
 
 
-def check_file(path: Path) -> None:
-    """Raise InputError where there is no folder that a file of this path could be written to."""
-    check_folder(path.parent)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, not a file to write")
-
-
-def check_folder(folder: Path) -> None:
-    """Raise InputError where `folder` is not one that files can be written to."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; make it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: not writable")
-
-
 def save_picture(path: str | os.PathLike[str], picture: Picture | HasPicture | np.ndarray) -> None:
     """Write a picture in the format of its suffix; the file appears whole or not at all.
 
@@ -191,19 +176,6 @@ def as_picture(picture: Picture | HasPicture | np.ndarray) -> Picture:
     if not isinstance(picture, Picture):
         raise InputError(f"picture: give a Photo, an Edit, a Picture or an array, not a {type(picture).__name__}")
     return picture
-
-
-def write_aside(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there.
-
-    Raises:
-        InputError: the folder is full or not writable; nothing is left behind.
-    """
-    try:
-        with span("write file", "file"):
-            write_whole(path, data)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def encode_picture(path: Path, picture: Picture) -> bytes:

@@ -10,13 +10,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgedrag.runtime.backends.cpus import allowed_cpus, cpu_quota, default_threads
-from edgedrag.runtime.backends.processor import cpu_name
-from edgedrag.runtime.backends.registry import NAMES, probe
+from edgedrag.runtime.backends.registry import probe
 from edgedrag.runtime.backends.tensorrt.cache import EngineStore
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.options import BACKENDS
 from edgedrag.runtime.selection.self_test import self_test
 from edgedrag.runtime.session.runtime import Runtime, open_runtime
+from edgedrag.runtime.system.cpus import allowed_cpus, cpu_quota, default_threads
+from edgedrag.runtime.system.processor import cpu_name
 from edgedrag.runtime.system.state import describe_system, system_state
 
 
@@ -36,7 +38,7 @@ def examine(version: str, bundle: str | Path = "embedded", engines: Path | None 
         "cpus": {"allowed": allowed_cpus(), "quota": cpu_quota(), "threads": default_threads()},
         "system": system_state(),
         "versions": {"numpy": np.__version__, "opencv": cv2.__version__},
-        "engines": [_engine(name, runtime) for name in NAMES],
+        "engines": [_engine(name, runtime) for name in BACKENDS],
         "chosen": chosen,
         "bundle": {
             "name": str(bundle),
@@ -51,13 +53,13 @@ def examine(version: str, bundle: str | Path = "embedded", engines: Path | None 
 
 def _engine(name: str, runtime: Runtime | None) -> dict[str, Any]:
     finding = probe(name)
-    code, reason = finding.code, finding.reason
+    code, reason = str(finding.code or ""), finding.reason
     if runtime is not None and not code:
         step = next((s for s in runtime.fallback if s.backend == name), None)
         if step is not None:
-            code, reason = step.code, step.reason
+            code, reason = str(step.code), step.reason
         elif name != runtime.backend.name:
-            code, reason = "not-needed", f"{runtime.backend.name} comes before it"
+            code, reason = str(Code.NOT_NEEDED), f"{runtime.backend.name} comes before it"
     return {
         "name": name,
         "usable": finding.usable,

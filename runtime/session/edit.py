@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgedrag.runtime.bundle.manifest import STAGES
+from edgedrag.runtime.bundle.graphs import STAGES
 from edgedrag.runtime.drag.checks import Checks
 from edgedrag.runtime.drag.composite import Box, Generated, enlarge
 from edgedrag.runtime.photo.picture import Picture

@@ -23,18 +23,16 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import colour_and_alpha
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.edit_stack import (
-    Lattice,
     Layer,
     Layers,
-    blended,
-    common,
-    faded,
+    crossfade,
+    crossfade_states,
     on_top,
     render,
-    round_state,
     touches,
-    within,
 )
+from edgedrag.runtime.session.lattice import Lattice, common, within
+from edgedrag.runtime.session.round_state import round_state
 
 SAME = 1.0  # generator pixels; ends of two drags nearer than this count as one place
 
@@ -116,7 +114,7 @@ class History:
             if mask[last.box][last.mask].all():
                 newer = (layer for layer in layers if layer not in last.layers_after)
                 return entry(after, (*last.layers_before, *newer), last)
-            make = partial(blended, now=layers, then=last.layers_before, weight=weight)
+            make = partial(crossfade_states, now=layers, then=last.layers_before, weight=weight)
             return entry(after, on_top(layers, Layer(lattice, masked, make)))
         original = self._original
         make = partial(round_state, photo=original, before=layers, window=window, mask=region, generated=generated)
@@ -193,5 +191,5 @@ def _restored(pixels: np.ndarray, last: Entry, box: Box, weight: np.ndarray) -> 
     assert shared is not None, "the masks share a pixel"
     here, there = within(shared, box), within(shared, last.box)
     colour, then = colour_and_alpha(out)[0], colour_and_alpha(last.before)[0]
-    colour[here] = faded(colour[here], then[there], weight[here])
+    colour[here] = crossfade(colour[here], then[there], weight[here])
     return out

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.checks import Checks, check
 from edgedrag.runtime.drag.composite import Box, Generated
 from edgedrag.runtime.drag.drags import Drags
@@ -200,7 +201,7 @@ class Photo:
             fault = generated.fault(run.picture)
         precise = None if fault is None else self._runtime.more_precise()
         if precise is not None:
-            fallback = (*fallback, Fallback(stages.backend.name, "bad-output", f"{fault} in {stages.precision}"))
+            fallback = (*fallback, Fallback(stages.backend.name, Code.BAD_OUTPUT, f"{fault} in {stages.precision}"))
             stages = precise
             again = DragRun(self._runtime.bundle, stages, run.picture, run.mask, run.points, run.timings)
             generated = again.whole(table, seed)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import cv2
 
-from edgedrag.runtime.backends.cpus import checked_threads
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.options import RuntimeOptions
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Source, load_picture
-from edgedrag.runtime.selection.select import Fallback, Served, climb, more_precise
+from edgedrag.runtime.selection.select import Fallback, more_precise, select_backend
 from edgedrag.runtime.selection.self_test import Golden
 from edgedrag.runtime.session.photo import Photo
 from edgedrag.runtime.session.request import whole_number
@@ -24,7 +24,7 @@ class Runtime:
     Attributes:
         fallback: the backends and precisions that would come first, and why each does not serve.
         golden: what the self-test measured, where the engine takes one.
-        threads: on the CPU, as asked or found; None where an engine's own default was taken.
+        options: what it was opened with.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Runtime:
         stages: Stages,
         fallback: tuple[Fallback, ...] = (),
         golden: Golden | None = None,
-        threads: int | None = None,
+        options: RuntimeOptions = RuntimeOptions(),
     ):
         self.bundle = bundle
         self.stages = stages
@@ -41,18 +41,17 @@ class Runtime:
         self.precision = stages.precision
         self.fallback = fallback
         self.golden = golden
-        self.threads = threads
+        self.options = options
         self._precise: Stages | None = None
 
     def more_precise(self) -> Stages | None:
         """Stages of a higher precision, if any, for a result that is no picture; opened when first needed."""
         if self._precise is None:
-            self._precise = more_precise(self.bundle, self.stages, self.threads)
+            self._precise = more_precise(self.bundle, self.stages, self.options)
         return self._precise
 
     def __repr__(self) -> str:
-        threads = "" if self.threads is None else f", {self.threads} threads"
-        return f"<Runtime {self.bundle.name} on {self.backend.name} {self.precision}: {self.backend.device}{threads}>"
+        return f"<Runtime {self.bundle.name} on {self.backend.name} {self.precision}: {self.backend.device}>"
 
     def load(self, image: Source, max_megapixels: float = MAX_MEGAPIXELS, *, undo_limit: int | None = None) -> Photo:
         """Open a photo.
@@ -81,24 +80,27 @@ def open_runtime(
     memory_budget: int | None = None,
     threads: int | None = None,
 ) -> Runtime:
-    """Open a bundle, by folder or by the name of one that ships with edgedrag, on an engine.
+    """Open a bundle, by folder or by the name of one that ships with edgedrag, on a backend.
 
     Args:
-        backend: one of `backends.NAMES`, or "auto": the first of them that can serve.
+        backend: one of `options.BACKENDS`, or "auto": the first of them that can serve.
         engines: folder of engines that `edgedrag build` made; the user's cache where None. For TensorRT.
         memory_budget: bytes of device memory for weights; all that there is where None. On a GPU.
-        threads: of an engine on the CPU, and of OpenCV in this process; as many as the CPUs that affinity and
+        threads: of a backend on the CPU, and of OpenCV in this process; as many as the CPUs that affinity and
             control groups leave to this process where None.
 
     Raises:
-        InputError: `threads` is less than 1, or more than the CPUs that this process may run on.
+        InputError: an argument of another type or out of its range, as more threads than CPUs; names it.
         BundleError: the bundle is missing, damaged or not understood.
-        EngineError: no engine, or not the one asked for, can run it.
+        EngineError: no backend, or not the one asked for, can run it.
     """
-    threads = checked_threads(threads)
-    cv2.setNumThreads(threads)
+    return open_with(RuntimeOptions(bundle, backend, precision, engines, memory_budget, threads))
+
+
+def open_with(options: RuntimeOptions) -> Runtime:
+    """`open_runtime`, of options that were checked already."""
+    cv2.setNumThreads(options.cpu_threads)
     with span("open bundle", "open"):
-        opened = open_bundle(bundle)
-    folder = None if engines is None else Path(engines)
-    served: Served = climb(opened, backend, precision, folder, memory_budget, threads)
-    return Runtime(opened, served.stages, served.fallback, served.golden, threads)
+        opened = open_bundle(options.bundle)
+    selected = select_backend(opened, options)
+    return Runtime(opened, selected.stages, selected.fallback, selected.golden, options)

@@ -13,6 +13,8 @@ import pytest
 from edgedrag.generator.training.checkpoint import load_checkpoint
 from edgedrag.runtime.bundle.manifest import open_bundle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:

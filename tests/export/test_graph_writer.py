@@ -21,6 +21,8 @@ from edgedrag.generator.networks.lightningdrag.sizes import TINY
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
 from edgedrag.runtime.sampling.sampler import make_table
 
+pytestmark = pytest.mark.slow
+
 
 class Encoder(nn.Module):
     def __init__(self) -> None:

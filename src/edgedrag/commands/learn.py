@@ -12,7 +12,7 @@ from edgedrag.commands.options import FILE, BatchSizes, step_counts
 
 if TYPE_CHECKING:
     from edgedrag.generator.diffusion.contract import Sizes
-    from edgedrag.generator.diffusion.objectives import Ruler
+    from edgedrag.generator.diffusion.objectives import PerceptualLoss
 
 SHARE = click.FloatRange(0, 1)
 
@@ -32,8 +32,8 @@ def pairs(videos: tuple[Path, ...], cache: Path, count: int, made: int, seed: in
     click.echo(describe(mine(videos, cache, count, made, seed, workers, by_time)))
 
 
-def perceptual_ruler(weight: float, device: str) -> Ruler | None:
-    """ST-LPIPS as something to learn from; None at weight 0."""
+def make_perceptual_loss(weight: float, device: str) -> PerceptualLoss | None:
+    """ST-LPIPS as a training loss; None at weight 0."""
     if not weight:
         return None
     from edgedrag.metrics.stlpips import STLPIPS
@@ -52,7 +52,9 @@ def train(config: Path, run: Path | None) -> None:
     from edgedrag.generator.training.trainer import train as train_run
 
     found = TrainConfig.read(config)
-    click.echo(train_run(found, run or Path("runs") / config.stem, perceptual_ruler(found.perceptual, found.device)))
+    click.echo(
+        train_run(found, run or Path("runs") / config.stem, make_perceptual_loss(found.perceptual, found.device))
+    )
 
 
 @click.command()
@@ -111,8 +113,8 @@ def distill(
         teacher_steps=teacher_steps,
     )
     config.check("--steps, --teacher-steps, --perceptual, --sizes")
-    ruler = perceptual_ruler(perceptual, device)
-    click.echo(distill_run(checkpoint, config, pairs, run or Path("runs") / "student", ruler))
+    perceptual_loss = make_perceptual_loss(perceptual, device)
+    click.echo(distill_run(checkpoint, config, pairs, run or Path("runs") / "student", perceptual_loss))
 
 
 @click.command()

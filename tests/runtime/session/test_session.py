@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import edgedrag
+from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import make_table
@@ -213,14 +214,14 @@ def test_guidance_pair_runs_where_the_scale_is_off_one(toy: Path) -> None:
     runtime = edgedrag.open(toy)
     photo = np.full((128, 128, 3), 150, np.uint8)
     mask = np.ones((128, 128), bool)
-    edit = runtime.load(photo).drag([((60, 60), (70, 60))], mask, seed=3, steps=8)
     table = make_table(runtime.bundle.sampler, 8)
+    run = DragRun(runtime.bundle, runtime.stages, photo, mask, np.array([[60.0, 60, 70, 60]]))
+    made = run.whole(table, seed=3).result
     assert abs(table.guidance[-1] - 1) < 0.05 < table.guidance[-2] - 1, "both branches are used"
     x = table.start[0] * (150 / 127.5 - 1) + table.start[2] * normal(3, 0, (1, 3, 16, 16)).astype(np.float64)
     for i, (a, b, c) in enumerate(table.steps):
         guided = table.guidance[i] if i < 7 else 1.0
         x = a * x + b * 0.5 * guided * x + c * normal(3, i + 1, (1, 3, 16, 16))
     expected = np.clip(x[0].transpose(1, 2, 0), -1, 1)
-    made = edit._generated.result
     assert made is not None
     np.testing.assert_allclose(made[4::8, 4::8] * 2 - 1, expected, atol=2e-4)

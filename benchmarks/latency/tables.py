@@ -1,4 +1,4 @@
-"""Reports of latency as tables: what a page and a Markdown summary show."""
+"""Latency reports as tables, for the HTML page and the Markdown summary."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 KINDS = {"drag": "another drag", "first_drag": "first drag", "preview": "motion-only preview"}
 POINTER = {
-    "first_preview": "first movement to its preview",
+    "first_preview": "first movement to preview",
     "result": "release to result",
-    "behind": "a preview behind the pointer",
+    "behind": "preview lag",
 }
 SHOWN_CONTEXT = (
     "time", "device", "cpus", "board", "memory_mb", "gpu", "governor", "nvpmodel", "load_1min", "platform", "python",
@@ -21,7 +21,7 @@ SHOWN_CONTEXT = (
 
 @dataclass(frozen=True)
 class Table:
-    """A title, what to know when reading, and cells of text under headings."""
+    """A table: title, note, column headings and rows of text."""
 
     title: str
     note: str
@@ -34,7 +34,7 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 def name_of(report: dict[str, Any]) -> str:
-    """A device, engine and precision, for the rows of a fleet."""
+    """Device, engine and precision of a report, as a row label."""
     context = report["context"] or {}
     gpu = (context.get("gpu") or {}).get("name") if context.get("backend") not in ("cpu", "openvino") else None
     device = context.get("board") or gpu or f"{context.get('device')}, {context.get('cpus')} CPUs"
@@ -42,7 +42,7 @@ def name_of(report: dict[str, Any]) -> str:
 
 
 def tables(reports: Sequence[dict[str, Any]]) -> list[Table]:
-    """All tables of a report, or of several devices'; those with nothing in them are left out."""
+    """All non-empty tables of one or several reports."""
     all_tables = (
         latency(reports), pointer(reports), sustained(reports), cold_start(reports), graphs(reports), beside(reports),
         resources(reports), context(reports),
@@ -60,8 +60,8 @@ def series_row(what: Sequence[str], series: dict[str, Any]) -> list[str]:
 
 SERIES_HEAD = ("n", "p50", "p90", "p99", "CoV", "stable")
 BOUNDS = (
-    "Milliseconds. In brackets the bound that the true percentile is not above, with 99% confidence (MLPerf's early "
-    "stopping). A dash: too few queries; p50 takes 11, p90 64, p99 662. Stable: the last three windows agree to 10%."
+    "Milliseconds. In brackets: upper bound of the true percentile with 99% confidence (MLPerf's early stopping). A "
+    "dash: too few queries; p50 needs 11, p90 64, p99 662. Stable: the last three windows agree to 10%."
 )
 
 
@@ -71,7 +71,7 @@ def latency(reports: Iterable[dict[str, Any]]) -> Table:
         for run in report["runs"]:
             for kind, title in KINDS.items():
                 rows.append(series_row([name_of(report), run["size"], str(run["steps"]), title], run[kind]))
-    return Table("Latency, one drag after the other", BOUNDS, ("device", "photo", "steps", "query", *SERIES_HEAD), rows)
+    return Table("Latency, single stream", BOUNDS, ("device", "photo", "steps", "query", *SERIES_HEAD), rows)
 
 
 def pointer(reports: Iterable[dict[str, Any]]) -> Table:
@@ -80,14 +80,14 @@ def pointer(reports: Iterable[dict[str, Any]]) -> Table:
         for cell in report.get("interactive", ()):
             for kind, title in POINTER.items():
                 rows.append(series_row([name_of(report), cell["size"], str(cell["steps"]), title], cell[kind]))
-    return Table("A pointer's gestures", BOUNDS, ("device", "photo", "steps", "from", *SERIES_HEAD), rows)
+    return Table("Pointer gestures", BOUNDS, ("device", "photo", "steps", "from", *SERIES_HEAD), rows)
 
 
 def sustained(reports: Iterable[dict[str, Any]]) -> Table:
     rows = []
     for report in reports:
         for course in report.get("sustained", ()):
-            throttled = {None: "not shown", True: "yes", False: "no"}[course["throttled"]]
+            throttled = {None: "unknown", True: "yes", False: "no"}[course["throttled"]]
             rows.append(
                 [
                     name_of(report), course["size"], number(course["minutes"]), str(course["drag"]["n"]),
@@ -104,9 +104,9 @@ def sustained(reports: Iterable[dict[str, Any]]) -> Table:
         "last tenth",
         "drift",
         "throttled",
-        "system does not show",
+        "not available",
     )
-    return Table("Without a pause", "Median milliseconds of the first and the last tenth of the time.", head, rows)
+    return Table("Sustained load", "Median milliseconds of the first and the last tenth of the time.", head, rows)
 
 
 def cold_start(reports: Iterable[dict[str, Any]]) -> Table:
@@ -117,8 +117,8 @@ def cold_start(reports: Iterable[dict[str, Any]]) -> Table:
         if report["cold_start"]["n"]
     ]
     note = (
-        "Milliseconds, medians over new processes; files are in the system's cache. `open` holds the engine's import "
-        "and the check of the bundle's hashes."
+        "Milliseconds, medians over new processes; files are in the system's cache. `open` includes the import of the "
+        "engine and the check of the bundle's hashes."
     )
     return Table("Cold start", note, ("device", "n", *(p.replace("_", " ") for p in parts)), rows)
 
@@ -134,7 +134,7 @@ def graphs(reports: Iterable[dict[str, Any]]) -> Table:
             steps = ", ".join(f"{ms:.1f}" for ms in profile["steps_ms"])
             outside = number(profile["outside_graphs_ms"].get("drag"))
             rows.append([name_of(report), run["size"], str(run["steps"]), inside, steps, outside])
-    note = "Median milliseconds, from drags of their own whose spans were recorded."
+    note = "Median milliseconds, from separate drags with recorded spans."
     return Table("Graphs", note, ("device", "photo", "steps", "each graph", "each step", "outside the graphs"), rows)
 
 
@@ -149,7 +149,7 @@ def beside(reports: Iterable[dict[str, Any]]) -> Table:
             rows.append([name_of(report), name, row["what"], str(row["n"]), number(row["median_ms"]), ratio])
         for name, reason in (peers or {"absent": {}})["absent"].items():
             rows.append([name_of(report), name, f"absent: {reason}", "-", "-", "-"])
-    note = "Another drag, all taking turns in one run; the ratio is how many times as long as edgedrag it takes."
+    note = "Another drag, interleaved in one run; the ratio is the peer's time over edgedrag's."
     return Table("Peers", note, ("device", "peer", "what", "n", "median, ms", "ratio (95%)"), rows)
 
 
@@ -165,9 +165,9 @@ def resources(reports: Iterable[dict[str, Any]]) -> Table:
             at_most = ", ".join(f"{key.replace('_', ' ', 1)} {value:g}" for key, value in peaks.items() if value)
             device = number(memory["device_mb"], 0) if memory["device_mb"] else f"absent: {memory['device_reason']}"
             rows.append([name_of(report), number(memory["host_mb"], 0), device, shown, at_most or "-"])
-    note = "The most memory of a process; energy of the whole machine or card; what the processor does at most."
+    note = "Peak memory of a process; energy of the whole machine or GPU; practical peaks of the processor."
     return Table(
-        "Memory, energy, peaks", note, ("device", "host, MB", "device, MB", "energy a drag", "processor at most"), rows
+        "Memory, energy, peaks", note, ("device", "host, MB", "device, MB", "energy per drag", "processor peaks"), rows
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.latency.peaks import measure_peaks
 from edgedrag.benchmarks.latency.report import markdown, page, stem
 from edgedrag.benchmarks.latency.roofline import (
@@ -152,7 +153,7 @@ def _row(what: str, device: str, source: str, predicted: float, measured: float)
 def tables(plan: dict[str, Any]) -> list[Table]:
     """The tables of predictions, savings and validation."""
     target = plan["target_ms"]
-    meets = () if target is None else (f"{target:g} ms",)
+    meets = () if target is None else (f"{number(target)} ms",)
     rows = [
         [
             row["title"], row["precision"], str(row["steps"]), f"{row['ms']:.1f}",
@@ -181,7 +182,8 @@ def tables(plan: dict[str, Any]) -> list[Table]:
         )
     )  # fmt: skip
     checked = [
-        [row["what"], row["device"], row["source"], f"{row['predicted_ms']:.4g}", f"{row['measured_ms']:.4g}",
+        [row["what"], row["device"], row["source"],
+         number(row["predicted_ms"], significant=4), number(row["measured_ms"], significant=4),
          f"{row['error']:+.0%}", "yes" if row["within"] else "NO"]
         for row in plan["validation"]
     ]  # fmt: skip

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import edgedrag
+from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.latency.compare import read_report
 from edgedrag.benchmarks.latency.report import markdown
-from edgedrag.benchmarks.latency.tables import Table, number
+from edgedrag.benchmarks.latency.tables import Table
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import write_aside
 
@@ -28,7 +29,7 @@ COMPARED = {"edgedrag-fp32": "fp32", "unsplit": "the same graphs without the spl
 def percentiles(series: dict[str, Any]) -> str:
     """The median, and p90 and p99 if there are enough drags."""
     values = [series["percentiles"][name] for name in ("p50", "p90", "p99")]
-    return " / ".join(number(percentile["ms"]) for percentile in values)
+    return " / ".join(number(percentile["ms"], 1) for percentile in values)
 
 
 def table(reports: Sequence[dict[str, Any]]) -> Table:
@@ -41,7 +42,7 @@ def table(reports: Sequence[dict[str, Any]]) -> Table:
                     f"{run['size'].replace('x', ' x ')}, mask {run['mask_width']} wide",
                     f"{report['context']['precision']}, {run['steps']} step{'s' if run['steps'] > 1 else ''}",
                     percentiles(run["drag"]), percentiles(run["first_drag"]), percentiles(run["preview"]),
-                    number(outside), number(run["host_mb"], 0),
+                    number(outside, 1), number(run["host_mb"], 0),
                 ]
             )  # fmt: skip
     head = (

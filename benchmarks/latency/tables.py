@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgedrag.benchmarks.formatting import number
+
 KINDS = {"drag": "another drag", "first_drag": "first drag", "preview": "motion-only preview"}
 POINTER = {
     "first_preview": "first movement to preview",
@@ -27,10 +29,6 @@ class Table:
     note: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-
-
-def number(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def name_of(report: dict[str, Any]) -> str:
@@ -90,8 +88,8 @@ def sustained(reports: Iterable[dict[str, Any]]) -> Table:
             throttled = {None: "unknown", True: "yes", False: "no"}[course["throttled"]]
             rows.append(
                 [
-                    name_of(report), course["size"], number(course["minutes"]), str(course["drag"]["n"]),
-                    number(course["first_tenth_ms"]), number(course["last_tenth_ms"]), f"{course['drift']:+.1%}",
+                    name_of(report), course["size"], number(course["minutes"], 1), str(course["drag"]["n"]),
+                    number(course["first_tenth_ms"], 1), number(course["last_tenth_ms"], 1), f"{course['drift']:+.1%}",
                     throttled, ", ".join(course["absent"]) or "-",
                 ]
             )  # fmt: skip
@@ -112,7 +110,11 @@ def sustained(reports: Iterable[dict[str, Any]]) -> Table:
 def cold_start(reports: Iterable[dict[str, Any]]) -> Table:
     parts = ("interpreter", "import", "open", "load_weights", "first_photo", "first_drag", "total")
     rows = [
-        [name_of(report), str(report["cold_start"]["n"]), *(number(report["cold_start"].get(f"{p}_ms")) for p in parts)]
+        [
+            name_of(report),
+            str(report["cold_start"]["n"]),
+            *(number(report["cold_start"].get(f"{p}_ms"), 1) for p in parts),
+        ]
         for report in reports
         if report["cold_start"]["n"]
     ]
@@ -132,7 +134,7 @@ def graphs(reports: Iterable[dict[str, Any]]) -> Table:
                 continue
             inside = ", ".join(f"{name} {ms:.1f}" for name, ms in profile["graphs_ms"].items())
             steps = ", ".join(f"{ms:.1f}" for ms in profile["steps_ms"])
-            outside = number(profile["outside_graphs_ms"].get("drag"))
+            outside = number(profile["outside_graphs_ms"].get("drag"), 1)
             rows.append([name_of(report), run["size"], str(run["steps"]), inside, steps, outside])
     note = "Median milliseconds, from separate drags with recorded spans."
     return Table("Graphs", note, ("device", "photo", "steps", "each graph", "each step", "outside the graphs"), rows)
@@ -146,7 +148,7 @@ def beside(reports: Iterable[dict[str, Any]]) -> Table:
             ratio = (
                 f"{row['ratio']:.2f} ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})" if "ratio" in row else "1"
             )
-            rows.append([name_of(report), name, row["what"], str(row["n"]), number(row["median_ms"]), ratio])
+            rows.append([name_of(report), name, row["what"], str(row["n"]), number(row["median_ms"], 1), ratio])
         for name, reason in (peers or {"absent": {}})["absent"].items():
             rows.append([name_of(report), name, f"absent: {reason}", "-", "-", "-"])
     note = "Another drag, interleaved in one run; the ratio is the peer's time over edgedrag's."
@@ -159,10 +161,10 @@ def resources(reports: Iterable[dict[str, Any]]) -> Table:
         energies = [part["energy"] for part in (*report["runs"], *report.get("sustained", ()))]
         for energy in energies[:1]:
             joules = energy["joules_per_drag"]
-            shown = ", ".join(f"{name} {value:g} J" for name, value in joules.items()) if joules else "absent: "
+            shown = ", ".join(f"{name} {number(value)} J" for name, value in joules.items()) if joules else "absent: "
             shown += "" if joules else "; ".join(f"{name}: {why}" for name, why in energy["absent"].items())
             memory, peaks = report["memory"], report.get("peaks") or {}
-            at_most = ", ".join(f"{key.replace('_', ' ', 1)} {value:g}" for key, value in peaks.items() if value)
+            at_most = ", ".join(f"{key.replace('_', ' ', 1)} {number(value)}" for key, value in peaks.items() if value)
             device = number(memory["device_mb"], 0) if memory["device_mb"] else f"absent: {memory['device_reason']}"
             rows.append([name_of(report), number(memory["host_mb"], 0), device, shown, at_most or "-"])
     note = "Peak memory of a process; energy of the whole machine or GPU; practical peaks of the processor."

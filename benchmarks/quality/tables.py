@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from edgedrag.benchmarks.formatting import number
+
 Figures = dict[str, Any]  # metric -> number; None if it could not be measured
 
 
@@ -37,6 +39,6 @@ def as_text(rows: dict[str, Figures]) -> list[str]:
     first = max(map(len, rows)) + 2
     lines = [" " * first + "".join(f"{c:>{w}}" for c, w in zip(columns, widths))]
     for name, figures in rows.items():
-        cells = ("-" if figures[c] is None else f"{figures[c]:g}" for c in columns)
+        cells = (number(figures[c]) for c in columns)
         lines.append(f"{name:<{first}}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths)))
     return lines

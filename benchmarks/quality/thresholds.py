@@ -17,6 +17,7 @@ import click
 import cv2
 import numpy as np
 
+from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.quality.pairs import VIDEO, evenly, grown, load_clip
 from edgedrag.generator.data.pairs import draggable, sample_points
 from edgedrag.runtime.drag.checks import apart, check, detail, landing_errors, seam, torn
@@ -99,7 +100,7 @@ def main(cache: Path, per_clip: int, output: Path | None) -> None:
     for name, counts in verdicts.items():
         figures[f"verdicts {name}"] = {k: round(counts[k] / counts.total(), 3) for k in ("good", "doubtful", "bad")}
     for name, row in figures.items():
-        click.echo(f"{name:<18} " + "  ".join(f"{k} {v:g}" for k, v in row.items()))
+        click.echo(f"{name:<18} " + "  ".join(f"{k} {number(v)}" for k, v in row.items()))
     if output is not None:
         write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from edgedrag.benchmarks.context import context
+from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.station.browser import Visitor, browser
 from edgedrag.benchmarks.station.load import Tally, crowd, row
 from edgedrag.benchmarks.station.process import Kiosk
@@ -163,16 +164,19 @@ def describe(figures: dict[str, Any]) -> str:
     for name, seen in figures["in_browser"].items():
         if isinstance(seen, dict):
             lines.append(
-                f"{name:<8} {seen['preview_frames_per_s']:g} preview frames a second, "
-                f"result {seen['release_to_result_ms']:g} ms after release"
+                f"{name:<8} {number(seen['preview_frames_per_s'])} preview frames a second, "
+                f"result {number(seen['release_to_result_ms'])} ms after release"
             )
         else:
             lines.append(f"{name:<8} {seen}")
     many, load = figures["over_many_edits"], figures["under_load"]
     held = many["memory_mb"]
-    lines.append(f"memory   {held[0]:g} MB after {FIRST} edits, {held[1]:g} MB after {LAST} ({many['growth']:+.1%})")
     lines.append(
-        f"load     {load['visitors']} visitors for {load['seconds']:g} s: {load['edits']} edits, {load['busy']} busy, "
-        f"{load['errors']} errors, fairness {load['fairness']:g}, 95% within {load.get('edit_ms_95', 0):g} ms"
+        f"memory   {number(held[0])} MB after {FIRST} edits, {number(held[1])} MB after {LAST} ({many['growth']:+.1%})"
+    )
+    lines.append(
+        f"load     {load['visitors']} visitors for {number(load['seconds'])} s: {load['edits']} edits, "
+        f"{load['busy']} busy, {load['errors']} errors, fairness {number(load['fairness'])}, "
+        f"95% within {number(load.get('edit_ms_95', 0))} ms"
     )
     return "\n".join(lines)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import edgedrag
-from edgedrag.benchmarks.latency.nvidia import Card
-from edgedrag.benchmarks.latency.sensors import sample
+from edgedrag.benchmarks.nvidia import Card
+from edgedrag.benchmarks.sensors import sample
 from edgedrag.runtime.backends.registry import PACKAGES as ENGINES
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.system.power_mode import current_mode

@@ -30,10 +30,9 @@ from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.bundle.describe import cost_at
 from edgedrag.runtime.bundle.graphs import STAGES
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
-from edgedrag.runtime.drag.run import GUIDANCE_EPSILON
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.options import BACKENDS
-from edgedrag.runtime.sampling.sampler import make_table
+from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, make_table
 from edgedrag.runtime.selection.self_test import Golden, read_golden, run_golden, self_test
 from edgedrag.runtime.session.edit import Edit
 from edgedrag.runtime.session.runtime import Runtime

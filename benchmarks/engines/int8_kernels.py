@@ -24,11 +24,11 @@ from tqdm import tqdm
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.latency.ratios import in_turns
 from edgedrag.benchmarks.latency.scene import SMALL, disc, test_photo
-from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
-from edgedrag.benchmarks.quality.methods import FullEdit, Task
+from edgedrag.benchmarks.quality.methods import FullEdit
 from edgedrag.benchmarks.quality.tables import mean
 from edgedrag.benchmarks.report import write_report
 from edgedrag.calibration.graphs.layers import constant
+from edgedrag.metrics.drag_sets import Task, find_samples, read_sample
 from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.runtime.backends.base import CompiledGraph
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu

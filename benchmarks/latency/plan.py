@@ -24,7 +24,7 @@ from edgedrag.benchmarks.latency.tables import Table, name_of
 from edgedrag.benchmarks.report import write_report
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.files import write_aside
 from edgedrag.runtime.system.processor import cpu_name
 
 WITHIN = 0.35  # the error that the planner claims; where a point is farther off, it says so

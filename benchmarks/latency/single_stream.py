@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgedrag.benchmarks.latency.nvidia import Card
 from edgedrag.benchmarks.latency.peaks import measure_peaks
 from edgedrag.benchmarks.latency.power import Energy
 from edgedrag.benchmarks.latency.profile import graph_figures
 from edgedrag.benchmarks.latency.scene import Size, write_scene
 from edgedrag.benchmarks.latency.series import WINDOWS, agree, figures
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
+from edgedrag.benchmarks.nvidia import Card
 from edgedrag.runtime import trace
 
 PROCESSES = 5

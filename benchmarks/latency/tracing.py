@@ -27,8 +27,8 @@ from edgedrag.benchmarks.latency.scene import Size, disc, test_photo, write_scen
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.report import write_report
 from edgedrag.runtime import trace
+from edgedrag.runtime.files import check_file
 from edgedrag.runtime.options import RuntimeOptions
-from edgedrag.runtime.photo.picture import check_file
 from edgedrag.runtime.trace_file import tracing
 
 SPAN = re.compile(r"^(\s*)with (?:span|on_device)\(.*\):$", re.M)

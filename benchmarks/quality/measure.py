@@ -47,8 +47,9 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
         InputError: no metric networks, nothing to measure on, or options that make no sense.
     """
     try:
-        from edgedrag.benchmarks.quality.dragbench import find_samples, measure_dragbench
+        from edgedrag.benchmarks.quality.dragbench import measure_dragbench
         from edgedrag.benchmarks.quality.pairs_quality import measure_pairs
+        from edgedrag.metrics.drag_sets import find_samples
         from edgedrag.metrics.stlpips import STLPIPS
         from edgedrag.metrics.xfeat import XFeat
     except ImportError as error:

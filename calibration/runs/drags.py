@@ -11,8 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
-from edgedrag.benchmarks.quality.methods import Task
+from edgedrag.metrics.drag_sets import Task, find_samples, read_sample
 from edgedrag.runtime.drag.drags import check_drags, check_handles_in_mask
 from edgedrag.runtime.drag.mask import automatic_mask, check_mask
 from edgedrag.runtime.errors import InputError

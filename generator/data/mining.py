@@ -31,8 +31,9 @@ from edgedrag.generator.data.pairs import (
 )
 from edgedrag.generator.data.videos import CLIPS, read_frames, read_views, shot_of_each_frame, split_of
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import write_aside
 from edgedrag.runtime.photo.picture import SUFFIXES as PICTURES
-from edgedrag.runtime.photo.picture import Picture, save_picture, write_aside
+from edgedrag.runtime.photo.picture import Picture, save_picture
 from edgedrag.runtime.session.sheet import draw_drag
 
 REPORT = "report.json"  # in a cache

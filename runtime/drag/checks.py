@@ -13,7 +13,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.composite import Generated, decided
+from edgedrag.runtime.drag.blend import reveal_weight
+from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 
 Verdict = Literal["good", "doubtful", "bad"]
@@ -146,7 +147,7 @@ def torn(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray, mask:
     beyond = (sum_of_squares - root < 2 * TORN_STRETCH**2) | (sum_of_squares + root > 2 * TORN_CRUSH**2)
     beyond |= determinant < 0
     if revealed is not None:
-        beyond = beyond * (1 - decided(revealed)[..., 0])
+        beyond = beyond * (1 - reveal_weight(revealed)[..., 0])
     return texture * beyond / (texture.sum() + 1e-6)
 
 

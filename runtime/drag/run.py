@@ -10,14 +10,13 @@ import numpy as np
 from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.bundle.graph_inputs import GRAPH_INPUTS
 from edgedrag.runtime.bundle.manifest import Bundle
-from edgedrag.runtime.drag.composite import Generated, change_of
+from edgedrag.runtime.drag.blend import generated_change
+from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.inputs import DragInputs, PhotoInputs
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
-from edgedrag.runtime.sampling.sampler import Table
+from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, Table
 from edgedrag.runtime.trace import span, timed
-
-GUIDANCE_EPSILON = 0.05  # scales this near 1 run the single branch
 
 
 class DragRun:
@@ -150,7 +149,7 @@ class DragRun:
         if result is None or flow is None or revealed is None:
             return Generated(result, flow, revealed)
         with span("change", "composite"):
-            change = change_of(self.picture, self.points[:, 2:], result, flow, revealed)
+            change = generated_change(self.picture, self.points[:, 2:], result, flow, revealed)
         return Generated(result, flow, revealed, change)
 
     def _fetch(self, name: str) -> np.ndarray | None:

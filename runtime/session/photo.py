@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,11 +19,9 @@ from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.edit import TOTAL, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Round, Rounds
 from edgedrag.runtime.session.lru_cache import Kept
+from edgedrag.runtime.session.opened import Opened
 from edgedrag.runtime.session.request import Mask, Request, prepare, shrink
 from edgedrag.runtime.trace import span, timed
-
-if TYPE_CHECKING:
-    from edgedrag.runtime.session.runtime import Runtime
 
 MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, the better ones that do not serve
 
@@ -32,7 +29,7 @@ MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, the better
 class Photo:
     """A photo and the edits made on it; each drag builds on the last result, and samples the original's pixels."""
 
-    def __init__(self, runtime: Runtime, picture: Picture):
+    def __init__(self, runtime: Opened, picture: Picture):
         self._runtime = runtime
         self._picture = picture
         self._references = Kept()  # what `reference` made, by window and pixels

@@ -19,7 +19,8 @@ import numpy as np
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.reasons import Reason
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import Picture, save_picture, write_aside
+from edgedrag.runtime.files import write_aside
+from edgedrag.runtime.photo.picture import Picture, save_picture
 
 MOST_HELD = 12
 JOBS = "jobs.jsonl"

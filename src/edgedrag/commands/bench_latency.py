@@ -54,7 +54,7 @@ def latency(
     from edgedrag.benchmarks.latency.peers import chosen
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.latency.subject import Configuration
-    from edgedrag.runtime.photo.picture import check_file
+    from edgedrag.runtime.files import check_file
     from edgedrag.runtime.trace_file import tracing
 
     if trace is not None and scenario != "single-stream":
@@ -112,7 +112,7 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
     from edgedrag.benchmarks.latency.compare import describe, measure_ab
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.report import write_report
-    from edgedrag.runtime.photo.picture import check_folder
+    from edgedrag.runtime.files import check_folder
 
     if output is not None:
         check_folder(output.parent)

@@ -26,13 +26,13 @@ PACKAGES = ("edgedrag", "numpy", "opencv-python-headless", "onnxruntime", "torch
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """Of those that are installed."""
-    found = {}
+    installed = {}
     for package in packages:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def machine(device: str) -> dict[str, Any]:

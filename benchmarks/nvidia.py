@@ -54,12 +54,12 @@ class Card:
     def state(self) -> dict[str, Any]:
         """Clock, temperature and throttle reasons, those that it knows."""
         reasons = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
-        found = {
+        readings = {
             "gpu_mhz": self._ask("nvmlDeviceGetClockInfo", 0),
             "gpu_c": self._ask("nvmlDeviceGetTemperature", 0),
             "gpu_throttle_reasons": None if reasons is None else int(reasons) & ~IDLE,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in readings.items() if value is not None}
 
     def identity(self) -> dict[str, Any] | None:
         """Name, driver, memory and power limit."""

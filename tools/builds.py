@@ -49,10 +49,10 @@ def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target
 @click.option("--targets", default="sm_86,sm_89", show_default=True, help=f"Some of {', '.join(TARGETS)}.")
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def main(bundle: Path, size: str, targets: str, output: Path | None) -> None:
-    found = re.fullmatch(r"(\d+)x(\d+)", size)
-    if found is None:
+    match = re.fullmatch(r"(\d+)x(\d+)", size)
+    if match is None:
         raise click.BadParameter(f"{size!r} is not height x width like 512x512", param_hint="--size")
-    height, width = map(int, found.groups())
+    height, width = map(int, match.groups())
     opened = open_bundle(bundle)
     work = [
         (graph.name, index, target)

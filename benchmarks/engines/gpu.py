@@ -60,8 +60,8 @@ def measure_bundle(
         runtime = edgedrag.open(bundle.folder, backend, precision, engines)
         row["open_ms"] = round((time.perf_counter() - started) * 1e3, 2)
         row["device"] = runtime.backend.device
-        found: Golden | None = runtime.golden or self_test(bundle, runtime.stages)
-        row["self_test"] = None if found is None else found.__dict__
+        outcome: Golden | None = runtime.golden or self_test(bundle, runtime.stages)
+        row["self_test"] = None if outcome is None else outcome.__dict__
         yield row
         row["drags"] = {str(steps): time_drags(runtime, steps, drags) for steps in STEPS}
         yield row
@@ -112,8 +112,8 @@ def time_graphs(runtime: Runtime, drags: int, peak: float) -> dict[str, dict[str
     for _, graph in runtime.bundle.graphs():
         for branch, cost in (("single", graph.cost), ("pair", graph.pair_cost or graph.cost)):
             same = (graph.name, branch)
-            if found := [s["dur"] / 1e3 for s in spans if (s["name"], s["args"]["branch"]) == same]:
-                ms = statistics.median(found)
+            if durations := [s["dur"] / 1e3 for s in spans if (s["name"], s["args"]["branch"]) == same]:
+                ms = statistics.median(durations)
                 tflops = cost_at(cost["flops"], *golden["picture"].shape[:2]) / ms / 1e9
                 rows[f"{graph.name} {branch}"] = {
                     "ms": round(ms, 3),
@@ -143,9 +143,9 @@ def compare_with_torch(
     rows = time_networks(size, height, width, device, "fp16" if device != "cpu" else "fp32", compiled, timed)
     scales = make_table(bundle.sampler, 8).guidance
     pairs = int((abs(scales - 1) > GUIDANCE_EPSILON).sum())
-    found: dict[str, Any] = {"networks_ms": rows, "height": height, "width": width, "drag_ms": {}, "ratios": {}}
+    report: dict[str, Any] = {"networks_ms": rows, "height": height, "width": width, "drag_ms": {}, "ratios": {}}
     for how in ("eager", "compile"):
-        found["drag_ms"][how] = {
+        report["drag_ms"][how] = {
             "our schedule": our_drag_ms(rows, how, pairs, 8 - pairs),
             "published, 1 image": published_drag_ms(rows, how, 1),
             "published, 4 images one after another": published_drag_ms(rows, how, 4),
@@ -153,13 +153,13 @@ def compare_with_torch(
     for row in ours:
         if "drags" in row and row["bundle"] == bundle.name:
             mine = row["drags"]["8"]["first"]["total"]
-            found["ratios"][f"{row['backend']} {row['precision']}"] = {
+            report["ratios"][f"{row['backend']} {row['precision']}"] = {
                 f"{how}, {what}": round(ms / mine, 2)
-                for how, drags in found["drag_ms"].items()
+                for how, drags in report["drag_ms"].items()
                 for what, ms in drags.items()
                 if ms
             }
-    return found
+    return report
 
 
 def peak_of_matrix_products(device: str) -> dict[str, float]:
@@ -169,13 +169,13 @@ def peak_of_matrix_products(device: str) -> dict[str, float]:
     from edgedrag.benchmarks.engines.torch_networks import median_ms
 
     side, dtypes = (1024, (torch.float32,)) if device == "cpu" else (8192, (torch.float32, torch.float16))
-    found = {}
+    tflops = {}
     for dtype in dtypes:
         a = torch.rand(side, side, device=device).to(dtype)
-        found[str(dtype).removeprefix("torch.")] = round(
+        tflops[str(dtype).removeprefix("torch.")] = round(
             2 * side**3 / median_ms(partial(torch.mm, a, a), device) / 1e9, 2
         )
-    return found
+    return tflops
 
 
 @click.command()
@@ -219,9 +219,9 @@ def main(
                 for precision in ("fp32", "fp16", "int8"):
                     if all(g.files(precision, "tensorrt" if backend in MODULES else "ort") for _, g in bundle.graphs()):
                         click.echo(f"{bundle.name} on {backend} in {precision}")
-                        kept = engines or Path(scratch, "engines")
+                        engine_folder = engines or Path(scratch, "engines")
                         rows = report["bundles"]
-                        for row in measure_bundle(bundle, backend, precision, kept, drags, peak):
+                        for row in measure_bundle(bundle, backend, precision, engine_folder, drags, peak):
                             report["bundles"] = [*rows, row]
                             write_report(report, output)
         report["torch_networks"] = compare_with_torch(
@@ -230,8 +230,9 @@ def main(
         write_report(report, output)
     for row in report["bundles"]:
         eight = row.get("drags", {}).get("8")
-        told = row.get("error") or f"8 steps, first {eight['first']['total']} ms, second {eight['second']['total']} ms"
-        click.echo(f"{row['bundle']} on {row['backend']} in {row['precision']}: {told}")
+        first, second = (eight[kind]["total"] if eight else None for kind in ("first", "second"))
+        summary = row.get("error") or f"8 steps, first drag {first} ms, second drag {second} ms"
+        click.echo(f"{row['bundle']} on {row['backend']} in {row['precision']}: {summary}")
 
 
 if __name__ == "__main__":

@@ -117,12 +117,12 @@ class VariantCpu(OnnxRuntimeCpu):
 
 
 def open_variants(bundle: Bundle, scratch: Path) -> dict[str, Runtime]:
-    found = {}
+    runtimes = {}
     for number, (name, variant) in enumerate(VARIANTS.items()):
         folder = scratch / str(number)
         folder.mkdir()
-        found[name] = Runtime(bundle, Stages(bundle, VariantCpu(variant, folder), variant.precision))
-    return found
+        runtimes[name] = Runtime(bundle, Stages(bundle, VariantCpu(variant, folder), variant.precision))
+    return runtimes
 
 
 def speed(runtimes: Mapping[str, Runtime], repeats: int) -> dict[str, dict[str, Any]]:
@@ -146,9 +146,9 @@ def speed(runtimes: Mapping[str, Runtime], repeats: int) -> dict[str, dict[str, 
                     taken[name][clock].append([milliseconds])
     rows: dict[str, dict[str, Any]] = {}
     for name, clocks in taken.items():
-        rows[name] = {clock: round(statistics.median(t for (t,) in found), 2) for clock, found in clocks.items()}
-        for clock, found in clocks.items():
-            ratio = in_turns(found, taken["fp32"][clock])
+        rows[name] = {clock: round(statistics.median(t for (t,) in samples), 2) for clock, samples in clocks.items()}
+        for clock, samples in clocks.items():
+            ratio = in_turns(samples, taken["fp32"][clock])
             if ratio is not None:
                 times = [round(value, 3) for value in (ratio.value, ratio.low, ratio.high)]
                 rows[name][f"fp32_over_{clock}"] = dict(zip(("ratio", "low", "high"), times))
@@ -160,11 +160,11 @@ def damage(runtimes: Mapping[str, Runtime], tasks: Sequence[Task]) -> dict[str, 
     psnr: dict[str, list[float]] = {name: [] for name in runtimes if name != "fp32"}
     for task in tqdm(tasks, unit="drag"):
         true = FullEdit(runtimes["fp32"], 1, 0)(task)
-        for name, found in psnr.items():
-            found.append(psnr_in_mask(FullEdit(runtimes[name], 1, 0)(task).image, true.image, true.mask))
+        for name, values in psnr.items():
+            values.append(psnr_in_mask(FullEdit(runtimes[name], 1, 0)(task).image, true.image, true.mask))
     return {
-        name: {"drags": len(found), "psnr_db": mean(found, 2), "worst_psnr_db": round(min(found), 2)}
-        for name, found in psnr.items()
+        name: {"drags": len(values), "psnr_db": mean(values, 2), "worst_psnr_db": round(min(values), 2)}
+        for name, values in psnr.items()
     }
 
 

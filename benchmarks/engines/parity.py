@@ -15,7 +15,7 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.selection.self_test import read_golden, run_golden, snr_db
 
 
-class Heard:
+class RecordedGraph:
     """A graph that remembers what it was given and gave, the first time."""
 
     def __init__(self, graph: CompiledGraph, names: list[str]):
@@ -24,10 +24,10 @@ class Heard:
         self.outputs: dict[str, np.ndarray] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        given = {name: np.array(inputs[name].numpy()) for name in self._names}
+        copies = {name: np.array(inputs[name].numpy()) for name in self._names}
         outputs = self._graph.run(inputs)
         if not self.inputs:
-            self.inputs = given
+            self.inputs = copies
             self.outputs = {name: np.array(array.numpy()) for name, array in outputs.items()}
         return outputs
 
@@ -46,20 +46,20 @@ def graph_parity(bundle: Bundle, tested: Stages) -> list[dict[str, Any]]:
     cpu = OnnxRuntimeCpu()
     cpu.precisions = ("fp32", "fp16")
     exact = Stages(bundle, cpu, choose_precision(bundle, cpu))
-    heard: dict[tuple[str, str], Heard] = {}
+    recordings: dict[tuple[str, str], RecordedGraph] = {}
     for _, graph, compiled in exact.graphs():
         for branch in compiled:
-            heard[graph.name, branch] = Heard(compiled[branch], [t.name for t in graph.inputs])
-            compiled[branch] = heard[graph.name, branch]
+            recordings[graph.name, branch] = RecordedGraph(compiled[branch], [t.name for t in graph.inputs])
+            compiled[branch] = recordings[graph.name, branch]
     run_golden(bundle, exact, golden)
     rows = []
     for _, graph, compiled in tested.graphs():
         for branch, engine in compiled.items():
-            known = heard[graph.name, branch]
-            if not known.inputs:
+            recorded = recordings[graph.name, branch]
+            if not recorded.inputs:
                 continue
-            given = {t.name: tested.backend.upload(known.inputs[t.name].astype(t.dtype)) for t in graph.inputs}
-            found = {name: tested.backend.download(array) for name, array in engine.run(given).items()}
-            snrs = {name: round(snr_db(known.outputs[name], array), 1) for name, array in found.items()}
+            inputs = {t.name: tested.backend.upload(recorded.inputs[t.name].astype(t.dtype)) for t in graph.inputs}
+            outputs = {name: tested.backend.download(array) for name, array in engine.run(inputs).items()}
+            snrs = {name: round(snr_db(recorded.outputs[name], array), 1) for name, array in outputs.items()}
             rows.append({"graph": graph.name, "branch": branch, "snr_db": min(snrs.values()), "outputs": snrs})
     return rows

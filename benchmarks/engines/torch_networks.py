@@ -63,15 +63,15 @@ def modules(size: Size) -> list[tuple[str, GraphSpec, Callable[[], nn.Module]]]:
 def inputs_of(spec: GraphSpec, size: Size, height: int, width: int, device: str, precision: str) -> list[Tensor]:
     """Random tensors in the types that the manifest states."""
     rng = torch.Generator().manual_seed(0)
-    made = []
+    tensors = []
     for name in spec.inputs:
         dims = [
             dim if isinstance(dim, int) else {"H": height, "W": width}[dim[0]] // int(dim.partition("/")[2] or 1)
             for dim in shape_of(name, size)
         ]
         values = torch.rand(dims, generator=rng) * 0.5
-        made.append((values.half() if is_half(name, precision) else values).to(device))
-    return made
+        tensors.append((values.half() if is_half(name, precision) else values).to(device))
+    return tensors
 
 
 def median_ms(run: Callable[[], object], device: str, warm: int = WARM, timed: int = TIMED) -> float:
@@ -102,13 +102,13 @@ def time_networks(
             module = build().eval().to(device)
         if precision == "fp16":
             halve(module, {})
-        given = inputs_of(spec, size, height, width, device, precision)
+        inputs = inputs_of(spec, size, height, width, device, precision)
         row: dict[str, float | None] = {"compile": None}
-        row["eager"] = median_ms(partial(module, *given), device, timed=timed)
+        row["eager"] = median_ms(partial(module, *inputs), device, timed=timed)
         if compiled:
-            row["compile"] = median_ms(partial(torch.compile(module), *given), device, timed=timed)
+            row["compile"] = median_ms(partial(torch.compile(module), *inputs), device, timed=timed)
         rows[name] = row
-        del module, given
+        del module, inputs
         gc.collect()
         if device != "cpu":
             torch.cuda.empty_cache()
@@ -120,10 +120,10 @@ def published_drag_ms(rows: dict[str, dict[str, float | None]], how: str, images
     names = {"appearance": "published_appearance"}
     total = 0.0
     for name, once, each in RUNS:
-        found = rows[names.get(name, name)][how]
-        if found is None:
+        ms = rows[names.get(name, name)][how]
+        if ms is None:
             return None
-        total += found * (once + images * each)
+        total += ms * (once + images * each)
     step = rows["published_step"][how]
     return None if step is None else round(total + images * STEPS * step, 2)
 

@@ -24,7 +24,9 @@ from edgedrag.runtime.errors import InputError
 
 PAIRS = 5  # of processes that take turns
 DECIDES = "drag"  # the kind of query that the verdict and the exit code go by
-TOLD = ("device", "cpus", "bundle", "manifest_sha256", "backend", "precision", "governor", "nvpmodel", "git_revision")
+CONTEXT_FIELDS = (
+    "device", "cpus", "bundle", "manifest_sha256", "backend", "precision", "governor", "nvpmodel", "git_revision",
+)  # fmt: skip
 
 
 def read_report(file: Path) -> dict[str, Any]:
@@ -34,18 +36,19 @@ def read_report(file: Path) -> dict[str, Any]:
         InputError: it is not one, or of another version.
     """
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        report = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise InputError(f"{file}: not JSON ({error})") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise InputError(f"{file}: not a report of `edgedrag bench latency`")
-    if found.get("format_version") != FORMAT_VERSION:
+    if report.get("format_version") != FORMAT_VERSION:
         raise InputError(
-            f"{file}: report version {found.get('format_version')}, this edgedrag reads {FORMAT_VERSION}; measure again"
+            f"{file}: report version {report.get('format_version')}, this edgedrag reads version {FORMAT_VERSION}; "
+            "measure again"
         )
-    return found
+    return report
 
 
 def series_of(report: dict[str, Any]) -> dict[tuple[str, int, str], list[list[float]]]:
@@ -76,7 +79,7 @@ def compare_reports(first: dict[str, Any], second: dict[str, Any]) -> dict[str, 
         rows.append(_row(size, steps, kind, windows, ratios.between_runs(*windows, confidence)))
     differs = {
         name: [(report["context"] or {}).get(name) for report in (first, second)]
-        for name in TOLD
+        for name in CONTEXT_FIELDS
         if (first["context"] or {}).get(name) != (second["context"] or {}).get(name)
     }
     return {
@@ -90,14 +93,14 @@ def compare_reports(first: dict[str, Any], second: dict[str, Any]) -> dict[str, 
 
 def _row(size: str, steps: int, kind: str, windows: tuple[Any, Any], ratio: Ratio | None) -> dict[str, Any]:
     sides = [pooled(side) for side in windows]
-    told = ratio.as_json() if ratio else {"ratio": None, "interval": None, "verdict": "no difference shown"}
+    outcome = ratio.as_json() if ratio else {"ratio": None, "interval": None, "verdict": "no difference shown"}
     return {
         "size": size,
         "steps": steps,
         "kind": kind,
         "n": [len(side) for side in sides],
         "median_ms": [median(side) if side else None for side in sides],
-        **told,
+        **outcome,
         "reason": None if ratio else f"a comparison takes {ratios.LEAST_WINDOWS} windows, or pairs, of each",
     }
 
@@ -153,7 +156,7 @@ def measure_ab(
             rows.append(_row(str(size), steps["a"], kind, (windows[0], windows[1]), ratio))
     differs = {
         name: [contexts[side].get(name) for side in ("a", "b")]
-        for name in (*TOLD, "source")
+        for name in (*CONTEXT_FIELDS, "source")
         if len(contexts) == 2 and contexts["a"].get(name) != contexts["b"].get(name)
     }
     if len(set(steps.values())) == 2:
@@ -175,21 +178,21 @@ def measure_ab(
 
 def side_context(subject: Subject, what: Configuration) -> dict[str, Any]:
     """Of one side; what git says is of this checkout, not of another that is measured."""
-    found = full_context(subject.opened, Card())
+    context = full_context(subject.opened, Card())
     if what.source is not None:
-        found.update(source=what.source.name, git_revision=None)
-    return {**found, "cold_start": subject.opened["cold"]}
+        context.update(source=what.source.name, git_revision=None)
+    return {**context, "cold_start": subject.opened["cold"]}
 
 
-def describe(found: dict[str, Any]) -> str:
+def describe(comparison: dict[str, Any]) -> str:
     """The comparison for people."""
-    how = "taking turns in one run" if found["in_turns"] else "two runs"
-    lines = [f"B against A, {how}: {found['verdict']}{'' if found['complete'] else ' (incomplete)'}"]
+    how = "taking turns in one run" if comparison["in_turns"] else "two runs"
+    lines = [f"B against A, {how}: {comparison['verdict']}{'' if comparison['complete'] else ' (incomplete)'}"]
     lines.append("  intervals hold with 95% confidence, those of all drags together")
-    for name, (a, b) in found["differs"].items():
+    for name, (a, b) in comparison["differs"].items():
         lines.append(f"  {name}: A {a}, B {b}")
     lines.append(f"{'photo':<12}{'steps':>6}  {'':<12}{'A, ms':>9}{'B, ms':>9}{'B / A':>8}  interval")
-    for row in found["rows"]:
+    for row in comparison["rows"]:
         head = f"{row['size']:<12}{row['steps']:>6}  {row['kind'].replace('_', ' '):<12}"
         head += "".join(f"{'-' if ms is None else format(ms, '.1f'):>9}" for ms in row["median_ms"])
         if row["ratio"] is None:

@@ -48,18 +48,18 @@ def bound(latencies: Sequence[float], percentile: int) -> float | None:
 
 def percentiles(latencies: Sequence[float]) -> dict[str, dict[str, Any]]:
     """p50, p90 and p99: the value, its bound, and the queries that it takes; None and why where there are fewer."""
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for percentile in PERCENTILES:
         least, limit = fewest_queries(percentile), bound(latencies, percentile)
         if limit is None:
             why = f"p{percentile} takes {least} queries at {CONFIDENCE:.0%} confidence; there are {len(latencies)}"
-            found[f"p{percentile}"] = {"ms": None, "bound_ms": None, "queries_needed": least, "reason": why}
+            results[f"p{percentile}"] = {"ms": None, "bound_ms": None, "queries_needed": least, "reason": why}
         else:
             value = float(np.percentile(latencies, percentile, method="inverted_cdf"))
-            found[f"p{percentile}"] = {
+            results[f"p{percentile}"] = {
                 "ms": round(value, 3),
                 "bound_ms": round(limit, 3),
                 "queries_needed": least,
                 "reason": None,
             }
-    return found
+    return results

@@ -23,7 +23,7 @@ KINDS = {"first_preview": "first_preview_ms", "result": "result_ms", "behind": "
 
 
 @dataclass
-class Followed:
+class GestureTimes:
     """Milliseconds by kind and window, and how many gestures ended before a preview showed."""
 
     windows: dict[str, list[list[float]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
@@ -33,16 +33,16 @@ class Followed:
 
 def run(
     what: Configuration, steps: tuple[int, ...] | None, sizes: tuple[Size, ...], seconds: float, folder: Path,
-    card: Card, found: Measured, followed: dict[Cell, Followed], say: Callable[[str], None],
+    card: Card, measured: Measured, gestures: dict[Cell, GestureTimes], say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Fill `found` with cold starts and `followed` with gestures; arguments as in `single_stream.run`."""
+    """Fill `measured` with cold starts and `gestures` with gestures; arguments as in `single_stream.run`."""
     for process in range(PROCESSES):
-        with opened_subject(what, sizes, folder, card, found) as subject:
-            counts = steps or (found.opened["default_steps"],)
+        with opened_subject(what, sizes, folder, card, measured) as subject:
+            counts = steps or (measured.opened["default_steps"],)
             for cell in (Cell(size, count) for size in sizes for count in counts):
                 say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
                 Asker(subject, cell, folder).warm_up()
-                tracks, seen = read_tracks(cell.size), followed.setdefault(cell, Followed())
+                tracks, seen = read_tracks(cell.size), gestures.setdefault(cell, GestureTimes())
                 for kind in KINDS:
                     seen.windows[kind].append([])
                 end, number = time.perf_counter() + seconds / PROCESSES, 0
@@ -54,7 +54,7 @@ def run(
                     number += 1
 
 
-def add(seen: Followed, answer: dict[str, Any]) -> None:
+def add(seen: GestureTimes, answer: dict[str, Any]) -> None:
     """Enter one gesture."""
     seen.windows["result"][-1].append(answer["result_ms"])
     seen.windows["behind"][-1] += answer["behind_ms"]
@@ -65,7 +65,7 @@ def add(seen: Followed, answer: dict[str, Any]) -> None:
         seen.windows["first_preview"][-1].append(answer["first_preview_ms"])
 
 
-def summary(followed: dict[Cell, Followed]) -> list[dict[str, Any]]:
+def summary(gestures: dict[Cell, GestureTimes]) -> list[dict[str, Any]]:
     """Of each cell: from the first movement to its preview, from the release to the result, how far previews lag."""
     return [
         {
@@ -77,5 +77,5 @@ def summary(followed: dict[Cell, Followed]) -> list[dict[str, Any]]:
             "without_preview": seen.without_preview,
             **{kind: figures(windows) for kind, windows in seen.windows.items()},
         }
-        for cell, seen in followed.items()
+        for cell, seen in gestures.items()
     ]

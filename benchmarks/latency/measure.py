@@ -47,23 +47,23 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     Args:
         say: told what is being done.
     """
-    card, found = Card(), Measured()
-    followed: dict[Cell, interactive.Followed] = {}
+    card, measured = Card(), Measured()
+    gestures: dict[Cell, interactive.GestureTimes] = {}
     courses: list[sustained.Course] = []
-    beside = peers.Beside()
+    comparison = peers.PeerComparison()
     complete = False
     what, steps, sizes = request.what, request.steps, request.sizes
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
             if request.scenario == "interactive":
-                interactive.run(what, steps, sizes, request.seconds, folder, card, found, followed, say)
+                interactive.run(what, steps, sizes, request.seconds, folder, card, measured, gestures, say)
             elif request.scenario == "sustained":
-                sustained.run(what, steps, sizes[0], request.minutes, folder, card, found, courses, say)
+                sustained.run(what, steps, sizes[0], request.minutes, folder, card, measured, courses, say)
             else:
-                single_stream.run(what, steps, sizes, request.seconds, folder, card, found, say)
-                cell = Cell(sizes[0], (steps or (found.opened["default_steps"],))[0])
-                peers.run(what, found.opened, request.peers, cell, request.seconds, folder, beside, say)
+                single_stream.run(what, steps, sizes, request.seconds, folder, card, measured, say)
+                cell = Cell(sizes[0], (steps or (measured.opened["default_steps"],))[0])
+                peers.run(what, measured.opened, request.peers, cell, request.seconds, folder, comparison, say)
             complete = True
         except KeyboardInterrupt:
             say("interrupted; what there is will be reported")
@@ -73,15 +73,15 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
         "complete": complete,
         "scenario": request.scenario,
         "seconds": request.minutes * 60 if request.scenario == "sustained" else request.seconds,
-        "context": full_context(found.opened, card) if found.opened else None,
-        **single_stream.summary(found),
+        "context": full_context(measured.opened, card) if measured.opened else None,
+        **single_stream.summary(measured),
     }
     if request.scenario == "interactive":
-        report["interactive"] = interactive.summary(followed)
+        report["interactive"] = interactive.summary(gestures)
     elif request.scenario == "sustained":
         report["sustained"] = [sustained.summary(course) for course in courses if course.shown]
     else:
-        report["peaks"] = middle(found.peaks)
-        report["peers"] = beside.summary()
+        report["peaks"] = middle(measured.peaks)
+        report["peers"] = comparison.summary()
     report["command"] = {"python": platform.python_version(), "arguments": sys.argv[1:]}
     return report

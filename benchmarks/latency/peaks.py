@@ -40,11 +40,11 @@ def measure_peaks(threads: int | None = None) -> dict[str, Any]:
     source = np.ones(COPIED, np.uint8)
     target = np.empty_like(source)
     copied = 2 * COPIED / typical(lambda: np.copyto(target, source)) / 1e9  # read and written
-    found: dict[str, Any] = {"fp32_gflops": None, "int8_gops": None, "copy_gb_s": round(copied, 1)}
+    peaks: dict[str, Any] = {"fp32_gflops": None, "int8_gops": None, "copy_gb_s": round(copied, 1)}
     try:
         import onnxruntime as ort
     except ImportError:
-        return found
+        return peaks
     for name, precision, kind in (("fp32_gflops", "fp32", np.float32), ("int8_gops", "int8", np.uint8)):
         options = ort.SessionOptions()
         options.log_severity_level = 3
@@ -53,8 +53,8 @@ def measure_peaks(threads: int | None = None) -> dict[str, Any]:
         session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         picture = np.full((1, CHANNELS, SIDE, SIDE), 100, kind)
         seconds = typical(lambda session=session, picture=picture: session.run(None, {"x": picture}))  # type: ignore[misc]
-        found[name] = round(FLOPS / seconds / 1e9, 1)
-    return found
+        peaks[name] = round(FLOPS / seconds / 1e9, 1)
+    return peaks
 
 
 def middle(measured: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

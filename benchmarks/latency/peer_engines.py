@@ -66,8 +66,8 @@ class HostCopies:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         backend = self.runtime.backend
-        made = self.graph.run({n: backend.upload(np.array(backend.download(v))) for n, v in inputs.items()})
-        return {name: backend.upload(np.array(backend.download(value))) for name, value in made.items()}
+        outputs = self.graph.run({n: backend.upload(np.array(backend.download(v))) for n, v in inputs.items()})
+        return {name: backend.upload(np.array(backend.download(value))) for name, value in outputs.items()}
 
 
 @dataclass
@@ -102,8 +102,8 @@ class TorchGraph:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         with self._torch.no_grad():
-            made = self._network(*[inputs[name] for name in self._inputs])
-        return dict(zip(self._outputs, made if isinstance(made, tuple) else (made,)))
+            outputs = self._network(*[inputs[name] for name in self._inputs])
+        return dict(zip(self._outputs, outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
 class TorchBackend(OnnxBackend):

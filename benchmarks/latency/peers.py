@@ -35,7 +35,7 @@ SHARE = 0.4  # of a cell's time, for all peers together
 
 
 @dataclass
-class Beside:
+class PeerComparison:
     """Milliseconds by peer and turn, which ones could not run and why, and where all of it was measured."""
 
     turns: Turns = field(default_factory=dict)
@@ -63,24 +63,24 @@ class Beside:
 
 def run(
     what: Configuration, opened: dict[str, Any], names: tuple[str, ...], cell: Cell, seconds: float, folder: Path,
-    beside: Beside, say: Callable[[str], None],
+    comparison: PeerComparison, say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Fill `beside`: edgedrag and its peers take turns at the drags of a cell."""
+    """Fill `comparison`: edgedrag and its peers take turns at the drags of a cell."""
     if not names:
         return
-    beside.cell = cell
-    beside.absent.update({name: "not asked for: give it with --peers" for name in PEERS if name not in names})
+    comparison.cell = cell
+    comparison.absent.update({name: "not asked for: give it with --peers" for name in PEERS if name not in names})
     options = replace(what.options, precision=opened["precision"], backend=opened["backend"])
     with ExitStack() as stack:
         askers = {}
         for name in (OWN, *names):
-            say(f"beside: {name}")
+            say(f"peers: {name}")
             if name == FP32 and opened["precision"] == "fp32":
-                beside.absent[name] = "edgedrag runs in fp32 here"
+                comparison.absent[name] = "edgedrag runs in fp32 here"
                 continue
             reason = missing(name)
             if reason:
-                beside.absent[name] = reason
+                comparison.absent[name] = reason
                 continue
             own = replace(options, precision="fp32") if name == FP32 else options
             try:
@@ -90,9 +90,9 @@ def run(
                 asker.warm_up()
                 askers[name] = asker
             except EdgedragError as error:
-                beside.absent[name] = str(error).strip().splitlines()[0]
-        say("beside: all, taking turns")
-        take_turns(askers, "drag", SHARE * seconds, beside.turns)
+                comparison.absent[name] = str(error).strip().splitlines()[0]
+        say("peers: all, taking turns")
+        take_turns(askers, "drag", SHARE * seconds, comparison.turns)
 
 
 def missing(name: str) -> str | None:

@@ -72,7 +72,7 @@ def predict(
                         "band_ms": [round(low, 2), round(high, 2)],
                         "first_drag_ms": round(planner.drag_ms(device, precision, count, first=True), 2),
                         "memory_mb": round(needs),
-                        "fits": None if device.room_mb is None else needs <= device.room_mb,
+                        "fits": None if device.available_mb is None else needs <= device.available_mb,
                         "meets_target": verdict(low, ms, high, target),
                         "marks": list(device.marks),
                     }
@@ -98,14 +98,14 @@ def savings(bundle: Bundle, devices: Sequence[Device], steps: int) -> list[dict[
     for device in devices:
         base = "fp32" if device.kind == "cpu" else "fp16"
         whole = planner.drag_ms(device, base, steps)
-        found = {"int8": planner.drag_ms(device, "int8", steps)}
+        times = {"int8": planner.drag_ms(device, "int8", steps)}
         if steps > 1:
-            found["half_the_steps"] = planner.drag_ms(device, base, steps // 2)
+            times["half_the_steps"] = planner.drag_ms(device, base, steps // 2)
         if small is not None and decoder is not None:
-            found["smaller_decoder"] = whole - (1 - small) * planner.graph_ms(decoder, device, base)
+            times["smaller_decoder"] = whole - (1 - small) * planner.graph_ms(decoder, device, base)
         rows.append(
             {"device": device.name, "from": base, "ms": round(whole, 2)}
-            | {name: {"ms": round(ms, 2), "saves": round(1 - ms / whole, 3)} for name, ms in found.items()}
+            | {name: {"ms": round(ms, 2), "saves": round(1 - ms / whole, 3)} for name, ms in times.items()}
         )
     return rows
 

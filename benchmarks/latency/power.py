@@ -40,7 +40,7 @@ class Sensor:
 def find_rapl(root: Path) -> tuple[list[Counter], str]:
     """The processor packages' counters, and why there are none."""
     zones = [z for z in sorted((root / "sys/class/powercap").glob("*-rapl:*")) if z.name.count(":") == 1]
-    found = []
+    counters = []
     for zone in zones:
         try:
             name, turns_at = (zone / "name").read_text().strip(), read_number(zone / "max_energy_range_uj") / 1e6
@@ -54,8 +54,8 @@ def find_rapl(root: Path) -> tuple[list[Counter], str]:
             def joules(file: Path = zone / "energy_uj") -> float:
                 return read_number(file) / 1e6
 
-            found.append(Counter(f"RAPL {name}", joules, turns_at))
-    return found, "" if found else "no RAPL package in /sys/class/powercap"
+            counters.append(Counter(f"RAPL {name}", joules, turns_at))
+    return counters, "" if counters else "no RAPL package in /sys/class/powercap"
 
 
 def find_ina3221(root: Path) -> tuple[list[Sensor], str]:
@@ -77,8 +77,8 @@ def find_ina3221(root: Path) -> tuple[list[Sensor], str]:
 
                 rails[label.read_text().strip()] = Sensor(f"INA3221 {label.read_text().strip()}", watts)
     total = [sensor for name, sensor in rails.items() if name in TOTAL_RAILS]
-    found = total[:1] or list(rails.values())
-    return found, "" if found else "no INA3221 in /sys/class/hwmon"
+    sensors = total[:1] or list(rails.values())
+    return sensors, "" if sensors else "no INA3221 in /sys/class/hwmon"
 
 
 def find_card(card: Card) -> tuple[list[Counter | Sensor], str]:
@@ -101,9 +101,9 @@ class Energy:
             "ina3221": find_ina3221(root),
             "nvml": find_card(card),
         }
-        for name, (found, reason) in looked.items():
-            self._sources += found
-            if not found:
+        for name, (sources, reason) in looked.items():
+            self._sources += sources
+            if not sources:
                 self.absent[name] = reason
         self.joules = {source.name: 0.0 for source in self._sources}
 

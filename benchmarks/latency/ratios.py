@@ -70,12 +70,12 @@ def _log_medians(windows: Windows, rng: np.random.Generator) -> np.ndarray:
     """
     arrays = [np.asarray(window, float) for window in windows if len(window)]
     levels = np.array([np.log(np.median(window)) for window in arrays])
-    found = np.empty(RESAMPLES)
+    samples = np.empty(RESAMPLES)
     for number in range(RESAMPLES):
         drawn = rng.integers(0, len(arrays), len(arrays))
         run = np.log(np.median(np.concatenate([_resampled(arrays[at], rng) for at in drawn])))
-        found[number] = run + rng.choice(levels) - levels.mean()
-    return found
+        samples[number] = run + rng.choice(levels) - levels.mean()
+    return samples
 
 
 def between_runs(first: Windows, second: Windows, confidence: float = CONFIDENCE) -> Ratio | None:

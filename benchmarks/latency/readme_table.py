@@ -27,8 +27,8 @@ COMPARED = {"edgedrag-fp32": "fp32", "unsplit": "the same graphs without the spl
 
 def percentiles(series: dict[str, Any]) -> str:
     """The median, and p90 and p99 where there are enough drags."""
-    found = [series["percentiles"][name] for name in ("p50", "p90", "p99")]
-    return " / ".join(number(percentile["ms"]) for percentile in found)
+    values = [series["percentiles"][name] for name in ("p50", "p90", "p99")]
+    return " / ".join(number(percentile["ms"]) for percentile in values)
 
 
 def table(reports: Sequence[dict[str, Any]]) -> Table:
@@ -82,10 +82,10 @@ def rewritten(readme: str, reports: Sequence[dict[str, Any]]) -> str:
         InputError: the markers are not there.
     """
     part = "\n".join([BEGIN, words(reports[0]), "", *markdown(table(reports)), END])
-    made, found = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: part, readme, flags=re.S)
-    if found != 1:
-        raise InputError(f"README.md: the table goes between {BEGIN} and {END}, which are there {found} times")
-    return made
+    text, count = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: part, readme, flags=re.S)
+    if count != 1:
+        raise InputError(f"README.md: the table goes between {BEGIN} and {END}, which are there {count} times")
+    return text
 
 
 def main() -> None:

@@ -58,10 +58,10 @@ def write_samples(report: dict[str, Any], file: Path) -> None:
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(("scenario", "size", "steps", "kind", "window", "query", "ms"))
     for part in (*report["runs"], *report.get("interactive", ()), *report.get("sustained", ())):
-        for kind, found in part.items():
-            if not isinstance(found, dict) or "samples_ms" not in found:
+        for kind, series in part.items():
+            if not isinstance(series, dict) or "samples_ms" not in series:
                 continue
-            for window, samples in enumerate(found["samples_ms"]):
+            for window, samples in enumerate(series["samples_ms"]):
                 for query, ms in enumerate(samples):
                     rows.writerow((report["scenario"], part["size"], part["steps"], kind, window, query, ms))
     write_aside(file, out.getvalue().encode())

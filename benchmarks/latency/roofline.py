@@ -55,7 +55,7 @@ class Device:
         return BANDS[self.kind]
 
     @property
-    def room_mb(self) -> float | None:
+    def available_mb(self) -> float | None:
         """Memory for a bundle, None where it is not known."""
         if self.memory_gb is None:
             return None

@@ -66,23 +66,23 @@ class Measured:
 
 @contextmanager
 def opened_subject(
-    what: Configuration, sizes: tuple[Size, ...], folder: Path, card: Card, found: Measured
+    what: Configuration, sizes: tuple[Size, ...], folder: Path, card: Card, measured: Measured
 ) -> Iterator[Subject]:
     """A process with the first photo loaded and its first drag made; its cold start and memory are noted."""
     scene = write_scene(folder, sizes[0])
     with Subject(what, folder) as subject:
-        found.opened = found.opened or subject.opened
+        measured.opened = measured.opened or subject.opened
         loaded = subject.load(scene)
         assert loaded is not None, "a new process has no photo"
         (first,) = subject.ask("drags", scene=str(sizes[0]), steps=None, first=0, count=1, fresh=False)
-        found.cold.append({**subject.opened["cold"], "first_photo_ms": loaded, "first_drag_ms": first["ms"]})
+        measured.cold.append({**subject.opened["cold"], "first_photo_ms": loaded, "first_drag_ms": first["ms"]})
         yield subject
         used = subject.memory_mb()
         if used is not None:
-            found.host_mb.append(used)
+            measured.host_mb.append(used)
         on_card = card.memory_mb(subject.pid)
         if on_card is not None:
-            found.device_mb.append(on_card)
+            measured.device_mb.append(on_card)
 
 
 def batch_size(ms: float) -> int:
@@ -128,25 +128,25 @@ class Asker:
 
 def run(
     what: Configuration, steps: tuple[int, ...] | None, sizes: tuple[Size, ...], seconds: float, folder: Path,
-    card: Card, found: Measured, say: Callable[[str], None],
+    card: Card, measured: Measured, say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Fill `found`; what is there stays there when this is interrupted.
+    """Fill `measured`; what is there stays there when this is interrupted.
 
     Args:
         steps: counts to measure, the bundle's default where None.
         seconds: of each cell.
     """
     for process in range(PROCESSES):
-        found.peaks.append(measure_peaks(what.options.threads))
-        with opened_subject(what, sizes, folder, card, found) as subject:
-            counts = steps or (found.opened["default_steps"],)
+        measured.peaks.append(measure_peaks(what.options.threads))
+        with opened_subject(what, sizes, folder, card, measured) as subject:
+            counts = steps or (measured.opened["default_steps"],)
             cells = [Cell(size, count) for size in sizes for count in counts]
             for cell in cells[process % len(cells) :] + cells[: process % len(cells)]:
                 say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
                 asker = Asker(subject, cell, folder)
-                found.warm_up.setdefault(cell, []).append(asker.warm_up())
-                windows = found.windows.setdefault(cell, {kind: [] for kind in SHARES})
-                energy = found.energy.setdefault(cell, Energy(card))
+                measured.warm_up.setdefault(cell, []).append(asker.warm_up())
+                windows = measured.windows.setdefault(cell, {kind: [] for kind in SHARES})
+                energy = measured.energy.setdefault(cell, Energy(card))
                 for kind, share in SHARES.items():
                     windows[kind].append([])
                     if kind == "drag":
@@ -156,51 +156,51 @@ def run(
                         asker.fill(kind, share * seconds / PROCESSES, windows[kind][-1])
                 used = subject.memory_mb()
                 if used is not None:
-                    found.host_mb.append(used)
+                    measured.host_mb.append(used)
                     # The least of all processes: where another photo came before, some of its memory is still there.
-                    found.cell_mb[cell] = min(used, found.cell_mb.get(cell, used))
+                    measured.cell_mb[cell] = min(used, measured.cell_mb.get(cell, used))
                 if process == PROCESSES - 1:
                     place = {"scene": str(cell.size), "steps": cell.steps}
                     profiled = list(subject.ask("profile", **place, first=0, count=PROFILED))
-                    found.profiles[cell] = profiled
+                    measured.profiles[cell] = profiled
                     events = [event for drag in profiled for event in drag["events"]]
                     trace.forward(events, "measured process")
 
 
-def summary(found: Measured) -> dict[str, Any]:
+def summary(measured: Measured) -> dict[str, Any]:
     """The report's part, from whatever there is."""
     runs = []
-    for cell, kinds in sorted(found.windows.items(), key=lambda item: (item[0].size.width, item[0].steps)):
+    for cell, kinds in sorted(measured.windows.items(), key=lambda item: (item[0].size.width, item[0].steps)):
         drags = sum(map(len, kinds["drag"]))
         runs.append(
             {
                 "size": str(cell.size),
                 "mask_width": 2 * cell.size.radius,
                 "steps": cell.steps,
-                "warm_up_drags": found.warm_up.get(cell, []),
-                "host_mb": found.cell_mb.get(cell),
+                "warm_up_drags": measured.warm_up.get(cell, []),
+                "host_mb": measured.cell_mb.get(cell),
                 **{kind: figures(windows) for kind, windows in kinds.items()},
-                "profile": graph_figures(found.profiles.get(cell, ())),
-                "energy": found.energy[cell].per(drags),
+                "profile": graph_figures(measured.profiles.get(cell, ())),
+                "energy": measured.energy[cell].per(drags),
             }
         )
-    return {"cold_start": cold_start(found), "runs": runs, "memory": memory(found)}
+    return {"cold_start": cold_start(measured), "runs": runs, "memory": memory(measured)}
 
 
-def cold_start(found: Measured) -> dict[str, Any]:
+def cold_start(measured: Measured) -> dict[str, Any]:
     """Medians over processes of each part, and their sum."""
     parts = {
         name: round(statistics.median(values), 2)
         for name in COLD
-        if (values := [cold[name] for cold in found.cold if name in cold])
+        if (values := [cold[name] for cold in measured.cold if name in cold])
     }
-    return {"n": len(found.cold), **parts, "total_ms": round(sum(parts.values()), 2)}
+    return {"n": len(measured.cold), **parts, "total_ms": round(sum(parts.values()), 2)}
 
 
-def memory(found: Measured) -> dict[str, Any]:
+def memory(measured: Measured) -> dict[str, Any]:
     """The most that a process had."""
     return {
-        "host_mb": max(found.host_mb, default=None),
-        "device_mb": max(found.device_mb, default=None),
-        "device_reason": None if found.device_mb else "no process of these on an NVIDIA card",
+        "host_mb": max(measured.host_mb, default=None),
+        "device_mb": max(measured.device_mb, default=None),
+        "device_reason": None if measured.device_mb else "no process of these on an NVIDIA card",
     }

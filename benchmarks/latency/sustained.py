@@ -33,11 +33,11 @@ class Course:
 
 def run(
     what: Configuration, steps: tuple[int, ...] | None, size: Size, minutes: float, folder: Path,
-    card: Card, found: Measured, courses: list[Course], say: Callable[[str], None],
+    card: Card, measured: Measured, courses: list[Course], say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Fill `found` with the cold start and `courses` with one course; the first of `steps` counts."""
-    with opened_subject(what, (size,), folder, card, found) as subject:
-        course = Course(Cell(size, (steps or (found.opened["default_steps"],))[0]), Energy(card))
+    """Fill `measured` with the cold start and `courses` with one course; the first of `steps` counts."""
+    with opened_subject(what, (size,), folder, card, measured) as subject:
+        course = Course(Cell(size, (steps or (measured.opened["default_steps"],))[0]), Energy(card))
         courses.append(course)
         asker = Asker(subject, course.cell, folder)
         asker.warm_up()

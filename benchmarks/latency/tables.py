@@ -43,17 +43,17 @@ def name_of(report: dict[str, Any]) -> str:
 
 def tables(reports: Sequence[dict[str, Any]]) -> list[Table]:
     """All tables of a report, or of several devices'; those with nothing in them are left out."""
-    made = (
+    all_tables = (
         latency(reports), pointer(reports), sustained(reports), cold_start(reports), graphs(reports), beside(reports),
         resources(reports), context(reports),
     )  # fmt: skip
-    return [table for table in made if table.rows]
+    return [table for table in all_tables if table.rows]
 
 
 def series_row(what: Sequence[str], series: dict[str, Any]) -> list[str]:
     cells = []
-    for found in series["percentiles"].values():
-        cells.append("-" if found["ms"] is None else f"{found['ms']:.1f} (<= {found['bound_ms']:.1f})")
+    for percentile in series["percentiles"].values():
+        cells.append("-" if percentile["ms"] is None else f"{percentile['ms']:.1f} (<= {percentile['bound_ms']:.1f})")
     cov = f"{series['cov']:.1%}" if series["n"] else "-"
     return [*what, str(series["n"]), *cells, cov, "yes" if series["stable"] else "no"]
 

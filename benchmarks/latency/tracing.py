@@ -49,9 +49,9 @@ def without_spans(folder: Path) -> int:
     shutil.copytree(package / "runtime", copy / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
     count = 0
     for file in (copy / "runtime").rglob("*.py"):
-        text, found = SPAN.subn(r"\1if True:", file.read_text(encoding="utf-8"))
+        text, replaced = SPAN.subn(r"\1if True:", file.read_text(encoding="utf-8"))
         file.write_text(text, encoding="utf-8")
-        count += found
+        count += replaced
     return count
 
 
@@ -144,9 +144,9 @@ def main(seconds: float, output: Path | None) -> None:
         check_file(output)
     with tempfile.TemporaryDirectory() as name:
         places = without_spans(Path(name) / "without")
-        found = {**off_over_without(Path(name), seconds), "places": places, **cost_of_spans()}
-    write_report(found, output)
-    click.echo(json.dumps(found, indent=1))
+        figures = {**off_over_without(Path(name), seconds), "places": places, **cost_of_spans()}
+    write_report(figures, output)
+    click.echo(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

@@ -42,20 +42,20 @@ class Score:
     checks: Checks | None
 
 
-def score_all(task: Task, made: dict[Method, Made], likeness: STLPIPS, finder: XFeat) -> dict[Method, Score]:
+def score_all(task: Task, results: dict[Method, Made], stlpips: STLPIPS, xfeat: XFeat) -> dict[Method, Score]:
     """Every result of a sample on every ruler."""
-    before = finder.descriptors(task.photo)
+    before = xfeat.descriptors(task.photo)
     own_energy = gradient_energy(task.photo, task.mask)
     targets, size = task.points[:, 2:], np.array(task.mask.shape[::-1])
     scores = {}
-    for method, result in made.items():
-        after = finder.descriptors(result.image)
+    for method, result in results.items():
+        after = xfeat.descriptors(result.image)
         near, anywhere = (landings(before, after, task.points, in_discs) - targets for in_discs in (True, False))
         scores[method] = Score(
             in_discs=np.linalg.norm(near, axis=1).tolist(),
             anywhere=np.linalg.norm(anywhere, axis=1).tolist(),
             relative=np.linalg.norm(near / size, axis=1).tolist(),
-            likeness=1 - likeness.whole(result.image, task.photo),
+            stlpips=1 - stlpips.whole(result.image, task.photo),
             energy=(gradient_energy(result.image, task.mask), own_energy),
             outside=error_outside_mask(result.image, task.photo, task.mask),
             seconds=result.seconds,
@@ -81,7 +81,7 @@ def tabulate(scores: Sequence[Score]) -> Figures:
 
 
 def measure_dragbench(
-    rows: LineUp, folders: dict[str, Path], max_megapixels: float, likeness: STLPIPS, finder: XFeat
+    rows: LineUp, folders: dict[str, Path], max_megapixels: float, stlpips: STLPIPS, xfeat: XFeat
 ) -> tuple[dict[str, Any], Page]:
     """The figures of `find_samples`, and a page of results; damaged samples are named and skipped.
 
@@ -100,10 +100,10 @@ def measure_dragbench(
             skipped[name] = str(error).removeprefix(f"{folder}/")
             click.echo(f"skipped: {name}: {skipped[name]}", err=True)
             continue
-        made = rows.make_all(task)
-        scored[name] = score_all(task, made, likeness, finder)
+        results = rows.make_all(task)
+        scored[name] = score_all(task, results, stlpips, xfeat)
         if (len(scored) - 1) % every == 0:
-            page.add(task, made)
+            page.add(task, results)
         drags += len(task.points)
     if not scored:
         name, why = next(iter(skipped.items()))

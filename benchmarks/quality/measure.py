@@ -54,8 +54,8 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
         from edgedrag.metrics.xfeat import XFeat
     except ImportError as error:
         raise InputError(f"{error.name} is not installed: install edgedrag[quality]") from None
-    likeness = STLPIPS(request.weights)
-    weights = {"stlpips": likeness.sha256}
+    stlpips = STLPIPS(request.weights)
+    weights = {"stlpips": stlpips.sha256}
     with tempfile.TemporaryDirectory() as relatives:
 
         def rows() -> LineUp:
@@ -66,14 +66,14 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
             learned_from = runtime.bundle.manifest["provenance"].get("training_clips", ())
             clips = unseen_clips(request.pairs, request.per_clip, learned_from)
             lined_up = rows()
-            figures, page = measure_pairs(lined_up, clips, request.seed, likeness)
+            figures, page = measure_pairs(lined_up, clips, request.seed, stlpips)
         else:
             assert request.dragbench is not None
-            finder = XFeat(request.weights)
-            weights["xfeat"] = finder.sha256
+            xfeat = XFeat(request.weights)
+            weights["xfeat"] = xfeat.sha256
             samples = find_samples(request.dragbench)
             lined_up = rows()
-            figures, page = measure_dragbench(lined_up, samples, request.max_megapixels, likeness, finder)
+            figures, page = measure_dragbench(lined_up, samples, request.max_megapixels, stlpips, xfeat)
     return {
         **context(runtime),
         "kind": "dragbench" if request.pairs is None else "pairs",

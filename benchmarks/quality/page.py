@@ -25,14 +25,14 @@ class Page:
         self._methods = {name: rows.methods[name] for name in COLUMNS if name in rows.methods}
         self._rows: list[list[np.ndarray]] = []
 
-    def add(self, task: Task, made: dict[Method, Made], truth: np.ndarray | None = None, motion: str = "") -> None:
+    def add(self, task: Task, by_method: dict[Method, Made], truth: np.ndarray | None = None, motion: str = "") -> None:
         """A row for a task, with the verdict under each result that has one.
 
         Args:
             truth: uint8 RGB [H, W, 3].
             motion: its name, written under the drag.
         """
-        results = [made[m] for m in self._methods.values()]
+        results = [by_method[m] for m in self._methods.values()]
         pictures = [task.photo, *(result.image for result in results)]
         pictures += [] if truth is None else [truth]
         box = part_to_show(task.mask)

@@ -43,13 +43,13 @@ class Score:
     verdict: str | None
 
 
-def score_all(task: PairTask, made: dict[Method, Made], ruler: STLPIPS) -> dict[Method, Score]:
+def score_all(task: PairTask, results: dict[Method, Made], stlpips: STLPIPS) -> dict[Method, Score]:
     """Every result of a pair on every ruler."""
-    true_features = ruler.features(task.truth)
+    true_features = stlpips.features(task.truth)
     regions = (task.moved, task.revealed)
     true_energies = [gradient_energy(task.truth, region) for region in regions]
     scores = {}
-    for method, result in made.items():
+    for method, result in results.items():
         inside = np.where(task.mask[..., None], result.image, task.truth)
         energies = [(gradient_energy(result.image, r), true) for r, true in zip(regions, true_energies)]
         scores[method] = Score(
@@ -57,7 +57,7 @@ def score_all(task: PairTask, made: dict[Method, Made], ruler: STLPIPS) -> dict[
             kind=task.kind,
             psnr=psnr_in_mask(inside, task.truth, task.mask),
             ssim=ssim_in_mask(inside, task.truth, task.mask),
-            stlpips=ruler.in_mask(ruler.features(inside), true_features, task.mask),
+            stlpips=stlpips.in_mask(stlpips.features(inside), true_features, task.mask),
             moved=energies[0],
             revealed=energies[1],
             outside=error_outside_mask(result.image, task.photo, task.mask),
@@ -81,7 +81,7 @@ def tabulate(scores: Sequence[Score]) -> Figures:
 
 
 def measure_pairs(
-    rows: LineUp, clips: Sequence[tuple[Path, list[int]]], seed: int, ruler: STLPIPS
+    rows: LineUp, clips: Sequence[tuple[Path, list[int]]], seed: int, stlpips: STLPIPS
 ) -> tuple[dict[str, Any], Page]:
     """The figures of `unseen_clips`, and a page of results.
 
@@ -96,10 +96,10 @@ def measure_pairs(
     scored: list[dict[Method, Score]] = []
     for task in tqdm(held_out_tasks(clips, seed), total=total, desc="pairs", disable=None):
         if task is not None:
-            made = rows.make_all(task)
-            scored.append(score_all(task, made, ruler))
+            results = rows.make_all(task)
+            scored.append(score_all(task, results, stlpips))
             if task.clip not in shown and task.kind == PAGE_KINDS[len(shown) % len(PAGE_KINDS)]:
-                page.add(task, made, task.truth, task.kind)
+                page.add(task, results, task.truth, task.kind)
                 shown.add(task.clip)
 
     def table(chosen: Sequence[dict[Method, Score]]) -> dict[str, Figures]:

@@ -65,7 +65,7 @@ def main(cache: Path, per_clip: int, output: Path | None) -> None:
     """Print quantiles of landing error, seam, detail and torn texture for true and failed edits of the pairs in
     CACHE/train, and the verdicts on them.
     """
-    found: dict[str, list[float]] = {}
+    samples: dict[str, list[float]] = {}
     verdicts: dict[str, Counter[str]] = {}
     for file in sorted((cache / "train").glob("*.npz")):
         clip = load_clip(file, ("source", "target", "flow", "valid", "mask", "kind"))
@@ -77,26 +77,26 @@ def main(cache: Path, per_clip: int, output: Path | None) -> None:
             points = points[np.hypot(*(points[:, 2:] - points[:, :2]).T) > 6]
             if not len(points):
                 continue
-            for name, (after, made) in edits(source, target, flow, valid, mask, points).items():
+            for name, (after, generated) in edits(source, target, flow, valid, mask, points).items():
                 errors = [e for e in landing_errors(source, after, points) if e is not None]
-                assert made.flow is not None
-                tears = torn(made.flow, made.revealed, after, mask)
-                rulers = {
+                assert generated.flow is not None
+                tears = torn(generated.flow, generated.revealed, after, mask)
+                measures = {
                     "landing": max(errors, default=None),
                     "seam": seam(source, after, mask),
                     "detail": detail(source, after, mask),
                     "torn": float(tears.sum()),
                     "torn apart": float(tears[apart(mask.shape, points)].sum()),
                 }
-                for ruler, value in rulers.items():
+                for measure, value in measures.items():
                     if value is not None:
-                        found.setdefault(f"{ruler} {name}", []).append(value)
-                verdict = check(source, after, mask, points, 1.0, made).verdict
+                        samples.setdefault(f"{measure} {name}", []).append(value)
+                verdict = check(source, after, mask, points, 1.0, generated).verdict
                 verdicts.setdefault(name, Counter())[verdict] += 1
     figures: dict[str, dict[str, float]] = {
-        k: {f"p{q}": round(float(np.percentile(v, q)), 2) for q in QUANTILES} for k, v in found.items()
+        k: {f"p{q}": round(float(np.percentile(v, q)), 2) for q in QUANTILES} for k, v in samples.items()
     }
-    figures["n"] = {k: len(v) for k, v in found.items()}
+    figures["n"] = {k: len(v) for k, v in samples.items()}
     for name, counts in verdicts.items():
         figures[f"verdicts {name}"] = {k: round(counts[k] / counts.total(), 3) for k in ("good", "doubtful", "bad")}
     for name, row in figures.items():

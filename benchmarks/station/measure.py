@@ -36,14 +36,14 @@ def picture(size: tuple[int, int]) -> np.ndarray:
     """A made photo with edges and texture at every scale, the same every time; uint8 RGB."""
     width, height = size
     rng = np.random.default_rng(3)
-    made = np.zeros((height, width, 3), np.float32)
+    image = np.zeros((height, width, 3), np.float32)
     for cells in (4, 12, 40, 130):
         noise = rng.uniform(-1, 1, (cells, cells * width // height + 1, 3)).astype(np.float32)
-        made += cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC) * (90 / cells**0.35)
+        image += cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC) * (90 / cells**0.35)
     for _ in range(14):
         centre, radius = (rng.uniform(0, 1, 2) * size).astype(int), int(rng.uniform(0.04, 0.14) * height)
-        cv2.circle(made, centre.tolist(), radius, rng.uniform(-90, 90, 3).tolist(), -1, cv2.LINE_AA)
-    return np.clip(made + 128, 0, 255).astype(np.uint8)
+        cv2.circle(image, centre.tolist(), radius, rng.uniform(-90, 90, 3).tolist(), -1, cv2.LINE_AA)
+    return np.clip(image + 128, 0, 255).astype(np.uint8)
 
 
 def in_browser(folder: Path) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def a_range(value: float) -> Callable[[dict], object]:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (changed(lambda r: r["graphs"]["motion"].update(sha256="0" * 64)), "made for other weights: graph 'motion'"),
+        (changed(lambda r: r["graphs"]["motion"].update(sha256="0" * 64)), "for other weights: graph 'motion'"),
         (changed(a_range(0.0)), "tensor 'x': range 0.0 is not above 0"),
         (changed(a_range(float("nan"))), "tensor 'x': range nan is not above 0"),
         (changed(lambda r: r.pop("budget")), "not a recipe: .*budget"),

@@ -90,7 +90,7 @@ def _compare_graph(
 ) -> GraphDifference:
     sizes = {name: values.shape for name, values in feeds[0].items()}
     variants = [graph.files(side.precision, side.placement) for side in sides]
-    first, second = (GraphFile(bundle, found.get(branch, found["single"]), sizes) for found in variants)
+    first, second = (GraphFile(bundle, files.get(branch, files["single"]), sizes) for files in variants)
     own = {name: name for name in graph.file_outputs.values() if name in first.tensors and name in second.tensors}
     runs = [_run(side, file.path, feeds, own, {}) for side, file in zip(sides, (first, second))]
     outputs = _differences([first.tensors[name] for name in own], runs, least_db)
@@ -140,9 +140,9 @@ def _differences(tensors: Sequence[Marked], runs: Sequence[Any], least_db: float
     return [_worst(tensor, [run[tensor.name] for run in iterations], least_db) for tensor in tensors]
 
 
-def _worst(tensor: Marked, found: Sequence[Any], least_db: float) -> Difference:
+def _worst(tensor: Marked, results: Sequence[Any], least_db: float) -> Difference:
     """Of the comparator's results of a tensor, one for each run; False stands for shapes that differ."""
-    measured = [result.snr if result is not False else math.nan for result in found]
+    measured = [result.snr if result is not False else math.nan for result in results]
     snr = None if any(math.isnan(db) for db in measured) else max(-EQUAL_DB, min(EQUAL_DB, *measured))
     db = None if snr is None else round(snr, 1)
-    return Difference(tensor.name, tensor.op, tensor.node, tensor.layer, db, all(map(bool, found)))
+    return Difference(tensor.name, tensor.op, tensor.node, tensor.layer, db, all(map(bool, results)))

@@ -101,7 +101,7 @@ def _find_tensors(model: onnx.ModelProto, known: Inferred) -> dict[str, Marked]:
             readers[name].append(node)
     outputs = {value.name for value in model.graph.output}
     reached = {value.name for value in model.graph.input}
-    found = {}
+    tensors = {}
     for node in model.graph.node:
         if reached.isdisjoint(node.input):
             continue
@@ -110,8 +110,8 @@ def _find_tensors(model: onnx.ModelProto, known: Inferred) -> dict[str, Marked]:
             read_as = name if name in outputs else _after_rounding(name, readers)
             if read_as in known and known[read_as].elem_type in FLOATS:
                 elem_type = known[read_as].elem_type
-                found[name] = Marked(name, node.op_type, node.name, _layer_name(node), read_as, elem_type)
-    return found
+                tensors[name] = Marked(name, node.op_type, node.name, _layer_name(node), read_as, elem_type)
+    return tensors
 
 
 def _layer_name(node: onnx.NodeProto) -> str:

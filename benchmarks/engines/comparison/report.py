@@ -67,20 +67,21 @@ class ComparisonReport:
             )
 
     def last_line(self) -> str:
-        found = self.first_beyond()
-        if found is None:
+        first = self.first_beyond()
+        if first is None:
             return f"no layer beyond {self.tolerance_db:g} dB"
-        graph, layer = found
+        graph, layer = first
         made_by = f"{layer.op} {layer.layer or layer.node}"
         return f"first layer beyond {self.tolerance_db:g} dB: {graph.title} '{layer.tensor}' ({made_by}), {_db(layer)}"
 
 
-def _row(kind: str, found: Difference) -> str:
-    mark = "" if found.within else "  beyond"
-    return f"  {kind:<7} {found.tensor:<26} {f'{found.op} {found.layer}':<32} {_db(found):>12}{mark}"
+def _row(kind: str, difference: Difference) -> str:
+    mark = "" if difference.within else "  beyond"
+    layer = f"{difference.op} {difference.layer}"
+    return f"  {kind:<7} {difference.tensor:<26} {layer:<32} {_db(difference):>12}{mark}"
 
 
-def _db(found: Difference) -> str:
-    if found.snr_db is None:
+def _db(difference: Difference) -> str:
+    if difference.snr_db is None:
         return "not a number"
-    return "equal" if found.snr_db >= EQUAL_DB else f"{found.snr_db:.1f} dB"
+    return "equal" if difference.snr_db >= EQUAL_DB else f"{difference.snr_db:.1f} dB"

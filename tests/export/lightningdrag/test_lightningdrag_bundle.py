@@ -269,7 +269,7 @@ def test_too_little_room_is_said_in_numbers(tmp_path: Path, monkeypatch: pytest.
         export_random(0, "tiny", tmp_path / "bundle")
     monkeypatch.setattr(room, "read_memory", lambda: None)
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match=r"too little room: the bundle needs 0\.1 GB, 0\.0 GB are free"):
+    with pytest.raises(InputError, match=r"too little disk space: the bundle needs 0\.1 GB, 0\.0 GB are free"):
         export_random(0, "tiny", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
@@ -353,7 +353,7 @@ def test_what_we_must_not_emit_is_refused(tmp_path: Path, operator: str) -> None
     text = f'<ir_version: 9, opset_import: ["" : {opset}, "own" : 1]> g {REFUSED[operator]}'
     file = tmp_path / "graph.onnx"
     onnx.save(onnx.parser.parse_model(text), file)
-    with pytest.raises(EdgedragError, match=rf"graph\.onnx: TensorRT-RTX refuses it: {operator}"):
+    with pytest.raises(EdgedragError, match=rf"graph\.onnx: TensorRT-RTX rejects it: {operator}"):
         build_file(file, {}, "sm_86")
 
 

@@ -1,4 +1,4 @@
-"""The embedded generator: checkpoint in, bundle out."""
+"""Exporting a checkpoint of the embedded generator as a bundle."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ from edgedrag.export.trace import trace
 from edgedrag.generator.diffusion.schedule import sampler
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
 from edgedrag.generator.training.checkpoint import load_checkpoint
+from edgedrag.runtime.bundle.graph_inputs import declared_shape
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
 
 VERSION = "6.1.0"
 MULTIPLE = 32
-SIDES = (256, 192, 160, 128)  # the shorter side of a window whose longer side is 256
+SIDES = (256, 192, 160, 128)  # shorter sides of the windows, whose longer side is 256 pixels
 PARITY_SIZES = ((256, 256), (128, 192))
 MIN_SNR_DB = 60.0
 
 # name -> shape, meaning
 TENSORS: dict[str, tuple[list[int | str], str]] = {
-    "image": ([1, 3, "H", "W"], "the window, RGB, -1..1"),
-    "mask": ([1, 1, "H", "W"], "1 where pixels may change"),
-    "points": ([1, "N", 4], "handle x, y, target x, y in pixels; a repeated row changes nothing"),
-    "prior_flow": ([1, 2, "H", "W"], "backward flow that the drag alone suggests, pixels, x then y"),
+    "image": (declared_shape("image"), "the window, RGB, -1..1"),
+    "mask": (declared_shape("mask"), "1 where pixels may change"),
+    "points": (declared_shape("points"), "handle x, y, target x, y in pixels; a repeated row changes nothing"),
+    "prior_flow": (declared_shape("prior_flow"), "backward flow that the drag alone suggests, pixels, x then y"),
     "noise": ([1, 12, "H/4", "W/4"], "standard normal"),
-    "coefficients": ([3], "a, b, c of the sampler's row"),
-    "timestep": ([1], "noise level, 0..999"),
+    "coefficients": (declared_shape("coefficients"), "a, b, c of the sampler's row"),
+    "timestep": (declared_shape("timestep"), "noise level, 0..999"),
     "f4": ([1, "A", "H/4", "W/4"], "features of the window at 1/4"),
     "f8": ([1, "B", "H/8", "W/8"], "features of the window at 1/8"),
     "f16": ([1, "C", "H/16", "W/16"], "features of the window at 1/16"),
@@ -59,7 +60,7 @@ TENSORS: dict[str, tuple[list[int | str], str]] = {
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """Which module becomes which graph of which stage; input names are its forward's arguments."""
+    """A module that becomes a graph of a stage; the graph's inputs are named like the arguments of `forward`."""
 
     stage: str
     name: str
@@ -81,7 +82,7 @@ def input_names(module: nn.Module) -> list[str]:
 
 
 def shape_of(name: str, generator: EmbeddedGenerator) -> list[int | str]:
-    """A tensor's shape with the network's widths in it."""
+    """A tensor's shape with the symbols A, B and C replaced by the network's widths."""
     widths = dict(zip("ABC", generator.config.widths))
     return [widths.get(d, d) if isinstance(d, str) else d for d in TENSORS[name][0]]
 
@@ -112,15 +113,15 @@ def example_inputs(generator: EmbeddedGenerator, names: Sequence[str], h: int, w
 def parity(
     module: nn.Module, file: Path, generator: EmbeddedGenerator, outputs: Sequence[str], h: int, w: int
 ) -> float:
-    """The worst SNR of a graph's outputs on ONNX Runtime against the module's, dB."""
+    """The lowest SNR (dB) of a graph's outputs on ONNX Runtime against the PyTorch module's."""
     names = input_names(module)
     inputs = example_inputs(generator, names, h, w, seed=h * 10007 + w)
     with torch.no_grad():
         expected = module(*inputs)
     expected = expected if isinstance(expected, tuple) else (expected,)
     session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    found = session.run(file_outputs(names, outputs), {n: t.numpy() for n, t in zip(names, inputs)})
-    return min(snr_db(e.numpy(), f) for e, f in zip(expected, found))
+    actual = session.run(file_outputs(names, outputs), {n: t.numpy() for n, t in zip(names, inputs)})
+    return min(snr_db(e.numpy(), f) for e, f in zip(expected, actual))
 
 
 def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | None = None) -> None:
@@ -129,10 +130,10 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
     Weights are rounded to fp16 and parity is measured against PyTorch with the same rounded weights.
 
     Raises:
-        InputError: not such a checkpoint, or a folder that cannot be written.
-        EdgedragError: a graph does not agree with its module.
+        InputError: not such a checkpoint, or the folder cannot be written.
+        EdgedragError: a graph's SNR against its module is below MIN_SNR_DB.
     """
-    generator, notes = load_checkpoint(checkpoint)
+    generator, metadata = load_checkpoint(checkpoint)
     for weight in generator.parameters():
         weight.data = weight.data.half().float()
     stages: dict[str, list[dict[str, Any]]] = {}
@@ -163,23 +164,23 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
             )
         provenance = {
             "checkpoint_sha256": sha256_of(checkpoint),
-            "training_data_sha256": notes.get("training_data_sha256", ""),
-            "training_clips": json.loads(notes.get("training_clips", "[]")),
+            "training_data_sha256": metadata.get("training_data_sha256", ""),
+            "training_clips": json.loads(metadata.get("training_clips", "[]")),
             "made_with": {
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "onnx": onnx.__version__,
-                "training_steps": notes.get("steps", ""),
+                "training_steps": metadata.get("steps", ""),
             },
             "parity": figures_of_parity,
             "figures": figures or {},
         }
-        write_manifest(aside, manifest(stages, int(notes.get("default_steps", "1")), provenance))
+        write_manifest(aside, manifest(stages, int(metadata.get("default_steps", "1")), provenance))
         add_golden(aside)
 
 
 def file_outputs(inputs: Sequence[str], outputs: Sequence[str]) -> list[str]:
-    """Output names in the file: one that replaces an input of the same name is X_next (docs/bundle.md)."""
+    """Output names in the file; an output X with the name of an input is called X_next (docs/bundle.md)."""
     return [f"{name}_next" if name in inputs else name for name in outputs]
 
 

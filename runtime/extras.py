@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 
 PACKAGE = "edgedrag"
@@ -34,7 +35,7 @@ def missing_package(module: str, extra: str | None = None) -> EngineError | None
         return None
     chosen = extra if extra in extras else extras[0]
     package = _distribution(module.partition(".")[0])
-    return EngineError(f"{package} is not installed; install it with {install_command(chosen)}", "not-installed")
+    return EngineError(f"{package} is not installed; install it with {install_command(chosen)}", Code.NOT_INSTALLED)
 
 
 def _distribution(module: str) -> str:

@@ -13,7 +13,8 @@ import onnxruntime as ort
 
 from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, Size
 from edgedrag.runtime.backends.device.interface import Network
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 
 PAGE = 256
 
@@ -65,6 +66,10 @@ class HostDevice:
 
     def wait(self) -> None:
         """All is done at once."""
+
+    @property
+    def is_recording(self) -> bool:
+        return self._calls is not None
 
     def put(self, call: Callable[[], None]) -> None:
         """Work for the stream: done now, or recorded."""

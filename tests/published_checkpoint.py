@@ -28,8 +28,8 @@ def write_checkpoint(
     denoiser, points, prompt = weights.denoiser(), weights.point_network(), weights.image_prompt()
     torch.manual_seed(seed)
     config = {
-        "hidden_size": TINY.told_width, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
-        "vocab_size": 49408, "projection_dim": TINY.told_width, "eos_token_id": 49407, "bos_token_id": 49406,
+        "hidden_size": TINY.token_width, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
+        "vocab_size": 49408, "projection_dim": TINY.token_width, "eos_token_id": 49407, "bos_token_id": 49406,
     }  # fmt: skip
     text = CLIPTextModel(CLIPTextConfig(**config)).state_dict()
     own = {k: v for k, v in denoiser.unet.state_dict().items() if "_ip." not in k}
@@ -48,7 +48,7 @@ def write_checkpoint(
         torch.save(held, folder / name)
 
     save(f"{BASE}/unet/diffusion_pytorch_model.safetensors", own)
-    unet_config = {"in_channels": 9, "block_out_channels": list(TINY.widths), "cross_attention_dim": TINY.told_width}
+    unet_config = {"in_channels": 9, "block_out_channels": list(TINY.widths), "cross_attention_dim": TINY.token_width}
     (folder / BASE / "unet" / "config.json").write_text(json.dumps(unet_config))
     (folder / BASE / "scheduler").mkdir(parents=True)
     (folder / BASE / "scheduler" / "scheduler_config.json").write_text(json.dumps(STABLE_DIFFUSION_15))

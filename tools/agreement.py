@@ -34,7 +34,7 @@ def main(reports: tuple[Path, ...], output: Path | None) -> None:
     read = sorted((read_report(file) for file in reports), key=lambda report: report["context"]["time"])
     neighbours = [verdicts(*pair) for pair in pairwise(read)]
     every = [verdicts(*pair) for pair in combinations(read, 2)]
-    found = {
+    report = {
         "context": read[0]["context"],
         "median_ms": [run["drag"]["median_ms"] for report in read for run in report["runs"]],
         "agree": {
@@ -46,8 +46,8 @@ def main(reports: tuple[Path, ...], output: Path | None) -> None:
         },
         "neighbours": neighbours,
     }
-    write_report(found, output)
-    click.echo(json.dumps(found["agree"], indent=1))
+    write_report(report, output)
+    click.echo(json.dumps(report["agree"], indent=1))
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 
 import edgedrag
-from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.selection.self_test import psnr
+from edgedrag.runtime.system.processor import cpu_name
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EMULATOR = "qemu-aarch64-static"
@@ -121,16 +121,16 @@ class Machine:
 
 def readme_drag() -> tuple[Path, list[str]]:
     """The photo and the points of the README's first command."""
-    found = re.search(r"edgedrag drag (\S+)((?: --drag \S+)+)", (REPOSITORY / "README.md").read_text())
-    if found is None:
+    match = re.search(r"edgedrag drag (\S+)((?: --drag \S+)+)", (REPOSITORY / "README.md").read_text())
+    if match is None:
         raise Stop("README.md: no `edgedrag drag` to run")
-    return REPOSITORY / found[1], found[2].split()
+    return REPOSITORY / match[1], match[2].split()
 
 
-def compare(photo: np.ndarray, expected: Path, found: Path, name: str) -> dict[str, Any]:
+def compare(photo: np.ndarray, expected: Path, actual: Path, name: str) -> dict[str, Any]:
     """How far a picture is from this machine's, and whether it is the photo outside its mask."""
-    ours, theirs = (edgedrag.load_picture(folder / f"{name}.png").pixels for folder in (expected, found))
-    masks = [edgedrag.load_picture(folder / f"{name}-mask.png").pixels > 0 for folder in (expected, found)]
+    ours, theirs = (edgedrag.load_picture(folder / f"{name}.png").pixels for folder in (expected, actual))
+    masks = [edgedrag.load_picture(folder / f"{name}-mask.png").pixels > 0 for folder in (expected, actual)]
     apart = np.abs(ours.astype(int) - theirs)
     return {
         "psnr_in_mask_db": round(psnr(theirs, ours, masks[0]), 2),
@@ -192,16 +192,16 @@ def measure(folder: Path, clock: Clock) -> dict[str, Any]:
 
 def faults(report: dict[str, Any]) -> list[str]:
     """What is not as it must be."""
-    found = [] if report["doctor"]["chosen"] == "cpu" else ["doctor chose no engine"]
+    problems = [] if report["doctor"]["chosen"] == "cpu" else ["doctor chose no engine"]
     if not (report["doctor"]["bundle"]["self_test"] or {}).get("passed"):
-        found.append("doctor's self-test did not pass")
+        problems.append("doctor's self-test did not pass")
     for precision, least in report["least_db"].items():
         result = report["drags"][precision]["from_this_machines_fp32"]
         if result["psnr_in_mask_db"] < least:
-            found.append(f"{precision} is at {result['psnr_in_mask_db']} dB, at least {least} are expected")
+            problems.append(f"{precision} is at {result['psnr_in_mask_db']} dB, at least {least} are expected")
         if not result["outside_equal"]:
-            found.append(f"{precision} changed the photo outside the mask")
-    return found
+            problems.append(f"{precision} changed the photo outside the mask")
+    return problems
 
 
 def main() -> None:

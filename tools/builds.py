@@ -20,9 +20,9 @@ from tqdm import tqdm
 from edgedrag.benchmarks.context import machine
 from edgedrag.benchmarks.report import write_report
 from edgedrag.export.engines.builder import TARGETS, build_file
-from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.backends.tensorrt.cache import profile
 from edgedrag.runtime.bundle.manifest import open_bundle
+from edgedrag.runtime.system.processor import cpu_name
 
 
 def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target: str) -> dict:
@@ -49,10 +49,10 @@ def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target
 @click.option("--targets", default="sm_86,sm_89", show_default=True, help=f"Some of {', '.join(TARGETS)}.")
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def main(bundle: Path, size: str, targets: str, output: Path | None) -> None:
-    found = re.fullmatch(r"(\d+)x(\d+)", size)
-    if found is None:
+    match = re.fullmatch(r"(\d+)x(\d+)", size)
+    if match is None:
         raise click.BadParameter(f"{size!r} is not height x width like 512x512", param_hint="--size")
-    height, width = map(int, found.groups())
+    height, width = map(int, match.groups())
     opened = open_bundle(bundle)
     work = [
         (graph.name, index, target)

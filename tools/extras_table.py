@@ -65,8 +65,8 @@ def resolve(row: str, system: System, day: str) -> str:
     command += ["--exclude-newer", f"{day}T00:00:00Z", "--no-header", "--no-annotate", "--quiet"]
     done = subprocess.run(command, input=more, cwd=ROOT, capture_output=True, text=True, timeout=600)
     if done.returncode == 0:
-        found = dict(re.findall(r"^([\w-]+)==(\S+)", done.stdout, re.M))
-        return "yes: " + ", ".join(f"{name} {found[name]}" for name in SHOWN if name in found)
+        versions = dict(re.findall(r"^([\w-]+)==(\S+)", done.stdout, re.M))
+        return "yes: " + ", ".join(f"{name} {versions[name]}" for name in SHOWN if name in versions)
     if "No solution found" not in done.stderr:
         reached = not re.search(r"error sending request|failed to fetch|connect", done.stderr, re.I)
         raise (RuntimeError if reached else Unreachable)(done.stderr.strip())

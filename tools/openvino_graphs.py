@@ -24,7 +24,8 @@ from edgedrag.benchmarks.report import write_report
 from edgedrag.calibration.runs.workbench import Workbench
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.backends.openvino import OpenVinoCpu
-from edgedrag.runtime.bundle.manifest import Graph, open_bundle
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import open_bundle
 
 
 def runners(graph: Graph, file: Path, inputs: Mapping[str, np.ndarray], label: str) -> dict[str, Run]:
@@ -53,12 +54,12 @@ def main(bundle: Path, repeats: int, output: Path | None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         bench = Workbench(opened, Path(scratch))
         for name, inputs in record_inputs(bench).items():
-            graph, found = bench.graphs[name], dict[str, Run]()
+            graph, runs = bench.graphs[name], dict[str, Run]()
             for variant in graph.variants:
                 if variant.precision in ("fp32", "int8") and variant.branch == "single":
                     label = variant.precision if variant.placement == "ort" else f"{variant.precision} as for TensorRT"
-                    found |= runners(graph, opened.verified_file(variant), inputs, label)
-            rows[name] = compare(found, repeats)
+                    runs |= runners(graph, opened.verified_file(variant), inputs, label)
+            rows[name] = compare(runs, repeats)
     report = {**context(bench.runtime), "openvino": importlib.metadata.version("openvino"), "graphs": rows}
     write_report(report, output)
     click.echo(json.dumps(report, indent=1))

@@ -42,12 +42,12 @@ def gesture(rng: np.random.Generator) -> list[list[float]]:
 def main() -> None:
     """Write the file."""
     rng = np.random.default_rng(7)
-    made = {
+    trace = {
         "source": "made by tools/pointer_tracks.py",
         "units": "milliseconds, then x and y in mask radii from the mask's centre",
         "gestures": [gesture(rng) for _ in range(GESTURES)],
     }
-    TRACE.write_text(json.dumps(made, separators=(",", ":")) + "\n")
+    TRACE.write_text(json.dumps(trace, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

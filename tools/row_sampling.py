@@ -40,9 +40,9 @@ def main(bundle: Path, repeats: int, output: Path | None) -> None:
             if len(model.graph) == nodes:
                 continue
             graphs = {"GridSample": bench.compile(name, bench.model(name)), "rows": bench.compile(name, model)}
-            found = compare({k: partial(run_on, engine, graph, inputs) for k, graph in graphs.items()}, repeats)
-            ratio = found["GridSample"]["median_ms"] / found["rows"]["median_ms"]
-            rows[name] = {**found, "gridsample_over_rows": round(ratio, 2)}
+            timings = compare({k: partial(run_on, engine, graph, inputs) for k, graph in graphs.items()}, repeats)
+            ratio = timings["GridSample"]["median_ms"] / timings["rows"]["median_ms"]
+            rows[name] = {**timings, "gridsample_over_rows": round(ratio, 2)}
     report = {**context(bench.runtime), "graphs": rows}
     write_report(report, output)
     click.echo(json.dumps(report, indent=1))

@@ -1,4 +1,4 @@
-"""Which modules of LightningDrag become which graphs, and the tensors that join them."""
+"""The graphs of LightningDrag's bundle: their modules, and the tensors between them."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from torch import nn
 from edgedrag.generator.networks.lightningdrag import stages
 from edgedrag.generator.networks.lightningdrag.sizes import CLIP_SIDE, IMAGE_TOKENS, LAYER_LEVEL, LAYERS, Size
 from edgedrag.generator.networks.lightningdrag.weights import Weights
+from edgedrag.runtime.bundle.graph_inputs import declared_shape
 
 MULTIPLE, LEAST, MOST = 64, 256, 1024  # sides of the picture, pixels
 
 KEYS, VALUES, TARGETS, HANDLES = (
     tuple(f"{name}.{layer}" for layer in range(LAYERS)) for name in ("k_ref", "v_ref", "e_t", "e_h")
 )
-TOLD = (*KEYS, *VALUES, *TARGETS, *HANDLES)
-STEP = ("latent", "mask", "masked_latent", "ip", "timestep", "guidance", "coefficients", "noise", *TOLD)
+CONDITIONING = (*KEYS, *VALUES, *TARGETS, *HANDLES)
+STEP = ("latent", "mask", "masked_latent", "ip", "timestep", "guidance", "coefficients", "noise", *CONDITIONING)
 
 LATENT: list[int | str] = [1, 4, "H/8", "W/8"]
 # name -> shape, meaning
 TENSORS: dict[str, tuple[list[int | str], str]] = {
-    "image": ([1, 3, "H", "W"], "the window, RGB, -1..1"),
+    "image": (declared_shape("image"), "the window, RGB, -1..1"),
     "clip_image": ([1, 3, CLIP_SIDE, CLIP_SIDE], "the window for the image encoder"),
-    "masked_image": ([1, 3, "H", "W"], "the window, 0 where pixels may change"),
-    "mask": ([1, 1, "H", "W"], "1 where pixels may change"),
-    "handle_map": ([1, 1, "H", "W"], "the drag's number at its handle"),
-    "target_map": ([1, 1, "H", "W"], "the drag's number at its target"),
+    "masked_image": (declared_shape("masked_image"), "the window, 0 where pixels may change"),
+    "mask": (declared_shape("mask"), "1 where pixels may change"),
+    "handle_map": (declared_shape("handle_map"), "the drag's number at its handle"),
+    "target_map": (declared_shape("target_map"), "the drag's number at its target"),
     "noise": (LATENT, "standard normal"),
-    "coefficients": ([3], "a, b, c of the sampler's row"),
-    "timestep": ([1], "noise level, 0..999"),
-    "guidance": ([1], "scale of the guidance pair"),
+    "coefficients": (declared_shape("coefficients"), "a, b, c of the sampler's row"),
+    "timestep": (declared_shape("timestep"), "noise level, 0..999"),
+    "guidance": (declared_shape("guidance"), "scale of the guidance pair"),
     "source_latent": (LATENT, "the window's clean latent"),
     "masked_latent": (LATENT, "the masked window's clean latent"),
     "latent": (LATENT, "the picture's latent at the loop's noise level"),
@@ -55,7 +56,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """A graph of a stage. Graphs with the same `data` share their weights' file."""
+    """A graph of a stage. Graphs with the same `data` share one weight file."""
 
     stage: str
     name: str
@@ -72,7 +73,7 @@ class GraphSpec:
         return f"{self.name}.onnx" if branch.name == "single" else f"{self.name}_{branch.name}.onnx"
 
     def file_outputs(self) -> list[str]:
-        """Output names in the file: one that replaces an input of the same name is X_next (docs/bundle.md)."""
+        """Output names in the file; an output X with the name of an input is called X_next (docs/bundle.md)."""
         return [f"{name}_next" if name in self.inputs else name for name in self.outputs]
 
 
@@ -80,7 +81,7 @@ def single(build: Callable[[Weights], nn.Module]) -> tuple[Branch, ...]:
     return (Branch("single", build),)
 
 
-VAE_ENCODE = single(lambda w: stages.VaeEncode(w.vae()))  # one object, so that it is traced once
+VAE_ENCODE = single(lambda w: stages.VaeEncode(w.vae()))  # one object for both graphs, so that it is traced once
 GRAPHS = (
     GraphSpec("reference", "vae_encode", ("image",), ("source_latent",), VAE_ENCODE, "vae_encoder"),
     GraphSpec("reference", "clip", ("clip_image",), ("ip",), single(lambda w: stages.Clip(w.image_prompt())), "clip"),
@@ -101,13 +102,13 @@ GRAPHS = (
 
 
 def shape_of(name: str, size: Size) -> list[int | str]:
-    """A tensor's shape at a size of the networks."""
+    """A tensor's shape for a size of the networks."""
     kind, _, layer = name.partition(".")
     if kind in MEANINGS:
         side = 8 << LAYER_LEVEL[int(layer)]
         return [1, f"H/{side}", f"W/{side}", size.layer_width(int(layer))]
     if name == "ip":
-        return [1, IMAGE_TOKENS, size.told_width]
+        return [1, IMAGE_TOKENS, size.token_width]
     return TENSORS[name][0]
 
 
@@ -119,5 +120,5 @@ def meaning_of(name: str) -> str:
 
 
 def is_half(name: str, precision: str) -> bool:
-    """What goes from graph to graph is fp16 in an fp16 bundle; what the sampler counts with stays fp32."""
+    """Whether a tensor is fp16: in an fp16 bundle, features are; what the sampler computes with stays fp32."""
     return precision == "fp16" and (name == "ip" or name.partition(".")[0] in MEANINGS)

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from edgedrag.generator.data.batches import Batch
 from edgedrag.generator.diffusion.contract import DragGenerator
-from edgedrag.generator.diffusion.objectives import edge_loss, masked_mean
+from edgedrag.generator.networks.blend import blend, generated_change, reveal_weight, warp_photo
 from edgedrag.generator.networks.checkpoint_file import save_checkpoint
+from edgedrag.generator.networks.embedded_losses import gate_losses, motion_losses
 from edgedrag.generator.networks.fields import (
     FOLD,
     closeness,
@@ -34,15 +35,12 @@ from edgedrag.generator.networks.fields import (
     grip,
     heat,
     land,
-    nearness,
     warp,
 )
-from edgedrag.runtime.drag.composite import HELD, REVEALED
 
 PIXEL_CHANNELS = 3 * FOLD * FOLD
 LATENT_CHANNELS = 12
 FLOW_SCALE = 16.0  # pixels a network unit stands for
-GATE_MARGIN, GATE_WINDOW = 0.8, 9  # the picture must be this much nearer the truth than the warp; pixels
 SEEN_WEIGHT = 0.15  # in training, of a pixel that the warp can show, beside 1 for one it cannot
 
 
@@ -62,8 +60,8 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
 
 
-def silence(last: nn.Conv2d) -> None:
-    """Let a last convolution start by adding nothing."""
+def zero_init(last: nn.Conv2d) -> None:
+    """Set weights and bias to zero, so that a residual branch adds nothing at the start of training."""
     nn.init.zeros_(last.weight)
     if last.bias is not None:
         nn.init.zeros_(last.bias)
@@ -79,7 +77,7 @@ class Block(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.first, self.second = conv(channels, channels), conv(channels, channels)
-        silence(self.second)
+        zero_init(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         return activation(x + self.second(activation(self.first(x))))
@@ -124,8 +122,8 @@ class Motion(nn.Module):
         self.up8, self.out8 = conv(c, b, 1), blocks(b, 1)
         self.up4, self.out4 = conv(b, a, 1), blocks(a, 1)
         self.flow_head, self.gate_head = conv(a, 3), conv(a, 1)
-        silence(self.flow_head)
-        silence(self.gate_head)
+        zero_init(self.flow_head)
+        zero_init(self.gate_head)
 
     def forward(
         self, f4: Tensor, f8: Tensor, f16: Tensor, mask: Tensor, points: Tensor, prior_flow: Tensor
@@ -150,7 +148,7 @@ class Motion(nn.Module):
 
 
 class Condition(nn.Module):
-    """Stage `drag`, second graph: what the denoiser is told, and the latent it starts from.
+    """Stage `drag`, second graph: the denoiser's conditioning, and the latent it starts from.
 
     The start is the warped photo at the noise level of the first step (the method's noised source
     prior): a * warped + c * noise, with the coefficients a, b, c of the table's row 0.
@@ -174,8 +172,8 @@ class Condition(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         warped = warp(image, flow)
         pixels, features = F.pixel_unshuffle(warped, FOLD), warp(f4, fold_flow(flow))
-        told = torch.cat([pixels, features, F.avg_pool2d(mask, FOLD), F.avg_pool2d(revealed, FOLD)], 1)
-        c4 = activation(self.enter(told))
+        joined = torch.cat([pixels, features, F.avg_pool2d(mask, FOLD), F.avg_pool2d(revealed, FOLD)], 1)
+        c4 = activation(self.enter(joined))
         c8 = activation(self.down8(c4))
         latent = coefficients[0] * to_latent(warped) + coefficients[2] * noise
         return warped, c4, c8, activation(self.down16(c8)), latent
@@ -194,7 +192,7 @@ class Denoiser(nn.Module):
         self.up8, self.out8 = conv(c, b, 1), blocks(b, j)
         self.up4, self.out4 = conv(b, a, 1), blocks(a, i)
         self.head = conv(a, LATENT_CHANNELS)
-        silence(self.head)
+        zero_init(self.head)
 
     def predict(self, latent: Tensor, warped: Tensor, c4: Tensor, c8: Tensor, c16: Tensor, timestep: Tensor) -> Tensor:
         """The clean latent, as the warped photo and a correction; timestep [B] in 0..999."""
@@ -231,39 +229,8 @@ class Decoder(nn.Module):
         return (warped + enlarge(change, 2)).clamp(-1.0, 1.0)
 
 
-def local_error(picture: Tensor, truth: Tensor) -> Tensor:
-    """How far a picture is from the truth around each pixel, in colour and in its edges, [B, 1, H, W]."""
-    off = picture - truth
-    along_x, along_y = F.pad(off.diff(dim=-1), (0, 1)), F.pad(off.diff(dim=-2), (0, 0, 0, 1))
-    error = (off.abs() + along_x.abs() + along_y.abs()).mean(1, keepdim=True)
-    return F.avg_pool2d(error, GATE_WINDOW, 1, GATE_WINDOW // 2, count_include_pad=False)
-
-
-def rising(values: Tensor) -> Tensor:
-    """`compose.rising`: from 0 at 0 to 1 at 1, level at both ends and beyond."""
-    t = values.clamp(0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def decided(revealed: Tensor) -> Tensor:
-    """The weights that the runtime makes of a revealed map (`compose.decided`), with the map's own gradient: theirs
-    is 0 where the map is below REVEALED, and nothing would ever be shown there.
-    """
-    low, high = REVEALED
-    return revealed + (rising((revealed - low) / (high - low)) - revealed).detach()
-
-
-def changing(flow: Tensor, points: Tensor) -> Tensor:
-    """How much the runtime adds of what the generator changes (`compose.change_of`), [B, 1, H, W]: 0 where nothing
-    moves and at the targets.
-    """
-    h, w = flow.shape[-2:]
-    apart = enlarge(nearness(points[..., 2:], h // FOLD, w // FOLD).amin(1, keepdim=True).sqrt(), FOLD)
-    return rising(flow.square().sum(1, keepdim=True).sqrt()) * rising(apart / HELD)
-
-
-class Told(NamedTuple):
-    """What the denoiser is told, and the motion that it was made from."""
+class Conditioning(NamedTuple):
+    """The denoiser's conditioning, and the motion from which it was computed."""
 
     warped: Tensor
     c4: Tensor
@@ -271,11 +238,6 @@ class Told(NamedTuple):
     c16: Tensor
     flow: Tensor
     revealed: Tensor
-
-
-def moved_photo(batch: Batch, flow: Tensor) -> Tensor:
-    """The source as the runtime moves it."""
-    return warp(batch.source, flow, "bicubic").clamp(-1, 1)
 
 
 class EmbeddedGenerator(DragGenerator):
@@ -290,57 +252,59 @@ class EmbeddedGenerator(DragGenerator):
         self.denoiser = Denoiser(config)
         self.decoder = Decoder()
 
-    def another(self) -> EmbeddedGenerator:
+    def clone(self) -> EmbeddedGenerator:
         return copy.deepcopy(self)
 
     def student(self) -> DragGenerator:
         """One whose first answer is the warped photo: it has to better that, not to get over the teacher's blur."""
         student = super().student()
         assert isinstance(student, EmbeddedGenerator)
-        silence(student.denoiser.head)
+        zero_init(student.denoiser.head)
         return student
 
-    def write(self, path: Path, notes: dict[str, str]) -> None:
-        save_checkpoint(self, path, notes, torch.float16)
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
+        save_checkpoint(self, path, metadata, torch.float16)
 
-    def need(self, batch: Batch) -> Tensor:
+    def loss_weight(self, batch: Batch) -> Tensor:
         """Most where no warp can show it."""
         return batch.mask * (SEEN_WEIGHT + 1 - batch.valid)
 
     def encode(self, picture: Tensor) -> Tensor:
         return to_latent(picture)
 
-    def decode(self, latent: Tensor, told: Told) -> Tensor:
-        return self.decoder(latent, told.warped.detach())
+    def decode(self, latent: Tensor, conditioning: Conditioning) -> Tensor:
+        return self.decoder(latent, conditioning.warped.detach())
 
-    def tell(self, batch: Batch) -> Told:
+    def conditioning(self, batch: Batch) -> Conditioning:
         features = self.encoder(batch.source)
         flow, revealed = self.motion(*features, batch.mask, batch.points, batch.prior_flow)
-        # The start's noise and coefficients do not enter what is told; the denoiser does not teach the motion.
-        silence = torch.zeros_like(self.encode(batch.source))
+        # Noise and coefficients do not enter the conditioning; the denoiser passes no gradient to the motion.
+        zeros = torch.zeros_like(self.encode(batch.source))
         _, c4, c8, c16, _ = self.condition(
-            batch.source, features[0], batch.mask, flow.detach(), revealed.detach(), silence, silence.new_zeros(3)
+            batch.source, features[0], batch.mask, flow.detach(), revealed.detach(), zeros, zeros.new_zeros(3)
         )
-        return Told(warp(batch.source, flow), c4, c8, c16, flow, revealed)
+        return Conditioning(warp(batch.source, flow), c4, c8, c16, flow, revealed)
 
-    def predict(self, latent: Tensor, told: Told, timestep: Tensor) -> Tensor:
-        return self.denoiser.predict(latent, told.warped.detach(), told.c4, told.c8, told.c16, timestep)
+    def predict(self, latent: Tensor, conditioning: Conditioning, timestep: Tensor) -> Tensor:
+        return self.denoiser.predict(
+            latent, conditioning.warped.detach(), conditioning.c4, conditioning.c8, conditioning.c16, timestep
+        )
 
-    def prior(self, batch: Batch, told: Told) -> Tensor:
-        return to_latent(told.warped.detach())
+    def prior(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+        return to_latent(conditioning.warped.detach())
 
-    def as_shown(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
-        # The runtime moves the photo itself, sharper than what the networks are told, and adds what they change.
-        return moved_photo(batch, told.flow.detach()) + picture - told.warped.detach()
+    def as_shown(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
+        # The runtime warps the photo itself (bicubic, sharper than the networks' input) and adds the networks' change.
+        return warp_photo(batch.source, conditioning.flow.detach()) + picture - conditioning.warped.detach()
 
-    def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
-        moved, shown = moved_photo(batch, told.flow), decided(told.revealed)
-        change = changing(told.flow.detach(), batch.points) * (picture - told.warped.detach())
-        edit = moved + shown * (picture - moved) + (1 - shown) * change
+    def finish(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
+        flow, warped, weight = conditioning.flow, conditioning.warped.detach(), reveal_weight(conditioning.revealed)
+        change = generated_change(picture, warped, flow.detach(), weight, batch.points)
+        edit = blend(warp_photo(batch.source, flow), picture, weight, change)
         return batch.source + batch.mask * (edit - batch.source)
 
-    def drawn_where(self, batch: Batch, told: Told) -> Tensor:
-        return told.revealed
+    def generated_share(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+        return conditioning.revealed
 
     def denoiser_parts(self) -> tuple[nn.Module, ...]:
         return self.condition, self.denoiser
@@ -348,31 +312,8 @@ class EmbeddedGenerator(DragGenerator):
     def motion_parts(self) -> tuple[nn.Module, ...]:
         return (self.motion,)
 
-    def gate_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
-        """The revealed map becomes a choice: the picture where it is clearly nearer the truth than the warp, in
-        pixels and in edges around them. A choice counts by what is lost with the wrong one.
-        """
-        warp_error, picture_error = (local_error(p.detach(), batch.target) for p in (told.warped, picture))
-        better = picture_error < GATE_MARGIN * warp_error
-        revealed = told.revealed.float().clamp(1e-4, 1 - 1e-4)
-        wrong = -torch.where(better, revealed, 1 - revealed).log()  # binary cross entropy
-        return {"gate": 0.1 * masked_mean(wrong, batch.mask * (warp_error - picture_error).abs())}
+    def gate_losses(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> dict[str, Tensor]:
+        return gate_losses(batch, conditioning.warped, conditioning.revealed, picture)
 
-    def motion_losses(self, batch: Batch, told: Told, picture: Tensor) -> dict[str, Tensor]:
-        """The motion is taught by the measured flow and how it bends (where the source is a real frame), and by the
-        picture it makes; the revealed map by where forward and backward flow disagree, and by which of warp and
-        generator is nearer the truth.
-        """
-        warped, mask, inside = told.warped, batch.mask, batch.mask * batch.valid
-        # What nothing can show is better copied from elsewhere than smeared.
-        seen = batch.mask * (0.5 + 0.5 * batch.valid)
-        blended = warped + told.revealed * (picture.detach() - warped)
-        revealed = told.revealed.float().clamp(1e-4, 1 - 1e-4)
-        hidden = -torch.where(batch.valid > 0, 1 - revealed, revealed).log()  # binary cross entropy
-        return {
-            "flow": 0.03 * masked_mean((told.flow - batch.flow).abs().clamp_max(32), inside * batch.real),
-            "bends": 0.15 * edge_loss(told.flow, batch.flow, inside * batch.real, most=2.0),
-            "warp": masked_mean((warped - batch.target).abs(), seen) + 0.5 * edge_loss(warped, batch.target, seen),
-            "blend": masked_mean((blended - batch.target).abs(), mask) + 0.5 * edge_loss(blended, batch.target, mask),
-            "revealed": 0.05 * masked_mean(hidden, mask * batch.real),
-        }
+    def motion_losses(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> dict[str, Tensor]:
+        return motion_losses(batch, conditioning.warped, conditioning.flow, conditioning.revealed, picture)

@@ -1,4 +1,4 @@
-"""Opening what was trained: the embedded generator's file, or LightningDrag's folder."""
+"""Opening checkpoints: a file of the embedded generator, or a folder of LightningDrag."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from edgedrag.generator.networks.checkpoint_file import read_checkpoint
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
 from edgedrag.runtime.errors import InputError
 
-SHIPPED = Path(__file__).parents[1] / "checkpoints" / "embedded.safetensors"
+SHIPPED = Path(__file__).parents[1] / "checkpoints" / "embedded.safetensors"  # in a clone, not in the wheel
+
+
+def clone_checkpoint(name: str = SHIPPED.name) -> Path:
+    """A checkpoint of generator/checkpoints. Raises InputError where edgedrag was installed without them."""
+    file = SHIPPED.with_name(name)
+    if not file.is_file():
+        raise InputError(
+            f"no checkpoint generator/checkpoints/{name}: it comes with a clone of edgedrag's repository, not with "
+            'the installed package; run this in a clone after `pip install -e ".[export]"` there'
+        )
+    return file
 
 
 def open_generator(path: Path) -> tuple[DragGenerator, dict[str, str]]:
-    """Open a checkpoint of either generator, with its notes: a file is the embedded one's, a folder LightningDrag's.
+    """Open a checkpoint and its metadata: a file holds the embedded generator, a folder LightningDrag.
 
     Raises:
         InputError: as `load_checkpoint`, or `PublishedWeights`.
@@ -27,21 +38,21 @@ def open_generator(path: Path) -> tuple[DragGenerator, dict[str, str]]:
 
 
 def load_checkpoint(path: Path) -> tuple[EmbeddedGenerator, dict[str, str]]:
-    """Read a checkpoint as float32 modules in evaluation mode, with its notes.
+    """Read a checkpoint as float32 modules in evaluation mode, with its metadata.
 
     Raises:
-        InputError: not such a checkpoint; every missing, extra or misshapen key is named.
+        InputError: the file is no such checkpoint; names every missing, extra or misshapen key.
     """
-    weights, notes = read_checkpoint(path)
+    weights, metadata = read_checkpoint(path)
     try:
-        config = {k: tuple(v) for k, v in json.loads(notes.pop("config")).items()}
+        config = {k: tuple(v) for k, v in json.loads(metadata.pop("config")).items()}
         model = EmbeddedGenerator(EmbeddedConfig(**config))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a checkpoint of the embedded generator ({error})") from None
     expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in weights.items()}
-    if expected != found:
-        wrong = sorted({k for k in expected | found if expected.get(k) != found.get(k)})
-        raise InputError(f"{path}: keys that do not fit the networks: {', '.join(wrong)}")
+    actual = {k: tuple(v.shape) for k, v in weights.items()}
+    if expected != actual:
+        wrong = sorted({k for k in expected | actual if expected.get(k) != actual.get(k)})
+        raise InputError(f"{path}: these keys are missing, extra or misshapen: {', '.join(wrong)}")
     model.load_state_dict(weights)
-    return model.eval(), notes
+    return model.eval(), metadata

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.device.cuda import CudaDevice, find_gpu
 from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, Size
 from edgedrag.runtime.backends.onnxruntime import open_session
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
+from edgedrag.runtime.system.cpus import default_threads
 
 PROVIDER = "CUDAExecutionProvider"
 WARM_RUNS = 3  # until ONNX Runtime takes no more memory, which cannot be recorded
@@ -23,17 +25,20 @@ TRIES = 2  # CUDA tells the failure of a recording once more, to what runs after
 class OrtCudaNetwork:
     """See `device.Network`: a session whose inputs and outputs lie where it is told; its inner tensors are its own."""
 
-    def __init__(self, graph: Graph, file: Path, device: int, stream: int):
+    def __init__(self, graph: Graph, file: Path, device: int, stream: int, channels_last: bool):
         options = ort.SessionOptions()
         options.intra_op_num_threads = default_threads()  # see `onnxruntime.OrtGraph`
         options.enable_mem_pattern = False  # it would take memory anew in the second run, the one that is recorded
-        provider = (PROVIDER, {"device_id": device, "user_compute_stream": str(stream)})
+        provider = (
+            PROVIDER,
+            {"device_id": device, "user_compute_stream": str(stream), "prefer_nhwc": str(int(channels_last))},
+        )
         self._session: ort.InferenceSession | None = open_session(graph, file, options, [provider])
         if self._session.get_providers()[0] != PROVIDER:
             raise EngineError(
                 f"{file.name}: ONNX Runtime fell back to the CPU; its CUDA provider does not load here "
                 "(CUDA and cuDNN must be those that onnxruntime-gpu was built for)",
-                "load-failed",
+                Code.LOAD_FAILED,
             )
         self._device = device
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -70,20 +75,24 @@ class OrtCudaNetwork:
                 return self._session.run_with_iobinding(self._binding, self._without_waiting)
             except Exception as error:  # ONNX Runtime's exceptions share no base class
                 if not left:
-                    raise EngineError(f"ONNX Runtime: a graph does not run ({error})", "engine-failed") from None
+                    raise EngineError(f"ONNX Runtime: a graph does not run ({error})", Code.ENGINE_FAILED) from None
 
 
 class OnnxRuntimeCuda(DeviceBackend):
-    """See `base.Backend`."""
+    """See `base.Backend`.
+
+    Attributes:
+        placement: "cuda" for graphs with the provider's fused operators where a bundle has them; "ort" after
+            `use_plain_graphs`.
+    """
 
     name = "cuda"
-    placement = "ort"
     # INT8 through Q/DQ nodes has no fast kernels in the CUDA provider.
     precisions: tuple[str, ...] = ("fp16", "fp32")
 
     def __init__(self, budget: int | None = None, index: int = 0):
         """`budget`: bytes of device memory for weights."""
-        self.device = find_gpu(index).name
+        self.device, self.placement = find_gpu(index).name, "cuda"
         cuda = CudaDevice(index)
         super().__init__(cuda, budget)
         self._stream, self._index = cuda.stream, index
@@ -94,11 +103,17 @@ class OnnxRuntimeCuda(DeviceBackend):
         file = bundle.verified_file(variant)
 
         def session(size: Size) -> tuple[int, Callable[[], OrtCudaNetwork]]:
-            return variant.nbytes(bundle.folder), lambda: OrtCudaNetwork(graph, file, self._index, self._stream)
+            # The fused group norms take channels last; so the convolutions between them do.
+            fused = variant.placement == "cuda"
+            return variant.nbytes(bundle.folder), lambda: OrtCudaNetwork(graph, file, self._index, self._stream, fused)
 
         seldom = graph in bundle.stages["reference"]
         name = f"{graph.name} {variant.branch} {precision}"
         return DeviceGraph(graph, name, self.workspace, session, seldom, every_size=True)
+
+    def use_plain_graphs(self) -> None:
+        """From now on load graphs without the fused operators."""
+        self.placement = "ort"
 
     def sizes(self, bundle: Bundle, precision: str) -> list[Size]:
         return bundle.sizes

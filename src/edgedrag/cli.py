@@ -16,6 +16,7 @@ from edgedrag.commands.learn import learn
 from edgedrag.commands.renamed import RootFamily
 from edgedrag.commands.streams import stdout_error, stdout_failed
 from edgedrag.commands.studio import studio
+from edgedrag.runtime.codes import ExitCode
 from edgedrag.runtime.errors import EdgedragError
 
 COMMANDS = (drag, batch, info, doctor, studio, bench, engines, bundle, learn)
@@ -49,7 +50,7 @@ def main() -> None:
         if not stdout_failed():
             raise
         click.echo(f"error: {stdout_error(error)}", err=True)
-        sys.exit(1)
+        sys.exit(ExitCode.OTHER)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(1)
+        sys.exit(ExitCode.OTHER)

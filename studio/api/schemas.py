@@ -1,16 +1,18 @@
-"""What requests and answers hold; the OpenAPI description is made from these."""
+"""The fields of requests and answers; the OpenAPI description is made from these."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
-from edgedrag.studio.api.words import codes
+from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.studio.editing.frames import view_size
-from edgedrag.studio.editing.sessions import MAX_STEPS, Edited, Session, Wish, mask_size
+from edgedrag.studio.editing.sessions import MAX_STEPS, EditParameters, FinishedEdit, Session, mask_size
 from edgedrag.studio.station import Station
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -21,13 +23,13 @@ Steps = Annotated[int | None, Field(strict=True, ge=1, le=MAX_STEPS)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
 
 
-class Closed(BaseModel):
-    """Refuses fields that it does not know."""
+class StrictModel(BaseModel):
+    """Rejects unknown fields."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class EditRequest(Closed):
+class EditRequest(StrictModel):
     """An edit: drags, and the motion alone where `motion_only`."""
 
     drags: Pulls
@@ -35,10 +37,11 @@ class EditRequest(Closed):
     steps: Steps = None
     seed: Seed | None = None
 
-    def wish(self, station: Station) -> Wish:
+    def parameters(self, station: Station) -> EditParameters:
+        """With the station's steps and seed where none are given."""
         settings = station.settings
         seed = settings.seed if self.seed is None else self.seed
-        return Wish(as_drags(self.drags), self.motion_only, self.steps or settings.steps, seed)
+        return EditParameters(as_drags(self.drags), self.motion_only, self.steps or settings.steps, seed)
 
 
 class About(BaseModel):
@@ -67,7 +70,7 @@ class SessionState(BaseModel):
 
 
 class StepDown(BaseModel):
-    """A better engine that does not serve, and why."""
+    """A backend that would come first but does not serve, and why."""
 
     backend: str
     code: str
@@ -77,9 +80,10 @@ class StepDown(BaseModel):
 class EditResult(BaseModel):
     """A finished edit."""
 
-    verdict: Literal["good", "doubtful", "bad"]
-    reasons: list[str]
-    codes: list[str] = Field(description="the reasons, for programs")
+    verdict: Verdict
+    reasons: list[str] = Field(description="why, in English")
+    codes: list[ReasonCode] = Field(description="of each reason, for programs and translations")
+    values: list[dict[str, int]] = Field(description="of each reason, by name: `pixels` of a `missed`")
     landing_error_px: float | None
     timings_ms: dict[str, float]
     steps: int
@@ -90,7 +94,7 @@ class EditResult(BaseModel):
     state: SessionState
 
 
-class PreviewMessage(Closed):
+class PreviewMessage(StrictModel):
     type: Literal["preview"]
     id: int
     drags: Pulls
@@ -101,7 +105,7 @@ class EditMessage(EditRequest):
     id: int
 
 
-class PlainMessage(Closed):
+class PlainMessage(StrictModel):
     type: Literal["undo", "redo", "cancel", "touch"]
     id: int
 
@@ -127,21 +131,29 @@ def state(station: Station, session: Session) -> SessionState:
         view_height=view[0] if view else None,
         mask_width=mask[1] if mask else None,
         mask_height=mask[0] if mask else None,
-        undo=len(session.done),
-        redo=len(session.undone),
+        undo=session.undo_count,
+        redo=session.redo_count,
         mask="automatic" if session.mask is None else "painted",
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
     )
 
 
-def result(station: Station, session: Session, edited: Edited) -> dict[str, Any]:
+def reason_fields(reasons: Sequence[Reason]) -> dict[str, list[Any]]:
+    """Reasons as EditResult has them."""
+    return {
+        "reasons": [str(reason) for reason in reasons],
+        "codes": [reason.code.value for reason in reasons],
+        "values": [dict(reason.values) for reason in reasons],
+    }
+
+
+def result(station: Station, session: Session, edited: FinishedEdit) -> dict[str, Any]:
     """An edit as EditResult has it."""
     checks = edited.edit.checks
     return {
         "verdict": checks.verdict,
-        "reasons": list(checks.reasons),
-        "codes": codes(checks.reasons),
+        **reason_fields(checks.reasons),
         "landing_error_px": checks.landing_error_px,
         "timings_ms": edited.edit.timings,
         "steps": edited.edit.steps,

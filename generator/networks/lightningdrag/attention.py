@@ -1,5 +1,6 @@
-"""What LightningDrag does in the denoiser's attention: the photo and the drag in self-attention, the image's tokens
-beside the text's in cross-attention.
+"""LightningDrag's attention processors for the denoiser.
+
+Self-attention also reads the photo's features and the points; cross-attention also reads the image prompt's tokens.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-Told = Sequence["LayerTold"]  # by layer
+Conditioning = Sequence["LayerConditioning"]  # by layer
 
 
-class LayerTold(NamedTuple):
-    """What one layer's self-attention is told, each [B, tokens, width].
+class LayerConditioning(NamedTuple):
+    """The conditioning of one layer's self-attention, each [B, tokens, width].
 
     `key` and `value` are of the photo (K_ref, V_ref); `target` and `handle` of the points (E_t, E_h).
     """
@@ -28,7 +29,7 @@ class LayerTold(NamedTuple):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
-    """Attention of [B, tokens, width]; in the wider type where layers were left in float32."""
+    """Attention over [B, tokens, width], in the widest type of its arguments."""
     wide = torch.promote_types(torch.promote_types(query.dtype, key.dtype), value.dtype)
     query, key, value = (t if t.dtype == wide else t.to(wide) for t in (query, key, value))  # a copy costs tracing
     q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
@@ -36,7 +37,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
 
 
 class ReferenceAttention:
-    """Self-attention over the picture and the photo, with the points added to queries and keys."""
+    """Self-attention over the latent and the photo, with the points' embeddings added to queries and keys."""
 
     def __init__(self, layer: int):
         self.layer = layer
@@ -47,9 +48,9 @@ class ReferenceAttention:
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        told: Told = (),
+        conditioning: Conditioning = (),
     ) -> Tensor:
-        key, value, target, handle = told[self.layer]
+        key, value, target, handle = conditioning[self.layer]
         query = attn.to_q(hidden_states) + target
         keys = torch.cat([attn.to_k(hidden_states) + target, key + handle], 1)
         values = torch.cat([attn.to_v(hidden_states), value], 1)
@@ -57,20 +58,20 @@ class ReferenceAttention:
 
 
 class ImagePromptAttention(nn.Module):
-    """Cross-attention to the empty prompt and, added to it, to the image's tokens (IP-Adapter, Ye et al. 2023).
+    """Cross-attention to the empty text prompt plus cross-attention to the image's tokens (IP-Adapter, Ye et al. 2023).
 
-    The prompt never changes, so its keys and values are constants, set by `set_prompt`.
+    The text prompt is constant, so its keys and values are too; `set_prompt` computes them.
     """
 
-    def __init__(self, width: int, told_width: int):
+    def __init__(self, width: int, token_width: int):
         super().__init__()
-        self.to_k_ip = nn.Linear(told_width, width, bias=False)
-        self.to_v_ip = nn.Linear(told_width, width, bias=False)
+        self.to_k_ip = nn.Linear(token_width, width, bias=False)
+        self.to_v_ip = nn.Linear(token_width, width, bias=False)
         self.register_buffer("prompt_key", None, persistent=False)
         self.register_buffer("prompt_value", None, persistent=False)
 
     def set_prompt(self, attn: Attention, prompt: Tensor) -> None:
-        """Take the keys and values of a prompt's embedding [1, tokens, width]."""
+        """Compute keys and values of a prompt's embedding [1, tokens, width]."""
         with torch.no_grad():
             self.prompt_key, self.prompt_value = attn.to_k(prompt), attn.to_v(prompt)
 
@@ -80,7 +81,7 @@ class ImagePromptAttention(nn.Module):
         hidden_states: Tensor,
         encoder_hidden_states: Tensor,
         attention_mask: Tensor | None = None,
-        told: Told = (),
+        conditioning: Conditioning = (),
     ) -> Tensor:
         query, count = attn.to_q(hidden_states), len(hidden_states)
         of_text = attend(

@@ -1,7 +1,7 @@
-"""LightningDrag as something to teach: the paper's training, and a student that learns a LoRA of the denoiser.
+"""LightningDrag for training: the paper's training, and distillation into a LoRA of the denoiser.
 
-What never learns is held beside the module tree, shared by a model, its average and its student, and is no part
-of their weights.
+Frozen networks are kept outside the module tree: a model, its moving average and its student share them, and they are
+not part of the state dict.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from edgedrag.generator.data.batches import Batch
 from edgedrag.generator.diffusion.contract import DragGenerator
 from edgedrag.generator.diffusion.schedule import STEPS, alphas_and_sigmas
-from edgedrag.generator.networks.lightningdrag.attention import LayerTold
+from edgedrag.generator.networks.lightningdrag.attention import LayerConditioning
 from edgedrag.generator.networks.lightningdrag.low_rank import add_low_rank, write_lora
 from edgedrag.generator.networks.lightningdrag.networks import AppearanceEncoder, Denoiser, ImagePrompt, Vae
 from edgedrag.generator.networks.lightningdrag.points import PointNetwork
@@ -42,7 +42,7 @@ from edgedrag.runtime.drag.inputs import covering_size, index_map
 from edgedrag.runtime.errors import InputError
 
 GUIDANCE = 3.0  # on the first step, as published for few steps
-NOTES_FILE = "training.json"
+METADATA_FILE = "training.json"
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Networks:
         )
         for network in networks.modules():
             network.requires_grad_(False)
-        # A full-size step keeps too much otherwise; what is saved is computed again on the way back.
+        # Saves memory at full size: activations are recomputed in the backward pass.
         networks.denoiser.unet.enable_gradient_checkpointing()
         networks.encoder.unet.enable_gradient_checkpointing()
         return networks
@@ -82,18 +82,18 @@ class Networks:
         self.text = fn(self.text)
 
 
-class Told(NamedTuple):
-    """What the denoiser is told: latents, the mask at 1/8, the image's tokens, and every layer's share."""
+class Conditioning(NamedTuple):
+    """The denoiser's conditioning: latents, the mask at 1/8, the image's tokens, and every layer's share."""
 
     source_latent: Tensor
     masked_latent: Tensor
     mask: Tensor
     image_tokens: Tensor
-    layers: list[LayerTold]
+    layers: list[LayerConditioning]
 
 
 class LightningDragGenerator(DragGenerator):
-    """What training and distillation have in common; `learning` is all that is registered, learnt and saved."""
+    """Common part of teacher and student; only the module `learning` is registered, trained and saved."""
 
     prediction = "epsilon"
     judged_as_picture = False
@@ -115,10 +115,10 @@ class LightningDragGenerator(DragGenerator):
     def encode(self, picture: Tensor) -> Tensor:
         return self.networks.vae.encode(picture).float()
 
-    def decode(self, latent: Tensor, told: Told) -> Tensor:
+    def decode(self, latent: Tensor, conditioning: Conditioning) -> Tensor:
         return self.networks.vae.decode(latent).float().clamp(-1.0, 1.0)
 
-    def tell(self, batch: Batch) -> Told:
+    def conditioning(self, batch: Batch) -> Conditioning:
         networks = self.networks
         with torch.no_grad():
             source_latent = self.encode(batch.source)
@@ -127,23 +127,34 @@ class LightningDragGenerator(DragGenerator):
         keys, values = networks.denoiser.project(networks.encoder(source_latent, networks.text))
         targets, handles = networks.points(*point_maps(batch))
         layers = [
-            LayerTold(k, v, t.flatten(1, 2), h.flatten(1, 2)) for k, v, t, h in zip(keys, values, targets, handles)
+            LayerConditioning(k, v, t.flatten(1, 2), h.flatten(1, 2))
+            for k, v, t, h in zip(keys, values, targets, handles)
         ]
-        return Told(source_latent, masked_latent, batch.mask[..., ::8, ::8], image_tokens, layers)
+        return Conditioning(source_latent, masked_latent, batch.mask[..., ::8, ::8], image_tokens, layers)
 
-    def untold(self, told: Told) -> Told:
-        """Without the points, which means zero after their projection."""
-        silent = [x._replace(target=torch.zeros_like(x.target), handle=torch.zeros_like(x.handle)) for x in told.layers]
-        return told._replace(layers=silent)
+    def unconditional(self, conditioning: Conditioning) -> Conditioning:
+        """Without the points: their projections are zero."""
+        layers = [
+            x._replace(target=torch.zeros_like(x.target), handle=torch.zeros_like(x.handle))
+            for x in conditioning.layers
+        ]
+        return conditioning._replace(layers=layers)
 
-    def predict(self, latent: Tensor, told: Told, timestep: Tensor) -> Tensor:
-        answer = self.networks.denoiser(latent, told.mask, told.masked_latent, told.image_tokens, told.layers, timestep)
+    def predict(self, latent: Tensor, conditioning: Conditioning, timestep: Tensor) -> Tensor:
+        answer = self.networks.denoiser(
+            latent,
+            conditioning.mask,
+            conditioning.masked_latent,
+            conditioning.image_tokens,
+            conditioning.layers,
+            timestep,
+        )
         return answer.float()
 
-    def prior(self, batch: Batch, told: Told) -> Tensor:
-        return told.source_latent
+    def prior(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+        return conditioning.source_latent
 
-    def finish(self, batch: Batch, told: Told, picture: Tensor) -> Tensor:
+    def finish(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
         return batch.source + batch.mask * (picture - batch.source)
 
     def denoiser_parts(self) -> Iterable[nn.Module]:
@@ -151,18 +162,18 @@ class LightningDragGenerator(DragGenerator):
 
 
 class LightningDragTeacher(LightningDragGenerator):
-    """As the paper trains it: the appearance encoder and the point network learn, the rest is frozen."""
+    """The paper's training: the appearance encoder and the point network are trained, the rest is frozen."""
 
     guidance = GUIDANCE
     file = "checkpoint"
 
     def __init__(self, networks: Networks, weights: PublishedWeights | None = None):
-        """`weights` is where the networks came from, for what has to lie beside those that were learnt."""
+        """`weights`: the source of the networks; its base model is linked into the checkpoints that are written."""
         learning = nn.ModuleDict({"encoder": networks.encoder, "points": networks.points})
         super().__init__(networks, learning.requires_grad_(True))
         self._weights = weights
 
-    def another(self) -> LightningDragTeacher:
+    def clone(self) -> LightningDragTeacher:
         own = copy.deepcopy((self.networks.encoder, self.networks.points))
         return LightningDragTeacher(replace(self.networks, encoder=own[0], points=own[1]), self._weights)
 
@@ -170,8 +181,8 @@ class LightningDragTeacher(LightningDragGenerator):
         denoiser = copy.deepcopy(self.networks.denoiser)
         return LightningDragStudent(replace(self.networks, denoiser=denoiser), add_low_rank(denoiser.unet))
 
-    def write(self, path: Path, notes: dict[str, str]) -> None:
-        """Write a folder in the published layout; what did not learn is linked from where it was read."""
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
+        """Write a folder in the published layout; frozen parts are symbolic links to the original files."""
         aside, old = path.with_suffix(".partial"), path.with_suffix(".old")
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -184,7 +195,7 @@ class LightningDragTeacher(LightningDragGenerator):
         torch.save(halved(point_attention(points)), drag / ATTENTION_FILE)
         for folder in self._weights.beside if self._weights else ():
             (aside / folder.name).symlink_to(folder.resolve())
-        (aside / NOTES_FILE).write_text(json.dumps(notes, indent=1))
+        (aside / METADATA_FILE).write_text(json.dumps(metadata, indent=1))
         if path.exists():
             os.replace(path, old)
         os.replace(aside, path)
@@ -192,22 +203,22 @@ class LightningDragTeacher(LightningDragGenerator):
 
 
 class LightningDragStudent(LightningDragGenerator):
-    """A teacher with a LoRA of the denoiser, which learns; the file is what `edgedrag bundle export --lora` takes."""
+    """A teacher with a trainable LoRA of the denoiser; the file is for `edgedrag bundle export --lora`."""
 
     guidance = 1.0
     file = "lora.safetensors"
 
-    def another(self) -> LightningDragStudent:
+    def clone(self) -> LightningDragStudent:
         denoiser, learning = copy.deepcopy((self.networks.denoiser, self.learning))
         return LightningDragStudent(replace(self.networks, denoiser=denoiser), learning)
 
-    def write(self, path: Path, notes: dict[str, str]) -> None:
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
         assert isinstance(self.learning, nn.ModuleDict)
-        write_lora(self.learning, path, notes)
+        write_lora(self.learning, path, metadata)
 
 
 def start_lightningdrag(folder: Path) -> LightningDragTeacher:
-    """A teacher as training starts: from a checkpoint, or from the base weights where it has no LightningDrag yet.
+    """The initial model of a training: a checkpoint, or the base weights if it has no LightningDrag weights yet.
 
     Raises:
         InputError: as `PublishedWeights`.
@@ -218,25 +229,25 @@ def start_lightningdrag(folder: Path) -> LightningDragTeacher:
 
 
 def open_lightningdrag(folder: Path) -> tuple[LightningDragTeacher, dict[str, str]]:
-    """A checkpoint folder as a teacher, with the notes of its training where it was trained here.
+    """A checkpoint folder as a teacher, with the metadata of its training run, if it has any.
 
     Raises:
         InputError: as `PublishedWeights`.
     """
-    weights, notes = PublishedWeights(folder), folder / NOTES_FILE
+    weights, file = PublishedWeights(folder), folder / METADATA_FILE
     check_levels(weights, folder)
-    found: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
-    return LightningDragTeacher(Networks.of(weights), weights).eval(), found
+    metadata: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return LightningDragTeacher(Networks.of(weights), weights).eval(), metadata
 
 
 def check_levels(weights: Weights, folder: Path) -> None:
-    """Raise InputError for a base with other noise levels or another prediction than training and distilling use."""
+    """Raise InputError for a base model whose noise schedule or prediction type training does not support."""
     entry = sampler_entry("ddim", weights.scheduler(), str(folder))
     same = np.allclose(entry["alphas"], alphas_and_sigmas()[0], atol=1e-6) if len(entry["alphas"]) == STEPS else False
     if not same or entry["prediction"] != LightningDragGenerator.prediction:
         raise InputError(
-            f"{folder}: its base's scheduler_config.json has other noise levels or another prediction than Stable "
-            "Diffusion 1.5; training is for those alone"
+            f"{folder}: the base model's scheduler_config.json has another noise schedule or prediction type than "
+            "Stable Diffusion 1.5; training supports no other"
         )
 
 
@@ -245,7 +256,7 @@ def halved(module: nn.Module) -> dict[str, Tensor]:
 
 
 def as_clip_image(picture: Tensor) -> Tensor:
-    """Pictures [B, 3, H, W] in -1..1 as the image encoder takes them, [B, 3, 224, 224]: see `runtime.inputs`."""
+    """Pictures [B, 3, H, W] in -1..1 as input of the image encoder, [B, 3, 224, 224]; see `runtime.drag.inputs`."""
     height, width = covering_size(picture.shape[-2], picture.shape[-1], CLIP_SIDE)
     top, left = (height - CLIP_SIDE) // 2, (width - CLIP_SIDE) // 2
     resized = F.interpolate(picture, (height, width), mode="bicubic", antialias=True).clamp(-1, 1)
@@ -255,7 +266,7 @@ def as_clip_image(picture: Tensor) -> Tensor:
 
 
 def point_maps(batch: Batch) -> tuple[Tensor, Tensor]:
-    """The handles' and the targets' map of every row, [B, 1, H, W]; a repeated point counts once."""
+    """The maps of handles and of targets, each [B, 1, H, W]; a repeated point counts once."""
     maps: list[list[np.ndarray]] = [[], []]
     for points in batch.points.cpu().numpy():
         _, first = np.unique(points, axis=0, return_index=True)

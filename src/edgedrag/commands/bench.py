@@ -36,7 +36,8 @@ class Written:
 
     def check(self) -> None:
         """Raise InputError where a file could not be written, before any work is done."""
-        from edgedrag.runtime.photo.picture import check_folder, check_output
+        from edgedrag.runtime.files import check_folder
+        from edgedrag.runtime.photo.picture import check_output
 
         if self.sheet is not None:
             check_output(self.sheet)
@@ -103,7 +104,7 @@ def quality(samples: Samples, engine: Engine, written: Written, as_json: bool) -
     further = samples.further_bundles()
     written.check()
     runtime, _ = engine.open()
-    relatives = engine.bundle == "embedded"
+    relatives = engine.options.bundle == "embedded"
     figures, picture = measure(
         runtime,
         Request(
@@ -156,7 +157,7 @@ def studio(visitors: int, seconds: float, output: Path | None, as_json: bool) ->
     import edgedrag
     from edgedrag.benchmarks.report import write_report
     from edgedrag.benchmarks.station.measure import describe, measure
-    from edgedrag.runtime.photo.picture import check_folder
+    from edgedrag.runtime.files import check_folder
 
     if output is not None:
         check_folder(output.parent)

@@ -13,30 +13,9 @@ import click
 
 from edgedrag.commands.family import Command, json_option
 from edgedrag.commands.option_groups import option, option_groups
-from edgedrag.commands.options import FILE, PRECISIONS, TRACE, MemorySize, step_counts
-from edgedrag.runtime.backends.registry import NAMES
-
-SLOWER = 4  # exit code
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What is opened and measured."""
-
-    bundle: str = option(
-        "--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."
-    )
-    backend: str = option("--backend", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True)
-    precision: str = option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True)
-    engines: Path | None = option(
-        "--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]"
-    )
-    memory_budget: int | None = option(
-        "--memory-budget", type=MemorySize(), help="Device memory for weights on a GPU, as 4GB."
-    )
-    threads: int | None = option(
-        "--threads", type=int, help="On the CPU.  [default: the CPUs that this process may use]"
-    )
+from edgedrag.commands.options import FILE, TRACE, runtime_options, step_counts, take_runtime_options
+from edgedrag.runtime.codes import ExitCode
+from edgedrag.runtime.options import RuntimeOptions
 
 
 @dataclass(frozen=True)
@@ -89,10 +68,13 @@ def print_progress(text: str) -> None:
 
 
 @click.command(cls=Command, extra="cpu")
-@option_groups(opened=Opened, measurement=Measurement, files=LatencyFiles)
+@runtime_options
+@option_groups(measurement=Measurement, files=LatencyFiles)
 @TRACE
 @json_option
-def latency(opened: Opened, measurement: Measurement, files: LatencyFiles, trace: Path | None, as_json: bool) -> None:
+def latency(
+    options: RuntimeOptions, measurement: Measurement, files: LatencyFiles, trace: Path | None, as_json: bool
+) -> None:
     """Time drags on this device. Percentiles with bounds, cold start, graphs, memory, energy, peers.
 
     \b
@@ -106,15 +88,13 @@ def latency(opened: Opened, measurement: Measurement, files: LatencyFiles, trace
     from edgedrag.benchmarks.latency.peers import chosen
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.latency.subject import Configuration
-    from edgedrag.runtime.backends.cpus import checked_threads
-    from edgedrag.runtime.photo.picture import check_file
+    from edgedrag.runtime.files import check_file
     from edgedrag.runtime.trace_file import tracing
 
     if trace is not None and measurement.scenario != "single-stream":
         raise click.UsageError("--trace records drags of the single-stream scenario alone")
-    checked_threads(opened.threads)
     request = latency.Request(
-        Configuration(**vars(opened)),
+        Configuration(options),
         None if measurement.steps is None else step_counts(measurement.steps),
         read_sizes(measurement.sizes),
         measurement.scenario,
@@ -133,7 +113,7 @@ def latency(opened: Opened, measurement: Measurement, files: LatencyFiles, trace
             latency_report.write_samples(report, files.samples)
         click.echo(json.dumps(report) if as_json else latency_report.as_text([report]))
     if not report["complete"]:
-        sys.exit(1)
+        sys.exit(ExitCode.OTHER)
 
 
 @click.command(cls=Command)
@@ -150,7 +130,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
     found = compare_reports(read_report(first), read_report(second))
     click.echo(json.dumps(found) if as_json else describe(found))
     if found["verdict"] == "slower":
-        sys.exit(SLOWER)
+        sys.exit(ExitCode.SLOWER)
 
 
 @click.command(cls=Command)
@@ -176,7 +156,7 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
     from edgedrag.benchmarks.latency.compare import describe, measure_ab
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.report import write_report
-    from edgedrag.runtime.photo.picture import check_folder
+    from edgedrag.runtime.files import check_folder
 
     if output is not None:
         check_folder(output.parent)
@@ -185,9 +165,9 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
     write_report(found, output)
     click.echo(json.dumps(found) if as_json else describe(found))
     if not found["complete"]:
-        sys.exit(1)
+        sys.exit(ExitCode.OTHER)
     if found["verdict"] == "slower":
-        sys.exit(SLOWER)
+        sys.exit(ExitCode.SLOWER)
 
 
 @click.command(cls=Command)
@@ -251,7 +231,7 @@ def plan(bundle: str, options: Planned, as_json: bool) -> None:
 
 
 @click.command(add_help_option=False)
-@option_groups(opened=Opened)
+@runtime_options
 @click.option("--source", type=FILE)
 @click.option("--steps", type=click.IntRange(1))
 def _side_options(**_: Any) -> None:
@@ -269,4 +249,4 @@ def _side(name: str, text: str) -> tuple[Any, int | None]:
     except click.UsageError as error:
         raise click.BadParameter(f"{text!r}: {error.format_message()}", param_hint=name) from None
     steps = values.pop("steps")
-    return Configuration(**values), steps
+    return Configuration(take_runtime_options(values), **values), steps

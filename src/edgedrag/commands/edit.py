@@ -15,6 +15,7 @@ from edgedrag.commands.family import Command, json_option
 from edgedrag.commands.option_groups import option, option_groups
 from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
 from edgedrag.commands.streams import DASH, check_dashes, piped_outputs, read_inputs
+from edgedrag.runtime.codes import ExitCode
 from edgedrag.runtime.errors import EdgedragError, InputError
 
 if TYPE_CHECKING:
@@ -131,12 +132,12 @@ def batch(jobs: Path, outdir: Path, engine: Engine, trace: Path | None, as_json:
     with tracing(trace, "edgedrag batch"):
         failed = _run_jobs(listed, engine, as_json)
     if failed:
-        sys.exit(1)
+        sys.exit(ExitCode.OTHER)
 
 
 def _make_folder(folder: Path) -> None:
     """Make a folder where there is none. Raises InputError where it cannot be, or cannot be written to."""
-    from edgedrag.runtime.photo.picture import check_folder
+    from edgedrag.runtime.files import check_folder
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

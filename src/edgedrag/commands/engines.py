@@ -14,6 +14,7 @@ from edgedrag.commands.family import Family, json_option
 from edgedrag.commands.option_groups import option, option_groups
 from edgedrag.commands.options import FILE
 from edgedrag.runtime.backends.tensorrt.library import MODULES
+from edgedrag.runtime.codes import ExitCode
 
 BUILT_PRECISION = click.Choice(["auto", "fp16", "int8", "fp32"])
 BUILT_PRECISION_HELP = "auto: INT8 where the bundle has a recipe, else fp16."
@@ -115,7 +116,7 @@ def verify(folder: Path | None, as_json: bool) -> None:
             click.echo(f"{name}  left over from a build that was stopped; `edgedrag engines prune` removes it")
         click.echo(f"{len(faults)} engines in {store.folder}, {sum(f is not None for f in faults.values())} damaged")
     if any(faults.values()):
-        sys.exit(3)
+        sys.exit(ExitCode.UNAVAILABLE)
 
 
 @engines.command()

@@ -17,7 +17,7 @@ class Command(click.Command):
         self.extra = extra
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it. Raises EngineError, "not-installed", where a package of an extra is missing."""
+        """Run it. Raises EngineError where a package of an extra is missing."""
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:

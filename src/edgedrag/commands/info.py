@@ -11,6 +11,7 @@ import click
 import edgedrag
 from edgedrag.commands.family import Command, json_option
 from edgedrag.commands.options import FILE
+from edgedrag.runtime.codes import ExitCode
 
 
 @click.command(cls=Command)
@@ -48,4 +49,4 @@ def doctor(bundle: str, engines: Path | None, as_json: bool) -> None:
     click.echo(json.dumps(facts) if as_json else describe(facts))
     test = facts["bundle"]["self_test"]
     if facts["chosen"] is None or (test is not None and not test["passed"]):
-        sys.exit(3)
+        sys.exit(ExitCode.UNAVAILABLE)

@@ -15,7 +15,7 @@ from edgedrag.commands.options import FILE, BatchSizes, step_counts
 
 if TYPE_CHECKING:
     from edgedrag.generator.diffusion.contract import Sizes
-    from edgedrag.generator.diffusion.objectives import Ruler
+    from edgedrag.generator.diffusion.objectives import PerceptualLoss
 
 SHARE = click.FloatRange(0, 1)
 
@@ -50,7 +50,7 @@ def pairs(videos: tuple[Path, ...], mining: Mining) -> None:
     click.echo(describe(report))
 
 
-def perceptual_loss(weight: float, device: str) -> Ruler | None:
+def make_perceptual_loss(weight: float, device: str) -> PerceptualLoss | None:
     """ST-LPIPS as a loss; None at weight 0."""
     if not weight:
         return None
@@ -70,7 +70,9 @@ def train(config: Path, run: Path | None) -> None:
     from edgedrag.generator.training.trainer import train as train_run
 
     found = TrainConfig.read(config)
-    click.echo(train_run(found, run or Path("runs") / config.stem, perceptual_loss(found.perceptual, found.device)))
+    click.echo(
+        train_run(found, run or Path("runs") / config.stem, make_perceptual_loss(found.perceptual, found.device))
+    )
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def distill(checkpoint: Path, options: Distillation) -> None:
         teacher_steps=options.teacher_steps,
     )
     config.check("--steps, --teacher-steps, --perceptual, --sizes")
-    loss = perceptual_loss(options.perceptual, options.device)
+    loss = make_perceptual_loss(options.perceptual, options.device)
     click.echo(distill_run(checkpoint, config, options.pairs, options.run or Path("runs") / "student", loss))
 
 

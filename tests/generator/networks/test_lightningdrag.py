@@ -12,7 +12,7 @@ from published_checkpoint import BASE, write_checkpoint, write_lora
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from edgedrag.generator.networks.lightningdrag.attention import LayerTold
+from edgedrag.generator.networks.lightningdrag.attention import LayerConditioning
 from edgedrag.generator.networks.lightningdrag.networks import AppearanceEncoder, Denoiser
 from edgedrag.generator.networks.lightningdrag.points import PointNetwork
 from edgedrag.generator.networks.lightningdrag.published import PublishedWeights
@@ -35,7 +35,7 @@ def test_parts_have_the_published_sizes() -> None:
 
 
 @torch.no_grad()
-def told(weights: Weights, points: bool = True) -> list[LayerTold]:
+def layer_conditioning(weights: Weights, points: bool = True) -> list[LayerConditioning]:
     denoiser, encoder = weights.denoiser(), weights.appearance_encoder()
     latent = torch.randn(1, 4, 8, 16, generator=torch.Generator().manual_seed(1))
     keys, values = denoiser.project(encoder(latent, weights.prompt()))
@@ -44,20 +44,20 @@ def told(weights: Weights, points: bool = True) -> list[LayerTold]:
     targets, handles = weights.point_network()(at, at.flip(-1))
     shown = 1.0 if points else 0.0
     rows = zip(keys, values, targets, handles)
-    return [LayerTold(k, v, shown * t.flatten(1, 2), shown * h.flatten(1, 2)) for k, v, t, h in rows]
+    return [LayerConditioning(k, v, shown * t.flatten(1, 2), shown * h.flatten(1, 2)) for k, v, t, h in rows]
 
 
 @torch.no_grad()
-def answer(weights: Weights, layers: list[LayerTold]) -> torch.Tensor:
+def answer(weights: Weights, layers: list[LayerConditioning]) -> torch.Tensor:
     x = torch.randn(1, 4, 8, 16, generator=torch.Generator().manual_seed(2))
-    tokens = torch.randn(1, 4, TINY.told_width, generator=torch.Generator().manual_seed(3))
+    tokens = torch.randn(1, 4, TINY.token_width, generator=torch.Generator().manual_seed(3))
     return weights.denoiser()(x, x[:, :1], x, tokens, layers, torch.tensor([500.0]))
 
 
 @torch.no_grad()
-def test_every_layer_listens_to_what_it_is_told() -> None:
+def test_every_layer_depends_on_its_conditioning() -> None:
     weights = RandomWeights(TINY, 0)
-    layers = told(weights)
+    layers = layer_conditioning(weights)
     plain = answer(weights, layers)
     for layer in range(16):
         for field in ("value", "target", "handle"):
@@ -66,7 +66,7 @@ def test_every_layer_listens_to_what_it_is_told() -> None:
             assert not torch.allclose(answer(weights, changed), plain, atol=1e-6), (layer, field)
         if layer == 3:
             break  # the rest differ by their number alone
-    assert not torch.allclose(plain, answer(weights, told(weights, points=False)))
+    assert not torch.allclose(plain, answer(weights, layer_conditioning(weights, points=False)))
 
 
 @torch.no_grad()
@@ -75,7 +75,7 @@ def test_points_start_silent_and_are_the_same_for_the_same_seed() -> None:
     at = torch.ones(1, 1, 64, 64)
     again = RandomWeights(TINY, 4).point_network()
     torch.testing.assert_close(network(at, at)[0][5], again(at, at)[0][5])
-    network.silence()
+    network.zero_init()
     assert all(not part.any() for parts in network(at, at) for part in parts)
 
 
@@ -101,7 +101,7 @@ def test_published_files_fill_every_network(checkpoint: Path) -> None:
     for name in expected:
         assert torch.equal(expected[name], found[name]), name
     prompt = PublishedWeights(checkpoint).prompt()
-    assert prompt.shape == (1, 77, TINY.told_width) and torch.isfinite(prompt).all()
+    assert prompt.shape == (1, 77, TINY.token_width) and torch.isfinite(prompt).all()
     assert torch.equal(PublishedWeights(checkpoint).image_prompt().encoder.vision_model.embeddings.position_ids[0, :3],
                        torch.arange(3))  # fmt: skip
 
@@ -176,7 +176,7 @@ SPOILT = {
     "no vision": (lambda f: shutil.rmtree(f / "IP-Adapter/models/image_encoder"), "image_encoder: no weights here"),
     "truncated": (
         lambda f: (f / UNET / "diffusion_pytorch_model.safetensors").open("r+b").truncate(200_000),
-        "damaged or cut short",
+        "damaged or truncated",
     ),
     "a pickle with code": (
         lambda f: torch.save({"a": Opens()}, f / DRAG / "lightning-drag-sd15-attn.bin"),

@@ -29,8 +29,8 @@ def test_each_part_has_its_share_of_the_new(tmp_path: Path) -> None:
     shares = ["--motion", "0.75", "--denoiser", "0.5", "--reveal", "2"]
     done = CliRunner().invoke(cli, ["learn", "average", str(new), str(old), "-o", str(out), *shares])
     assert done.exit_code == 0 and done.stdout.strip() == str(out)
-    mean, notes = load_checkpoint(out)
-    assert notes["default_steps"] == "2"
+    mean, metadata = load_checkpoint(out)
+    assert metadata["default_steps"] == "2"
     first, second = (load_checkpoint(p)[0].state_dict() for p in (old, new))
     for name, value in mean.state_dict().items():
         share = 0.75 if name.startswith("motion.") else 0.5
@@ -42,6 +42,6 @@ def test_each_part_has_its_share_of_the_new(tmp_path: Path) -> None:
 def test_other_networks_have_no_mean(tmp_path: Path) -> None:
     new, old = written(tmp_path / "new.safetensors", 2), tmp_path / "old.safetensors"
     save_checkpoint(EmbeddedGenerator(EmbeddedConfig((8, 8, 8), (0, 0, 0), (0, 0, 0, 0), (0, 0, 0))), old, {})
-    with pytest.raises(InputError, match=r"old\.safetensors .*only equal networks"):
+    with pytest.raises(InputError, match=r"old\.safetensors .*only networks of the same size"):
         average(new, old, 0.5, 0.5, 0.0, tmp_path / "mean.safetensors")
     assert not (tmp_path / "mean.safetensors").exists()

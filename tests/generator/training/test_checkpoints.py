@@ -31,10 +31,10 @@ def test_a_checkpoint_may_share_the_rest_with_another(tmp_path: Path) -> None:
     save_checkpoint(one, tmp_path / "one.safetensors", {})
     save_checkpoint(two, tmp_path / "two.safetensors", {"a": "b"}, rest=tmp_path / "one.safetensors")
     assert (tmp_path / "two.safetensors").stat().st_size < 0.2 * (tmp_path / "one.safetensors").stat().st_size
-    found, notes = load_checkpoint(tmp_path / "two.safetensors")
-    assert notes == {"a": "b"}
+    found, metadata = load_checkpoint(tmp_path / "two.safetensors")
+    assert metadata == {"a": "b"}
     for name, weight in two.state_dict().items():
         assert torch.equal(weight, found.state_dict()[name])
     save_checkpoint(two, tmp_path / "one.safetensors", {})
-    with pytest.raises(InputError, match=r"belongs beside another one\.safetensors"):
+    with pytest.raises(InputError, match=r"shares weights with one\.safetensors"):
         load_checkpoint(tmp_path / "two.safetensors")

@@ -23,14 +23,17 @@ from edgedrag.generator.training.adversary import Adversary
 from edgedrag.generator.training.checkpoint import load_checkpoint
 from edgedrag.generator.training.distillation import (
     DistillConfig,
-    begin_as,
+    Lesson,
     distill,
     distillation_loss,
-    standing_places,
+    load_denoiser,
+    matching_teacher_steps,
 )
-from edgedrag.generator.training.loop import Processes
+from edgedrag.generator.training.processes import Processes
 from edgedrag.generator.training.trainer import losses
 from edgedrag.runtime.errors import InputError
+
+pytestmark = pytest.mark.slow
 
 
 class LatentGenerator(DragGenerator):
@@ -48,32 +51,32 @@ class LatentGenerator(DragGenerator):
         small = nn.functional.avg_pool2d(picture, 8)
         return torch.cat([small, small.mean(1, keepdim=True)], 1)
 
-    def decode(self, latent: Tensor, told: Any) -> Tensor:
+    def decode(self, latent: Tensor, conditioning: Any) -> Tensor:
         return nn.functional.interpolate(latent[:, :3], scale_factor=8)
 
-    def tell(self, batch: Batch) -> dict[str, Tensor]:
+    def conditioning(self, batch: Batch) -> dict[str, Tensor]:
         return {"appearance": self.encode(batch.source), "drag": nn.functional.avg_pool2d(batch.prior_flow, 8) / 8}
 
-    def untold(self, told: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {**told, "drag": torch.zeros_like(told["drag"])}
+    def unconditional(self, conditioning: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {**conditioning, "drag": torch.zeros_like(conditioning["drag"])}
 
-    def predict(self, latent: Tensor, told: dict[str, Tensor], timestep: Tensor) -> Tensor:
+    def predict(self, latent: Tensor, conditioning: dict[str, Tensor], timestep: Tensor) -> Tensor:
         self.calls += 1
-        return self.net(torch.cat([latent, told["appearance"], told["drag"]], 1))
+        return self.net(torch.cat([latent, conditioning["appearance"], conditioning["drag"]], 1))
 
-    def prior(self, batch: Batch, told: Any) -> Tensor:
-        return told["appearance"]
+    def prior(self, batch: Batch, conditioning: Any) -> Tensor:
+        return conditioning["appearance"]
 
-    def finish(self, batch: Batch, told: Any, picture: Tensor) -> Tensor:
+    def finish(self, batch: Batch, conditioning: Any, picture: Tensor) -> Tensor:
         return batch.source + batch.mask * (picture - batch.source)
 
     def denoiser_parts(self) -> Iterable[nn.Module]:
         return (self.net,)
 
-    def another(self) -> LatentGenerator:
+    def clone(self) -> LatentGenerator:
         return copy.deepcopy(self)
 
-    def write(self, path: Path, notes: dict[str, str]) -> None:
+    def write(self, path: Path, metadata: dict[str, str]) -> None:
         torch.save(self.state_dict(), path)
 
 
@@ -94,11 +97,11 @@ def test_another_topology_trains_and_distils_with_the_same_code() -> None:
 
     student = teacher.student()
     optimiser = torch.optim.Adam(student.parameters(), lr=3e-3)
-    places = standing_places((1, 2), 8)
+    places = matching_teacher_steps((1, 2), 8)
     history = []
     for step in range(150):
         teacher.calls = student.calls = 0
-        terms = distillation_loss(student, teacher, batch, places, 8, torch.Generator().manual_seed(step))
+        terms = distillation_loss(student, Lesson(teacher, places, 8), batch, torch.Generator().manual_seed(step))
         assert teacher.calls == 2 * 8, "the teacher runs its guidance pair"
         assert student.calls == 1, "the student has guidance folded in: no step runs twice"
         optimiser.zero_grad()
@@ -132,7 +135,7 @@ def test_predictions_of_each_kind_give_the_same_clean_latent() -> None:
     for kind, answer in answers.items():
         model = LatentGenerator(guidance=1.0)
         model.prediction, model.predict = kind, lambda *_, answer=answer: answer  # type: ignore[method-assign]
-        found = clean_latent(model, alpha * clean + sigma * noise, None, timestep, alpha, sigma)
+        found = clean_latent(model, alpha * clean + sigma * noise, None, timestep, (alpha, sigma))
         torch.testing.assert_close(found, clean, atol=1e-3, rtol=1e-3)
 
 
@@ -140,14 +143,16 @@ def test_sampling_is_the_runtimes() -> None:
     """The path's first place is the noised prior; the same noise gives the same end."""
     torch.manual_seed(0)
     model, batch = LatentGenerator(), batch_of(moving_square())
-    told = model.tell(batch)
-    entered, timesteps, end = sample(model, batch, told, 4, torch.Generator().manual_seed(3))
+    conditioning = model.conditioning(batch)
+    entered, timesteps, end = sample(model, batch, conditioning, 4, torch.Generator().manual_seed(3))
     assert timesteps == [999, 759, 499, 259] and len(entered) == 4
     alpha, sigma = levels(torch.tensor([999.0]), end)
     noise = torch.randn(end.shape[1:], generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(entered[0], alpha * model.prior(batch, told) + sigma * noise, atol=1e-4, rtol=1e-4)
-    again = sample(model, batch, told, 4, torch.Generator().manual_seed(3))[-1]
-    other = sample(model, batch, told, 4, torch.Generator().manual_seed(4))[-1]
+    torch.testing.assert_close(
+        entered[0], alpha * model.prior(batch, conditioning) + sigma * noise, atol=1e-4, rtol=1e-4
+    )
+    again = sample(model, batch, conditioning, 4, torch.Generator().manual_seed(3))[-1]
+    other = sample(model, batch, conditioning, 4, torch.Generator().manual_seed(4))[-1]
     assert torch.equal(end, again) and not torch.allclose(end, other)
 
 
@@ -164,9 +169,9 @@ def test_a_distillation_writes_a_student_that_shares_the_motion(tmp_path: Path, 
     config = DistillConfig(steps=2, sizes=((64, 1, 1.0),), warmup=1, average=0.0, validate_every=2, teacher_steps=4)
     config.learning_rate, config.adversarial = 0.01, adversarial
     student = distill(tmp_path / "teacher.safetensors", config, None, tmp_path / "run")
-    model, notes = load_checkpoint(student)
-    assert notes["default_steps"] == "1" and notes["teacher_training_steps"] == "7"
-    assert json.loads(notes["distillation"]) == {"steps": [1, 2, 4], "teacher_steps": 4}
+    model, metadata = load_checkpoint(student)
+    assert metadata["default_steps"] == "1" and metadata["teacher_training_steps"] == "7"
+    assert json.loads(metadata["distillation"]) == {"steps": [1, 2, 4], "teacher_steps": 4}
     before, after = (m.state_dict() for m in (load_checkpoint(tmp_path / "teacher.safetensors")[0], model))
     changed = {k.split(".")[0] for k in before if not torch.allclose(before[k], after[k], atol=1e-3, rtol=1e-3)}
     assert changed <= {"denoiser", "condition"} and "denoiser" in changed
@@ -183,16 +188,16 @@ def test_a_student_can_go_on_from_the_denoiser_of_another(tmp_path: Path) -> Non
     nn.init.normal_(other.denoiser.head.weight, std=0.05)
     save_checkpoint(other, tmp_path / "other.safetensors", {})
     student = teacher.student()
-    begin_as(student, tmp_path / "other.safetensors")
+    load_denoiser(student, tmp_path / "other.safetensors")
     torch.testing.assert_close(student.denoiser.head.weight, other.denoiser.head.weight, atol=1e-3, rtol=1e-3)
     assert torch.equal(student.motion.enter.weight, teacher.motion.enter.weight)
     small = EmbeddedGenerator(EmbeddedConfig((16, 24, 32), (1, 1, 1), (1, 1, 1, 1), (1, 1, 1)))
-    with pytest.raises(InputError, match=r"other\.safetensors: not a denoiser like the teacher's"):
-        begin_as(small, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match=r"other\.safetensors: its denoiser does not have the teacher's shape"):
+        load_denoiser(small, tmp_path / "other.safetensors")
 
 
 def test_steps_that_are_no_part_of_the_path() -> None:
-    with pytest.raises(InputError, match="3 steps is no part of the teacher's 16"):
+    with pytest.raises(InputError, match="student_steps has 3, which does not divide teacher_steps, 16"):
         DistillConfig(student_steps=(1, 3)).check("--steps")
     with pytest.raises(InputError, match="1 to 50"):
         DistillConfig(teacher_steps=64).check("--steps")

@@ -34,7 +34,7 @@ from edgedrag.generator.training.trainer import TrainConfig, losses, train
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import load_picture
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 def real_batches() -> Iterator[Batch]:
@@ -60,7 +60,7 @@ def test_the_loss_falls(batches: Iterator[Batch], falls_to: float) -> None:
     """Random weights have no trained denoiser, so here it learns too, and the others through it."""
     torch.manual_seed(0)
     networks = Networks.of(RandomWeights(TINY, 0))
-    networks.points.silence()
+    networks.points.zero_init()
     model = LightningDragTeacher(networks).train()
     parameters = [*model.parameters(), *networks.denoiser.unet.requires_grad_(True).parameters()]
     optimiser = torch.optim.Adam(parameters, lr=2e-3)

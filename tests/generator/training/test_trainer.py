@@ -25,7 +25,7 @@ from edgedrag.generator.training.trainer import TrainConfig, edited_sources, tra
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.photo.picture import load_picture
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 def test_sources_that_are_edits_hold_the_target_content_at_the_handle() -> None:
@@ -57,9 +57,9 @@ def config(cache: Path, steps: int, **others: object) -> TrainConfig:
 
 def test_a_run_writes_weights_log_curves_and_samples(cache: Path, tmp_path: Path) -> None:
     weights = train(config(cache, 2), tmp_path / "run")
-    model, notes = load_checkpoint(weights)
-    assert notes["steps"] == "2" and len(notes["training_data_sha256"]) == 64
-    assert json.loads(notes["training_clips"]) == ["clip.mp4"] and notes["objective"] == "diffusion"
+    model, metadata = load_checkpoint(weights)
+    assert metadata["steps"] == "2" and len(metadata["training_data_sha256"]) == 64
+    assert json.loads(metadata["training_clips"]) == ["clip.mp4"] and metadata["objective"] == "diffusion"
     assert all(torch.equal(p, p.half().float()) for p in model.parameters()), "weights are those that ship"
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 2] and "flow" in lines[0]
@@ -89,7 +89,7 @@ def test_only_the_part_that_is_to_learn_changes(cache: Path, tmp_path: Path, lea
     assert learns in changed and still not in changed and "encoder" not in changed
 
 
-def test_the_command_line_brings_the_ruler(
+def test_the_command_line_passes_the_perceptual_loss(
     cache: Path, tmp_path: Path, edit_cli: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     settings = {**asdict(config(cache, 1)), "sizes": [[64, 1, 1.0]], "perceptual": 0.5}

@@ -8,6 +8,7 @@ exporters wrote, with sizes read from the graph, and find none of these in a gra
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,11 @@ class Fused(NamedTuple):
     attention: int
     group_norm: int
     gated_gelu: int
+
+
+def fused_file(file: Path) -> Path:
+    """Where the fused form of a graph's file lies."""
+    return file.with_suffix(".cuda.onnx")
 
 
 def fuse(model: ir.Model) -> Fused:

@@ -1,4 +1,4 @@
-"""The embedded generator: checkpoint in, bundle out."""
+"""Exporting a checkpoint of the embedded generator as a bundle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from edgedrag.runtime.files import sha256_of
 
 VERSION = "6.1.0"
 MULTIPLE = 32
-SIDES = (256, 192, 160, 128)  # the shorter side of a window whose longer side is 256
+SIDES = (256, 192, 160, 128)  # shorter sides of the windows, whose longer side is 256 pixels
 PARITY_SIZES = ((256, 256), (128, 192))
 MIN_SNR_DB = 60.0
 
@@ -60,7 +60,7 @@ TENSORS: dict[str, tuple[list[int | str], str]] = {
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """Which module becomes which graph of which stage; input names are its forward's arguments."""
+    """A module that becomes a graph of a stage; the graph's inputs are named like the arguments of `forward`."""
 
     stage: str
     name: str
@@ -82,7 +82,7 @@ def input_names(module: nn.Module) -> list[str]:
 
 
 def shape_of(name: str, generator: EmbeddedGenerator) -> list[int | str]:
-    """A tensor's shape with the network's widths in it."""
+    """A tensor's shape with the symbols A, B and C replaced by the network's widths."""
     widths = dict(zip("ABC", generator.config.widths))
     return [widths.get(d, d) if isinstance(d, str) else d for d in TENSORS[name][0]]
 
@@ -113,7 +113,7 @@ def example_inputs(generator: EmbeddedGenerator, names: Sequence[str], h: int, w
 def parity(
     module: nn.Module, file: Path, generator: EmbeddedGenerator, outputs: Sequence[str], h: int, w: int
 ) -> float:
-    """The worst SNR of a graph's outputs on ONNX Runtime against the module's, dB."""
+    """The lowest SNR (dB) of a graph's outputs on ONNX Runtime against the PyTorch module's."""
     names = input_names(module)
     inputs = example_inputs(generator, names, h, w, seed=h * 10007 + w)
     with torch.no_grad():
@@ -130,8 +130,8 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
     Weights are rounded to fp16 and parity is measured against PyTorch with the same rounded weights.
 
     Raises:
-        InputError: not such a checkpoint, or a folder that cannot be written.
-        EdgedragError: a graph does not agree with its module.
+        InputError: not such a checkpoint, or the folder cannot be written.
+        EdgedragError: a graph's SNR against its module is below MIN_SNR_DB.
     """
     generator, metadata = load_checkpoint(checkpoint)
     for weight in generator.parameters():
@@ -180,7 +180,7 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
 
 
 def file_outputs(inputs: Sequence[str], outputs: Sequence[str]) -> list[str]:
-    """Output names in the file: one that replaces an input of the same name is X_next (docs/bundle.md)."""
+    """Output names in the file; an output X with the name of an input is called X_next (docs/bundle.md)."""
     return [f"{name}_next" if name in inputs else name for name in outputs]
 
 

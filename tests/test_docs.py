@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
+import edgedrag
+
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md"), *(REPOSITORY / "examples").glob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
@@ -30,7 +32,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def repository_paths(page: Path) -> set[str]:
-    """What a page names in backticks that is a path from the repository's root: its first folder is one of the root's."""
+    """What a page names in backticks that is a path from the repository's root: it begins with one of its folders."""
     roots = {entry.name for entry in REPOSITORY.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
     named = {words for words in CODE.findall(prose(page)) if re.fullmatch(r"[\w.\-]+(/[\w.\-]+)*/?", words)}
     return {words for words in named if "/" in words and words.split("/")[0] in roots}
@@ -85,8 +87,8 @@ def test_the_justfile_parses_and_has_its_recipes() -> None:
 
 
 def test_the_version_stands_in_one_place() -> None:
-    import edgedrag
-
-    assert 'dynamic = ["version"]' in (REPOSITORY / "pyproject.toml").read_text()
-    changes = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert f"## [{edgedrag.__version__}]" in changes or "## [Unreleased]" in changes
+    pyproject = (REPOSITORY / "pyproject.toml").read_text()
+    assert 'dynamic = ["version"]' in pyproject and not re.search(r"^version = \"", pyproject, re.M)
+    versions = re.findall(r"^## \[(.+?)\]", (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert edgedrag.__version__ in versions
+    assert versions.index(edgedrag.__version__) <= 1, "the newest but for what is unreleased"

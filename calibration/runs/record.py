@@ -1,4 +1,4 @@
-"""Statistics of the tensors that layers take and give, gathered while real drags run in fp32."""
+"""Recording statistics of layers' inputs and outputs while real drags run in fp32."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import write_aside
 
-Statistics = dict[str, dict[str, TensorStatistics]]  # graph -> tensor -> what it held
+Statistics = dict[str, dict[str, TensorStatistics]]  # graph -> tensor -> statistics
 SAVE_EVERY = 8  # drags
 
 
 def watched(layers: Sequence[Layer], sums: Sequence[str] = ()) -> dict[str, int]:
-    """The tensors that a graph's layers take and give, and sums of them -> the axis of their channels."""
+    """The inputs and outputs of a graph's layers, and sums of them -> their channel axis."""
     axes = {name: CHANNEL_AXIS[layer.op] for layer in layers for name in (layer.input, layer.output)}
     return axes | dict.fromkeys(sums, 1)
 
 
 class RecordingGraph:
-    """A graph that also gives its inner tensors, and adds them, divided by channel, to statistics when it runs."""
+    """A graph that adds its tensors, divided by the divisors, to statistics when it runs."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class RecordingGraph:
         statistics: dict[str, TensorStatistics],
         divisors: Divisors,
     ):
-        """`axes`, `statistics` and `divisors` by the tensors' names in the single branch."""
+        """`axes`, `statistics` and `divisors` are keyed by the tensors' names in the single branch."""
         graph = self._graph = place[0]
         self._axes, self._statistics, self._divisors = axes, statistics, divisors
         self._known_as = {own: single for own, single in single_branch_names(bench, place).items() if single in axes}
@@ -51,7 +51,7 @@ class RecordingGraph:
         self._inner = InnerTensors(bench, place, {*self._known_as, *self._outputs.values()} - set(self._inputs))
 
     def release(self) -> None:
-        """Give its memory back until it runs again."""
+        """Free memory until the next run."""
         self._inner.release()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -77,8 +77,8 @@ class RecordingGraph:
             self._statistics.setdefault(name, TensorStatistics()).add(values, axis, timestep)
         except FloatingPointError:
             raise EdgedragError(
-                f"{self._graph}: tensor '{name}' is not a number on these drags, in fp32; the bundle's weights "
-                "are damaged or were trained badly"
+                f"{self._graph}: tensor '{name}' has NaN or infinite values on these drags in fp32; the bundle's "
+                "weights are damaged or badly trained"
             ) from None
 
 
@@ -93,10 +93,10 @@ def record(
     """Run the drags and return the statistics of each graph's layers and sums; with `divisors`, of smoothed inputs.
 
     Args:
-        state: a file that an interrupted recording goes on from.
+        state: file from which an interrupted recording resumes.
 
     Raises:
-        EdgedragError: a tensor is not a number.
+        EdgedragError: a tensor has NaN or infinite values.
     """
     done = 0
     statistics: Statistics = {name: {} for name in layers}
@@ -137,7 +137,7 @@ def save(state: Path, done: int, statistics: Statistics) -> None:
 
 
 def load(state: Path) -> tuple[int, Statistics]:
-    """How many drags were recorded, and what of them."""
+    """The number of recorded drags, and their statistics."""
     with np.load(state, allow_pickle=False) as stored:
         parts: dict[tuple[str, str], dict[str, np.ndarray]] = {}
         for name in stored.files:

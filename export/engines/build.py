@@ -1,4 +1,4 @@
-"""A bundle's graphs into the cache of engines: each built once, by one process at a time."""
+"""Building a bundle's engines into the engine cache; each is built once, by one process at a time."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
 from edgedrag.runtime.files import write_whole
 
-PRECISIONS = ("int8", "fp16", "fp32")  # the one that "auto" takes first
-MEMORY_A_BYTE = 4.2  # bytes of memory that a build takes for each byte of weights; measured on the full-size networks
-MEMORY_BESIDE = 700_000_000
+PRECISIONS = ("int8", "fp16", "fp32")  # in the order of preference of "auto"
+MEMORY_A_BYTE = 4.2  # bytes of memory of a build per byte of weights; measured on the full-size networks
+MEMORY_BESIDE = 700_000_000  # bytes of a build, in addition
 LOCK = ".building.lock"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to build: library and targets, precision or "auto", window sizes (H, W)."""
+    """What to build: library, targets, precision (or "auto") and window sizes (H, W)."""
 
     library: str
     targets: tuple[str, ...]
@@ -43,21 +43,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Job:
-    """One engine: its key, and the file it is built from."""
+    """One engine to build: its key and its ONNX file."""
 
     key: EngineKey
     graph: Graph
     variant: Variant
-    target: str  # as the library is told
+    target: str  # as passed to the library
 
 
 def parse_sizes(text: str | None, bundle: Bundle) -> tuple[Size, ...]:
-    """ "512,384x640" as window sizes (H, W); all that the bundle's windows have where None.
+    """Parse "512,384x640" as window sizes (H, W); None gives all of the bundle's windows.
 
-    A single number stands for the windows whose longer side it is, or for a square where there is none.
+    A single number selects the windows with this longer side, or a square if there are none.
 
     Raises:
-        InputError: no such sizes, or not within the bundle's bounds.
+        InputError: a size cannot be parsed, or is outside the bundle's limits.
     """
     if text is None:
         return tuple(bundle.sizes)
@@ -82,7 +82,7 @@ def parse_sizes(text: str | None, bundle: Bundle) -> tuple[Size, ...]:
 
 
 def pick_precision(bundle: Bundle, precision: str) -> str:
-    """As asked, or the first of INT8, fp16 and fp32 that the bundle has. Raises InputError where it has not."""
+    """The requested precision; for "auto" the first of INT8, fp16, fp32 in the bundle. Raises InputError if absent."""
     there = [p for p in PRECISIONS if all("single" in g.files(p, "tensorrt") for _, g in bundle.graphs())]
     if precision == "auto" and there:
         return there[0]
@@ -92,11 +92,11 @@ def pick_precision(bundle: Bundle, precision: str) -> str:
 
 
 def plan(bundle: Bundle, request: Request) -> list[Job]:
-    """The engines that a request asks for, each once.
+    """The engines of a request, without duplicates.
 
     Raises:
-        InputError: a target or a precision that there is not.
-        EngineError: the library is not installed, or "this-gpu" and there is none.
+        InputError: an unknown target, or a precision that the bundle does not have.
+        EngineError: the library is not installed, or the target is "this-gpu" and there is no GPU.
     """
     for target in request.targets:
         check_target(request.library, target)
@@ -114,7 +114,7 @@ def plan(bundle: Bundle, request: Request) -> list[Job]:
 
 
 def generation(target: str, library: str) -> str:
-    """A target's name for the key of its engines. Raises EngineError where it is "this-gpu" and there is none."""
+    """The GPU generation of a target, for engine keys. Raises EngineError if it is "this-gpu" and there is no GPU."""
     if target != THIS_GPU:
         return target
     try:
@@ -127,17 +127,17 @@ def generation(target: str, library: str) -> str:
 
 
 def build_engines(bundle: Bundle, request: Request, folder: Path | None = None) -> Iterator[dict[str, Any]]:
-    """Build what is not there yet; yields a row for each engine as it is ready, `cached` where it was there.
+    """Build the missing engines; yields a row for each engine, with `cached` true if it existed.
 
     Raises:
-        InputError, EngineError: see `plan`; too little memory or disk; a file that cannot be written.
-        EdgedragError: the library refuses a graph.
+        InputError, EngineError: see `plan`; too little memory or disk space; a file cannot be written.
+        EdgedragError: the library rejects a graph.
     """
     store, jobs = EngineStore(folder), plan(bundle, request)
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{store.folder}: cannot be made ({error.strerror})") from None
+        raise InputError(f"{store.folder}: cannot be created ({error.strerror})") from None
     with tqdm(total=len(jobs), desc="engines", unit="engine", file=sys.stderr) as bar:
         for done, job in enumerate(jobs):
             branch = "" if job.key.branch == "single" else f" {job.key.branch}"
@@ -164,7 +164,7 @@ def build_engines(bundle: Bundle, request: Request, folder: Path | None = None) 
 
 
 def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tuple[StoredEngine, bool]:
-    """The engine of a job and whether it was there; one process builds at a time, others find what it built."""
+    """The engine of a job, and whether it existed. Processes build one at a time and share the results."""
     whole = _find_whole(store, job.key)
     if whole is not None:
         return whole, True
@@ -175,7 +175,7 @@ def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tu
         file = bundle.verified_file(job.variant)
         weights = job.variant.nbytes(bundle.folder)
         needed, in_ram = MEMORY_A_BYTE * weights + MEMORY_BESIDE, weights + MEMORY_BESIDE
-        check_memory(needed, f"building '{job.key.graph}'", in_ram)  # the GPU's copy of the weights is not swapped
+        check_memory(needed, f"building '{job.key.graph}'", in_ram)  # the GPU's copy of the weights cannot be swapped
         check_disk(store.folder, 1.2 * weights, f"the engine of '{job.key.graph}'")
         timing = store.folder / f"{job.key.library}-{job.key.version}-{job.key.target}.timing-cache"
         known = timing.read_bytes() if timing.exists() else b""
@@ -188,7 +188,7 @@ def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tu
 
 
 def facts(bundle: Bundle, key: EngineKey, built: Built) -> dict[str, Any]:
-    """What an engine's manifest says of its build; of INT8 also the drags that it was calibrated on and its damage."""
+    """The build's entries of an engine's manifest; for INT8 with the calibration drags' hash and the error figures."""
     quality = {}
     if key.recipe is not None:
         recipe = json.loads(bundle.verified_recipe().read_text(encoding="utf-8"))
@@ -204,13 +204,13 @@ def facts(bundle: Bundle, key: EngineKey, built: Built) -> dict[str, Any]:
 
 
 def _find_whole(store: EngineStore, key: EngineKey) -> StoredEngine | None:
-    """An engine that is there and undamaged; a damaged one is built again."""
+    """The stored engine, if it exists and is undamaged."""
     stored = store.find(key)
     return stored if stored is not None and stored.fault() is None else None
 
 
 def _lock(folder: Path) -> Any:
-    """Held while an engine is built; the system lets go of it when a process dies."""
+    """The lock of the engine folder; the system releases it when the process ends."""
     try:
         from filelock import FileLock, Timeout
     except ImportError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,11 +19,9 @@ from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History
 from edgedrag.runtime.session.lru_cache import LruCache
+from edgedrag.runtime.session.opened import Opened
 from edgedrag.runtime.session.request import Request, prepare, shrink, whole_number
 from edgedrag.runtime.trace import span, timed
-
-if TYPE_CHECKING:
-    from edgedrag.runtime.session.runtime import Runtime
 
 MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, what was tried before them
 
@@ -35,7 +32,7 @@ class Photo:
     Each drag builds on the last result, and still samples the pixels of the photo as it was opened.
     """
 
-    def __init__(self, runtime: Runtime, picture: Picture, undo_limit: int | None = None):
+    def __init__(self, runtime: Opened, picture: Picture, undo_limit: int | None = None):
         """`undo_limit` is the `limit` of the `History`: how many edits can be undone."""
         self._runtime = runtime
         self._picture = picture
@@ -108,7 +105,7 @@ class Photo:
             run = request.run
             self._reference(request)
             run.start(table, seed)
-            self._masked.put(request.masked, run.masked())
+            self._masked.put(request.masked, run.reusable())
         for step in range(len(table.steps)):
             yield Progress(step, len(table.steps))
             with busy:
@@ -183,7 +180,7 @@ class Photo:
             self._references.put(request.pixels, run.tensors)
         else:
             run.tensors.update(reference)
-        run.keep(self._masked.find(request.masked) or {})
+        run.reuse(self._masked.find(request.masked) or {})
 
     def _motion(self, request: Request) -> Generated:
         """The bundle's flow, or a bidirectional one where it gives none."""
@@ -196,7 +193,7 @@ class Photo:
     def _generate(self, request: Request, table: Table, seed: int) -> tuple[Generated, MadeBy]:
         """The generator's result after its last step; made again in a higher precision where it is no picture."""
         run = request.run
-        generated = run.settled(run.decode(), table, seed)
+        generated = run.with_fixed_change(run.decode(), table, seed)
         stages, fallback = self._runtime.stages, self._runtime.fallback
         with span("fault", "check"):
             fault = generated.fault(run.picture)
@@ -205,7 +202,7 @@ class Photo:
             fallback = (*fallback, Fallback(stages.backend.name, Code.BAD_OUTPUT, f"{fault} in {stages.precision}"))
             stages = precise
             again = DragRun(self._runtime.bundle, stages, run.picture, run.mask, run.points, run.timings)
-            generated = again.whole(table, seed)
+            generated = again.run(table, seed)
         return generated, (stages.backend.name, stages.precision, fallback)
 
     def _compose(self, request: Request, generated: Generated) -> Entry:

@@ -145,7 +145,7 @@ def a_range(value: float) -> Callable[[dict], object]:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (changed(lambda r: r["graphs"]["motion"].update(sha256="0" * 64)), "made for other weights: graph 'motion'"),
+        (changed(lambda r: r["graphs"]["motion"].update(sha256="0" * 64)), "for other weights: graph 'motion'"),
         (changed(a_range(0.0)), "tensor 'x': range 0.0 is not above 0"),
         (changed(a_range(float("nan"))), "tensor 'x': range nan is not above 0"),
         (changed(lambda r: r.pop("budget")), "not a recipe: .*budget"),
@@ -210,7 +210,7 @@ def test_a_tensor_that_is_not_a_number_stops_it(tmp_path: Path, drags: Path) -> 
         manifest["stages"]["reference"][0]["variants"][0]["sha256"] = sha256_of(broken / "encoder.onnx")
 
     rewrite_manifest(broken, as_exported)
-    with pytest.raises(EdgedragError, match=r"encoder: tensor '.*' is not a number"):
+    with pytest.raises(EdgedragError, match=r"encoder: tensor '.*' has NaN or infinite values"):
         calibrate(broken, request(drags), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

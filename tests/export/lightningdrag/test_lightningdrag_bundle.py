@@ -130,8 +130,9 @@ def check_against_pytorch(folder: Path, weights: Weights, precision: str, least:
 def test_the_denoisers_have_a_form_for_the_cuda_provider(exported: dict[str, Path], precision: str) -> None:
     bundle = open_bundle(exported[precision])
     fused = {v.file: (g, v) for _, g in bundle.graphs() for v in g.variants if v.placement == "cuda"}
-    assert set(fused) == {"appearance.cuda.onnx", "unet.cuda.onnx", "unet_pair.cuda.onnx"}
-    for graph, variant in fused.values():
+    denoisers = {"appearance.cuda.onnx", "unet.cuda.onnx", "unet_pair.cuda.onnx"}
+    assert set(fused) == {*denoisers, "vae_decode.cuda.onnx"}
+    for graph, variant in (fused[name] for name in sorted(denoisers)):
         plain = graph.files(precision, "ort")[variant.branch]
         assert variant.external == plain.external, "the weights are shared"
         new, old = (
@@ -285,7 +286,7 @@ def test_too_little_room_is_said_in_numbers(tmp_path: Path, monkeypatch: pytest.
         export_random(0, "tiny", tmp_path / "bundle")
     monkeypatch.setattr(room, "read_memory", lambda: None)
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: SimpleNamespace(total=10, used=9, free=1))
-    with pytest.raises(InputError, match=r"too little room: the bundle needs 0\.1 GB, 0\.0 GB are free"):
+    with pytest.raises(InputError, match=r"too little disk space: the bundle needs 0\.1 GB, 0\.0 GB are free"):
         export_random(0, "tiny", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
@@ -369,7 +370,7 @@ def test_what_we_must_not_emit_is_refused(tmp_path: Path, operator: str) -> None
     text = f'<ir_version: 9, opset_import: ["" : {opset}, "own" : 1]> g {REFUSED[operator]}'
     file = tmp_path / "graph.onnx"
     onnx.save(onnx.parser.parse_model(text), file)
-    with pytest.raises(EdgedragError, match=rf"graph\.onnx: TensorRT-RTX refuses it: {operator}"):
+    with pytest.raises(EdgedragError, match=rf"graph\.onnx: TensorRT-RTX rejects it: {operator}"):
         build_file(file, {}, "sm_86")
 
 

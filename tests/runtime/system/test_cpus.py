@@ -140,16 +140,9 @@ def test_engines_and_opencv_get_what_is_asked_for(monkeypatch: pytest.MonkeyPatc
     before = cv2.getNumThreads()
     try:
         runtime = edgedrag.open(threads=1)
-<<<<<<< HEAD:tests/runtime/system/test_cpus.py
         assert runtime.options.cpu_threads == cv2.getNumThreads() == 1
-        (session, *_) = (graph._session for *_, compiled in runtime.stages.graphs() for graph in compiled.values())
-        assert session.get_session_options().intra_op_num_threads == 1
-        assert edgedrag.open().options.cpu_threads == cv2.getNumThreads() == cpus.default_threads()
-=======
-        assert runtime.threads == cv2.getNumThreads() == 1
         assert threads == {1}
-        assert edgedrag.open().threads == cv2.getNumThreads() == cpus.default_threads()
->>>>>>> tests:tests/runtime/backends/test_cpus.py
+        assert edgedrag.open().options.cpu_threads == cv2.getNumThreads() == cpus.default_threads()
     finally:
         cv2.setNumThreads(before)
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum
+from enum import Enum
 
 
-class ExitCode(IntEnum):
-    """What the command line returns."""
+class ExitCode(int, Enum):
+    """What the command line returns.
 
-    DONE = 0
-    OTHER = 1
-    INPUT = 2
-    UNAVAILABLE = 3
-    SLOWER = 4
+    Attributes:
+        meaning: for people.
+    """
+
+    meaning: str
+
+    def __new__(cls, number: int, meaning: str) -> ExitCode:
+        member = int.__new__(cls, number)
+        member._value_, member.meaning = number, meaning
+        return member
+
+    DONE = 0, "Done."
+    OTHER = 1, "Anything else: some jobs of a batch failed, a run was interrupted, a result is not good enough."
+    INPUT = 2, "Bad usage or input: an option, a photo, a mask, a drag, a file that cannot be written."
+    UNAVAILABLE = 3, "No usable backend, engine or bundle."
+    SLOWER = 4, "`bench compare` and `bench ab`: the second is slower."
 
 
 class Code(str, Enum):

@@ -1,7 +1,7 @@
-"""A pointer drags, in real time: when the first preview shows, and when the result is there after the release.
+"""Interactive scenario: time to the first preview, and from the release to the result, with a moving pointer.
 
-The stored gestures are replayed as they would arrive. Between two events the newest position is previewed; what the
-pointer passed meanwhile is left out, as a program on a screen would do. Each gesture is on a photo just loaded.
+Stored gestures are replayed in real time. Each preview is of the newest position; positions that arrive during a
+preview are skipped, as an interactive program would do. Each gesture is on a newly loaded photo.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KINDS = {"first_preview": "first_preview_ms", "result": "result_ms", "behind": "
 
 @dataclass
 class GestureTimes:
-    """Milliseconds by kind and window, and how many gestures ended before a preview showed."""
+    """Milliseconds by kind and window, and the number of gestures that ended before their first preview."""
 
     windows: dict[str, list[list[float]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     previews: list[int] = field(default_factory=list)
@@ -35,7 +35,7 @@ def run(
     what: Configuration, steps: tuple[int, ...] | None, sizes: tuple[Size, ...], seconds: float, folder: Path,
     card: Card, measured: Measured, gestures: dict[Cell, GestureTimes], say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Fill `measured` with cold starts and `gestures` with gestures; arguments as in `single_stream.run`."""
+    """Add cold starts to `measured` and times to `gestures`; other arguments as in `single_stream.run`."""
     for process in range(PROCESSES):
         with opened_subject(what, sizes, folder, card, measured) as subject:
             counts = steps or (measured.opened["default_steps"],)
@@ -55,7 +55,7 @@ def run(
 
 
 def add(seen: GestureTimes, answer: dict[str, Any]) -> None:
-    """Enter one gesture."""
+    """Add the times of one gesture."""
     seen.windows["result"][-1].append(answer["result_ms"])
     seen.windows["behind"][-1] += answer["behind_ms"]
     seen.previews.append(len(answer["behind_ms"]))
@@ -66,7 +66,7 @@ def add(seen: GestureTimes, answer: dict[str, Any]) -> None:
 
 
 def summary(gestures: dict[Cell, GestureTimes]) -> list[dict[str, Any]]:
-    """Of each cell: from the first movement to its preview, from the release to the result, how far previews lag."""
+    """For each cell: time from first movement to preview, from release to result, and the lag of previews."""
     return [
         {
             "size": str(cell.size),

@@ -1,4 +1,4 @@
-"""`edgedrag bench latency`: a report of one bundle on one engine of this device."""
+"""`edgedrag bench latency`: the report of one bundle on one engine of this device."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.benchmarks.nvidia import Card
 
 FORMAT, FORMAT_VERSION = "edgedrag-latency", 2
-SCENARIOS = ("single-stream", "interactive", "sustained")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is measured.
+    """What to measure.
 
     Attributes:
-        steps: counts, the bundle's default where None.
-        seconds: for each size and step count; `minutes` is of the sustained scenario.
-        peers: names of `peers.PEERS` to measure beside it.
+        steps: step counts; None uses the bundle's default.
+        scenario: "single-stream", "interactive" or "sustained".
+        seconds: for each size and step count; `minutes` is for the sustained scenario.
+        peers: names of `peers.PEERS` to compare with.
     """
 
     what: Configuration
@@ -42,10 +42,10 @@ class Request:
 
 
 def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
-    """The report; where it is interrupted, what there is, with `complete` false.
+    """Measure and return the report; after an interrupt it has the samples so far and `complete` is false.
 
     Args:
-        say: told what is being done.
+        say: called with progress messages.
     """
     card, measured = Card(), Measured()
     gestures: dict[Cell, interactive.GestureTimes] = {}
@@ -66,7 +66,7 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
                 peers.run(what, measured.opened, request.peers, cell, request.seconds, folder, comparison, say)
             complete = True
         except KeyboardInterrupt:
-            say("interrupted; what there is will be reported")
+            say("interrupted; the report has the samples so far")
     report: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

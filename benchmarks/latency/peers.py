@@ -1,6 +1,6 @@
-"""What a drag takes otherwise, in the same run: plain loops over the same networks, and a warp without any.
+"""Peers that are timed in the same run: other ways to run the same networks, and a warp without networks.
 
-All of them but the warp go through edgedrag's own window, compositing and checks, so a ratio is of what differs.
+All peers except the warp use edgedrag's window, compositing and checks, so that a ratio reflects the engines alone.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ OWN = "edgedrag"
 FP32 = "edgedrag-fp32"
 PEERS = {
     FP32: "edgedrag on the same engine in fp32",
-    "unsplit": "the same graphs and engine without the split: the reference made anew for each drag, and every "
-    "tensor copied to the host and back between graphs",
+    "unsplit": "the same graphs and engine without the split: the reference is computed for each drag, and every "
+    "tensor is copied to the host and back between graphs",
     "torch": "PyTorch eager, the same networks in fp32",
     "torch-compile": "PyTorch with torch.compile, the same networks in fp32",
     "classical": "bidirectional warp and OpenCV's inpainting (Telea), no network",
 }
-QUICK = (FP32, "unsplit", "torch", "classical")  # torch.compile takes a minute before its first drag
-SHARE = 0.4  # of a cell's time, for all peers together
+QUICK = (FP32, "unsplit", "torch", "classical")  # torch.compile needs a minute before its first drag
+SHARE = 0.4  # time for all peers together, as a share of a cell's time
 
 
 @dataclass
 class PeerComparison:
-    """Milliseconds by peer and turn, which ones could not run and why, and where all of it was measured."""
+    """Milliseconds by peer and turn, the peers that could not run with the reasons, and the measured cell."""
 
     turns: Turns = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     cell: Cell | None = None
 
     def summary(self) -> dict[str, Any] | None:
-        """Medians, and how many times as long as edgedrag each peer takes; None where nothing was asked for."""
+        """Medians, and the ratio of each peer's time to edgedrag's; None if no peers were requested."""
         if self.cell is None:
             return None
         turns = whole_rounds(self.turns)
@@ -65,11 +65,11 @@ def run(
     what: Configuration, opened: dict[str, Any], names: tuple[str, ...], cell: Cell, seconds: float, folder: Path,
     comparison: PeerComparison, say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Fill `comparison`: edgedrag and its peers take turns at the drags of a cell."""
+    """Fill `comparison`: interleave edgedrag and its peers on the drags of a cell."""
     if not names:
         return
     comparison.cell = cell
-    comparison.absent.update({name: "not asked for: give it with --peers" for name in PEERS if name not in names})
+    comparison.absent.update({name: "not requested; use --peers" for name in PEERS if name not in names})
     options = replace(what.options, precision=opened["precision"], backend=opened["backend"])
     with ExitStack() as stack:
         askers = {}
@@ -91,22 +91,22 @@ def run(
                 askers[name] = asker
             except EdgedragError as error:
                 comparison.absent[name] = str(error).strip().splitlines()[0]
-        say("peers: all, taking turns")
+        say("peers: all, interleaved")
         take_turns(askers, "drag", SHARE * seconds, comparison.turns)
 
 
 def missing(name: str) -> str | None:
-    """Which package a peer lacks, in words."""
+    """The missing packages of a peer, as text; None if there are none."""
     wanted = ("torch", "safetensors") if name.startswith("torch") else ()
     absent = [package for package in wanted if importlib.util.find_spec(package) is None]
     return f"{' and '.join(absent)} not installed (pip install 'edgedrag[export]')" if absent else None
 
 
 def chosen(text: str) -> tuple[str, ...]:
-    """ "quick", "all", "none" or a list of names.
+    """Parse "quick", "all", "none" or a list of names.
 
     Raises:
-        InputError: a name that no peer has.
+        InputError: an unknown name.
     """
     sets = {"quick": QUICK, "all": tuple(PEERS), "none": ()}
     if text in sets:

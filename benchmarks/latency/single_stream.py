@@ -1,7 +1,7 @@
-"""One drag after the other, the next as soon as the last is done: MLPerf's single-stream scenario.
+"""MLPerf's single-stream scenario: each drag starts when the previous one is done.
 
-A run has five windows, each a fresh process: so processes that differ, and a machine that drifts, are in the figures,
-and every window has its cold start.
+A run has five windows, each in a new process, so that the figures include differences between processes and drift of
+the machine, and every window has a cold start.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from edgedrag.benchmarks.nvidia import Card
 from edgedrag.runtime import trace
 
 PROCESSES = 5
-SHARES = {"drag": 0.55, "first_drag": 0.3, "preview": 0.15}  # of a window's time
-LEAST = 1  # queries of each kind in a window, however long they take
-BATCH_SECONDS = 0.25  # of queries asked for at once
-WARM_SECONDS = 1.5  # at most, from the third batch on; what is not stable by then is measured as it is
-PROFILED = 8  # drags whose spans are recorded
+SHARES = {"drag": 0.55, "first_drag": 0.3, "preview": 0.15}  # shares of a window's time
+LEAST = 1  # smallest number of queries of each kind in a window
+BATCH_SECONDS = 0.25  # length of a batch of queries
+WARM_SECONDS = 1.5  # limit of the warm-up after its third batch
+PROFILED = 8  # drags with recorded spans
 COLD = ("interpreter_ms", "import_ms", "open_ms", "load_weights_ms", "first_photo_ms", "first_drag_ms")
 
 
@@ -42,14 +42,14 @@ class Cell:
 
 @dataclass
 class Measured:
-    """What was found so far.
+    """The measurements so far.
 
     Attributes:
-        opened: what the first worker says of itself.
-        cold: its parts in milliseconds, by process.
-        windows: milliseconds by cell, kind of query and window.
-        profiles: drags with their spans, by cell.
-        warm_up: drags before the first that counts, by cell, of each window.
+        opened: the result of the first worker's `opened`.
+        cold: the parts of the cold start in milliseconds, by process.
+        windows: milliseconds by cell, kind of query, and window.
+        profiles: drags with spans, by cell.
+        warm_up: number of warm-up drags in each window, by cell.
     """
 
     opened: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Measured:
 def opened_subject(
     what: Configuration, sizes: tuple[Size, ...], folder: Path, card: Card, measured: Measured
 ) -> Iterator[Subject]:
-    """A process with the first photo loaded and its first drag made; its cold start and memory are noted."""
+    """A process with the first photo loaded and a first drag made; records its cold start and memory."""
     scene = write_scene(folder, sizes[0])
     with Subject(what, folder) as subject:
         measured.opened = measured.opened or subject.opened
@@ -86,20 +86,20 @@ def opened_subject(
 
 
 def batch_size(ms: float) -> int:
-    """How many queries of this length to ask for at once."""
+    """The number of queries of this length in a batch."""
     return max(1, min(8, round(BATCH_SECONDS * 1e3 / max(ms, 1e-3))))
 
 
 class Asker:
-    """Asks a subject for drags and previews of one cell, each turn another drag."""
+    """Sends drags and previews of one cell to a subject, cycling through the drags."""
 
     def __init__(self, subject: Subject, cell: Cell, folder: Path):
-        """The cell's photo is loaded in the place of another one; its files lie in `folder`."""
+        """Load the cell's photo, which replaces the current one; its files are in `folder`."""
         subject.load(write_scene(folder, cell.size))
         self._subject, self._cell, self._turn = subject, cell, 1
 
     def ask(self, kind: str, count: int) -> Iterator[float]:
-        """Milliseconds of so many queries, as they come."""
+        """Run a number of queries, yielding their milliseconds."""
         place: dict[str, Any] = {"scene": str(self._cell.size), "first": self._turn, "count": count}
         self._turn += count
         if kind == "preview":
@@ -110,7 +110,7 @@ class Asker:
             yield answer["ms"]
 
     def warm_up(self) -> int:
-        """Drag until three batches agree; returns how many drags that took."""
+        """Drag until three batches agree; returns the number of drags."""
         done, end = 0, time.perf_counter() + WARM_SECONDS
         medians: list[float] = []
         while len(medians) < WINDOWS or (not agree(medians) and time.perf_counter() < end):
@@ -120,7 +120,7 @@ class Asker:
         return done
 
     def fill(self, kind: str, seconds: float, window: list[float]) -> None:
-        """Add queries to a window until its time is over."""
+        """Run queries and add their times to a window until its time is over."""
         end = time.perf_counter() + seconds
         while time.perf_counter() < end or len(window) < LEAST:
             window.extend(self.ask(kind, batch_size(window[-1]) if window else 1))
@@ -130,11 +130,11 @@ def run(
     what: Configuration, steps: tuple[int, ...] | None, sizes: tuple[Size, ...], seconds: float, folder: Path,
     card: Card, measured: Measured, say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Fill `measured`; what is there stays there when this is interrupted.
+    """Fill `measured`, which keeps its content if the run is interrupted.
 
     Args:
-        steps: counts to measure, the bundle's default where None.
-        seconds: of each cell.
+        steps: step counts to measure; None uses the bundle's default.
+        seconds: for each cell.
     """
     for process in range(PROCESSES):
         measured.peaks.append(measure_peaks(what.options.threads))
@@ -157,7 +157,7 @@ def run(
                 used = subject.memory_mb()
                 if used is not None:
                     measured.host_mb.append(used)
-                    # The least of all processes: where another photo came before, some of its memory is still there.
+                    # The minimum over processes: after another photo, some of its memory may still be in use.
                     measured.cell_mb[cell] = min(used, measured.cell_mb.get(cell, used))
                 if process == PROCESSES - 1:
                     place = {"scene": str(cell.size), "steps": cell.steps}
@@ -168,7 +168,7 @@ def run(
 
 
 def summary(measured: Measured) -> dict[str, Any]:
-    """The report's part, from whatever there is."""
+    """The part of the report on this scenario."""
     runs = []
     for cell, kinds in sorted(measured.windows.items(), key=lambda item: (item[0].size.width, item[0].steps)):
         drags = sum(map(len, kinds["drag"]))
@@ -188,7 +188,7 @@ def summary(measured: Measured) -> dict[str, Any]:
 
 
 def cold_start(measured: Measured) -> dict[str, Any]:
-    """Medians over processes of each part, and their sum."""
+    """Each part's median over processes, and the sum."""
     parts = {
         name: round(statistics.median(values), 2)
         for name in COLD
@@ -198,9 +198,9 @@ def cold_start(measured: Measured) -> dict[str, Any]:
 
 
 def memory(measured: Measured) -> dict[str, Any]:
-    """The most that a process had."""
+    """Peak memory of a process."""
     return {
         "host_mb": max(measured.host_mb, default=None),
         "device_mb": max(measured.device_mb, default=None),
-        "device_reason": None if measured.device_mb else "no process of these on an NVIDIA card",
+        "device_reason": None if measured.device_mb else "no measured process uses an NVIDIA GPU",
     }

@@ -1,4 +1,4 @@
-"""Drags without a pause for minutes: does the device keep its pace, and does it say why not?"""
+"""Sustained load: drags for minutes without a pause, with clocks, temperatures and throttling."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from edgedrag.benchmarks.latency.single_stream import Asker, Cell, Measured, bat
 from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.benchmarks.nvidia import Card
 
-SPANS = 60  # of the run; clocks and temperatures are read at the end of each
-ENDS = 0.1  # of the spans at either end that are compared
+SPANS = 60  # number of spans of a run; sensors are read at the end of each
+ENDS = 0.1  # share of the spans at either end that are compared
 
 
 @dataclass
 class Course:
-    """Milliseconds by span, and what the system showed at its end."""
+    """Milliseconds by span, and the sensor readings at the end of each span."""
 
     cell: Cell
     energy: Energy
@@ -35,7 +35,7 @@ def run(
     what: Configuration, steps: tuple[int, ...] | None, size: Size, minutes: float, folder: Path,
     card: Card, measured: Measured, courses: list[Course], say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Fill `measured` with the cold start and `courses` with one course; the first of `steps` counts."""
+    """Add the cold start to `measured` and one course to `courses`; uses the first of `steps`."""
     with opened_subject(what, (size,), folder, card, measured) as subject:
         course = Course(Cell(size, (steps or (measured.opened["default_steps"],))[0]), Energy(card))
         courses.append(course)
@@ -54,7 +54,7 @@ def run(
 
 
 def summary(course: Course) -> dict[str, Any]:
-    """Figures, drift from the first tenth to the last, the course of clocks and temperatures, and throttling."""
+    """Figures, drift from the first to the last tenth, clocks and temperatures over time, and throttling."""
     spans = [span for span in course.spans if span]
     ends = max(1, round(ENDS * len(spans)))
     first, last = (median([ms for span in part for ms in span]) for part in (spans[:ends], spans[-ends:]))

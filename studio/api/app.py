@@ -30,7 +30,6 @@ from edgedrag.studio.health.metrics import CONTENT_TYPE
 from edgedrag.studio.station import Station
 
 STATIC = Path(__file__).parents[1] / "static"
-EXPECTED = (Refusal, InputError, RequestValidationError, Busy, Superseded, ClientDisconnect, HTTPException)
 HUNG_SECONDS = 10.0  # an engine that takes longer over a step is not ready for visitors
 
 

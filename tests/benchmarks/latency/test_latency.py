@@ -234,7 +234,7 @@ def test_a_sustained_run_has_a_course(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(course["shown"]) == 6 and course["drag"]["n"] >= 6
     assert course["drift"] == pytest.approx(course["last_tenth_ms"] / course["first_tenth_ms"] - 1, abs=1e-3)
     assert course["throttled"] is None or not course["absent"].count("throttle")
-    assert "Without a pause" in latency_report.as_html([report])
+    assert "Sustained load" in latency_report.as_html([report])
 
 
 def test_what_the_bundle_lacks_is_told_as_ever() -> None:

@@ -1,8 +1,8 @@
 """The measured process: opens a bundle and runs drags on commands from stdin, one JSON object per line.
 
 `subject.Subject` copies this file and runs it as a script, so that another checkout's edgedrag can be measured with
-the same code. It uses nothing but edgedrag's public interface. Its argument is {"options": of `edgedrag.open`,
-"peer"}; the key "do" of a command names a function below.
+the same code. It uses edgedrag's public interface, and wraps `Stages.__init__` to time the loading of weights. Its
+argument is {"options": of `edgedrag.open`, "peer"}; the key "do" of a command names a method of `Worker`.
 """
 
 from __future__ import annotations

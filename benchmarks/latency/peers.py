@@ -65,12 +65,8 @@ def run(bench: Bench, names: tuple[str, ...], cell: Cell, seconds: float, compar
         return
     comparison.cell = cell
     comparison.absent.update({name: "not requested; use --peers" for name in PEERS if name not in names})
-<<<<<<< ours
-    options = replace(what.options, precision=opened["precision"], backend=opened["backend"])
-=======
     opened = bench.measured.opened
     options = replace(bench.what.options, precision=opened["precision"], backend=opened["backend"])
->>>>>>> theirs
     with ExitStack() as stack:
         askers = {}
         for name in (OWN, *names):

@@ -151,16 +151,9 @@ class Asker:
 def run(bench: Bench, sizes: tuple[Size, ...], seconds: float) -> None:
     """Fill `bench.measured`; `seconds` is for each cell."""
     for process in range(PROCESSES):
-<<<<<<< ours
-        measured.peaks.append(measure_peaks(what.options.threads))
-        with opened_subject(what, sizes, folder, card, measured) as subject:
-            counts = steps or (measured.opened["default_steps"],)
-            cells = [Cell(size, count) for size in sizes for count in counts]
-=======
         bench.measured.peaks.append(measure_peaks(bench.what.options.threads))
         with bench.open_subject(sizes) as subject:
             cells = bench.cells(sizes)
->>>>>>> theirs
             for cell in cells[process % len(cells) :] + cells[: process % len(cells)]:
                 bench.say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
                 measure_window(bench, subject, cell, seconds / PROCESSES)

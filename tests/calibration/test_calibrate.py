@@ -218,15 +218,9 @@ def test_a_tensor_that_is_not_a_number_stops_it(tmp_path: Path, drags: Path) -> 
 def test_the_command_line(edit_cli: Callable, calibrated: Path, drags: Path, tmp_path: Path) -> None:
     both = edit_cli("bundle", "calibrate", "embedded", "-o", tmp_path / "b")
     assert both.returncode == 2 and "give one of --drags and --recipe" in both.stderr
-<<<<<<< ours
     nowhere = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
-    assert nowhere.returncode == 2 and "no such folder" in nowhere.stderr
-    pattern = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
-=======
-    nowhere = edit_cli("calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
     assert nowhere.returncode == 2 and "does not exist" in nowhere.stderr
-    pattern = edit_cli("calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
->>>>>>> theirs
+    pattern = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
     assert pattern.returncode == 2 and "is no pattern" in pattern.stderr
     recipe, plot = calibrated / "recipe.json", tmp_path / "p.png"
     done = edit_cli("bundle", "calibrate", "embedded", "--recipe", recipe, "-o", tmp_path / "b", "--plot", plot)

@@ -43,11 +43,7 @@ def check_installed() -> None:
     absent = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if absent:
         raise EngineError(
-<<<<<<< ours
             f"comparing needs {' and '.join(absent)}, which is not installed; {install_command('compare')}",
-=======
-            f"comparing needs {' and '.join(absent)}, which is not installed; `pip install 'edgedrag[compare]'`",
->>>>>>> theirs
             Code.NOT_INSTALLED,
         )
 

@@ -1,4 +1,4 @@
-"""Damage against the share of work in INT8, as a picture."""
+"""Plot of the error against the share of work in INT8."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 
 def draw_choices(recipe: Mapping[str, Any]) -> np.ndarray:
-    """Every choice of layers that a calibration measured, its budget, and the one it took; uint8 RGB."""
+    """Plot all measured choices of layers, the budget, and the chosen one; uint8 RGB."""
     figure = Figure(figsize=(7, 4.2), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots()

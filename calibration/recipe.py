@@ -1,4 +1,4 @@
-"""`recipe.json`: which layers run in INT8, with what ranges, found on which drags, at what cost."""
+"""`recipe.json`: the layers in INT8, their ranges, the calibration drags and the measured error."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ SCHEMA = Path(__file__).with_name("recipe.schema.json")
 
 
 def dumps(recipe: Mapping[str, Any]) -> bytes:
-    """A recipe as the bytes of its file: the same recipe gives the same bytes."""
+    """A recipe as the bytes of its file, deterministically."""
     return (json.dumps(recipe, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def read_recipe(file: Path, bundle: Bundle) -> dict[str, Any]:
-    """A recipe made for this bundle's weights.
+    """Read a recipe for this bundle's weights.
 
     Raises:
-        InputError: no recipe, one for other weights, or a range that is not a number above 0.
+        InputError: the file is no recipe, is for other weights, or has a range that is not a positive number.
     """
     try:
         if file.stat().st_size > MAX_BYTES:
-            raise InputError(f"{file}: larger than {MAX_BYTES >> 20} MiB; this is no recipe")
+            raise InputError(f"{file}: larger than {MAX_BYTES >> 20} MiB; not a recipe")
         recipe = json.loads(file.read_text(encoding="utf-8"))
         fastjsonschema.compile(json.loads(SCHEMA.read_text()))(recipe)
     except OSError as error:
@@ -44,7 +44,7 @@ def read_recipe(file: Path, bundle: Bundle) -> dict[str, Any]:
         raise InputError(f"{file}: not JSON ({error})") from None
     for name, sha256 in hashes(bundle).items():
         if recipe["graphs"].get(name, {}).get("sha256") != sha256:
-            raise InputError(f"{file}: made for other weights: graph '{name}' is not the one it was measured on")
+            raise InputError(f"{file}: for other weights: graph '{name}' differs from the calibrated one")
     for name, graph in recipe["graphs"].items():
         for kind in ("inputs", "outputs", "sums"):
             for tensor, entry in graph[kind].items():
@@ -56,17 +56,17 @@ def read_recipe(file: Path, bundle: Bundle) -> dict[str, Any]:
 
 
 def hashes(bundle: Bundle) -> dict[str, str]:
-    """The hash of each graph's fp32 file and weights, by graph."""
-    found = {}
+    """The hashes of each graph's fp32 file and external weights, by graph."""
+    digests = {}
     for _, graph in bundle.graphs():
         for variant in graph.variants:
             if (variant.precision, variant.placement, variant.branch) == ("fp32", "ort", "single"):
-                found[graph.name] = " ".join([variant.sha256, *(sha256 for _, sha256 in variant.external)])
-    return found
+                digests[graph.name] = " ".join([variant.sha256, *(sha256 for _, sha256 in variant.external)])
+    return digests
 
 
 def ranges_of(graph: Mapping[str, Any]) -> Ranges:
-    """The ranges in a graph's entry."""
+    """The ranges of a graph's entry in a recipe."""
     return Ranges(
         {tensor: entry["range"] for tensor, entry in graph["inputs"].items()},
         {tensor: entry["range"] for tensor, entry in graph["outputs"].items()},
@@ -77,5 +77,5 @@ def ranges_of(graph: Mapping[str, Any]) -> Ranges:
 
 
 def in_int8(graph: Mapping[str, Any]) -> list[str]:
-    """Names of a graph's layers in INT8."""
+    """The names of a graph's INT8 layers."""
     return [layer["name"] for layer in graph["layers"] if layer["precision"] == "int8"]

@@ -1,4 +1,4 @@
-"""Which layers go to INT8: each is tried alone, then as many together as a budget of damage allows."""
+"""Choosing the layers for INT8: each is tried alone, then as many together as an error budget allows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from edgedrag.calibration.runs.record import Statistics
 from edgedrag.calibration.runs.workbench import Place, Workbench
 from edgedrag.runtime.backends.base import CompiledGraph
 
-SHARED = "percentile"  # of sums
-AMPLE_DB = 6.0  # above the budget: a graph that keeps this much with everything in it rounded is no risk
+SHARED = "percentile"  # the estimator for sums
+AMPLE_DB = 6.0  # margin over the budget's PSNR from which on a graph's sums are rounded too
 UNTRIED = "mean_squared_error"  # the estimator of layers that are not tried alone
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What INT8 may cost, in the mask, against fp32: at least this PSNR, at most this ST-LPIPS."""
+    """The allowed error of INT8 in the mask, against fp32: least PSNR (dB) and largest ST-LPIPS."""
 
     psnr_db: float
     stlpips: float
@@ -38,7 +38,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A layer of a graph, and the multiplications that all calibration drags spend in it."""
+    """A layer of a graph, and its number of multiplications in all calibration drags."""
 
     graph: str
     layer: Layer
@@ -51,7 +51,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tried:
-    """How a layer is best put into INT8, and its damage alone; None where it was not tried."""
+    """The best way to convert a layer to INT8, and the error with this layer alone; None if it was not tried."""
 
     estimator: str
     smooth: bool
@@ -61,7 +61,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Point:
-    """A choice that was measured: its share of all candidates' work in INT8."""
+    """A measured choice of layers: the share of all candidates' work in INT8, and the error."""
 
     share: float
     damage: Damage
@@ -70,7 +70,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Estimators:
-    """Which estimator gave each tensor's range, as the fields of Ranges."""
+    """The estimator of each tensor's range; fields as in Ranges."""
 
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Estimators:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the drags left of each graph: statistics of its tensors as they are and smoothed; see `smoothing`."""
+    """Statistics of each graph's tensors over the drags, plain and smoothed (see `smoothing`)."""
 
     plain: Statistics
     smoothed: Statistics
@@ -88,7 +88,7 @@ class Recorded:
 
 
 class Search:
-    """The ranges of a recording, tried out on a bundle."""
+    """Searches for a choice of layers by measuring a bundle with the recorded ranges."""
 
     def __init__(self, bench: Workbench, recorded: Recorded, candidates: Sequence[Candidate]):
         self._bench, self._recorded, self._candidates = bench, recorded, candidates
@@ -97,23 +97,23 @@ class Search:
         self._total = sum(c.work for c in candidates)
 
     def try_alone(self, trial: Trial, matches: Callable[[str], bool], state: Path) -> dict[str, Tried]:
-        """Each layer alone in INT8, each way; lines of the file `state` are not measured again."""
+        """Try each layer alone in INT8, with every estimator; layers in the file `state` are not measured again."""
         tried = read_state(state)
         with state.open("a") as lines:
             for candidate in tqdm(self._candidates, desc="sensitivity", unit="layer", file=sys.stderr):
                 if candidate.key not in tried:
-                    found = self._best(trial, candidate) if matches(candidate.key) else Tried(UNTRIED, False, None)
-                    tried[candidate.key] = found
-                    lines.write(json.dumps([candidate.key, asdict(found)]) + "\n")
+                    result = self._best(trial, candidate) if matches(candidate.key) else Tried(UNTRIED, False, None)
+                    tried[candidate.key] = result
+                    lines.write(json.dumps([candidate.key, asdict(result)]) + "\n")
                     lines.flush()
         return tried
 
     def share(self, budget: Budget, trial: Trial, tried: Mapping[str, Tried]) -> dict[str, Tried]:
-        """Find the graphs whose sums can be rounded too, which spares ONNX Runtime all floats between layers.
+        """Find the graphs whose sums can be rounded too, so that ONNX Runtime computes chains of layers in 8 bits.
 
-        Such a graph smooths no input, since a sum would need it as it was. Returns `tried` with that.
+        Inputs of such a graph are not smoothed, since its sums need the undivided tensors. Returns the updated `tried`.
         """
-        found = dict(tried)
+        updated = dict(tried)
         ample = Budget(budget.psnr_db + AMPLE_DB, budget.stlpips)
         for graph, sums in self._recorded.sums.items():
             of_graph = [c for c in self._candidates if c.graph == graph]
@@ -122,16 +122,16 @@ class Search:
             plain = {c.key: Tried(tried[c.key].estimator, False, tried[c.key].plain) for c in of_graph}
             self._shared.add(graph)
             if ample.allows(self._measure(trial, plain, of_graph, ample).damage):
-                found |= plain
+                updated |= plain
             else:
                 self._shared.remove(graph)
-        return found
+        return updated
 
     def most_within(self, budget: Budget, trial: Trial, tried: Mapping[str, Tried]) -> tuple[Point, list[Point]]:
-        """The choice to take, and every choice that was measured.
+        """The best choice within the budget, and all measured choices.
 
-        Layers are added in the order of damage for the work that they take over: first the longest run of them that
-        the budget allows, found by halving, then any later one that still fits. Untried layers are always in.
+        Layers are sorted by error per work. The longest prefix within the budget is found by bisection; then each
+        later layer is added if it still fits. Untried layers are always included.
         """
         always = [c for c in self._candidates if tried[c.key].damage is None]
         ordered = sorted((c for c in self._candidates if c not in always), key=lambda c: cost(c, tried[c.key]))
@@ -162,18 +162,18 @@ class Search:
         return best, points
 
     def ranges(self, graph: str, layers: Iterable[Layer], tried: Mapping[str, Tried]) -> tuple[Ranges, Estimators]:
-        """The ranges of these layers' tensors, and the estimator of each: the widest that a layer asks for.
+        """The ranges of these layers' tensors and their estimators; the widest range that a layer requests is used.
 
-        An input that several layers take is smoothed where the first of them asks for it.
+        An input of several layers is smoothed if the first of them requests it.
         """
         ranges, estimators = Ranges(), Estimators()
-        made = {layer.output for layer in layers}
+        outputs = {layer.output for layer in layers}
         smooth: dict[str, bool] = {}
         for layer in layers:
             tensor = layer.input
             if smooth.setdefault(tensor, tried[f"{graph}/{layer.name}"].smooth):
                 ranges.divisors[tensor] = self._recorded.divisors[graph][tensor]
-                if self._recorded.folds[graph].get(tensor) in made:
+                if self._recorded.folds[graph].get(tensor) in outputs:
                     ranges.folds[tensor] = self._recorded.folds[graph][tensor]
         if graph in self._shared:
             alive = [name for name in self._recorded.sums[graph] if self._recorded.plain[graph][name].peak > 0]
@@ -185,13 +185,13 @@ class Search:
                 (layer.input, ranges.inputs, estimators.inputs),
                 (layer.output, ranges.outputs, estimators.outputs),
             ):
-                found = self._estimate(tensor in divided, graph, tensor, how.estimator)
-                if found > chosen.get(tensor, 0.0):
-                    chosen[tensor], names[tensor] = found, how.estimator
+                value = self._estimate(tensor in divided, graph, tensor, how.estimator)
+                if value > chosen.get(tensor, 0.0):
+                    chosen[tensor], names[tensor] = value, how.estimator
         return ranges, estimators
 
     def _estimate(self, smoothed: bool, graph: str, tensor: str, estimator: str) -> float:
-        """A range, worked out when it is first asked for."""
+        """A range, computed on first use."""
         key = (smoothed, graph, tensor, estimator)
         if key not in self._estimates:
             statistics = self._recorded.smoothed if smoothed else self._recorded.plain
@@ -199,7 +199,7 @@ class Search:
         return self._estimates[key]
 
     def _best(self, trial: Trial, candidate: Candidate) -> Tried:
-        """The estimator that damages least; the same with a smoothed input where that is better."""
+        """The estimator with the least error, with a smoothed input if that is better."""
         ways = [self._try(trial, candidate, name, False) for name in ESTIMATORS]
         best = max(ways, key=gain)
         best = replace(best, plain=best.damage)
@@ -233,19 +233,19 @@ def gain(tried: Tried) -> float:
 
 
 def cost(candidate: Candidate, tried: Tried) -> float:
-    """Mean square error of a layer alone for the share of work that it takes over."""
+    """Mean squared error of a layer alone, per unit of work."""
     assert tried.damage is not None
     return 10 ** (-tried.damage.psnr_db / 10) / candidate.work
 
 
 def read_state(state: Path) -> dict[str, Tried]:
-    """What an interrupted search had tried; a line that was cut off is left out."""
+    """The results of an interrupted search; a truncated line is ignored."""
     tried = {}
     for line in state.read_text().splitlines() if state.is_file() else ():
         try:
-            key, found = json.loads(line)
+            key, entry = json.loads(line)
         except ValueError:
             continue
-        damages = {of: found[of] and Damage(**found[of]) for of in ("damage", "plain")}
-        tried[key] = Tried(found["estimator"], found["smooth"], **damages)
+        damages = {of: entry[of] and Damage(**entry[of]) for of in ("damage", "plain")}
+        tried[key] = Tried(entry["estimator"], entry["smooth"], **damages)
     return tried

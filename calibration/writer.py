@@ -1,4 +1,4 @@
-"""A recipe into graphs: the bundle with its INT8 variants, written whole or not at all."""
+"""Writing the bundle of a recipe, with INT8 and fp16 variants, atomically."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from edgedrag.runtime.files import sha256_of
 
 
 def write_bundle(bench: Workbench, recipe: Mapping[str, Any], output: Path) -> None:
-    """Write the bundle `output`: what the bench's bundle has in fp32, the recipe and what it makes.
+    """Write the bundle `output`: the fp32 graphs, the recipe, and the variants that it describes.
 
-    That is INT8 for both placements, fp16, and the golden drag with what INT8 makes of it.
+    The variants are INT8 for both placements, and fp16. The golden drag is computed anew, with an INT8 limit.
     """
     bundle = bench.bundle
     manifest = json.loads(json.dumps(bundle.manifest))
@@ -45,12 +45,12 @@ def write_bundle(bench: Workbench, recipe: Mapping[str, Any], output: Path) -> N
 
 
 def write_graph(bench: Workbench, name: str, entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
-    """Write a graph's INT8 files, which share their weights; returns the manifest's entries of them."""
+    """Write a graph's INT8 files, which share one weight file; returns their manifest entries."""
     weights = WeightFile(folder / f"{name}.int8.data")
     written: list[tuple[Path, str, str, Path | None]] = []
     for placement in PLACEMENTS:
         for branch, variant in bench.files[name].items():
-            if placement == "ort" and not in_int8(entry):  # nothing to round: the fp32 file serves
+            if placement == "ort" and not in_int8(entry):  # no INT8 layers: use the fp32 file
                 data = folder / variant.external[0][0] if variant.external else None
                 written.append((folder / variant.file, placement, branch, data))
                 continue
@@ -66,7 +66,7 @@ def write_graph(bench: Workbench, name: str, entry: Mapping[str, Any], folder: P
 
 
 def write_half(bench: Workbench, name: str, entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
-    """Write a graph's fp16 files; one whose numbers fp16 does not hold well stays as it is. Returns their entries."""
+    """Write a graph's fp16 files, or reuse the fp32 files if the recipe requires it; returns their entries."""
     weights = WeightFile(folder / f"{name}.fp16.data")
     entries = []
     for branch, variant in bench.files[name].items():
@@ -83,7 +83,7 @@ def write_half(bench: Workbench, name: str, entry: Mapping[str, Any], folder: Pa
 
 
 def placed(bench: Workbench, where: Place, entry: Mapping[str, Any], placement: str) -> ir.Model:
-    """A graph as its entry in a recipe says; the rest in fp32 for `ort`, which has no fast fp16."""
+    """A graph with the INT8 layers of its recipe entry; the rest is fp32 for `ort`, which has no fast fp16."""
     model = place_branch(bench, where, set(in_int8(entry)), ranges_of(entry), placement)
     if placement == "ort" or entry["rest"] == "fp32":
         return model

@@ -1,4 +1,4 @@
-"""Writing a bundle: graph files with their hashes, and the manifest, whole or not at all."""
+"""Writing a bundle atomically: graph files with their hashes, and the manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgedrag.runtime.files import sha256_of
 def file_variant(
     path: Path, precision: str, placement: str, branch: str = "single", data: Path | None = None
 ) -> dict[str, Any]:
-    """The manifest's `variant` entry of a graph file, with the file of its external data where it has one."""
+    """The manifest's `variant` entry of a graph file and, if it has one, of its external data file."""
     entry: dict[str, Any] = {
         "precision": precision,
         "placement": placement,
@@ -34,16 +34,16 @@ def file_variant(
 
 
 def check_bundle_folder(folder: Path) -> None:
-    """Raise InputError where no bundle can be written: it exists and is not one, or its parent does not exist."""
+    """Raise InputError if the folder exists and is not a bundle, or if its parent does not exist."""
     if not folder.parent.is_dir():
-        raise InputError(f"{folder.parent}: no such folder; make it first")
+        raise InputError(f"{folder.parent}: this folder does not exist; create it first")
     if folder.exists() and not (folder / "bundle.json").is_file():
-        raise InputError(f"{folder}: exists and is not a bundle; name another folder")
+        raise InputError(f"{folder}: exists and is not a bundle; choose another folder")
 
 
 @contextmanager
 def new_bundle(folder: Path) -> Iterator[Path]:
-    """A folder to write a bundle into, which takes the place of `folder` once it is written and opens.
+    """A temporary folder to write a bundle into; on exit it replaces `folder`, provided that it opens as a bundle.
 
     Raises:
         InputError: see `check_bundle_folder`.

@@ -1,4 +1,4 @@
-"""Is there room for the work: asked before it begins."""
+"""Capacity checks before a long task starts: memory and disk."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ GB = 1e9
 
 
 def check_memory(needed: float, what: str, in_ram: float | None = None) -> None:
-    """Raise InputError where less than `needed` bytes of memory are free.
+    """Raise InputError if less than `needed` bytes of memory are free.
 
     Args:
-        in_ram: what of it must be RAM; swap on a disk may hold the rest. All of it where None.
+        in_ram: bytes of it that must be RAM; the rest may be swap on a disk. None: all of it.
     """
     memory = read_memory()
     if memory is None:
@@ -38,10 +38,10 @@ def check_memory(needed: float, what: str, in_ram: float | None = None) -> None:
 
 
 def check_disk(folder: Path, needed: float, what: str) -> None:
-    """Raise InputError where less than `needed` bytes are free in a folder."""
+    """Raise InputError if less than `needed` bytes of disk space are free in a folder."""
     free = shutil.disk_usage(folder).free if folder.is_dir() else needed
     if free < needed:
         raise InputError(
-            f"{folder}: too little room: {what} needs {needed / GB:.1f} GB, {free / GB:.1f} GB are free; make room or "
-            "name another folder"
+            f"{folder}: too little disk space: {what} needs {needed / GB:.1f} GB, {free / GB:.1f} GB are free; "
+            "free some or choose another folder"
         )

@@ -1,4 +1,4 @@
-"""What kind of checkpoint is it, and out as a bundle."""
+"""Exporting a checkpoint of either generator as a bundle."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def export_checkpoint(
     small_decoder: Path | None = None,
     figures: dict[str, float] | None = None,
 ) -> None:
-    """Write the bundle of a checkpoint: a file is the embedded generator's, a folder LightningDrag's.
+    """Write the bundle of a checkpoint: a file holds the embedded generator, a folder LightningDrag.
 
     Raises:
-        InputError: no such checkpoint, or options that it has not; see `export_embedded`, `export_lightningdrag`.
+        InputError: no such checkpoint, or options that it does not have; see `export_embedded`, `export_lightningdrag`.
     """
     if not checkpoint.is_dir():
         if precision != "fp32" or lora is not None or small_decoder is not None:
@@ -38,7 +38,7 @@ def export_checkpoint(
 def export_random(
     seed: int, size: str, bundle: Path, precision: str = "fp32", small_decoder: Path | None = None
 ) -> None:
-    """Write LightningDrag's bundle with random weights of a size, "tiny" or "full".
+    """Write LightningDrag's bundle with random weights; `size` is "tiny" or "full".
 
     Raises:
         InputError: see `export_lightningdrag`.

@@ -1,4 +1,4 @@
-"""The cost of a graph as a polynomial of the picture's pixels P = H x W, for the manifest."""
+"""The cost of a graph as a polynomial in the number of pixels P = H x W, for the manifest."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 COUNTED = ("convolution", "mm", "addmm", "bmm", "grid_sampler_2d")
-PRIME = 1009  # no width of a network contains it
+PRIME = 1009  # divides no width of a network
 SIDE = 64 * PRIME  # H and W while counting, pixels
 DRAGS = 3  # N while counting
 
 
 class Counter(TorchDispatchMode):
-    """Flops, and bytes that convolutions, matrix products and warps read and write, each tensor once, at fp32.
+    """Counts FLOPs, and the bytes (fp32) that convolutions, matrix products and warps read and write.
 
-    Element-wise operations count as fused into them. Both are [c0, c1, c2] of a polynomial in P, found in one run on
-    tensors without values: with H = W = SIDE, a number of elements contains PRIME once for every side that it
-    grows with.
+    Element-wise operations count as fused. Both counts are coefficients [c0, c1, c2] of a polynomial in P, found in
+    one run on meta tensors with H = W = SIDE: the power of PRIME in a count is the power of the side in it.
     """
 
     def __init__(self) -> None:
@@ -46,15 +45,15 @@ class Counter(TorchDispatchMode):
 
 
 def unpadded(size: int) -> int:
-    """A size without the pixel that a convolution's own padding adds to a side."""
+    """A size without the pixel of padding that a convolution may add to a side."""
     return size - 1 if size > PRIME and (size - 1) % PRIME == 0 else size
 
 
 def monomial(count: int) -> np.ndarray:
-    """A count at SIDE x SIDE as [c0, c1, c2], one of which it is.
+    """A count at SIDE x SIDE as coefficients [c0, c1, c2], of which one is not 0.
 
     Raises:
-        ValueError: it grows with one side, not with the pixels.
+        ValueError: the count grows with one side rather than with the pixels.
     """
     sides, rest = 0, count
     while rest and rest % PRIME == 0:
@@ -71,7 +70,7 @@ def measure_cost(module: nn.Module, shapes: Sequence[Sequence[int | str]]) -> di
 
     Args:
         module: on the device "meta".
-        shapes: of its arguments, in the manifest's words.
+        shapes: of its arguments, in the manifest's notation.
     """
     counter = Counter()
     given = [torch.empty(concrete(shape, SIDE, SIDE), device="meta") for shape in shapes]
@@ -85,7 +84,7 @@ def measure_cost(module: nn.Module, shapes: Sequence[Sequence[int | str]]) -> di
 
 
 def concrete(shape: Sequence[int | str], height: int, width: int) -> list[int]:
-    """A shape with its symbols replaced."""
+    """A shape with its symbols replaced by sizes."""
     sizes = {"H": height, "W": width, "N": DRAGS}
     parts = [str(dim).partition("/") for dim in shape]
     return [

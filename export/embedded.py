@@ -1,4 +1,4 @@
-"""The embedded generator: checkpoint in, bundle out."""
+"""Exporting a checkpoint of the embedded generator as a bundle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from edgedrag.runtime.files import sha256_of
 
 VERSION = "6.1.0"
 MULTIPLE = 32
-SIDES = (256, 192, 160, 128)  # the shorter side of a window whose longer side is 256
+SIDES = (256, 192, 160, 128)  # shorter sides of the windows, whose longer side is 256 pixels
 PARITY_SIZES = ((256, 256), (128, 192))
 MIN_SNR_DB = 60.0
 
@@ -60,7 +60,7 @@ TENSORS: dict[str, tuple[list[int | str], str]] = {
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """Which module becomes which graph of which stage; input names are its forward's arguments."""
+    """A module that becomes a graph of a stage; the graph's inputs are named like the arguments of `forward`."""
 
     stage: str
     name: str
@@ -82,7 +82,7 @@ def input_names(module: nn.Module) -> list[str]:
 
 
 def shape_of(name: str, generator: EmbeddedGenerator) -> list[int | str]:
-    """A tensor's shape with the network's widths in it."""
+    """A tensor's shape with the symbols A, B and C replaced by the network's widths."""
     widths = dict(zip("ABC", generator.config.widths))
     return [widths.get(d, d) if isinstance(d, str) else d for d in TENSORS[name][0]]
 
@@ -113,15 +113,15 @@ def example_inputs(generator: EmbeddedGenerator, names: Sequence[str], h: int, w
 def parity(
     module: nn.Module, file: Path, generator: EmbeddedGenerator, outputs: Sequence[str], h: int, w: int
 ) -> float:
-    """The worst SNR of a graph's outputs on ONNX Runtime against the module's, dB."""
+    """The lowest SNR (dB) of a graph's outputs on ONNX Runtime against the PyTorch module's."""
     names = input_names(module)
     inputs = example_inputs(generator, names, h, w, seed=h * 10007 + w)
     with torch.no_grad():
         expected = module(*inputs)
     expected = expected if isinstance(expected, tuple) else (expected,)
     session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    found = session.run(file_outputs(names, outputs), {n: t.numpy() for n, t in zip(names, inputs)})
-    return min(snr_db(e.numpy(), f) for e, f in zip(expected, found))
+    actual = session.run(file_outputs(names, outputs), {n: t.numpy() for n, t in zip(names, inputs)})
+    return min(snr_db(e.numpy(), f) for e, f in zip(expected, actual))
 
 
 def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | None = None) -> None:
@@ -130,38 +130,19 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
     Weights are rounded to fp16 and parity is measured against PyTorch with the same rounded weights.
 
     Raises:
-        InputError: not such a checkpoint, or a folder that cannot be written.
-        EdgedragError: a graph does not agree with its module.
+        InputError: not such a checkpoint, or the folder cannot be written.
+        EdgedragError: a graph's SNR against its module is below MIN_SNR_DB.
     """
     generator, metadata = load_checkpoint(checkpoint)
     for weight in generator.parameters():
         weight.data = weight.data.half().float()
     stages: dict[str, list[dict[str, Any]]] = {}
-    figures_of_parity = []
+    parity_figures: list[dict[str, Any]] = []
     with new_bundle(folder) as aside:
         for spec in tqdm(GRAPHS, desc="graphs"):
-            module = spec.module(generator)
-            names = input_names(module)
-            file = aside / f"{spec.name}.onnx"
-            shapes = [shape_of(n, generator) for n in names]
-            example = example_inputs(generator, names, 96, 160)
-            trace(module, example, names, file_outputs(names, spec.outputs), shapes, MULTIPLE, file)
-            for h, w in PARITY_SIZES:
-                snr = parity(module, file, generator, spec.outputs, h, w)
-                if snr < MIN_SNR_DB:
-                    raise EdgedragError(
-                        f"{spec.name} at {h} x {w}: SNR {snr:.1f} dB against PyTorch, below {MIN_SNR_DB}"
-                    )
-                figures_of_parity.append({"graph": spec.name, "height": h, "width": w, "snr_db": round(snr, 1)})
-            stages.setdefault(spec.stage, []).append(
-                {
-                    "name": spec.name,
-                    "inputs": [tensor_entry(n, generator) for n in names],
-                    "outputs": [tensor_entry(n, generator) for n in spec.outputs],
-                    "variants": [file_variant(file, "fp32", "ort")],
-                    "cost": measure_cost(copy.deepcopy(module).to("meta"), shapes),
-                }
-            )
+            entry = write_graph(spec, generator, aside / f"{spec.name}.onnx")
+            stages.setdefault(spec.stage, []).append(entry)
+            parity_figures += check_parity(spec, generator, aside / f"{spec.name}.onnx")
         provenance = {
             "checkpoint_sha256": sha256_of(checkpoint),
             "training_data_sha256": metadata.get("training_data_sha256", ""),
@@ -172,15 +153,42 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
                 "onnx": onnx.__version__,
                 "training_steps": metadata.get("steps", ""),
             },
-            "parity": figures_of_parity,
+            "parity": parity_figures,
             "figures": figures or {},
         }
         write_manifest(aside, manifest(stages, int(metadata.get("default_steps", "1")), provenance))
         add_golden(aside)
 
 
+def write_graph(spec: GraphSpec, generator: EmbeddedGenerator, file: Path) -> dict[str, Any]:
+    """Write a graph's file; returns its entry in the manifest."""
+    module = spec.module(generator)
+    names = input_names(module)
+    shapes = [shape_of(n, generator) for n in names]
+    example = example_inputs(generator, names, 96, 160)
+    onnx.save(trace(module, example, names, file_outputs(names, spec.outputs), shapes, MULTIPLE), file)
+    return {
+        "name": spec.name,
+        "inputs": [tensor_entry(n, generator) for n in names],
+        "outputs": [tensor_entry(n, generator) for n in spec.outputs],
+        "variants": [file_variant(file, "fp32", "ort")],
+        "cost": measure_cost(copy.deepcopy(module).to("meta"), shapes),
+    }
+
+
+def check_parity(spec: GraphSpec, generator: EmbeddedGenerator, file: Path) -> list[dict[str, Any]]:
+    """The SNR of a graph's file at each of PARITY_SIZES. Raises EdgedragError where it is too low."""
+    figures = []
+    for h, w in PARITY_SIZES:
+        snr = parity(spec.module(generator), file, generator, spec.outputs, h, w)
+        if snr < MIN_SNR_DB:
+            raise EdgedragError(f"{spec.name} at {h} x {w}: SNR {snr:.1f} dB against PyTorch, below {MIN_SNR_DB}")
+        figures.append({"graph": spec.name, "height": h, "width": w, "snr_db": round(snr, 1)})
+    return figures
+
+
 def file_outputs(inputs: Sequence[str], outputs: Sequence[str]) -> list[str]:
-    """Output names in the file: one that replaces an input of the same name is X_next (docs/bundle.md)."""
+    """Output names in the file; an output X with the name of an input is called X_next (docs/bundle.md)."""
     return [f"{name}_next" if name in inputs else name for name in outputs]
 
 

@@ -1,7 +1,7 @@
-"""A site's own videos: from the shipped checkpoint to a bundle, handed over only if it got better.
+"""Fine-tuning the shipped checkpoint on a site's own videos; the bundle is written only if the result is better.
 
-What is learned from and what is measured on are different parts of every clip: its first three
-quarters and its last fifth. The motion network learns; what draws revealed areas stays.
+The first three quarters of every clip are used for training, its last fifth for measuring. Only the motion network is
+trained.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from edgedrag.runtime.files import write_aside
 
 LEARNING_RATE = 1e-4
 MEASURED_PAIRS = 96
-LEAST_PAIRS = 8  # below, a difference says nothing
+LEAST_PAIRS = 8  # with fewer, a difference is not significant
 
 
 def finetune(
     videos: Sequence[Path], bundle: Path, start: Path | None, updates: int, count: int, seed: int
 ) -> dict[str, Any]:
-    """Mine, train, measure before and after, export; an interrupted run goes on where it was.
+    """Mine, train, measure before and after, export; an interrupted run resumes.
 
-    Pairs, weights and the report stay beside the bundle in the folder BUNDLE.work.
+    Pairs, weights and the report stay in the folder BUNDLE.work beside the bundle.
 
     Returns:
-        Mean PSNR in the mask on the held-out parts: of the unedited photo, before, after; pairs; the bundle.
+        Mean PSNR (dB) in the mask on the held-out parts: unedited, before, after; number of pairs; the bundle.
 
     Raises:
-        InputError: no motion in the videos, too little of it in their last parts, or the bundle exists;
-            no `start`, and the shipped checkpoint is not at hand.
-        EdgedragError: the tuned generator is not better; no bundle is written.
+        InputError: the videos hold no motion or too little in their last parts, or the bundle exists; or there is no
+            `start` and the shipped checkpoint is not at hand.
+        EdgedragError: the tuned generator is not better, so that no bundle is written.
     """
     if bundle.exists():
-        raise InputError(f"{bundle}: exists already; choose another name, or remove it")
+        raise InputError(f"{bundle}: exists already; choose another name or remove it")
     if not bundle.parent.is_dir():
-        raise InputError(f"{bundle.parent}: no such folder for the bundle")
+        raise InputError(f"{bundle.parent}: the folder for the bundle does not exist")
     checkpoint = start or clone_checkpoint()
     work = bundle.parent / f"{bundle.name}.work"
     report = mine(videos, work / "pairs", count, made=0, seed=seed, by_time=True)
@@ -55,22 +55,10 @@ def finetune(
     validation = Validation(work / "pairs" / "held_out", "cpu", (steps,), MEASURED_PAIRS)
     if len(validation.rows) < LEAST_PAIRS:
         raise InputError(
-            f"only {len(validation.rows)} pairs in the last parts of these videos, and {LEAST_PAIRS} are the least "
-            f"that can be measured on; give longer videos\n{describe_pairs(report)}"
+            f"only {len(validation.rows)} pairs in the last parts of these videos, measuring needs at least "
+            f"{LEAST_PAIRS}; give longer videos\n{describe_pairs(report)}"
         )
-    config = TrainConfig(
-        steps=updates,
-        learning_rate=LEARNING_RATE,
-        warmup=min(50, updates),
-        average=0.99,
-        seed=seed,
-        pairs=str(work / "pairs"),
-        learns="motion",
-        made=0.0,
-        start=str(checkpoint),
-        default_steps=steps,
-    )
-    tuned = train(config, work / "run")
+    tuned = train(motion_config(work / "pairs", checkpoint, steps, updates, seed), work / "run")
     with torch.no_grad():
         before = validation.measure(generator)
         after = validation.measure(load_checkpoint(tuned)[0], work / "after.png")
@@ -91,8 +79,24 @@ def finetune(
     return {"bundle": str(bundle), **figures}
 
 
+def motion_config(pairs: Path, start: Path, default_steps: int, updates: int, seed: int) -> TrainConfig:
+    """The training of the motion network alone."""
+    return TrainConfig(
+        steps=updates,
+        learning_rate=LEARNING_RATE,
+        warmup=min(50, updates),
+        average=0.99,
+        seed=seed,
+        pairs=str(pairs),
+        learns="motion",
+        made=0.0,
+        start=str(start),
+        default_steps=default_steps,
+    )
+
+
 def describe(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """The figures as text."""
     return (
         f"{figures['bundle']}: {figures['psnr_after_db']} dB in the mask on {figures['pairs']} held-out pairs, "
         f"{figures['psnr_before_db']} before, {figures['psnr_unedited_db']} unedited"

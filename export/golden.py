@@ -16,8 +16,8 @@ from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.selection.self_test import psnr, run_golden, sample
 
 FILE = "golden.npz"
-LEAST_DB = {"fp32": 45.0, "fp16": 35.0, "bf16": 30.0, "int8": 30.0}  # of other engines, against fp32 here
-SLACK = 6.0  # dB that INT8 may lie lower on another engine than here
+LEAST_DB = {"fp32": 45.0, "fp16": 35.0, "bf16": 30.0, "int8": 30.0}  # required of other engines, against fp32 here
+SLACK = 6.0  # dB; INT8 on another engine may be this much lower than here
 
 
 def golden_inputs(height: int, width: int, steps: int) -> dict[str, np.ndarray]:
@@ -31,7 +31,7 @@ def golden_inputs(height: int, width: int, steps: int) -> dict[str, np.ndarray]:
 
 
 def write_golden(folder: Path, golden: dict[str, np.ndarray], least: dict[str, float] | None = None) -> None:
-    """Write a golden drag with its results beside a manifest, and into it."""
+    """Write a golden drag and its results to a bundle's folder, and enter it in the manifest."""
     np.savez_compressed(folder / FILE, **golden)  # type: ignore[arg-type]
     manifest = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
     manifest["golden"] = {
@@ -43,16 +43,17 @@ def write_golden(folder: Path, golden: dict[str, np.ndarray], least: dict[str, f
 
 
 def add_golden(folder: Path) -> None:
-    """Make the golden drag of a bundle that ONNX Runtime can run here: its fp32 graphs say what is right."""
+    """Add a golden drag to a bundle that ONNX Runtime can run here; its fp32 graphs give the expected results."""
     bundle, backend = open_bundle(folder), OnnxRuntimeCpu()
     golden = golden_inputs(*bundle.sizes[0], bundle.sampler["default_steps"])
     golden["edited"], run = run_golden(bundle, Stages(bundle, backend, "fp32"), golden)
-    makers = {tensor.name: graph.name for _, graph in bundle.graphs() for tensor in graph.outputs}  # the last of them
+    # tensor -> the last graph that computes it
+    makers = {tensor.name: graph.name for _, graph in bundle.graphs() for tensor in graph.outputs}
     for tensor, graph_name in makers.items():
         golden[f"{graph_name}/{tensor}"] = sample(backend.download(run.tensors[tensor]))
     least = {}
     if all(files(graph, backend, "int8") for _, graph in bundle.graphs()):
         rounded, _ = run_golden(bundle, Stages(bundle, backend, "int8"), golden)
-        found = psnr(rounded, golden["edited"], golden["mask"])
-        least["int8"] = round(min(LEAST_DB["int8"], found - SLACK), 1)
+        psnr_db = psnr(rounded, golden["edited"], golden["mask"])
+        least["int8"] = round(min(LEAST_DB["int8"], psnr_db - SLACK), 1)
     write_golden(folder, golden, least)

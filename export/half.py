@@ -1,4 +1,4 @@
-"""A network to half precision: what its layers meet on real activations says which of them must stay in float32."""
+"""Converting a network to fp16, except for the layers whose observed activations do not fit fp16."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from edgedrag.generator.networks.lightningdrag.steady_norm import SteadyGroupNorm
 
 LARGEST = torch.finfo(torch.float16).max
-SMALLEST = torch.finfo(torch.float16).tiny  # below, digits are lost
-HEADROOM = 4.0  # other photos and drags reach further than those that were looked at
-FOOTROOM = 64.0  # the largest of a layer's numbers should be this much above SMALLEST, so that most are too
+SMALLEST = torch.finfo(torch.float16).tiny  # smaller values lose precision
+HEADROOM = 4.0  # factor for other photos and drags, whose activations may be larger than the observed ones
+FOOTROOM = 64.0  # factor between a layer's peak and SMALLEST, so that most of its values are above SMALLEST too
 
-Peaks = dict[str, tuple[float, float]]  # by layer: the least and the largest of its peaks
+Peaks = dict[str, tuple[float, float]]  # by layer: its smallest and largest peak
 
 
 def layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The layers with weights that take and give numbers, by name."""
+    """The convolutions, linear layers and norms of a module, by name."""
     for name, layer in module.named_modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear, nn.GroupNorm, nn.LayerNorm, SteadyGroupNorm)):
             yield name, layer
@@ -28,13 +28,13 @@ def layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 @contextmanager
 def watch(module: nn.Module, peaks: Peaks) -> Iterator[None]:
-    """While a module runs, note the peaks of each layer: the largest magnitude that enters it, and that leaves it."""
+    """Record the peaks of each layer while the context is open: the largest magnitude of its inputs and output."""
 
     def note(name: str) -> Any:
         def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            found = [float(t.abs().amax()) for t in (*inputs, output)]
-            low, high = peaks.get(name, (found[0], found[0]))
-            peaks[name] = min(low, *found), max(high, *found)
+            magnitudes = [float(t.abs().amax()) for t in (*inputs, output)]
+            low, high = peaks.get(name, (magnitudes[0], magnitudes[0]))
+            peaks[name] = min(low, *magnitudes), max(high, *magnitudes)
 
         return hook
 
@@ -47,23 +47,23 @@ def watch(module: nn.Module, peaks: Peaks) -> Iterator[None]:
 
 
 def fits(peaks: tuple[float, float]) -> bool:
-    """Whether fp16 can hold a layer's numbers; what is not a number cannot be held."""
+    """Whether a layer's values fit fp16; false for NaN and infinity."""
     low, high = peaks
     return (low == 0 or low > FOOTROOM * SMALLEST) and HEADROOM * high < LARGEST
 
 
 def halve(module: nn.Module, peaks: Peaks) -> list[str]:
-    """Turn a module to float16, in place, but for the layers whose numbers do not fit; returns their names.
+    """Convert a module to float16 in place, except for layers whose values do not fit; returns their names.
 
-    Every layer takes its input in its own type, and what it adds to in float32 stays float32.
+    Every layer casts its input to its own type; a sum with a float32 tensor stays float32.
     """
-    kept = [name for name, _ in layers(module) if name in peaks and not fits(peaks[name])]
+    in_float32 = [name for name, _ in layers(module) if name in peaks and not fits(peaks[name])]
     module.half()
-    for name in kept:
+    for name in in_float32:
         module.get_submodule(name).float()
     for _, layer in layers(module):
         layer.register_forward_pre_hook(_take_in_own_type)
-    return kept
+    return in_float32
 
 
 def _take_in_own_type(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Parity in one number."""
+"""Parity as a signal-to-noise ratio."""
 
 from __future__ import annotations
 

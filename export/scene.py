@@ -1,4 +1,4 @@
-"""A picture and a drag to run networks on while they are exported, made from a seed."""
+"""A synthetic picture and drag to run networks on during the export."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from edgedrag.runtime.drag.inputs import DragInputs, PhotoInputs
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import Table
 
-POINTS = np.array([[0.4, 0.4, 0.55, 0.45], [0.6, 0.55, 0.5, 0.7], [0.3, 0.6, 0.3, 0.5]])  # of the width and height
+POINTS = np.array([[0.4, 0.4, 0.55, 0.45], [0.6, 0.55, 0.5, 0.7], [0.3, 0.6, 0.3, 0.5]])  # shares of width, height
 LATENT_CHANNELS = 4
 
 
 def make_picture(height: int, width: int) -> np.ndarray:
-    """Blotches of all sizes, as photos have them, uint8 RGB [H, W, 3]."""
+    """Random noise at several scales, resembling a photo; uint8 RGB [H, W, 3]."""
     rng = np.random.default_rng(0)
     layers = [
         cv2.resize(rng.normal(0, 40 / n**0.5, (4 * n, 4 * n, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
@@ -30,7 +30,7 @@ def make_picture(height: int, width: int) -> np.ndarray:
 
 
 def make_mask(height: int, width: int) -> np.ndarray:
-    """The middle of a picture, bool [H, W]."""
+    """A rectangle in the middle of a picture, bool [H, W]."""
     mask = np.zeros((height, width), bool)
     mask[height // 5 : -height // 5, width // 5 : -width // 5] = True
     return mask
@@ -58,7 +58,7 @@ class Scene:
         return len(self._table.steps)
 
     def enter(self, step: int) -> None:
-        """Set what the sampler says to a step."""
+        """Set the sampler's inputs of a step."""
         table = self._table
         self._put(table.steps[step], step + 1)
         for name, values in (("timestep", table.timesteps), ("guidance", table.guidance)):

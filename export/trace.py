@@ -1,11 +1,10 @@
-"""PyTorch modules to ONNX graphs."""
+"""Exporting PyTorch modules as ONNX graphs."""
 
 from __future__ import annotations
 
 import logging
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,14 @@ from torch.export import Dim
 OPSET = 18  # the newest that every TensorRT of JetPack 6 parses
 
 
-Axes = dict[int, object]  # axis -> what its size depends on
+Axes = dict[int, object]  # axis -> torch.export dimension
 
 
 def dynamic_axes(shapes: Sequence[Sequence[int | str]], multiple: int, least: int = 2, most: int = 256) -> list[Axes]:
-    """The axes whose sizes stay open, of tensors with shapes in the manifest's words.
+    """The dynamic axes of tensors with shapes in the manifest's notation.
 
     Args:
-        multiple: H and W are multiples of this, from `least` to `most` of them.
+        multiple: H and W are multiples of this, between `least` and `most` times it.
     """
     symbols = {"H": Dim("h", min=least, max=most), "W": Dim("w", min=least, max=most), "N": Dim("n", min=2, max=64)}
 
@@ -52,10 +51,10 @@ def to_program(
     """Export a module.
 
     Args:
-        example: the module's arguments at a size that is not special in any way.
-        axes: of the inputs, those whose sizes stay open.
+        example: the module's arguments, at a size without special values such as 1 or equal sides.
+        axes: the dynamic axes of the inputs.
     """
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a torchvision that is not needed
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision is not needed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -73,7 +72,7 @@ def to_program(
 
 
 def clean(model: ir.Model) -> None:
-    """Take out what the exporter notes about where a graph came from."""
+    """Remove the exporter's source locations and metadata from a graph."""
     nodes = list(model.graph)
     values = [*model.graph.inputs, *model.graph.initializers.values(), *(v for node in nodes for v in node.outputs)]
     entries: list[Any] = [model, model.graph, *nodes, *values]
@@ -89,12 +88,11 @@ def trace(
     outputs: Sequence[str],
     shapes: Sequence[Sequence[int | str]],
     multiple: int,
-    file: Path,
-) -> None:
-    """Export a module to `file`, sizes such as "H/4" staying dynamic, weights stored as fp16.
+) -> onnx.ModelProto:
+    """Export a module with dynamic sizes (such as "H/4") and weights stored as fp16.
 
     Args:
-        shapes: of the inputs, in the manifest's words.
+        shapes: of the inputs, in the manifest's notation.
         multiple: H and W are multiples of this.
     """
     model = to_program(module, example, inputs, outputs, dynamic_axes(shapes, multiple)).model_proto
@@ -104,11 +102,11 @@ def trace(
         if hasattr(entry, "metadata_props"):
             del entry.metadata_props[:]
     onnx.checker.check_model(model)
-    onnx.save(model, file)
+    return model
 
 
 def halve_weights(model: onnx.ModelProto, smallest: int = 64) -> None:
-    """Store fp32 weights of at least `smallest` numbers as fp16, each cast back when the graph is loaded."""
+    """Store fp32 weights with at least `smallest` elements as fp16; a Cast restores fp32 when the graph is loaded."""
     casts = []
     for weight in model.graph.initializer:
         if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < smallest:

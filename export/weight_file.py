@@ -1,4 +1,4 @@
-"""Weights beside a graph: one file of external data, written as it grows, which several graphs may share."""
+"""A file of external ONNX data that several graphs may share, written incrementally."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from pathlib import Path
 import onnx_ir as ir
 
 ALIGNMENT = 64  # bytes
-LEAST = 1024  # bytes; smaller tensors stay in the graph
+LEAST = 1024  # bytes; smaller tensors stay inside the graph
 
 
 class WeightFile:
-    """Takes weights out of graphs whose files lie in the same folder; equal ones are stored once."""
+    """Collects the weights of graphs in the same folder; equal weights are stored once."""
 
     def __init__(self, path: Path):
         self.path = path
         self._stored: dict[bytes, tuple[int, int]] = {}  # digest -> offset, length
 
     def take(self, model: ir.Model, from_files: bool = True) -> None:
-        """Move a graph's weights here, one at a time, also those that lie in another file. Without any there is no
-        file.
+        """Move a graph's weights here, one at a time; with `from_files` also those in other external files.
+
+        The file is created with the first weight.
         """
         for value in model.graph.initializers.values():
             tensor = value.const_value

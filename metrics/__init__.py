@@ -1,1 +1,1 @@
-"""Rulers for edits: of pixels, and of two small networks whose weights come with other packages."""
+"""Metrics of edits: pixel metrics, and two small networks whose weights come from other packages."""

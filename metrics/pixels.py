@@ -1,4 +1,4 @@
-"""Rulers that look at pixels: PSNR, SSIM, gradient energy, what changed outside the mask.
+"""Pixel metrics: PSNR, SSIM, gradient energy, error outside the mask.
 
 Pictures are uint8 RGB [H, W, 3], masks and regions bool [H, W].
 """
@@ -24,9 +24,9 @@ def psnr_in_mask(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> floa
 
 
 def ssim_in_mask(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
-    """Structural similarity (Wang et al., IEEE TIP 2004) of the luminance: its map's mean over the mask.
+    """Structural similarity (Wang et al., IEEE TIP 2004) of the luminance, averaged over the mask.
 
-    The map at a pixel looks 5 pixels around it, so `image` should be the truth outside the mask.
+    Windows reach 5 pixels around each pixel, so `image` should equal the truth outside the mask.
     """
 
     def local_mean(plane: np.ndarray) -> np.ndarray:
@@ -52,5 +52,5 @@ def gradient_energy(image: np.ndarray, region: np.ndarray) -> float:
 
 
 def error_outside_mask(image: np.ndarray, photo: np.ndarray, mask: np.ndarray) -> int:
-    """The largest difference to the photo where nothing may change, grey levels."""
+    """The largest difference from the photo outside the mask, grey levels."""
     return int(np.abs(image[~mask].astype(int) - photo[~mask]).max(initial=0))

@@ -1,8 +1,8 @@
-"""ST-LPIPS, a perceptual distance that forgives small shifts (Ghildyal and Liu, ECCV 2022).
+"""ST-LPIPS, a perceptual distance that tolerates small shifts (Ghildyal and Liu, ECCV 2022).
 
-The distance of LPIPS (Zhang et al., CVPR 2018), on an AlexNet whose strides are taken by blurred
-pooling (Zhang, ICML 2019): the first convolution runs at stride 1, max pooling too, and a binomial blur
-that keeps every other pixel follows. Written from the papers and the shapes of the published weights.
+LPIPS (Zhang et al., CVPR 2018) on an AlexNet with antialiased downsampling (Zhang, ICML 2019): the first
+convolution and the max pooling run at stride 1, followed by a binomial blur with stride 2. Implemented from the
+papers and the shapes of the published weights.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch.nn import functional as F
 
 from edgedrag.metrics.weights import STLPIPS_FILE, fill, read_weights
 
-# of each convolution: channels in and out, kernel, padding
+# input and output channels, kernel, padding
 CONVOLUTIONS = ((3, 64, 11, 2), (64, 192, 5, 2), (192, 384, 3, 1), (384, 256, 3, 1), (256, 256, 3, 1))
-POOLED = (1, 2)  # convolutions that follow a pooling
+POOLED = (1, 2)  # convolutions after a pooling
 BLUR = ((1, 2, 1), (2, 4, 2), (1, 2, 1))  # sixteenths
-SIDE = 224  # pictures are compared whole at this size, as RegionDrag does
+SIDE = 224  # pixels; size at which whole pictures are compared, as in RegionDrag
 EPSILON = 1e-10
 
-# names of this network <- names in the published file; its blur filters are all BLUR
+# names of this network -> names in the published file, whose blur filters all equal BLUR
 NAMES = {
     **{f"convolutions.{i}": f"net.slice{i + 1}.{at}" for i, at in enumerate((0, 5, 9, 11, 13))},
     **{f"weighting.{i}": f"lin{i}.model.1" for i in range(len(CONVOLUTIONS))},
@@ -34,7 +34,7 @@ class STLPIPS(nn.Module):
     """The network with its published weights.
 
     Attributes:
-        sha256: of the weights' file.
+        sha256: of the weight file.
     """
 
     shift: Tensor
@@ -42,7 +42,7 @@ class STLPIPS(nn.Module):
     blur: Tensor
 
     def __init__(self, folder: Path | None = None):
-        """Weights from `folder`, else from the installed package. Raises InputError where there are none."""
+        """Load weights from `folder`, or else from the installed package. Raises InputError if there are none."""
         super().__init__()
         self.convolutions = nn.ModuleList(nn.Conv2d(i, o, k, padding=p) for i, o, k, p in CONVOLUTIONS)
         self.weighting = nn.ModuleList(nn.Conv2d(o, 1, 1, bias=False) for _, o, _, _ in CONVOLUTIONS)
@@ -50,16 +50,16 @@ class STLPIPS(nn.Module):
         self.register_buffer("scale", torch.ones(1, 3, 1, 1))
         self.register_buffer("blur", torch.tensor(BLUR)[None, None] / 16.0, persistent=False)
         file = STLPIPS_FILE.find(folder)
-        found, self.sha256 = read_weights(file)
-        renamed = {ours: found.get(f"scaling_layer.{ours}") for ours in ("shift", "scale")}
+        published, self.sha256 = read_weights(file)
+        renamed = {ours: published.get(f"scaling_layer.{ours}") for ours in ("shift", "scale")}
         for ours, theirs in NAMES.items():
             for kind in ("weight", "bias"):
-                if f"{theirs}.{kind}" in found:
-                    renamed[f"{ours}.{kind}"] = found[f"{theirs}.{kind}"]
+                if f"{theirs}.{kind}" in published:
+                    renamed[f"{ours}.{kind}"] = published[f"{theirs}.{kind}"]
         fill(self, {k: v for k, v in renamed.items() if v is not None}, file)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """Features of each layer, of length 1 at every pixel; pictures [B, 3, H, W] in -1..1."""
+        """Features of each layer, normalised at every pixel; pictures [B, 3, H, W] in -1..1."""
         x = (pictures - self.shift) / self.scale
         features = []
         for index, convolution in enumerate(self.convolutions):
@@ -69,7 +69,7 @@ class STLPIPS(nn.Module):
             if index == 0:
                 x = self._halve(x)
             x = F.relu(x)
-            # Under the root, so that a pixel without any feature has a gradient.
+            # EPSILON is inside the root, so that the gradient is finite where all features are 0.
             features.append(x / (x.square().sum(1, keepdim=True) + EPSILON**2).sqrt())
         return features
 
@@ -78,30 +78,30 @@ class STLPIPS(nn.Module):
         return F.conv2d(padded, self.blur.expand(x.shape[1], 1, 3, 3), stride=2, groups=x.shape[1])
 
     def features(self, picture: np.ndarray) -> list[Tensor]:
-        """Of a uint8 RGB picture [H, W, 3], to be compared with those of others."""
+        """The features of a uint8 RGB picture [H, W, 3]."""
         return self(as_tensor(picture))
 
     def maps(self, one: list[Tensor], other: list[Tensor]) -> list[Tensor]:
-        """The distance at each pixel of each layer, [B, 1, h, w]."""
+        """The distance at each pixel, by layer, each [B, 1, h, w]."""
         return [weigh((a - b).square()) for weigh, a, b in zip(self.weighting, one, other)]
 
     def mean(self, one: list[Tensor], other: list[Tensor], weight: Tensor) -> Tensor:
-        """The distance under weights [B, 1, H, W]: each layer's map brought to their size and averaged, then summed."""
+        """The weighted distance, weights [B, 1, H, W]: each layer's map is resized to them, averaged, then summed."""
         whole = (F.interpolate(m, weight.shape[-2:], mode="bilinear") for m in self.maps(one, other))
         return torch.stack([(m * weight).sum() for m in whole]).sum() / weight.sum()
 
     def distance(self, pictures: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-        """Of pictures [B, 3, H, W] in -1..1 from the truth under weights [B, 1, H, W], to be learned from."""
+        """The differentiable distance of pictures [B, 3, H, W] (-1..1) from the truth, with weights [B, 1, H, W]."""
         with torch.no_grad():
             true_features = self(truth)
         return self.mean(self(pictures), true_features, weight)
 
     def in_mask(self, one: list[Tensor], other: list[Tensor], mask: np.ndarray) -> float:
-        """The distance over a mask, bool [H, W], which is not empty."""
+        """The mean distance over a mask, bool [H, W], not empty."""
         return float(self.mean(one, other, torch.from_numpy(mask)[None, None].float()))
 
     def whole(self, one: np.ndarray, other: np.ndarray) -> float:
-        """The distance of two pictures, both brought to 224 x 224."""
+        """The distance of two pictures, both resized to 224 x 224."""
         small = (F.interpolate(as_tensor(p), (SIDE, SIDE), mode="bilinear") for p in (one, other))
         return float(sum(m.mean() for m in self.maps(*(self(s) for s in small))))
 

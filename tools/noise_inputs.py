@@ -1,9 +1,11 @@
-"""What real drags are worth: the same layers in INT8, with ranges from drags and with ranges from random inputs.
+"""Compares INT8 ranges from real drags with ranges from random inputs, for the same layers.
+
+Made the table "Real drags against random inputs" of docs/int8.md and benchmarks/results/int8_inputs.json:
 
 python tools/noise_inputs.py BUNDLE --drags FOLDER --check FOLDER -o REPORT.json
 
-BUNDLE was calibrated: its recipe says which layers. All ranges are by least squared error, without smoothing, so
-that nothing but the inputs differs.
+BUNDLE is calibrated; its recipe names the layers. All ranges have the least mean squared error, without smoothing, so
+that only the inputs differ.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.report import write_report
-from edgedrag.calibration.calibrate import evenly_out_of
+from edgedrag.calibration.candidates import pick_evenly
 from edgedrag.calibration.graphs.estimators import mean_squared_error
 from edgedrag.calibration.graphs.layers import Layer, find_layers
 from edgedrag.calibration.graphs.placement import Ranges, place
@@ -33,16 +35,16 @@ from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle.manifest import open_bundle
 
 SEEDS = 3
-RUNS = 24  # of each graph on noise, and drags of each seed
+RUNS = 24  # runs on noise, and drags, for each seed
 
 
 def record_noise(bench: Workbench, layers: Mapping[str, Sequence[Layer]], seed: int) -> Statistics:
-    """Statistics of graphs that are given standard normal numbers of the right shapes, as is done for want of data."""
+    """Statistics of graphs on standard normal inputs of the right shapes."""
     rng, backend = np.random.default_rng(seed), OnnxRuntimeCpu()
     height, width = bench.bundle.sizes[0]
     statistics: Statistics = {}
-    for name, found in layers.items():
-        recording = RecordingGraph(bench, (name, "single"), watched(found), statistics.setdefault(name, {}), {})
+    for name, graph_layers in layers.items():
+        recording = RecordingGraph(bench, (name, "single"), watched(graph_layers), statistics.setdefault(name, {}), {})
         for _ in range(RUNS):
             shapes = {t.name: t.concrete({"H": height, "W": width, "N": 1}) for t in bench.graphs[name].inputs}
             recording.run({n: backend.upload(rng.standard_normal(s).astype(np.float32)) for n, s in shapes.items()})
@@ -52,20 +54,20 @@ def record_noise(bench: Workbench, layers: Mapping[str, Sequence[Layer]], seed: 
 def record_drags(
     bench: Workbench, layers: Mapping[str, Sequence[Layer]], drags: CalibrationSet, seed: int, folder: Path
 ) -> Statistics:
-    """Statistics of RUNS of the drags, picked by the seed."""
+    """Statistics over RUNS drags, chosen at random by the seed."""
     order = np.random.default_rng(seed).permutation(len(drags.drags))[:RUNS]
     picked: list[CalibrationDrag] = [drags.drags[i] for i in order]
     return record(bench, layers, dict.fromkeys(layers, ()), picked, folder / f"{seed}.npz")
 
 
 def measure(bench: Workbench, trial: Trial, layers: Mapping[str, Sequence[Layer]], statistics: Statistics) -> Damage:
-    """The damage of these layers in INT8 with ranges from these statistics."""
+    """The error with these layers in INT8 and ranges from these statistics."""
     graphs = {}
-    for name, found in layers.items():
+    for name, graph_layers in layers.items():
         of = {tensor: mean_squared_error(s) for tensor, s in statistics[name].items()}
-        inputs, outputs = ({t: of[t] for t in tensors} for tensors in zip(*((y.input, y.output) for y in found)))
+        inputs, outputs = ({t: of[t] for t in tensors} for tensors in zip(*((y.input, y.output) for y in graph_layers)))
         model = bench.model(name)
-        place(model, found, Ranges(inputs, outputs), "ort")
+        place(model, graph_layers, Ranges(inputs, outputs), "ort")
         graphs[name, "single"] = bench.compile(name, model)
     return trial.measure(graphs, perceptual_from=0.0)
 
@@ -89,11 +91,11 @@ def main(bundle: Path, drags: Path, check: Path, output: Path | None) -> None:
             for name, entry in recipe["graphs"].items()
             if in_int8(entry)
         }
-        trial = Trial(bench, evenly_out_of(read_drags(check, steps, 0, 100.0), RUNS), STLPIPS())
+        trial = Trial(bench, pick_evenly(read_drags(check, steps, 0, 100.0), RUNS), STLPIPS())
         real = read_drags(drags, steps, 0, 100.0)
         rows = {
-            kind: [asdict(measure(bench, trial, layers, statistics)) for statistics in found]
-            for kind, found in (
+            kind: [asdict(measure(bench, trial, layers, statistics)) for statistics in by_seed]
+            for kind, by_seed in (
                 ("real drags", [record_drags(bench, layers, real, s, Path(scratch)) for s in range(SEEDS)]),
                 ("random noise", [record_noise(bench, layers, s) for s in range(SEEDS)]),
             )

@@ -1,4 +1,6 @@
-"""Sampling by rows beside GridSample, on ONNX Runtime's CPU kernels, taking turns on a bundle's graphs in fp32.
+"""Compares row sampling with GridSample on ONNX Runtime's CPU kernels, interleaved on a bundle's fp32 graphs.
+
+Made the figures 1.04x and 1.23x of docs/int8.md and benchmarks/results/row_sampling.json:
 
 python tools/row_sampling.py BUNDLE -o REPORT.json
 
@@ -28,7 +30,7 @@ from edgedrag.runtime.bundle.manifest import open_bundle
 @click.option("--repeats", default=50, show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def main(bundle: Path, repeats: int, output: Path | None) -> None:
-    """Time those graphs of BUNDLE that sample whole pictures."""
+    """Time the graphs of BUNDLE that sample whole pictures."""
     rows = {}
     engine = OnnxRuntimeCpu()
     with tempfile.TemporaryDirectory() as scratch:
@@ -40,9 +42,9 @@ def main(bundle: Path, repeats: int, output: Path | None) -> None:
             if len(model.graph) == nodes:
                 continue
             graphs = {"GridSample": bench.compile(name, bench.model(name)), "rows": bench.compile(name, model)}
-            found = compare({k: partial(run_on, engine, graph, inputs) for k, graph in graphs.items()}, repeats)
-            ratio = found["GridSample"]["median_ms"] / found["rows"]["median_ms"]
-            rows[name] = {**found, "gridsample_over_rows": round(ratio, 2)}
+            timings = compare({k: partial(run_on, engine, graph, inputs) for k, graph in graphs.items()}, repeats)
+            ratio = timings["GridSample"]["median_ms"] / timings["rows"]["median_ms"]
+            rows[name] = {**timings, "gridsample_over_rows": round(ratio, 2)}
     report = {**context(bench.runtime), "graphs": rows}
     write_report(report, output)
     click.echo(json.dumps(report, indent=1))

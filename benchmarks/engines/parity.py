@@ -1,4 +1,4 @@
-"""Each graph of a bundle on an engine against ONNX Runtime on the CPU, given the inputs of the golden drag."""
+"""Parity of a bundle's graphs on an engine with ONNX Runtime on the CPU, on the golden drag's inputs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.selection.self_test import read_golden, run_golden, snr_db
 
 
-class Heard:
-    """A graph that remembers what it was given and gave, the first time."""
+class RecordedGraph:
+    """A graph that records inputs and outputs of its first run."""
 
     def __init__(self, graph: CompiledGraph, names: list[str]):
         self._graph, self._names = graph, names
@@ -24,42 +24,42 @@ class Heard:
         self.outputs: dict[str, np.ndarray] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        given = {name: np.array(inputs[name].numpy()) for name in self._names}
+        copies = {name: np.array(inputs[name].numpy()) for name in self._names}
         outputs = self._graph.run(inputs)
         if not self.inputs:
-            self.inputs = given
+            self.inputs = copies
             self.outputs = {name: np.array(array.numpy()) for name, array in outputs.items()}
         return outputs
 
 
 def graph_parity(bundle: Bundle, tested: Stages) -> list[dict[str, Any]]:
-    """SNR in dB of each graph and branch that the golden drag runs, the worst output of each.
+    """The SNR (dB) of each graph and branch in the golden drag: its worst output.
 
-    Both are given what the CPU computed, in fp32 or, where the bundle has none, in fp16: errors do not add up.
+    Inputs are those of the CPU run (fp32, or fp16 if the bundle has no fp32), so that errors do not accumulate.
 
     Raises:
         InputError: the bundle has no golden drag.
     """
     golden = read_golden(bundle)
     if golden is None:
-        raise InputError(f"bundle '{bundle.name}' has no golden drag to compare graphs on; export it again")
+        raise InputError(f"bundle '{bundle.name}' has no golden drag; export it again")
     cpu = OnnxRuntimeCpu()
     cpu.precisions = ("fp32", "fp16")
     exact = Stages(bundle, cpu, choose_precision(bundle, cpu))
-    heard: dict[tuple[str, str], Heard] = {}
+    recordings: dict[tuple[str, str], RecordedGraph] = {}
     for _, graph, compiled in exact.graphs():
         for branch in compiled:
-            heard[graph.name, branch] = Heard(compiled[branch], [t.name for t in graph.inputs])
-            compiled[branch] = heard[graph.name, branch]
+            recordings[graph.name, branch] = RecordedGraph(compiled[branch], [t.name for t in graph.inputs])
+            compiled[branch] = recordings[graph.name, branch]
     run_golden(bundle, exact, golden)
     rows = []
     for _, graph, compiled in tested.graphs():
         for branch, engine in compiled.items():
-            known = heard[graph.name, branch]
-            if not known.inputs:
+            recorded = recordings[graph.name, branch]
+            if not recorded.inputs:
                 continue
-            given = {t.name: tested.backend.upload(known.inputs[t.name].astype(t.dtype)) for t in graph.inputs}
-            found = {name: tested.backend.download(array) for name, array in engine.run(given).items()}
-            snrs = {name: round(snr_db(known.outputs[name], array), 1) for name, array in found.items()}
+            inputs = {t.name: tested.backend.upload(recorded.inputs[t.name].astype(t.dtype)) for t in graph.inputs}
+            outputs = {name: tested.backend.download(array) for name, array in engine.run(inputs).items()}
+            snrs = {name: round(snr_db(recorded.outputs[name], array), 1) for name, array in outputs.items()}
             rows.append({"graph": graph.name, "branch": branch, "snr_db": min(snrs.values()), "outputs": snrs})
     return rows

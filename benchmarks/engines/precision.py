@@ -1,4 +1,4 @@
-"""INT8 beside fp32 on one device, in one run: how fast each stage is, and what becomes of real drags.
+"""INT8 against fp32 on one device, in one run: latency by stage, and the error on real drags.
 
 python -m edgedrag.benchmarks.engines.precision BUNDLE --drags FOLDER --pairs CACHE -o REPORT.json
 """
@@ -33,9 +33,9 @@ PARTS = (*STAGES, "total")
 
 
 def interleaved(runtimes: dict[str, Runtime], repeats: int) -> dict[str, Any]:
-    """Milliseconds of each stage of a first drag on a 512 x 512 photo, the precisions taking turns, and their ratio.
+    """Milliseconds by stage of first drags on a 512 x 512 photo, the precisions interleaved, and their ratio.
 
-    Of the two drags of a turn the second counts, which does not find the other's weights in the caches.
+    Each turn makes two drags and counts the second, so that the precision's weights are in the caches.
     """
     (height, width), radius = SMALL
     image = test_photo(height, width)
@@ -48,21 +48,21 @@ def interleaved(runtimes: dict[str, Runtime], repeats: int) -> dict[str, Any]:
             if turn > 1:  # the first turns warm up
                 timings[name].append(edit.timings)
     medians = {
-        name: {part: round(statistics.median(t[part] for t in found), 2) for part in PARTS}
-        for name, found in timings.items()
+        name: {part: round(statistics.median(t[part] for t in samples), 2) for part in PARTS}
+        for name, samples in timings.items()
     }
     ratios = {part: round(medians["fp32"][part] / medians["int8"][part], 2) for part in PARTS}
     return {"n": repeats, "median_ms": medians, "fp32_over_int8": ratios}
 
 
-def damage(runtimes: dict[str, Runtime], tasks: Sequence[Task], steps: int, ruler: STLPIPS) -> dict[str, Any]:
-    """INT8's pictures against fp32's, in the mask: means over drags, the PSNR of all pixels together, the worst."""
+def damage(runtimes: dict[str, Runtime], tasks: Sequence[Task], steps: int, stlpips: STLPIPS) -> dict[str, Any]:
+    """The error of INT8 edits against fp32, in the mask: means over drags, pooled PSNR of all pixels, worst PSNR."""
     psnr, errors, distances = [], [], []
     for task in tqdm(tasks, desc=f"{steps} step(s)", unit="drag"):
         int8, fp32 = (FullEdit(runtimes[name], steps, 0)(task) for name in ("int8", "fp32"))
         psnr.append(psnr_in_mask(int8.image, fp32.image, fp32.mask))
         errors.append(((int8.image[fp32.mask].astype(np.float64) - fp32.image[fp32.mask]) ** 2).mean(-1))
-        distances.append(likeness(ruler, int8, fp32))
+        distances.append(perceptual_distance(stlpips, int8, fp32))
     return {
         "drags": len(tasks),
         "psnr_db": mean(psnr, 2),
@@ -73,36 +73,36 @@ def damage(runtimes: dict[str, Runtime], tasks: Sequence[Task], steps: int, rule
     }
 
 
-def against_truth(runtimes: dict[str, Runtime], cache: Path, per_clip: int, ruler: STLPIPS) -> dict[str, Any]:
-    """Both precisions against the true frames of clips that were held out, in the mask: means over pairs."""
+def against_truth(runtimes: dict[str, Runtime], cache: Path, per_clip: int, stlpips: STLPIPS) -> dict[str, Any]:
+    """Both precisions against true frames of held-out clips, in the mask: means over pairs."""
     learned_from = runtimes["int8"].bundle.manifest["provenance"].get("training_clips", ())
     scores: dict[str, list[tuple[float, float]]] = {name: [] for name in runtimes}
     for task in tqdm(held_out_tasks(unseen_clips(cache, per_clip, learned_from), 0), desc="pairs"):
         if task is None or task.kind != VIDEO:
             continue
-        truth = ruler.features(task.truth)
+        truth = stlpips.features(task.truth)
         for name, runtime in runtimes.items():
             edit = runtime.load(task.photo).drag(task.drags, task.mask)
             inside = np.where(task.mask[..., None], edit.image, task.truth)
-            distance = ruler.in_mask(ruler.features(inside), truth, task.mask)
+            distance = stlpips.in_mask(stlpips.features(inside), truth, task.mask)
             scores[name].append((psnr_in_mask(inside, task.truth, task.mask), distance))
     return {
         name: {
-            "pairs": len(found),
-            "psnr_db": mean((p for p, _ in found), 3),
-            "stlpips": mean((d for _, d in found), 5),
+            "pairs": len(values),
+            "psnr_db": mean((p for p, _ in values), 3),
+            "stlpips": mean((d for _, d in values), 5),
         }
-        for name, found in scores.items()
+        for name, values in scores.items()
     }
 
 
-def likeness(ruler: STLPIPS, one: Edit, other: Edit) -> float:
-    return ruler.in_mask(ruler.features(one.image), ruler.features(other.image), other.mask)
+def perceptual_distance(stlpips: STLPIPS, one: Edit, other: Edit) -> float:
+    return stlpips.in_mask(stlpips.features(one.image), stlpips.features(other.image), other.mask)
 
 
 def file_bytes(bundle: Bundle) -> dict[str, int]:
-    """Bytes of the graphs of each precision for the CPU, and what fp32 takes at 4 bytes a parameter."""
-    found = {"fp32_at_4_bytes": sum(4 * graph.cost["parameters"] for _, graph in bundle.graphs())}
+    """Size of the CPU graph files in bytes by precision, and of fp32 at 4 bytes per parameter."""
+    sizes = {"fp32_at_4_bytes": sum(4 * graph.cost["parameters"] for _, graph in bundle.graphs())}
     for precision in ("fp32", "int8"):
         files = {
             name
@@ -111,8 +111,8 @@ def file_bytes(bundle: Bundle) -> dict[str, int]:
             if (v.precision, v.placement) == (precision, "ort")
             for name in (v.file, *dict(v.external))
         }
-        found[precision] = sum((bundle.folder / name).stat().st_size for name in files)
-    return found
+        sizes[precision] = sum((bundle.folder / name).stat().st_size for name in files)
+    return sizes
 
 
 @click.command()
@@ -135,18 +135,18 @@ def main(
     repeats: int,
     output: Path | None,
 ) -> None:
-    """Compare the INT8 of BUNDLE with its fp32."""
+    """Compare INT8 and fp32 of BUNDLE."""
     runtimes = {"fp32": open_runtime(bundle, "cpu", "fp32"), "int8": open_runtime(bundle, backend, "int8")}
     tasks = [read_sample(folder, 100.0) for folder in find_samples(drags).values()]
-    ruler = STLPIPS()
+    stlpips = STLPIPS()
     report = {
         **context(runtimes["int8"]),
         "bytes": file_bytes(runtimes["int8"].bundle),
         "speed": interleaved(runtimes, repeats),
-        "by_steps": {count: damage(runtimes, tasks, int(count), ruler) for count in steps.split(",")},
+        "by_steps": {count: damage(runtimes, tasks, int(count), stlpips) for count in steps.split(",")},
     }
     if pairs is not None:
-        report["against_truth"] = against_truth(runtimes, pairs, per_clip, ruler)
+        report["against_truth"] = against_truth(runtimes, pairs, per_clip, stlpips)
     write_report(report, output)
     click.echo(json.dumps(report, indent=1))
 

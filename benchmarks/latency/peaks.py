@@ -1,7 +1,7 @@
-"""What this processor does at most: one large convolution in fp32 and in INT8 on ONNX Runtime, and copying memory.
+"""Practical peaks of this processor: a large convolution in fp32 and INT8 on ONNX Runtime, and memory copies.
 
-Measured in each window of a run, so that what slows the drags down slows these too. The planner predicts from them; a
-table's peak would say nothing of a shared or throttled machine.
+Measured in each window of a run, so that they are subject to the same load as the drags. The planner uses them, since
+nominal peaks do not apply to a shared or throttled machine.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 from edgedrag.runtime.system.cpus import default_threads
 
 PROBES = Path(__file__).with_name("probes")
-CHANNELS, SIDE = 128, 64  # of the probes' picture
-FLOPS = 2 * CHANNELS * CHANNELS * 9 * SIDE * SIDE  # of a run of a probe: 3 x 3
-COPIED = 64 * 2**20  # bytes, more than a processor's cache
-SECONDS = 0.15  # of each
+CHANNELS, SIDE = 128, 64  # of the probes' input
+FLOPS = 2 * CHANNELS * CHANNELS * 9 * SIDE * SIDE  # of a probe, a 3 x 3 convolution
+COPIED = 64 * 2**20  # bytes, more than the caches hold
+SECONDS = 0.15  # for each peak
 
 
 def typical(act: Callable[[], object]) -> float:
-    """The median time that something takes, seconds."""
+    """The median time of a function, seconds."""
     act()
     times: list[float] = []
     end = time.perf_counter() + SECONDS
@@ -36,15 +36,15 @@ def typical(act: Callable[[], object]) -> float:
 
 
 def measure_peaks(threads: int | None = None) -> dict[str, Any]:
-    """{"fp32_gflops", "int8_gops", "copy_gb_s"}; the first two None where ONNX Runtime is not installed."""
+    """{"fp32_gflops", "int8_gops", "copy_gb_s"}; the first two are None without ONNX Runtime."""
     source = np.ones(COPIED, np.uint8)
     target = np.empty_like(source)
     copied = 2 * COPIED / typical(lambda: np.copyto(target, source)) / 1e9  # read and written
-    found: dict[str, Any] = {"fp32_gflops": None, "int8_gops": None, "copy_gb_s": round(copied, 1)}
+    peaks: dict[str, Any] = {"fp32_gflops": None, "int8_gops": None, "copy_gb_s": round(copied, 1)}
     try:
         import onnxruntime as ort
     except ImportError:
-        return found
+        return peaks
     for name, precision, kind in (("fp32_gflops", "fp32", np.float32), ("int8_gops", "int8", np.uint8)):
         options = ort.SessionOptions()
         options.log_severity_level = 3
@@ -53,12 +53,12 @@ def measure_peaks(threads: int | None = None) -> dict[str, Any]:
         session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         picture = np.full((1, CHANNELS, SIDE, SIDE), 100, kind)
         seconds = typical(lambda session=session, picture=picture: session.run(None, {"x": picture}))  # type: ignore[misc]
-        found[name] = round(FLOPS / seconds / 1e9, 1)
-    return found
+        peaks[name] = round(FLOPS / seconds / 1e9, 1)
+    return peaks
 
 
 def middle(measured: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Of several measurements over a run, the median of each; None of none."""
+    """The median of each peak over several measurements; None if there are none."""
     if not measured:
         return None
     columns = {name: [one[name] for one in measured if one[name] is not None] for name in measured[0]}

@@ -1,7 +1,7 @@
-"""Energy that the platform shows: RAPL's counters, a Jetson's INA3221 rails, NVML; absent where there is none.
+"""Energy counters of the platform: RAPL, a Jetson's INA3221 rails, NVML.
 
-Files are read under a root folder, "/" but in tests. All of them measure the whole machine or the whole card, not the
-process: what else runs there is in the figure.
+Files are read under a root folder, which is "/" except in tests. All sources measure the whole machine or GPU, not the
+process alone.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 from edgedrag.benchmarks.nvidia import Card
 from edgedrag.runtime.system.sensors import read_number
 
-INTERVAL = 0.05  # seconds between readings of power
-TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_TOTAL")  # rails of a Jetson that hold all others
+INTERVAL = 0.05  # seconds between power readings
+TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_TOTAL")  # a Jetson's input rails, which include all others
 
 
 @dataclass(frozen=True)
 class Counter:
-    """Joules since some time; `turns_at` is where they begin anew, joules."""
+    """A cumulative energy counter, joules; it wraps around at `turns_at` joules."""
 
     name: str
     joules: Callable[[], float]
@@ -31,22 +31,22 @@ class Counter:
 
 @dataclass(frozen=True)
 class Sensor:
-    """Watts at the moment."""
+    """A power sensor, watts."""
 
     name: str
     watts: Callable[[], float]
 
 
 def find_rapl(root: Path) -> tuple[list[Counter], str]:
-    """The processor packages' counters, and why there are none."""
+    """The counters of the processor packages, or the reason why there are none."""
     zones = [z for z in sorted((root / "sys/class/powercap").glob("*-rapl:*")) if z.name.count(":") == 1]
-    found = []
+    counters = []
     for zone in zones:
         try:
             name, turns_at = (zone / "name").read_text().strip(), read_number(zone / "max_energy_range_uj") / 1e6
             read_number(zone / "energy_uj")
         except PermissionError:
-            return [], f"{zone / 'energy_uj'} may be read by root alone (chmod a+r, or run as root)"
+            return [], f"{zone / 'energy_uj'} is readable by root only (chmod a+r, or run as root)"
         except (OSError, ValueError):
             continue
         if name.startswith("package"):
@@ -54,12 +54,12 @@ def find_rapl(root: Path) -> tuple[list[Counter], str]:
             def joules(file: Path = zone / "energy_uj") -> float:
                 return read_number(file) / 1e6
 
-            found.append(Counter(f"RAPL {name}", joules, turns_at))
-    return found, "" if found else "no RAPL package in /sys/class/powercap"
+            counters.append(Counter(f"RAPL {name}", joules, turns_at))
+    return counters, "" if counters else "no RAPL package in /sys/class/powercap"
 
 
 def find_ina3221(root: Path) -> tuple[list[Sensor], str]:
-    """A Jetson's input rail, or all of its rails where none holds the others; and why there are none."""
+    """A Jetson's input rail, or all rails if it has none; or the reason why there are none."""
     rails: dict[str, Sensor] = {}
     for chip in sorted((root / "sys/class/hwmon").glob("hwmon*")):
         try:
@@ -77,21 +77,21 @@ def find_ina3221(root: Path) -> tuple[list[Sensor], str]:
 
                 rails[label.read_text().strip()] = Sensor(f"INA3221 {label.read_text().strip()}", watts)
     total = [sensor for name, sensor in rails.items() if name in TOTAL_RAILS]
-    found = total[:1] or list(rails.values())
-    return found, "" if found else "no INA3221 in /sys/class/hwmon"
+    sensors = total[:1] or list(rails.values())
+    return sensors, "" if sensors else "no INA3221 in /sys/class/hwmon"
 
 
 def find_card(card: Card) -> tuple[list[Counter | Sensor], str]:
-    """The graphics card's counter, or its power where it does not count."""
+    """The GPU's energy counter, or else its power sensor; or the reason why there is neither."""
     if card.joules() is not None:
         return [Counter("NVML", lambda: card.joules() or 0.0)], ""
     if card.watts() is not None:
         return [Sensor("NVML", lambda: card.watts() or 0.0)], ""
-    return [], card.reason or "this card shows neither energy nor power"
+    return [], card.reason or "this GPU reports neither energy nor power"
 
 
 class Energy:
-    """Joules between `start` and `stop`, summed over the spans."""
+    """A context manager that adds up the energy of all its contexts, J."""
 
     def __init__(self, card: Card, root: Path = Path("/")):
         self._sources: list[Counter | Sensor] = []
@@ -101,9 +101,9 @@ class Energy:
             "ina3221": find_ina3221(root),
             "nvml": find_card(card),
         }
-        for name, (found, reason) in looked.items():
-            self._sources += found
-            if not found:
+        for name, (sources, reason) in looked.items():
+            self._sources += sources
+            if not sources:
                 self.absent[name] = reason
         self.joules = {source.name: 0.0 for source in self._sources}
 
@@ -132,6 +132,6 @@ class Energy:
             last = now
 
     def per(self, drags: int) -> dict[str, Any]:
-        """Joules a drag by source, and why the other sources are absent."""
+        """Joules per drag by source, and the reasons for absent sources."""
         shares = {name: round(joules / drags, 4) for name, joules in self.joules.items()} if drags else {}
         return {"joules_per_drag": shares or None, "absent": self.absent}

@@ -1,7 +1,9 @@
-"""Edits against the truth: pairs of clips that were held out from training.
+"""Quality against ground truth, on pairs of clips that were held out from training.
 
-A result is compared with the target frame inside the mask; outside it the truth stands in for the
-result, so that rulers which look around a pixel see the edit alone.
+A result is compared with the target frame inside the mask. Outside the mask the result is replaced by the target, so
+that metrics with a receptive field see no other difference.
+
+The clips are held out, but ST-LPIPS is also a training loss, so it is not independent evidence.
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ from edgedrag.metrics.pixels import error_outside_mask, gradient_energy, psnr_in
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.errors import InputError
 
-# A row of the page for each clip: real frames and every made motion in turn.
-PAGE_KINDS = (VIDEO, KINDS[0], VIDEO, KINDS[1], VIDEO, KINDS[2], VIDEO, KINDS[3])
+# The kinds of pair on the page, in turn; one row for each clip.
+PAGE_KINDS = tuple(name for kind in KINDS for name in (VIDEO, kind))
 
 
 @dataclass(frozen=True)
 class Score:
-    """What one method did with one pair; gradient energies are (result's, truth's)."""
+    """The scores of a method on a pair; gradient energies are of (result, truth)."""
 
     clip: str
     kind: str
@@ -43,13 +45,13 @@ class Score:
     verdict: str | None
 
 
-def score_all(task: PairTask, made: dict[Method, Made], ruler: STLPIPS) -> dict[Method, Score]:
-    """Every result of a pair on every ruler."""
-    true_features = ruler.features(task.truth)
+def score_all(task: PairTask, results: dict[Method, Made], stlpips: STLPIPS) -> dict[Method, Score]:
+    """Score every result of a pair."""
+    true_features = stlpips.features(task.truth)
     regions = (task.moved, task.revealed)
     true_energies = [gradient_energy(task.truth, region) for region in regions]
     scores = {}
-    for method, result in made.items():
+    for method, result in results.items():
         inside = np.where(task.mask[..., None], result.image, task.truth)
         energies = [(gradient_energy(result.image, r), true) for r, true in zip(regions, true_energies)]
         scores[method] = Score(
@@ -57,7 +59,7 @@ def score_all(task: PairTask, made: dict[Method, Made], ruler: STLPIPS) -> dict[
             kind=task.kind,
             psnr=psnr_in_mask(inside, task.truth, task.mask),
             ssim=ssim_in_mask(inside, task.truth, task.mask),
-            stlpips=ruler.in_mask(ruler.features(inside), true_features, task.mask),
+            stlpips=stlpips.in_mask(stlpips.features(inside), true_features, task.mask),
             moved=energies[0],
             revealed=energies[1],
             outside=error_outside_mask(result.image, task.photo, task.mask),
@@ -68,7 +70,7 @@ def score_all(task: PairTask, made: dict[Method, Made], ruler: STLPIPS) -> dict[
 
 
 def tabulate(scores: Sequence[Score]) -> Figures:
-    """A method's row: means over pairs, ratios of sums for sharpness, the largest error, the median time."""
+    """A method's row of the table: means over pairs, ratios of sums for sharpness, maximum error, median time."""
     return {
         "psnr_db": mean((s.psnr for s in scores), 3),
         "ssim": mean((s.ssim for s in scores), 4),
@@ -81,14 +83,14 @@ def tabulate(scores: Sequence[Score]) -> Figures:
 
 
 def measure_pairs(
-    rows: LineUp, clips: Sequence[tuple[Path, list[int]]], seed: int, ruler: STLPIPS
+    rows: LineUp, clips: Sequence[tuple[Path, list[int]]], seed: int, stlpips: STLPIPS
 ) -> tuple[dict[str, Any], Page]:
     """The figures of `unseen_clips`, and a page of results.
 
-    The headline is of pairs of real frames alone; made motion has its rows in `by_kind` and its part in `all_kinds`.
+    `methods` counts pairs of real frames only; synthetic motion is in `by_kind` and `all_kinds`.
 
     Raises:
-        InputError: no pair of real frames is among them.
+        InputError: there is no pair of real frames.
     """
     total = sum(len(indices) for _, indices in clips)
     page = Page(rows)
@@ -96,10 +98,10 @@ def measure_pairs(
     scored: list[dict[Method, Score]] = []
     for task in tqdm(held_out_tasks(clips, seed), total=total, desc="pairs", disable=None):
         if task is not None:
-            made = rows.make_all(task)
-            scored.append(score_all(task, made, ruler))
+            results = rows.make_all(task)
+            scored.append(score_all(task, results, stlpips))
             if task.clip not in shown and task.kind == PAGE_KINDS[len(shown) % len(PAGE_KINDS)]:
-                page.add(task, made, task.truth, task.kind)
+                page.add(task, results, task.truth, task.kind)
                 shown.add(task.clip)
 
     def table(chosen: Sequence[dict[Method, Score]]) -> dict[str, Figures]:
@@ -113,7 +115,7 @@ def measure_pairs(
 
     video = [s for s in scored if s[rows.methods[OWN]].kind == VIDEO]
     if not video:
-        raise InputError("no pair of real frames that a drag could be drawn on")
+        raise InputError("no drag could be sampled from any pair of real frames")
     methods, by_clip = table(video), tables("clip", video)
     verdicts = {name: [s[method].verdict for s in video] for name, method in rows.methods.items()}
     return {

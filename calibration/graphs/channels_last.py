@@ -1,9 +1,8 @@
-"""What an INT8 convolution reads, made channels last and in fours: so ONNX Runtime's CPU kernels take it.
+"""Channels-last inputs of INT8 convolutions, padded to a multiple of 4 channels, for ONNX Runtime's CPU kernels.
 
-Left to itself it turns around all of a quantized tensor before such a convolution, sampled rows for the second time,
-and with a number of channels that is no multiple of 4 its kernels take half as long again. Here what lies channels
-last, or is brought there in runs of several numbers, is joined that way and filled up with empty channels; its own
-optimizer then finds nothing left to turn around. The numbers do not change.
+By default ONNX Runtime transposes the whole quantized tensor before such a convolution, and its kernels take 1.5 times
+as long if the number of channels is not a multiple of 4. This pass concatenates sampled rows and unshuffled pictures in
+channels-last layout and pads them with zero channels, so that no transpose is left. The values do not change.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from onnx_ir.tape import Tape
 
 from edgedrag.calibration.graphs.layers import constant
 
-TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # what Transposes do to channels
-UNSHUFFLE = (0, 1, 3, 5, 2, 4)  # of a picture as [1, C, h, r, w, r], which makes channels of r x r pixels
-UNSHUFFLE_TO_LAST = (0, 2, 4, 1, 3, 5)  # the same channels, but last; r numbers stay side by side
+TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # permutations of the channel axis
+UNSHUFFLE = (0, 1, 3, 5, 2, 4)  # permutation of pixel unshuffling, on [1, C, h, r, w, r]
+UNSHUFFLE_TO_LAST = (0, 2, 4, 1, 3, 5)  # the same with the channels last; runs of r values stay contiguous
 MULTIPLE = 4
 
 
 def read_channels_last(model: ir.Model) -> None:
-    """Rewrite what INT8 convolutions read of sampled rows and unshuffled pictures, in place."""
+    """Rewrite the inputs of INT8 convolutions that consist of sampled rows or unshuffled pictures, in place."""
     changed = False
     for conv in [node for node in model.graph if node.op_type == "Conv"]:
         dequantize = _maker(conv.inputs[0], "DequantizeLinear")
@@ -37,7 +36,7 @@ def read_channels_last(model: ir.Model) -> None:
         read = reader.inputs[0]
         assert read is not None
         parts = _parts(read)
-        chain = {reader, quantize, dequantize}  # whose numbers nothing but the convolution is to read
+        chain = {reader, quantize, dequantize}  # the convolution must be their only reader
         if any(len(node.outputs[0].uses()) > 1 for node in chain) or not any(_rows(p) or _planes(p) for p in parts):
             continue
         tape = Tape()
@@ -55,15 +54,15 @@ def read_channels_last(model: ir.Model) -> None:
 
 
 def _join(tape: Tape, parts: Sequence[ir.Value], missing: int) -> ir.Value:
-    """The parts joined channels last, with `missing` empty channels more, but to be read channels first."""
+    """The parts concatenated channels-last, with `missing` zero channels added, then transposed to channels-first."""
     keep = tape.initializer(ir.tensor(np.array([0, 0, 0, -1]), name=f"{parts[0].name}.keep"))
 
     def turn(value: ir.Value, perm: tuple[int, ...]) -> ir.Value:
-        # The Reshape also keeps ONNX Runtime from moving the Transpose behind the join, where it would turn all.
+        # The Reshape keeps ONNX Runtime from moving the Transpose behind the Concat, where it would affect all parts.
         return tape.op("Reshape", [tape.op("Transpose", [value], {"perm": perm}), keep])
 
     last: list[ir.Value] = []
-    waiting: list[ir.Value] = []  # neighbours that are turned around together
+    waiting: list[ir.Value] = []  # adjacent parts to be transposed together
     for part in (*parts, None):
         rows, planes = (_rows(part), _planes(part)) if part is not None else (None, None)
         if part is not None and rows is None and planes is None:
@@ -85,9 +84,9 @@ def _join(tape: Tape, parts: Sequence[ir.Value], missing: int) -> ir.Value:
 
 
 def _widen(tape: Tape, conv: ir.Node, reader: ir.Node) -> int:
-    """Let a convolution, and the factors before it, take as many channels more as this returns: all with weight 0.
+    """Widen a convolution, and the factors before it, by channels with weight 0; returns their number.
 
-    Its weights lie in a file that graphs share. They stay as they are, and ONNX Runtime fills them up as it loads.
+    The stored weights are shared between graphs and stay unchanged; ONNX Runtime folds the padding when it loads them.
     """
     weight = _maker(conv.inputs[1], "DequantizeLinear")
     assert weight is not None and weight.inputs[0] is not None and weight.inputs[0].shape is not None
@@ -106,7 +105,7 @@ def _widen(tape: Tape, conv: ir.Node, reader: ir.Node) -> int:
 
 
 def _parts(read: ir.Value) -> list[ir.Value]:
-    """What was joined along the channels to what is read, or that itself."""
+    """The values that are concatenated along the channels to `read`, or `read` itself."""
     join = _maker(read, "Concat")
     if join is None or join.attributes.get_int("axis") != 1:
         return [read]
@@ -114,13 +113,13 @@ def _parts(read: ir.Value) -> list[ir.Value]:
 
 
 def _rows(part: ir.Value) -> ir.Value | None:
-    """The same numbers channels last, where they were made so: [1, h, w, C]."""
+    """The channels-last value [1, h, w, C] that a part was transposed from, if any."""
     turn = _maker(part, "Transpose")
     return turn.inputs[0] if turn is not None and turn.attributes.get_ints("perm") == TO_FIRST else None
 
 
 def _planes(part: ir.Value) -> ir.Value | None:
-    """The picture that was unshuffled to this, as [1, C, h, r, w, r]."""
+    """The picture that a part was unshuffled from, as [1, C, h, r, w, r], if any."""
     turn = _maker(_before_reshapes(part), "Transpose")
     if turn is None or turn.attributes.get_ints("perm") != UNSHUFFLE:
         return None
@@ -140,6 +139,6 @@ def _before_reshapes(value: ir.Value | None) -> ir.Value | None:
 
 
 def _maker(value: ir.Value | None, op: str) -> ir.Node | None:
-    """The node that makes a value, if it is one of these."""
+    """The node that computes a value, if it has this type."""
     node = value.producer() if value is not None else None
     return node if node is not None and node.op_type == op else None

@@ -1,7 +1,6 @@
-"""From a tensor's histogram to the range that INT8 covers: values beyond are clipped, values within are rounded.
+"""Estimators of a tensor's INT8 range from its histogram. Values outside the range are clipped, others are rounded.
 
-All ranges are symmetric, so that one number, the largest magnitude covered, tells everything:
-scale = range / 127 in every engine.
+All ranges are symmetric, so that one number, the largest magnitude, describes them: scale = range / 127.
 """
 
 from __future__ import annotations
@@ -17,32 +16,32 @@ PERCENTILE = 0.99999
 
 
 def min_max(statistics: TensorStatistics) -> float:
-    """Nothing is clipped."""
+    """The peak: nothing is clipped."""
     return statistics.peak
 
 
 def percentile(statistics: TensorStatistics) -> float:
-    """All but a hundred-thousandth of the values are inside."""
+    """The range that contains all but 1e-5 of the values."""
     shares = np.cumsum(statistics.counts) / statistics.counts.sum()
     last = int(np.searchsorted(shares, PERCENTILE))
     return min((last + 1) * statistics.reach / BINS, statistics.peak)
 
 
 def mean_squared_error(statistics: TensorStatistics) -> float:
-    """The range whose clipping and rounding cost least, in the mean square, over the histogram."""
+    """The range with the least mean squared error of clipping and rounding over the histogram."""
     magnitudes = (np.arange(BINS) + 0.5) * statistics.reach / BINS
     candidates = np.linspace(0.02, 1.0, 197) * statistics.peak
     scales = candidates[:, None] / LEVELS
     rounded = np.minimum(np.rint(magnitudes / scales), LEVELS) * scales
-    # Where rounding is finer than a bin, the bin's middle says nothing of it: uniform noise does.
+    # If the step is finer than a bin, the error is that of uniform noise.
     error = np.maximum((rounded - magnitudes) ** 2, np.where(magnitudes < candidates[:, None], scales**2 / 12, 0))
     return float(candidates[int(np.argmin(error @ statistics.counts))])
 
 
 def entropy(statistics: TensorStatistics) -> float:
-    """The range whose 128 levels tell most of the clipped distribution (Migacz, "8-bit inference with TensorRT", 2017).
+    """The range with the least divergence after quantization (Migacz, "8-bit inference with TensorRT", 2017).
 
-    Magnitude 0 is left out: it is exact in every range, and would hide all else behind an activation's zeros.
+    Magnitude 0 is left out: it is exact in every range, and an activation's many zeros would dominate the divergence.
     """
     counts = statistics.counts.astype(np.float64)
     counts[0] = 0
@@ -62,7 +61,7 @@ def entropy(statistics: TensorStatistics) -> float:
 
 
 def kullback_leibler(reference: np.ndarray, other: np.ndarray) -> float:
-    """Divergence of two histograms, nats; infinite where `other` has nothing to tell at all."""
+    """Kullback-Leibler divergence of two histograms, nats; infinite if either is empty."""
     if not other.any() or not reference.any():
         return np.inf
     p, q = reference / reference.sum(), other / other.sum()

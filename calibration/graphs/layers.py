@@ -1,4 +1,4 @@
-"""The layers of an ONNX graph that INT8 can take: what multiplies by a constant weight."""
+"""The layers of an ONNX graph that can run in INT8: convolutions and products with a constant weight."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-OUTPUT_AXIS = {"Conv": 0, "MatMul": 1}  # of the weight; each output channel has a scale of its own
+OUTPUT_AXIS = {"Conv": 0, "MatMul": 1}  # of the weight; scales are per output channel
 INPUT_AXIS = {"Conv": 1, "MatMul": 0}
 CHANNEL_AXIS = {"Conv": 1, "MatMul": -1}  # of the activation
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A candidate.
+    """A layer that can run in INT8.
 
     Attributes:
-        name: its weight's as the checkpoint calls it, or the node's where several share the weight.
+        name: of its weight in the checkpoint, or of the node if several nodes share the weight.
         node: the ONNX node's name.
         op: a key of OUTPUT_AXIS.
-        input, output: names of the tensors that it takes and gives.
+        input, output: names of its input and output tensors.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Layer:
 
 
 def constant(value: ir.Value | None) -> ir.TensorProtocol | None:
-    """The tensor of an initializer, or of one stored as fp16 behind a Cast; None where a value is computed."""
+    """The tensor of an initializer, possibly stored as fp16 behind a Cast; None if the value is computed."""
     if value is None or value.const_value is not None:
         return value.const_value if value is not None else None
     node = value.producer()
@@ -50,7 +50,7 @@ def weight_of(node: ir.Node) -> np.ndarray:
 
 
 def find_layers(model: ir.Model) -> tuple[Layer, ...]:
-    """The candidates of a graph, in the order in which they run; batched matrices are none."""
+    """The layers of a graph that can run in INT8, in execution order; batched matrix products are excluded."""
     nodes = []
     for node in model.graph:
         if node.op_type in OUTPUT_AXIS and constant(node.inputs[0]) is None:
@@ -72,7 +72,7 @@ def find_layers(model: ir.Model) -> tuple[Layer, ...]:
 
 
 def find_sums(model: ir.Model, layers: Sequence[Layer]) -> tuple[str, ...]:
-    """What an Add gives that takes nothing but what layers take or give: the sums of residual blocks."""
+    """The outputs of Adds whose inputs are all inputs or outputs of layers: the sums of residual blocks."""
     ends = {name for layer in layers for name in (layer.input, layer.output)}
     return tuple(
         str(node.outputs[0].name)
@@ -82,5 +82,5 @@ def find_sums(model: ir.Model, layers: Sequence[Layer]) -> tuple[str, ...]:
 
 
 def along(values: np.ndarray, axis: int, ndim: int) -> np.ndarray:
-    """A vector shaped to run along one axis."""
+    """A vector reshaped to broadcast along one axis."""
     return values.reshape([-1 if a == axis % ndim else 1 for a in range(ndim)])

@@ -1,13 +1,13 @@
-"""Q/DQ nodes into a graph: one set of symmetric ranges, placed as ONNX Runtime's CPU kernels or as TensorRT want them.
+"""Inserting Q/DQ nodes into a graph, for ONNX Runtime's CPU kernels or for TensorRT, from one set of ranges.
 
-`ort`: activations as uint8 with zero point 128, which its kernels multiply fastest; a convolution's bias and
-output are quantized too, or it would not run in INT8; a product of matrices gives floats by itself. Pictures are
-sampled by rows, which its kernels do faster than GridSample, and convolutions read them as they lie (`channels_last`).
-`tensorrt`: int8 with zero point 0, inputs and weights alone; what follows a layer is the engine's choice.
+`ort`: activations are uint8 with zero point 128, the fastest for its kernels. A convolution runs in INT8 only if its
+bias and output are quantized too; a matrix product has float output. GridSample is replaced by row sampling, which is
+faster on its kernels, and convolutions read channels-last inputs (`channels_last`).
+`tensorrt`: int8 with zero point 0, for inputs and weights alone; TensorRT chooses the precision of outputs.
 
-onnxruntime.quantization rounds a tensor for everything that reads it. Here the layer alone reads the rounded one, so
-that what runs past it, the sum of a residual block, keeps its digits; where that is not needed, sums are rounded too,
-and a whole chain of blocks stays in 8 bits.
+onnxruntime.quantization replaces a tensor by the rounded one for all readers. Here only the layer reads the rounded
+tensor, so that the sum of a residual block stays exact. Where the budget allows it, sums are rounded as well, and a
+whole chain of blocks stays in 8 bits.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ ZERO_POINT = {"ort": np.uint8(128), "tensorrt": np.int8(0)}
 
 @dataclass(frozen=True)
 class Ranges:
-    """The largest magnitudes that INT8 covers, by tensor.
+    """The largest magnitude that INT8 covers, by tensor.
 
     Attributes:
-        inputs: of what layers take, after its division where it is smoothed.
-        outputs: of what they give.
-        divisors: of the inputs that are smoothed.
-        folds: smoothed input -> the layer's output that is divided in its place.
-        sums: of `find_sums`, where these are rounded too; for `ort`.
+        inputs: ranges of layers' inputs, after the division if they are smoothed.
+        outputs: ranges of layers' outputs.
+        divisors: per-channel divisors of the smoothed inputs.
+        folds: smoothed input -> the layer output whose weight is divided instead.
+        sums: ranges of the sums from `find_sums` that are rounded too; for `ort`.
     """
 
     inputs: dict[str, float] = field(default_factory=dict)
@@ -48,9 +48,9 @@ class Ranges:
 
 
 def place(model: ir.Model, layers: Iterable[Layer], ranges: Ranges, placement: str) -> None:
-    """Put these layers of a graph into INT8, in place."""
+    """Convert these layers of a graph to INT8, in place."""
     by_node = {layer.node: layer for layer in layers}
-    folded = {made: ranges.divisors[tensor] for tensor, made in ranges.folds.items()}
+    folded = {output: ranges.divisors[tensor] for tensor, output in ranges.folds.items()}
     rounded: dict[str, ir.Value] = {}
     for node in list(model.graph):
         layer = by_node.get(str(node.name))
@@ -87,7 +87,7 @@ def place(model: ir.Model, layers: Iterable[Layer], ranges: Ranges, placement: s
 
 
 def _divided(graph: ir.Graph, value: ir.Value, divisors: np.ndarray, layer: Layer, before: ir.Node) -> ir.Value:
-    """A layer's input, each channel divided by its own number."""
+    """A layer's input, divided channel by channel."""
     ndim = 4 if layer.op == "Conv" else 1
     factors = along((1 / divisors).astype(np.float32), CHANNEL_AXIS[layer.op], ndim)
     factors = factors[0] if layer.op == "Conv" else factors  # [C, 1, 1], or [C]
@@ -100,7 +100,7 @@ def _divided(graph: ir.Graph, value: ir.Value, divisors: np.ndarray, layer: Laye
 def _replace_bias(
     graph: ir.Graph, node: ir.Node, layer: Layer, divisors: np.ndarray | None, scales: np.ndarray | None
 ) -> None:
-    """A bias divided with its layer's output, and in whole numbers of `scales` where there are any."""
+    """Replace a layer's bias: divided like its output, and quantized to int32 if `scales` are given."""
     tensor = constant(node.inputs[2]) if len(node.inputs) > 2 else None
     if tensor is None:
         return
@@ -113,7 +113,7 @@ def _replace_bias(
 
 
 def _round_output(graph: ir.Graph, node: ir.Node, scale: float, placement: str) -> None:
-    """Everything that reads a node's output reads it rounded."""
+    """Let all readers of a node's output read it rounded."""
     output = node.outputs[0]
     users = [(use.node, use.idx) for use in output.uses()]
     after = _round(graph, output, scale, placement, after=node)
@@ -125,7 +125,7 @@ def _round_output(graph: ir.Graph, node: ir.Node, scale: float, placement: str) 
 
 
 def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:
-    """One scale for each output channel, float32; a channel of zeros has 1."""
+    """One scale for each output channel, float32; 1 for a channel of zeros."""
     others = tuple(a for a in range(weight.ndim) if a != axis)
     peaks = np.abs(weight).max(axis=others)
     return np.where(peaks > 0, peaks / LEVELS, 1.0).astype(np.float32)
@@ -139,7 +139,7 @@ def _round(
     before: ir.Node | None = None,
     after: ir.Node | None = None,
 ) -> ir.Value:
-    """A value quantized and dequantized."""
+    """A value, quantized and dequantized."""
     name = str(value.name)
     parameters = [
         _constant(graph, f"{name}.scale", np.float32(scale)),
@@ -159,7 +159,7 @@ def _round(
 
 
 def _stored(graph: ir.Graph, name: str, values: np.ndarray, scales: np.ndarray, axis: int, before: ir.Node) -> ir.Value:
-    """A constant in whole numbers, and its DequantizeLinear."""
+    """A quantized constant and its DequantizeLinear."""
     parameters = [
         _constant(graph, f"{name}.{np.dtype(values.dtype)}", values),
         _constant(graph, f"{name}.scale", scales),
@@ -179,11 +179,11 @@ def _constant(graph: ir.Graph, name: str, values: np.ndarray | np.generic) -> ir
 
 
 def _round_sums(graph: ir.Graph, rounded: Mapping[str, ir.Value], sums: Mapping[str, float]) -> None:
-    """Let everything read the rounded inputs of layers, and round the sums that are then made of rounded tensors."""
+    """Let all readers read the rounded inputs of layers, and round the sums whose terms are all rounded."""
     for name, after in rounded.items():
         quantize = after.producer().inputs[0].producer()  # type: ignore[union-attr]
         value = quantize.inputs[0]  # type: ignore[union-attr]
-        if value is not None and value.name == name:  # not one that was divided
+        if value is not None and value.name == name:  # not a divided one
             for use in list(value.uses()):
                 if use.node is not quantize:
                     use.node.replace_input_with(use.idx, after)
@@ -196,7 +196,7 @@ def _round_sums(graph: ir.Graph, rounded: Mapping[str, ir.Value], sums: Mapping[
 
 
 def _drop_unused(graph: ir.Graph) -> None:
-    """Weights that nothing multiplies by any more, and the Casts before them."""
+    """Remove weights that are no longer used, and their Casts."""
     for node in list(graph):
         if node.op_type == "Cast" and not node.outputs[0].uses() and node.outputs[0] not in graph.outputs:
             graph.remove(node, safe=True)

@@ -1,8 +1,8 @@
-"""Sampling along a flow as copies of rows: ONNX Runtime's GridSample on a CPU works value by value.
+"""Bilinear sampling by Gather of channels-last rows, in place of GridSample, whose CPU kernel works value by value.
 
-All channels of a pixel lie side by side in one row of numbers, and four Gathers fetch all that a sample is mixed of;
-where channels are few, a row also holds the pixel's right neighbour, and two do. The numbers are GridSample's to about
-1e-6. `tools/row_sampling.py` times both; other engines have fast kernels of their own.
+A row holds all channels of a pixel, so that four Gathers fetch the neighbours of all samples; with few channels a row
+also holds the right neighbour, and two Gathers are enough. Results agree with GridSample to about 1e-6.
+`tools/row_sampling.py` times both. Other engines have fast GridSample kernels.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 from onnxscript import FLOAT, opset18, script
 
-op: Any = opset18  # what it traces is neither called nor of the types that it names
+op: Any = opset18  # functions are traced by onnxscript, not called
 FORM = {"mode": "bilinear", "padding_mode": "border", "align_corners": 1}
-MANY = 16  # channels from which on a row of one pixel is worth a copy
+MANY = 16  # channels from which on a row of one pixel is efficient
 
 
 @script(default_opset=op)
 def sample_rows(picture: FLOAT, grid: FLOAT) -> FLOAT:
-    """GridSample of `picture` [1, C, H, W] at `grid` [1, h, w, 2] in -1..1, in the form above: [1, C, h, w].
+    """GridSample of `picture` [1, C, H, W] at `grid` [1, h, w, 2] in -1..1, with the attributes of FORM: [1, C, h, w].
 
-    A row is a pixel, and all is done channels last. H and W are at least 2.
+    A row is a pixel; the interpolation is done channels-last. H and W are at least 2.
     """
     size = op.Shape(picture, start=2, end=4)
     last = op.Cast(op.Gather(size, op.Constant(value_ints=[1, 0])) - 1, to=1)
@@ -45,7 +45,7 @@ def sample_rows(picture: FLOAT, grid: FLOAT) -> FLOAT:
 
 @script(default_opset=op)
 def sample_pairs(picture: FLOAT, grid: FLOAT) -> FLOAT:
-    """The same where channels are few: a row is a pixel and its right neighbour, and the mixing is done by planes."""
+    """The same for few channels: a row is a pixel and its right neighbour; the interpolation is channels-first."""
     first = op.Constant(value_ints=[1])
     size = op.Shape(picture, start=2, end=4)
     x_before_y = op.Gather(size, op.Constant(value_ints=[1, 0]))
@@ -72,28 +72,28 @@ def sample_pairs(picture: FLOAT, grid: FLOAT) -> FLOAT:
 
 
 def sample_by_rows(model: ir.Model) -> None:
-    """Replace each GridSample that gives a whole picture, in place; one that looks at a few points is quick already."""
-    found = [node for node in model.graph if node.op_type == "GridSample" and _whole(node)]
-    if not found:
+    """Replace each GridSample over a whole picture, in place; those at single points are fast already."""
+    nodes = [node for node in model.graph if node.op_type == "GridSample" and _whole(node)]
+    if not nodes:
         return
-    for node in found:
-        given = node.outputs[0]
-        channels = given.shape[1] if given.shape is not None else None
+    for node in nodes:
+        old = node.outputs[0]
+        channels = old.shape[1] if old.shape is not None else None
         sample = sample_rows if isinstance(channels, int) and channels >= MANY else sample_pairs
         function = ir.serde.deserialize_function(sample.to_function_proto())
         model.functions[function.identifier()] = function
         call = ir.node(function.name, list(node.inputs), domain=function.domain, name=f"{node.name}.rows")
-        made = call.outputs[0]
-        made.shape, made.type = given.shape, given.type
+        new = call.outputs[0]
+        new.shape, new.type = old.shape, old.type
         model.graph.insert_after(node, [call])
-        given.replace_all_uses_with(made, replace_graph_outputs=True)
-        made.name, given.name = given.name, None
+        old.replace_all_uses_with(new, replace_graph_outputs=True)
+        new.name, old.name = old.name, None
         model.graph.remove(node, safe=True)
     InlinePass()(model)
 
 
 def _whole(node: ir.Node) -> bool:
-    """Whether as many pixels come out as go in, one picture at a time, in the form that is replaced."""
+    """Whether a GridSample has batch 1, equal input and output size, and the attributes of FORM."""
     picture, _ = node.inputs
     assert picture is not None
     before, after = picture.shape, node.outputs[0].shape

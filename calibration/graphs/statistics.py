@@ -1,4 +1,4 @@
-"""What is kept of a tensor over many runs: sums and counts, so that memory does not grow with the runs."""
+"""Running statistics of a tensor over many runs, in constant memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ BINS = 2048
 
 @dataclass
 class TensorStatistics:
-    """A tensor's values so far.
+    """Statistics of a tensor's values.
 
     Attributes:
         counts: histogram of the magnitudes, BINS equal bins over 0..reach.
-        reach: a power of two that no magnitude has passed; 0 before the first value that is not 0.
+        reach: upper end of the histogram, a power of two; 0 before the first nonzero value.
         peaks: the largest magnitude of each channel.
-        extremes: timestep -> (smallest, largest) value; -1 stands for no timestep.
+        extremes: timestep -> (smallest, largest) value; timestep -1 if the graph has none.
     """
 
     counts: np.ndarray = field(default_factory=lambda: np.zeros(BINS, np.int64))
@@ -31,7 +31,7 @@ class TensorStatistics:
         return max((max(abs(low), abs(high)) for low, high in self.extremes.values()), default=0.0)
 
     def add(self, values: np.ndarray, channel_axis: int, timestep: int = -1) -> None:
-        """Take in a run's values, any shape; raises FloatingPointError where one is not a number."""
+        """Add a run's values, of any shape. Raises FloatingPointError if one is NaN or infinite."""
         magnitudes = np.abs(values)
         peak = float(magnitudes.max(initial=0.0))
         if not np.isfinite(peak):
@@ -47,7 +47,7 @@ class TensorStatistics:
             self.counts += np.bincount(bins, minlength=BINS)
 
     def _reach_for(self, peak: float) -> None:
-        """Widen the histogram, two bins becoming one, until the peak is inside."""
+        """Double the histogram's range, merging pairs of bins, until it contains the peak."""
         needed = 2.0 ** np.ceil(np.log2(peak))
         if self.reach == 0:
             self.reach = needed
@@ -57,7 +57,7 @@ class TensorStatistics:
             self.reach *= 2
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """For `numpy.savez`; `from_arrays` undoes it."""
+        """The statistics as arrays for `numpy.savez`; see `from_arrays`."""
         extremes = np.array([[step, *ends] for step, ends in sorted(self.extremes.items())], np.float64)
         return {"counts": self.counts, "reach": np.array(self.reach), "peaks": self.peaks, "extremes": extremes}
 

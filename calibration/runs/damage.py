@@ -1,4 +1,4 @@
-"""What changed graphs do to finished edits, against the same edits in fp32."""
+"""The error of edits made with changed graphs, against the same edits in fp32."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from edgedrag.runtime.backends.base import Array, CompiledGraph
 from edgedrag.runtime.photo.picture import as_rgb8
 from edgedrag.runtime.session.edit import Edit
 
-AROUND = 32  # pixels around the mask that ST-LPIPS sees
+AROUND = 32  # margin around the mask in the input of ST-LPIPS, pixels
 
 
 @dataclass(frozen=True)
 class Damage:
-    """Means over the edits, in the mask and against fp32.
+    """Error of edits against fp32, in the mask: means over the edits.
 
     Attributes:
-        psnr_db: of the final picture, at most 68.
-        worst_db: the least of the edits' PSNR.
-        stlpips: of the final picture; None where it was not measured.
-        snr_db: of the changed graphs' own outputs, the least of their means over all runs; 200 where equal.
+        psnr_db: of the final picture; at most 68.
+        worst_db: the lowest PSNR of an edit.
+        stlpips: of the final picture; None if not measured.
+        snr_db: of the changed graphs' outputs, the lowest of the graphs' means over all runs; 200 if equal.
     """
 
     psnr_db: float
@@ -38,10 +38,10 @@ class Damage:
 
 
 class Trial:
-    """Drags with their edits in fp32, to run again with other graphs."""
+    """Drags and their fp32 edits, to be compared with the edits of other graphs."""
 
-    def __init__(self, bench: Workbench, drags: Sequence[CalibrationDrag], ruler: STLPIPS):
-        self._bench, self._drags, self._ruler = bench, drags, ruler
+    def __init__(self, bench: Workbench, drags: Sequence[CalibrationDrag], stlpips: STLPIPS):
+        self._bench, self._drags, self._ruler = bench, drags, stlpips
         self._outputs: dict[str, list[dict[str, np.ndarray]]] = {}
         for (name, _), slot in bench.slots.items():
             slot.listener = self._keep(self._outputs.setdefault(name, []))
@@ -49,17 +49,17 @@ class Trial:
         bench.restore()
 
     def measure(self, graphs: Mapping[Place, CompiledGraph], perceptual_from: float = math.inf) -> Damage:
-        """The damage of these graphs in the place of the bundle's; with ST-LPIPS from this PSNR on."""
+        """The error with these graphs in place of the bundle's; ST-LPIPS is measured if the PSNR reaches a limit."""
         noises: dict[str, list[float]] = {name: [] for name, _ in graphs}
         for place, graph in graphs.items():
             self._bench.slots[place].substitute = graph
             self._bench.slots[place].listener = self._compare(self._outputs[place[0]], noises[place[0]])
-        found = [edit for drag in self._drags for edit in drag.run(self._bench.runtime)]
+        edits = [edit for drag in self._drags for edit in drag.run(self._bench.runtime)]
         self._bench.restore()
-        psnr = [psnr_in_mask(edit.image, true.image, true.mask) for edit, true in zip(found, self._edits)]
+        psnr = [psnr_in_mask(edit.image, true.image, true.mask) for edit, true in zip(edits, self._edits)]
         mean = round(float(np.mean(psnr)), 3)
         near = mean >= perceptual_from
-        distances = [self._distance(edit, true) for edit, true in zip(found, self._edits)] if near else []
+        distances = [self._distance(edit, true) for edit, true in zip(edits, self._edits)] if near else []
         return Damage(
             mean,
             round(min(psnr), 3),
@@ -71,8 +71,8 @@ class Trial:
         return lambda _, found: outputs.append(self._bench.download(found))
 
     def _compare(self, outputs: list[dict[str, np.ndarray]], noises: list[float]) -> Listener:
-        def compare(_: Mapping[str, Array], found: Mapping[str, Array]) -> None:
-            true, values = outputs[len(noises)], self._bench.download(found)
+        def compare(_: Mapping[str, Array], tensors: Mapping[str, Array]) -> None:
+            true, values = outputs[len(noises)], self._bench.download(tensors)
             noises.append(min(snr_db(true[name], values[name]) for name in true))
 
         return compare
@@ -84,6 +84,6 @@ class Trial:
 
 
 def around(mask: np.ndarray) -> tuple[slice, slice]:
-    """The mask's box, AROUND pixels wider at each side as far as the picture goes."""
+    """The mask's bounding box, AROUND pixels larger at each side, clipped to the picture."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     return tuple(slice(max(0, int(n[0]) - AROUND), int(n[-1]) + 1 + AROUND) for n in (rows, columns))  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""The drags to calibrate on: a folder of DragBench's form, or a list of jobs as `edgedrag batch` takes it."""
+"""Reading calibration drags: a folder in DragBench's format, or a job list as for `edgedrag batch`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edgedrag.runtime.session.runtime import Runtime
 
 @dataclass(frozen=True)
 class CalibrationDrag:
-    """A drag that was found to be sound; its photo is read when it runs."""
+    """A valid drag; its photo is read when it runs."""
 
     name: str
     read: Callable[[], Task]
@@ -31,7 +31,7 @@ class CalibrationDrag:
     seed: int
 
     def run(self, runtime: Runtime) -> list[Edit]:
-        """One edit for each count of steps."""
+        """One edit for each step count."""
         task = self.read()
         photo, edits = runtime.load(task.photo), []
         for count in self.steps:
@@ -42,7 +42,7 @@ class CalibrationDrag:
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Drags, the hash of all that makes them, and what was left out: name -> why."""
+    """Drags, a hash of their content, and the skipped ones: name -> reason."""
 
     drags: Sequence[CalibrationDrag]
     sha256: str
@@ -50,21 +50,21 @@ class CalibrationSet:
 
 
 def read_drags(source: Path, steps: Sequence[int], seed: int, max_megapixels: float) -> CalibrationSet:
-    """The drags of a folder or a list; unsound ones are named and left out.
+    """The drags of a folder or a job list; invalid ones are reported and skipped.
 
     Args:
-        steps: the counts that each drag runs at.
-        seed: of the noise, where a job gives none of its own.
+        steps: step counts of each drag.
+        seed: noise seed of drags without their own.
 
     Raises:
-        InputError: there are none, or none is sound; says what is wrong with the first.
+        InputError: there are no drags, or none is valid; with the reason for the first.
     """
     if not source.exists():
         raise InputError(f"{source}: no such folder or file of drags")
-    found = _samples(source, seed, max_megapixels) if source.is_dir() else _jobs(source, seed, max_megapixels)
+    entries = _samples(source, seed, max_megapixels) if source.is_dir() else _jobs(source, seed, max_megapixels)
     drags, skipped = [], {}
     digest = hashlib.sha256(repr((tuple(steps), seed)).encode())
-    for name, own_seed, read in found:
+    for name, own_seed, read in entries:
         try:
             task = read()
         except InputError as error:
@@ -82,7 +82,7 @@ def read_drags(source: Path, steps: Sequence[int], seed: int, max_megapixels: fl
     return CalibrationSet(drags, digest.hexdigest(), skipped)
 
 
-Found = Iterator[tuple[str, int, Callable[[], Task]]]  # name, seed, and how to read it
+Found = Iterator[tuple[str, int, Callable[[], Task]]]  # name, seed, reader
 
 
 def _samples(folder: Path, seed: int, max_megapixels: float) -> Found:

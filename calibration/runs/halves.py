@@ -1,4 +1,4 @@
-"""What INT8 leaves of a graph in fp16, but for the nodes whose numbers fp16 cannot hold."""
+"""Converting the rest of an INT8 graph to fp16, except for nodes whose values do not fit fp16."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from edgedrag.calibration.runs.workbench import Place, Workbench
 from edgedrag.runtime.backends.base import Array
 
 LARGEST = float(np.finfo(np.float16).max)
-HEADROOM = 4.0  # other photos and drags reach further than those that were looked at
-ROUNDING = ["QuantizeLinear", "DequantizeLinear"]  # up to opset 18 they take and give float32 alone
+HEADROOM = 4.0  # factor for other photos and drags, whose values may be larger than the observed ones
+ROUNDING = ["QuantizeLinear", "DequantizeLinear"]  # float32 only, up to opset 18
 WITHOUT_HALF = ["GridSample"]  # ONNX Runtime's CUDA provider would run it on the CPU
 
 
 class PeakGraph:
-    """The bundle's own graph; when it runs, the largest magnitude of each of its inner tensors is noted.
+    """The bundle's graph, which records the largest magnitude of each tensor when it runs.
 
     Attributes:
         peaks: by tensor.
@@ -49,13 +49,13 @@ class PeakGraph:
 
 
 def peak(values: np.ndarray) -> float:
-    """The largest magnitude; infinite where one is not a number."""
-    found = max(float(values.max(initial=0)), -float(values.min(initial=0)))
-    return found if np.isfinite(found) else np.inf
+    """The largest magnitude; infinite if a value is NaN."""
+    largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
+    return largest if np.isfinite(largest) else np.inf
 
 
-def beyond(model: ir.Model, peaks: Mapping[str, float]) -> list[str]:
-    """Names of the nodes that take or give a tensor which fp16 cannot hold."""
+def overflowing(model: ir.Model, peaks: Mapping[str, float]) -> list[str]:
+    """The names of the nodes with an input or output that does not fit fp16."""
     return [
         str(node.name)
         for node in model.graph
@@ -64,9 +64,9 @@ def beyond(model: ir.Model, peaks: Mapping[str, float]) -> list[str]:
 
 
 def halve(model: ir.Model, keep: Collection[str]) -> ir.Model:
-    """The graph with everything but these nodes and what is rounded in fp16; inputs and outputs stay float32.
+    """The graph in fp16, except for these nodes, Q/DQ nodes, and the graph's inputs and outputs.
 
-    Weights that lie in files are converted when they are written, one at a time: a large graph's do not fit a message.
+    External weights are converted one at a time when they are written: those of a large graph exceed protobuf's limit.
     """
     proto = onnx.shape_inference.infer_shapes(ir.to_proto(model))
     filed = {
@@ -77,7 +77,7 @@ def halve(model: ir.Model, keep: Collection[str]) -> ir.Model:
             stored.CopyFrom(onnx.numpy_helper.from_array(np.zeros(0, np.float32), stored.name))
     blocked = [*DEFAULT_OP_BLOCK_LIST, *ROUNDING, *WITHOUT_HALF]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # it tells of every weight below fp16's least
+        warnings.simplefilter("ignore")  # one warning for each weight below fp16's smallest value
         proto = convert_float_to_float16(
             proto, keep_io_types=True, disable_shape_infer=True, op_block_list=blocked, node_block_list=list(keep)
         )
@@ -93,7 +93,7 @@ def halve(model: ir.Model, keep: Collection[str]) -> ir.Model:
 
 
 def _half(tensor: ir.ExternalTensor) -> ir.LazyTensor:
-    """A tensor in fp16, once it is asked for."""
+    """A tensor in fp16, converted on demand."""
     return ir.LazyTensor(
         lambda: ir.tensor(convert_np_to_float16(tensor.numpy()), name=tensor.name),
         ir.DataType.FLOAT16,

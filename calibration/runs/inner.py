@@ -1,4 +1,4 @@
-"""A graph's inner tensors, a bounded number of bytes at a time."""
+"""Reading a graph's intermediate tensors, with bounded memory."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import onnxruntime as ort
 from edgedrag.calibration.runs.workbench import Place, Workbench
 from edgedrag.runtime.backends.base import Array
 
-GROUP = 2**29  # bytes of tensors that one run gives
-UNKNOWN = 2**26  # bytes; what a tensor counts for whose shape is not known beforehand
+GROUP = 2**29  # bytes of tensors in one run
+UNKNOWN = 2**26  # bytes; assumed for a tensor of unknown shape
 
 
 class InnerTensors:
-    """Runs the bundle's own graph, once for each group of tensors; a graph of one group keeps its session."""
+    """Runs the bundle's graph once for each group of tensors; the session is kept if there is only one group."""
 
     def __init__(self, bench: Workbench, place: Place, wanted: Collection[str] | None = None):
-        """`wanted`: names; None for every float tensor that a node makes."""
+        """`wanted`: tensor names; None for every float tensor that a node computes."""
         self._bench, self._place, self._wanted = bench, place, wanted
         self._names: list[str] = []
         self._session: ort.InferenceSession | None = None
 
     def release(self) -> None:
-        """Give memory back until the next run."""
+        """Free memory until the next run."""
         self._session = None
 
     def __call__(self, inputs: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-        """Each tensor's name and value, in the order in which they are made; graph inputs are none."""
+        """The names and values of the tensors, in execution order, without the graph's inputs."""
         sizes = {name: value.shape() for name, value in inputs.items()}
         groups = list(self._groups(sizes)) if self._session is None else [self._names]
         for group in groups:
@@ -38,10 +38,10 @@ class InnerTensors:
             if len(groups) == 1:
                 self._session, self._names = session, group
             yield from zip(group, session.run_with_ort_values(group, inputs))
-            del session  # before the next group's is made: a large graph is not to be in memory twice
+            del session  # before the next one is created: a large graph must not be in memory twice
 
     def _groups(self, sizes: Mapping[str, Collection[int]]) -> Iterator[list[str]]:
-        """The tensors, in groups of up to GROUP bytes; `sizes` of the inputs."""
+        """The tensors in groups of up to GROUP bytes; `sizes` are the inputs' shapes."""
         model = self._bench.model(*self._place)
         known = infer_tensors(ir.to_proto(model), sizes)
         names = [str(value.name) for node in model.graph for value in node.outputs]
@@ -56,7 +56,7 @@ Inferred = Mapping[str, onnx.TypeProto.Tensor]  # by tensor
 
 
 def infer_tensors(proto: onnx.ModelProto, sizes: Mapping[str, Collection[int]]) -> Inferred:
-    """Type and shape of a graph's tensors where its inputs have these sizes; changes the proto's inputs."""
+    """Types and shapes of a graph's tensors for given input shapes; changes the proto's inputs."""
     del proto.graph.value_info[:]
     for value in proto.graph.input:
         shape = [onnx.TensorShapeProto.Dimension(dim_value=n) for n in sizes[value.name]]
@@ -67,7 +67,7 @@ def infer_tensors(proto: onnx.ModelProto, sizes: Mapping[str, Collection[int]]) 
 
 
 def in_groups(names: Iterable[str], known: Inferred) -> Iterator[list[str]]:
-    """Tensors in their order, in groups of up to GROUP bytes as float32, one at least."""
+    """Tensors in order, in groups of up to GROUP bytes (as float32) and at least one tensor."""
     group: list[str] = []
     total = 0
     for name in names:

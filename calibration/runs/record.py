@@ -1,4 +1,4 @@
-"""Statistics of the tensors that layers take and give, gathered while real drags run in fp32."""
+"""Recording statistics of layers' inputs and outputs while real drags run in fp32."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from edgedrag.calibration.graphs.layers import CHANNEL_AXIS, Layer, along
 from edgedrag.calibration.graphs.smoothing import Divisors
 from edgedrag.calibration.graphs.statistics import TensorStatistics
-from edgedrag.calibration.runs.branches import twins
+from edgedrag.calibration.runs.branches import single_branch_names
 from edgedrag.calibration.runs.drags import CalibrationDrag
 from edgedrag.calibration.runs.inner import InnerTensors
 from edgedrag.calibration.runs.workbench import Place, Workbench, copied
@@ -21,18 +21,18 @@ from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import write_aside
 
-Statistics = dict[str, dict[str, TensorStatistics]]  # graph -> tensor -> what it held
+Statistics = dict[str, dict[str, TensorStatistics]]  # graph -> tensor -> statistics
 SAVE_EVERY = 8  # drags
 
 
 def watched(layers: Sequence[Layer], sums: Sequence[str] = ()) -> dict[str, int]:
-    """The tensors that a graph's layers take and give, and sums of them -> the axis of their channels."""
+    """The inputs and outputs of a graph's layers, and sums of them -> their channel axis."""
     axes = {name: CHANNEL_AXIS[layer.op] for layer in layers for name in (layer.input, layer.output)}
     return axes | dict.fromkeys(sums, 1)
 
 
 class RecordingGraph:
-    """A graph that also gives its inner tensors, and adds them, divided by channel, to statistics when it runs."""
+    """A graph that adds its tensors, divided by the divisors, to statistics when it runs."""
 
     def __init__(
         self,
@@ -42,16 +42,16 @@ class RecordingGraph:
         statistics: dict[str, TensorStatistics],
         divisors: Divisors,
     ):
-        """`axes`, `statistics` and `divisors` by the tensors' names in the single branch."""
+        """`axes`, `statistics` and `divisors` are keyed by the tensors' names in the single branch."""
         graph = self._graph = place[0]
         self._axes, self._statistics, self._divisors = axes, statistics, divisors
-        self._known_as = {own: single for own, single in twins(bench, place).items() if single in axes}
+        self._known_as = {own: single for own, single in single_branch_names(bench, place).items() if single in axes}
         self._inputs = [t.name for t in bench.graphs[graph].inputs]
         self._outputs = bench.graphs[graph].file_outputs
         self._inner = InnerTensors(bench, place, {*self._known_as, *self._outputs.values()} - set(self._inputs))
 
     def release(self) -> None:
-        """Give its memory back until it runs again."""
+        """Free memory until the next run."""
         self._inner.release()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -77,8 +77,8 @@ class RecordingGraph:
             self._statistics.setdefault(name, TensorStatistics()).add(values, axis, timestep)
         except FloatingPointError:
             raise EdgedragError(
-                f"{self._graph}: tensor '{name}' is not a number on these drags, in fp32; the bundle's weights "
-                "are damaged or were trained badly"
+                f"{self._graph}: tensor '{name}' has NaN or infinite values on these drags in fp32; the bundle's "
+                "weights are damaged or badly trained"
             ) from None
 
 
@@ -93,18 +93,18 @@ def record(
     """Run the drags and return the statistics of each graph's layers and sums; with `divisors`, of smoothed inputs.
 
     Args:
-        state: a file that an interrupted recording goes on from.
+        state: file from which an interrupted recording resumes.
 
     Raises:
-        EdgedragError: a tensor is not a number.
+        EdgedragError: a tensor has NaN or infinite values.
     """
     done = 0
     statistics: Statistics = {name: {} for name in layers}
     if state.is_file():
         done, stored = load(state)
         statistics |= stored
-    for graph, found in layers.items():
-        axes = watched(found, sums[graph])
+    for graph, graph_layers in layers.items():
+        axes = watched(graph_layers, sums[graph])
         if divisors is not None:
             axes = {name: axis for name, axis in axes.items() if name in divisors[graph]}
         if axes and done < len(drags):
@@ -128,8 +128,8 @@ def save(state: Path, done: int, statistics: Statistics) -> None:
     arrays = {
         f"{graph}|{tensor}|{key}": array
         for graph, tensors in statistics.items()
-        for tensor, found in tensors.items()
-        for key, array in found.arrays().items()
+        for tensor, held in tensors.items()
+        for key, array in held.arrays().items()
     }
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, done=np.array(done), **arrays)
@@ -137,7 +137,7 @@ def save(state: Path, done: int, statistics: Statistics) -> None:
 
 
 def load(state: Path) -> tuple[int, Statistics]:
-    """How many drags were recorded, and what of them."""
+    """The number of recorded drags, and their statistics."""
     with np.load(state, allow_pickle=False) as stored:
         parts: dict[tuple[str, str], dict[str, np.ndarray]] = {}
         for name in stored.files:

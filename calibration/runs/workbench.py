@@ -1,4 +1,4 @@
-"""A running bundle whose graphs can be exchanged under it: to record what passes through, or to try others."""
+"""A running bundle whose graphs can be replaced: to record tensors, or to try changed graphs."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.stages import Stages, choose_precision
 from edgedrag.runtime.session.runtime import Runtime
 
-LARGE = 2**29  # bytes; a graph with more weights than this is in memory alone
+LARGE = 2**29  # bytes of weights; a larger graph is loaded only while no other graph is
 
 Place = tuple[str, str]  # a graph's name and the name of one of its branches
-Listener = Callable[[Mapping[str, Array], Mapping[str, Array]], None]  # told of inputs and outputs by name
+Listener = Callable[[Mapping[str, Array], Mapping[str, Array]], None]  # called with inputs and outputs by name
 
 
 @runtime_checkable
 class Releasable(Protocol):
-    """A graph that can give its memory back, and take it again when it runs."""
+    """A graph that can free its memory and reload when it runs."""
 
     def release(self) -> None: ...
 
@@ -41,8 +41,8 @@ class Slot:
     """A graph's place in a running bundle.
 
     Attributes:
-        substitute: what runs in the place of the bundle's own graph, where there is one.
-        listener: told of each run.
+        substitute: the graph that runs instead of the bundle's, if any.
+        listener: called after each run.
     """
 
     def __init__(self, backend: _SlotBackend, graph: Graph, file: Path):
@@ -60,16 +60,16 @@ class Slot:
         return outputs
 
     def release(self) -> None:
-        """Give memory back until the graph runs again."""
+        """Free memory until the graph runs again."""
         self._own = None
         if isinstance(self.substitute, Releasable):
             self.substitute.release()
 
     def own(self) -> CompiledGraph:
-        """The bundle's own graph, compiled where it is not."""
+        """The bundle's graph, compiled on first use."""
         if self._own is None:
             if self.large:
-                self._backend.make_room()
+                self._backend.free_memory()
                 self._own = LargeGraph(self._graph, self._file)
             else:
                 self._own = self._backend.inner.compile(self._graph, self._file, "fp32")
@@ -77,7 +77,7 @@ class Slot:
 
 
 def session_options(large: bool) -> ort.SessionOptions:
-    """Of a large graph, the weights stay in their file, neither packed nor in another layout."""
+    """Session options; those for a large graph keep the weights memory-mapped, neither prepacked nor reordered."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     if large:
@@ -88,28 +88,28 @@ def session_options(large: bool) -> ort.SessionOptions:
 
 
 class LargeGraph:
-    """A graph with as little memory as it can do with."""
+    """A graph in a session with minimal memory."""
 
     def __init__(self, graph: Graph, file: Path):
         self._session = ort.InferenceSession(str(file), session_options(True), providers=["CPUExecutionProvider"])
         self._inputs, self._outputs = [t.name for t in graph.inputs], graph.file_outputs
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        given = {name: inputs[name] for name in self._inputs}
-        found = self._session.run_with_ort_values(list(self._outputs.values()), given)
-        return {name: copied(value) for name, value in zip(self._outputs, found)}
+        feeds = {name: inputs[name] for name in self._inputs}
+        values = self._session.run_with_ort_values(list(self._outputs.values()), feeds)
+        return {name: copied(value) for name, value in zip(self._outputs, values)}
 
 
 def copied(value: Array) -> Array:
-    """A tensor with memory of its own: what a run gives keeps all that the run took, gigabytes of a large graph."""
+    """A copy of a tensor: a run's outputs keep its whole arena alive, gigabytes for a large graph."""
     return ort.OrtValue.ortvalue_from_numpy(np.array(value.numpy()))
 
 
 class TurnTaking:
-    """A changed large graph: on disk, and in memory from its run until another large one runs."""
+    """A changed large graph: stored on disk, and in memory from its run until another large graph runs."""
 
     def __init__(self, bench: Workbench, graph: str, model: ir.Model, folder: Path):
-        """`folder`: empty, on the file system of the bundle's weights; gone with this."""
+        """`folder`: empty, on the file system of the bundle's weights; deleted with this object."""
         self._bench, self._graph, self._file = bench, bench.graphs[graph], folder / f"{graph}.onnx"
         self._loaded: LargeGraph | None = None
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -121,14 +121,14 @@ class TurnTaking:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if self._loaded is None:
-            self._bench.make_room()
+            self._bench.free_memory()
             with self._bench.linked(self._graph.name, self._file.parent):
                 self._loaded = LargeGraph(self._graph, self._file)
         return self._loaded.run(inputs)
 
 
 class _SlotBackend(OnnxBackend):
-    """Gives each graph a slot on another backend."""
+    """A backend that wraps each graph of another backend in a slot."""
 
     def __init__(self, inner: OnnxRuntimeCpu):
         self.inner = inner
@@ -139,11 +139,11 @@ class _SlotBackend(OnnxBackend):
     def compile(self, graph: Graph, file: Path, precision: str) -> Slot:
         return self.slots.setdefault(file.name, Slot(self, graph, file))
 
-    def make_room(self) -> None:
-        """Give the memory of all graphs back until they run again; the small ones' arenas are gigabytes too."""
+    def free_memory(self) -> None:
+        """Free the memory of all graphs until they run again; arenas of small graphs are gigabytes too."""
         for slot in self.slots.values():
             slot.release()
-        trim = getattr(ctypes.pythonapi, "malloc_trim", None)  # of glibc, which keeps what was freed
+        trim = getattr(ctypes.pythonapi, "malloc_trim", None)  # glibc keeps freed memory otherwise
         if trim is not None:
             trim(0)
 
@@ -158,14 +158,14 @@ class Workbench:
     """A bundle in fp32 on the CPU.
 
     Attributes:
-        runtime: to run drags with.
+        runtime: runs drags.
         graphs: by name.
         files: graph -> branch -> its file.
         slots: by place.
     """
 
     def __init__(self, bundle: Bundle, scratch: Path):
-        """`scratch`: an empty folder for graphs that are tried, best on the bundle's own file system."""
+        """`scratch`: an empty folder for changed graphs, preferably on the bundle's file system."""
         self.bundle, self._scratch = bundle, scratch
         self._backend = _SlotBackend(OnnxRuntimeCpu())
         precision = choose_precision(bundle, self._backend, "fp32")
@@ -179,14 +179,14 @@ class Workbench:
         }
 
     def model(self, graph: str, branch: str = "single") -> ir.Model:
-        """A graph as it is in fp32, to be changed at will; large weights stay on disk."""
+        """A fresh copy of a graph in fp32; large weights stay on disk."""
         return ir.load(self.bundle.folder / self.files[graph][branch].file)
 
     def is_large(self, graph: str) -> bool:
         return self.slots[graph, "single"].large
 
     def compile(self, graph: str, model: ir.Model) -> CompiledGraph:
-        """A changed graph, ready for the slot; it takes and gives what the original does."""
+        """Compile a changed graph with the inputs and outputs of the original."""
         if self.is_large(graph):
             return TurnTaking(self, graph, model, Path(tempfile.mkdtemp(dir=self._scratch)))
         with self.saved(graph, model) as file:
@@ -194,9 +194,9 @@ class Workbench:
 
     @contextmanager
     def saved(self, graph: str, model: ir.Model) -> Iterator[Path]:
-        """The path of a changed graph's file for a while, its external data beside it."""
+        """The path of a changed graph's file, with its external data, while the context is open."""
         if self.is_large(graph):
-            self.make_room()
+            self.free_memory()
         file = self._scratch / f"{graph}.onnx"
         ir.save(model, file)
         try:
@@ -206,7 +206,7 @@ class Workbench:
             file.unlink()
 
     def inner_session(self, place: Place, names: Iterable[str]) -> ort.InferenceSession:
-        """The bundle's own graph, giving these of its inner tensors too."""
+        """A session of the bundle's graph with these intermediate tensors as additional outputs."""
         graph, model = place[0], self.model(*place)
         with_outputs(model, names)
         with self.saved(graph, model) as file:
@@ -214,22 +214,23 @@ class Workbench:
             return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
     def download(self, tensors: Mapping[str, Array]) -> dict[str, np.ndarray]:
-        """Copies: what an engine hands out may be a view of memory that it uses again."""
+        """Copies of tensors: an engine's outputs may be views of memory that it reuses."""
         return {name: np.array(self._backend.download(array)) for name, array in tensors.items()}
 
     def restore(self) -> None:
-        """The bundle's own graphs run again, unheard."""
+        """Remove all substitutes and listeners."""
         for slot in self.slots.values():
             slot.substitute = slot.listener = None
 
-    def make_room(self) -> None:
-        """For a large graph; see `_SlotBackend`."""
-        self._backend.make_room()
+    def free_memory(self) -> None:
+        """Free memory for a large graph; see `_SlotBackend`."""
+        self._backend.free_memory()
 
     @contextmanager
     def linked(self, graph: str, folder: Path) -> Iterator[None]:
-        """A graph's external data in a folder for a while: it must lie in the graph's own. A second name for a file
-        costs nothing, but nothing reads a file that has two.
+        """Put a graph's external data into a folder while the context is open; it must be in the graph's folder.
+
+        Hard links are free, but loaders refuse hard-linked data; unlink afterwards.
         """
         names = [name for name, _ in self.files[graph]["single"].external]
         for name in names:
@@ -245,7 +246,7 @@ class Workbench:
 
 
 def with_outputs(model: ir.Model, names: Iterable[str]) -> None:
-    """Let a graph give these tensors too."""
+    """Add these tensors to a graph's outputs."""
     there = {value.name for value in (*model.graph.inputs, *model.graph.outputs)}
     wanted = set(names) - there
     for node in model.graph:

@@ -1,4 +1,4 @@
-"""A bundle's graphs into the cache of engines: each built once, by one process at a time."""
+"""Building a bundle's engines into the engine cache; each is built once, by one process at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from tqdm import tqdm
 from edgedrag.export.capacity import check_disk, check_memory
 from edgedrag.export.engines.builder import THIS_GPU, Built, Progress, build_file, check_target
 from edgedrag.runtime.backends.device.cuda import find_gpu
-from edgedrag.runtime.backends.tensorrt.cache import EngineKey, EngineStore, Size, StoredEngine, Toolchain, engine_key
+from edgedrag.runtime.backends.tensorrt.cache import (
+    EngineKey,
+    EngineStore,
+    EngineTarget,
+    Size,
+    StoredEngine,
+    engine_key,
+)
 from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS, check_generation, import_library
 from edgedrag.runtime.bundle.graphs import Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
@@ -25,15 +32,15 @@ from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
 from edgedrag.runtime.files import write_whole
 
-PRECISIONS = ("int8", "fp16", "fp32")  # the one that "auto" takes first
-MEMORY_A_BYTE = 4.2  # bytes of memory that a build takes for each byte of weights; measured on the full-size networks
-MEMORY_BESIDE = 700_000_000
+PRECISIONS = ("int8", "fp16", "fp32")  # in the order of preference of "auto"
+MEMORY_A_BYTE = 4.2  # bytes of memory of a build per byte of weights; measured on the full-size networks
+MEMORY_BESIDE = 700_000_000  # bytes of a build, in addition
 LOCK = ".building.lock"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to build: library and targets, precision or "auto", window sizes (H, W)."""
+    """What to build: library, targets, precision (or "auto") and window sizes (H, W)."""
 
     library: str
     targets: tuple[str, ...]
@@ -43,31 +50,31 @@ class Request:
 
 @dataclass(frozen=True)
 class Job:
-    """One engine: its key, and the file it is built from."""
+    """One engine to build: its key and its ONNX file."""
 
     key: EngineKey
     graph: Graph
     variant: Variant
-    target: str  # as the library is told
+    target: str  # as passed to the library
 
 
 def parse_sizes(text: str | None, bundle: Bundle) -> tuple[Size, ...]:
-    """ "512,384x640" as window sizes (H, W); all that the bundle's windows have where None.
+    """Parse "512,384x640" as window sizes (H, W); None gives all of the bundle's windows.
 
-    A single number stands for the windows whose longer side it is, or for a square where there is none.
+    A single number selects the windows with this longer side, or a square if there are none.
 
     Raises:
-        InputError: no such sizes, or not within the bundle's bounds.
+        InputError: a size cannot be parsed, or is outside the bundle's limits.
     """
     if text is None:
         return tuple(bundle.sizes)
     sizes: list[Size] = []
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,5})(?:x(\d{1,5}))?\s*", part)
-        if found is None:
+        match = re.fullmatch(r"\s*(\d{1,5})(?:x(\d{1,5}))?\s*", part)
+        if match is None:
             raise InputError(f"--shapes {part!r}: write sizes as 512 or 384x640 (height x width)")
-        height, width = int(found[1]), int(found[2] or found[1])
-        longest = [size for size in bundle.sizes if max(size) == height and found[2] is None]
+        height, width = int(match[1]), int(match[2] or match[1])
+        longest = [size for size in bundle.sizes if max(size) == height and match[2] is None]
         sizes += longest or [(height, width)]
     for size in sizes:
         for symbol, side in zip("HW", size):
@@ -82,7 +89,7 @@ def parse_sizes(text: str | None, bundle: Bundle) -> tuple[Size, ...]:
 
 
 def pick_precision(bundle: Bundle, precision: str) -> str:
-    """As asked, or the first of INT8, fp16 and fp32 that the bundle has. Raises InputError where it has not."""
+    """The requested precision; for "auto" the first of INT8, fp16, fp32 in the bundle. Raises InputError if absent."""
     there = [p for p in PRECISIONS if all("single" in g.files(p, "tensorrt") for _, g in bundle.graphs())]
     if precision == "auto" and there:
         return there[0]
@@ -92,11 +99,11 @@ def pick_precision(bundle: Bundle, precision: str) -> str:
 
 
 def plan(bundle: Bundle, request: Request) -> list[Job]:
-    """The engines that a request asks for, each once.
+    """The engines of a request, without duplicates.
 
     Raises:
-        InputError: a target or a precision that there is not.
-        EngineError: the library is not installed, or "this-gpu" and there is none.
+        InputError: an unknown target, or a precision that the bundle does not have.
+        EngineError: the library is not installed, or the target is "this-gpu" and there is no GPU.
     """
     for target in request.targets:
         check_target(request.library, target)
@@ -105,40 +112,40 @@ def plan(bundle: Bundle, request: Request) -> list[Job]:
     precision = pick_precision(bundle, request.precision)
     jobs: dict[str, Job] = {}
     for target, named in generations.items():
-        toolchain = Toolchain(request.library, version, named, BUILD_OPTIONS[request.library])
+        built_for = EngineTarget(request.library, version, named, options)
         for size in request.sizes:
             for _, graph in bundle.graphs():
                 for variant in graph.files(precision, "tensorrt").values():
-                    key = engine_key(bundle, graph, variant, precision, size, toolchain)
+                    key = engine_key(bundle, graph, variant, precision, size, built_for)
                     jobs.setdefault(key.digest, Job(key, graph, variant, target))
     return list(jobs.values())
 
 
 def generation(target: str, library: str) -> str:
-    """A target's name for the key of its engines. Raises EngineError where it is "this-gpu" and there is none."""
+    """The GPU generation of a target, for engine keys. Raises EngineError if it is "this-gpu" and there is no GPU."""
     if target != THIS_GPU:
         return target
     try:
-        found = find_gpu().target
-        check_generation(library, found)
-        return found
+        name = find_gpu().target
+        check_generation(library, name)
+        return name
     except EngineError as error:
         ahead = "; to build for other machines name their GPUs, as --target sm_86,sm_89"
         raise EngineError(f"{error}{ahead if library == 'tensorrt-rtx' else ''}", error.code) from None
 
 
 def build_engines(bundle: Bundle, request: Request, folder: Path | None = None) -> Iterator[dict[str, Any]]:
-    """Build what is not there yet; yields a row for each engine as it is ready, `cached` where it was there.
+    """Build the missing engines; yields a row for each engine, with `cached` true if it existed.
 
     Raises:
-        InputError, EngineError: see `plan`; too little memory or disk; a file that cannot be written.
-        EdgedragError: the library refuses a graph.
+        InputError, EngineError: see `plan`; too little memory or disk space; a file cannot be written.
+        EdgedragError: the library rejects a graph.
     """
     store, jobs = EngineStore(folder), plan(bundle, request)
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{store.folder}: cannot be made ({error.strerror})") from None
+        raise InputError(f"{store.folder}: cannot be created ({error.strerror})") from None
     with tqdm(total=len(jobs), desc="engines", unit="engine", file=sys.stderr) as bar:
         for done, job in enumerate(jobs):
             branch = "" if job.key.branch == "single" else f" {job.key.branch}"
@@ -165,7 +172,7 @@ def build_engines(bundle: Bundle, request: Request, folder: Path | None = None) 
 
 
 def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tuple[StoredEngine, bool]:
-    """The engine of a job and whether it was there; one process builds at a time, others find what it built."""
+    """The engine of a job, and whether it existed. Processes build one at a time and share the results."""
     whole = _find_whole(store, job.key)
     if whole is not None:
         return whole, True
@@ -176,7 +183,7 @@ def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tu
         file = bundle.verified_file(job.variant)
         weights = job.variant.nbytes(bundle.folder)
         needed, in_ram = MEMORY_A_BYTE * weights + MEMORY_BESIDE, weights + MEMORY_BESIDE
-        check_memory(needed, f"building '{job.key.graph}'", in_ram)  # the GPU's copy of the weights is not swapped
+        check_memory(needed, f"building '{job.key.graph}'", in_ram)  # the GPU's copy of the weights cannot be swapped
         check_disk(store.folder, 1.2 * weights, f"the engine of '{job.key.graph}'")
         timing = store.folder / f"{job.key.library}-{job.key.version}-{job.key.target}.timing-cache"
         known = timing.read_bytes() if timing.exists() else b""
@@ -189,7 +196,7 @@ def _get(store: EngineStore, bundle: Bundle, job: Job, progress: Progress) -> tu
 
 
 def facts(bundle: Bundle, key: EngineKey, built: Built) -> dict[str, Any]:
-    """What an engine's manifest says of its build; of INT8 also the drags that it was calibrated on and its damage."""
+    """The build's entries of an engine's manifest; for INT8 with the calibration drags' hash and the error figures."""
     quality = {}
     if key.recipe is not None:
         recipe = json.loads(bundle.verified_recipe().read_text(encoding="utf-8"))
@@ -205,13 +212,13 @@ def facts(bundle: Bundle, key: EngineKey, built: Built) -> dict[str, Any]:
 
 
 def _find_whole(store: EngineStore, key: EngineKey) -> StoredEngine | None:
-    """An engine that is there and undamaged; a damaged one is built again."""
+    """The stored engine, if it exists and is undamaged."""
     stored = store.find(key)
     return stored if stored is not None and stored.fault() is None else None
 
 
 def _lock(folder: Path) -> Any:
-    """Held while an engine is built; the system lets go of it when a process dies."""
+    """The lock of the engine folder; the system releases it when the process ends."""
     try:
         from filelock import FileLock, Timeout
     except ImportError:

@@ -1,7 +1,7 @@
-"""ONNX graphs to engines of TensorRT and TensorRT-RTX, whose Python API is one.
+"""Building engines from ONNX graphs with TensorRT and TensorRT-RTX, which share one Python API.
 
-TensorRT-RTX builds ahead of time: no GPU is needed, the generation of the target is named. TensorRT builds on the
-device. Networks are strongly typed: precision is the graph's own (TensorRT 11 knows nothing else).
+TensorRT-RTX builds ahead of time for a named GPU generation and needs no GPU. TensorRT builds on the device. Networks
+are strongly typed: the graph states the precision (TensorRT 11 supports no other mode).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from edgedrag.export.engines.facts import EngineFacts, ask_engine, make_log
 from edgedrag.runtime.backends.tensorrt.library import MODULES, TITLES, import_library, start
 from edgedrag.runtime.errors import EdgedragError, InputError
 
-TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "sm_121")  # that TensorRT-RTX builds for without a GPU
+TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "sm_121")  # TensorRT-RTX builds for these without a GPU
 THIS_GPU = "this-gpu"
 
-Shapes = Mapping[str, tuple[tuple[int, ...], ...]]  # least, usual and largest of each input
-Progress = Callable[[float], None]  # told how far a build is, 0..1
+Shapes = Mapping[str, tuple[tuple[int, ...], ...]]  # smallest, usual and largest shape of each input
+Progress = Callable[[float], None]  # called with the completed share of a build, 0..1
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Library and target of a build, and what its timing cache held."""
+    """Library and target of a build, and the content of its timing cache."""
 
     library: str
     target: str
@@ -42,10 +42,10 @@ class Built:
 
     Attributes:
         plan: the engine itself.
-        facts: its device memory and its layers in INT8.
-        seconds: that the build took.
-        timing_cache: what TensorRT measured, for its next builds; TensorRT-RTX has none.
-        cache_dropped: the timing cache that was given is another version's or another GPU's, and was not used.
+        facts: its device memory and INT8 layers.
+        seconds: build time.
+        timing_cache: TensorRT's measurements, for later builds; empty for TensorRT-RTX.
+        cache_dropped: the given timing cache was of another version or GPU, and was not used.
     """
 
     plan: bytes
@@ -66,23 +66,23 @@ def build_file(
     """Build one ONNX file.
 
     Args:
-        shapes: of inputs whose sizes are open.
+        shapes: of the inputs with dynamic sizes.
         target: "sm_86" and the like, or "this-gpu", the only one that TensorRT builds for.
 
     Raises:
-        InputError: a target that the library does not know.
-        EngineError: the library is not installed, or there is no GPU for it to build on.
-        EdgedragError: it refuses the graph; says at which node and why.
+        InputError: the library does not support the target.
+        EngineError: the library is not installed, or it needs a GPU and there is none.
+        EdgedragError: the library rejects the graph; names the node and the reason.
         KeyboardInterrupt: Ctrl-C; the library stops at its next step.
     """
     check_target(library, target)
     trt = import_library(library)
     log, settings = make_log(trt), Settings(library, target, timing_cache)
-    with interrupts_noted() as interrupted:
+    with deferred_interrupts() as interrupted:
         built = _build(trt, log, _make_monitor(trt, progress, interrupted), file, shapes, settings)
     if interrupted.is_set():
         raise KeyboardInterrupt
-    # The builder's memory is free again by now: the engine is loaded for its facts.
+    # The builder's memory is free again: the engine can be loaded to read its facts.
     return replace(built, facts=ask_engine(trt, log, built.plan)) if target == THIS_GPU else built
 
 
@@ -92,7 +92,7 @@ def _build(trt: Any, log: Any, monitor: Any, file: Path, shapes: Shapes, setting
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(file)):
-        raise EdgedragError(f"{file.name}: {TITLES[library]} refuses it: {refusals(parser)}")
+        raise EdgedragError(f"{file.name}: {TITLES[library]} rejects it: {refusals(parser)}")
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # log and inspector then list the engine's layers
     config.progress_monitor = monitor
@@ -120,10 +120,10 @@ def _build(trt: Any, log: Any, monitor: Any, file: Path, shapes: Shapes, setting
 
 
 def attach_timing_cache(config: Any, known: bytes) -> tuple[Any, bool]:
-    """Give a build what earlier ones measured, or an empty cache where that does not match GPU and version.
+    """Attach the timing cache of earlier builds, or an empty one if it does not match GPU and version.
 
     Returns:
-        The cache, to be held until the build is done, None where there is none; whether what was known was dropped.
+        The cache, to be kept alive during the build (None if unsupported), and whether the given data was dropped.
     """
     for data in dict.fromkeys((known, b"")):
         cache = config.create_timing_cache(data)
@@ -133,10 +133,10 @@ def attach_timing_cache(config: Any, known: bytes) -> tuple[Any, bool]:
 
 
 @contextmanager
-def interrupts_noted() -> Iterator[Event]:
-    """Ctrl-C sets the event: an exception cannot cross the builder, which would lose it."""
+def deferred_interrupts() -> Iterator[Event]:
+    """Let Ctrl-C set the event instead of raising: an exception would be lost inside the builder."""
     noted = Event()
-    if threading.current_thread() is not threading.main_thread():  # signals go to the main thread alone
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield noted
         return
     before = signal.signal(signal.SIGINT, lambda number, frame: noted.set())
@@ -147,7 +147,7 @@ def interrupts_noted() -> Iterator[Event]:
 
 
 def check_target(library: str, target: str) -> None:
-    """Raise InputError where a library cannot build for a target."""
+    """Raise InputError if a library cannot build for a target."""
     if library not in MODULES:
         raise InputError(f"engine '{library}' is not one of {', '.join(MODULES)}")
     if library == "tensorrt" and target != THIS_GPU:
@@ -158,7 +158,7 @@ def check_target(library: str, target: str) -> None:
 
 def _make_monitor(trt: Any, progress: Progress, interrupted: Event) -> Any:
     class Monitor(trt.IProgressMonitor):
-        """How far the builder is: phases lie within a step of other phases."""
+        """Computes the completed share; a phase is nested in a step of its parent phase."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -173,7 +173,7 @@ def _make_monitor(trt: Any, progress: Progress, interrupted: Event) -> Any:
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             self._reach(phase_name, step + 1)
-            self._tell()
+            self._report()
             return not self.interrupted.is_set()
 
         def phase_finish(self, phase_name: str) -> None:
@@ -187,7 +187,7 @@ def _make_monitor(trt: Any, progress: Progress, interrupted: Event) -> Any:
                 if name == phase_name:
                     self._done[at] = steps
 
-        def _tell(self) -> None:
+        def _report(self) -> None:
             done, share = 0.0, 1.0
             for (_, steps), reached in zip(self._open, self._done):
                 done += share * reached / max(steps, 1)
@@ -199,10 +199,10 @@ def _make_monitor(trt: Any, progress: Progress, interrupted: Event) -> Any:
 
 
 def refusals(parser: Any) -> str:
-    """What a parser refused, each node once."""
-    told = []
+    """The nodes that a parser rejected, each once, with the reasons."""
+    reasons = []
     for error in (parser.get_error(index) for index in range(parser.num_errors)):
         why = " ".join(error.desc().split())
         node = f"{error.node_operator()} {error.node_name()}".strip()
-        told.append(f"{node}: {'no such operator' if why == 'false' else why}")
-    return "; ".join(dict.fromkeys(told))
+        reasons.append(f"{node}: {'no such operator' if why == 'false' else why}")
+    return "; ".join(dict.fromkeys(reasons))

@@ -1,7 +1,7 @@
-"""What a built engine takes and computes in: asked of the engine where it loads here, else read in the builder's log.
+"""Memory and INT8 layers of a built engine, from the engine itself if it loads here, else from the builder's log.
 
-An engine that was built ahead of time for another GPU cannot be asked; neither can one that leaves too little memory to
-load it beside. The log is what the builder prints with detailed profiling verbosity.
+An engine that was built ahead of time for another GPU does not load; neither does one that needs more memory than is
+free. The log is what the builder prints with detailed profiling verbosity.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Layers that multiply: CaskConvolution, CaskGemmMatrixMultiply and the like, and the compiler's correlation and gemm.
+# Convolutions and matrix products: CaskConvolution, CaskGemmMatrixMultiply, and the compiler's correlation and gemm.
 MULTIPLIES = re.compile(r"conv|correlation|gemm|matrixmultiply|mha", re.I)
 INT8 = re.compile(r"\bint8\b", re.I)
 MEMORY = re.compile(r"Total (Activation|Weights) Memory: (\d+)\b")
-# A line of the log's list of layers, as far as its first input's type: 10.x has one field for type and format.
+# A line of the log's list of layers, up to its first input's type; 10.x has one field for type and format.
 LAYER = re.compile(r"^\s*Name: [^,]*, LayerType: (\w+), Inputs: \[ \{[^}]*?(?:Format/)?Datatype: ([^,}]*)", re.M)
 
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """Bytes of device memory that an engine takes; convolutions and products of matrices that it computes in INT8."""
+    """Device memory of an engine (bytes), and its number of convolutions and matrix products in INT8."""
 
     weight_bytes: int
     activation_bytes: int
@@ -30,8 +30,8 @@ class EngineFacts:
 
 
 def ask_engine(trt: Any, log: Any, plan: bytes) -> EngineFacts:
-    """What the engine's own API says; what it does not, as its builder's log has it."""
-    runtime = trt.Runtime(log)  # has to outlive the engine
+    """The facts from the engine's own API; what it does not provide, from the builder's log."""
+    runtime = trt.Runtime(log)  # must outlive the engine
     return _ask(trt, runtime.deserialize_cuda_engine(plan), log.facts())
 
 
@@ -39,7 +39,7 @@ def _ask(trt: Any, engine: Any, logged: EngineFacts) -> EngineFacts:
     if engine is None:
         return logged
     weights, layers = logged.weight_bytes, logged.int8_layers
-    if hasattr(trt, "EngineStat"):  # 10.13 lacks it, 10.16 has it; -1 where it does not know
+    if hasattr(trt, "EngineStat"):  # since 10.16; -1 if unknown
         stated = int(engine.get_engine_stat(trt.EngineStat.TOTAL_WEIGHTS_SIZE))
         weights = stated if stated > 0 else weights
     listed = count_int8(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
@@ -47,7 +47,7 @@ def _ask(trt: Any, engine: Any, logged: EngineFacts) -> EngineFacts:
 
 
 def count_int8(information: str) -> int | None:
-    """INT8 layers in the engine inspector's JSON of TensorRT 10 or 11; None where it lists names alone."""
+    """The number of INT8 layers in the engine inspector's JSON (TensorRT 10 or 11); None if it has names only."""
     try:
         listed = json.loads(information)["Layers"]
     except (ValueError, KeyError, TypeError):
@@ -59,7 +59,7 @@ def count_int8(information: str) -> int | None:
 
 
 def _datatype(layer: Mapping[str, Any]) -> str:
-    """Of a layer's first input: "Format/Datatype" in 10.x, "Datatype" in 11.x; of its weights where that is open."""
+    """The data type of a layer's first input ("Format/Datatype" in 10.x, "Datatype" in 11.x) and of its weights."""
     inputs = layer.get("Inputs") or [{}]
     stated = [str(value) for key, value in inputs[0].items() if key.lower().endswith("datatype")]
     weights = layer.get("Weights")
@@ -71,7 +71,7 @@ def computes_int8(layer_type: str, datatype: str) -> bool:
 
 
 def make_log(trt: Any) -> Any:
-    """A logger that keeps the builder's errors and the facts that it prints."""
+    """A logger that collects the builder's errors and facts."""
 
     class Log(trt.ILogger):
         def __init__(self) -> None:
@@ -86,8 +86,8 @@ def make_log(trt: Any) -> Any:
         def log(self, severity: Any, message: str) -> None:
             if severity <= trt.ILogger.Severity.ERROR:
                 self.errors.append(message)
-            elif found := MEMORY.match(message):
-                self._bytes[found[1]] = int(found[2])
+            elif match := MEMORY.match(message):
+                self._bytes[match[1]] = int(match[2])
             self._int8_layers += sum(computes_int8(kind, datatype) for kind, datatype in LAYER.findall(message))
 
     return Log()

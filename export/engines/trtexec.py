@@ -1,4 +1,4 @@
-"""The trtexec command that builds a bundle's graph as `edgedrag build` does, and times it."""
+"""The trtexec command that builds and times a bundle's graph with the options of `edgedrag engines build`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
 
-# Strongly typed, which TensorRT 11 always is; timed as a drag runs it: a CUDA graph, its arrays on the device.
+# Strongly typed, as TensorRT 11 always is; timed as in a drag: as a CUDA graph, with its arrays on the device.
 FLAGS = ("--stronglyTyped", "--profilingVerbosity=detailed", "--useCudaGraph", "--noDataTransfers", "--useSpinWait")
 
 
 def trtexec_commands(bundle: Bundle, name: str, branch: str, precision: str, sizes: tuple[Size, ...]) -> Iterator[str]:
-    """A command line for each window size (H, W), to be pasted into a shell; one where the size does not matter.
+    """A shell command for each window size (H, W); a single one if the graph does not depend on the size.
 
     Args:
         branch: "single" or "pair".
-        precision: "fp16" and the like, or "auto" as in a build.
+        precision: "fp32", "fp16", "int8", or "auto" as in a build.
 
     Raises:
         InputError: no such graph, branch or precision.
@@ -42,12 +42,12 @@ def trtexec_commands(bundle: Bundle, name: str, branch: str, precision: str, siz
 
 
 def _shapes(bundle: Bundle, graph: Graph, size: Size) -> list[str]:
-    """The profile: least, usual and largest of each input whose shape is open; timed at the usual one."""
+    """The optimization profile: smallest, usual and largest shape of each dynamic input; timed at the usual one."""
     open_inputs = [t.name for t in graph.inputs if any(isinstance(dim, str) for dim in t.shape)]
     if not open_inputs:
         return []
-    found = profile(bundle, graph, size)
+    shapes = profile(bundle, graph, size)
     return [
-        f"--{option}=" + ",".join(f"{name}:{'x'.join(map(str, found[name][at]))}" for name in open_inputs)
+        f"--{option}=" + ",".join(f"{name}:{'x'.join(map(str, shapes[name][at]))}" for name in open_inputs)
         for option, at in (("minShapes", 0), ("optShapes", 1), ("maxShapes", 2), ("shapes", 1))
     ]

@@ -1,4 +1,4 @@
-"""What LightningDrag's graphs cost, worked out on tensors without values, and what the published code does instead."""
+"""The cost of LightningDrag's graphs and of the published code's schedule, computed on meta tensors."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from edgedrag.generator.networks.lightningdrag.sizes import LAYERS, Size
 from edgedrag.generator.networks.lightningdrag.small_decoder import empty_small_decoder
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
 
-IMAGES = 4  # that the published code makes of each drag
+IMAGES = 4  # results that the published code generates for each drag
 STEPS = 8
-# A network, its runs for all images, and for each: the masked photo once; source and reference for each image; the
-# appearance in both halves of the pair.
+# Network, runs for all images together, runs for each image. The published code encodes the masked photo once, source
+# and reference once for each image, and runs the appearance encoder in both halves of the guidance pair.
 RUNS = (("vae_encode", 1, 2), ("clip", 1, 0), ("appearance", 0, 2), ("points", 0, 1), ("vae_decode", 0, 1))
 
 
 class PublishedStep(nn.Module):
-    """A guided step as published: both halves project the photo's features to keys and values anew."""
+    """A guided step as published: both halves project the photo's features to keys and values at every step."""
 
     def __init__(self, step: nn.Module, to_k: nn.ModuleList, to_v: nn.ModuleList):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which modules of LightningDrag become which graphs, and the tensors that join them."""
+"""The graphs of LightningDrag's bundle: their modules, and the tensors between them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MULTIPLE, LEAST, MOST = 64, 256, 1024  # sides of the picture, pixels
 KEYS, VALUES, TARGETS, HANDLES = (
     tuple(f"{name}.{layer}" for layer in range(LAYERS)) for name in ("k_ref", "v_ref", "e_t", "e_h")
 )
-TOLD = (*KEYS, *VALUES, *TARGETS, *HANDLES)
-STEP = ("latent", "mask", "masked_latent", "ip", "timestep", "guidance", "coefficients", "noise", *TOLD)
+CONDITIONING = (*KEYS, *VALUES, *TARGETS, *HANDLES)
+STEP = ("latent", "mask", "masked_latent", "ip", "timestep", "guidance", "coefficients", "noise", *CONDITIONING)
 
 LATENT: list[int | str] = [1, 4, "H/8", "W/8"]
 # name -> shape, meaning
@@ -56,7 +56,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """A graph of a stage. Graphs with the same `data` share their weights' file."""
+    """A graph of a stage. Graphs with the same `data` share one weight file."""
 
     stage: str
     name: str
@@ -73,7 +73,7 @@ class GraphSpec:
         return f"{self.name}.onnx" if branch.name == "single" else f"{self.name}_{branch.name}.onnx"
 
     def file_outputs(self) -> list[str]:
-        """Output names in the file: one that replaces an input of the same name is X_next (docs/bundle.md)."""
+        """Output names in the file; an output X with the name of an input is called X_next (docs/bundle.md)."""
         return [f"{name}_next" if name in self.inputs else name for name in self.outputs]
 
 
@@ -81,7 +81,7 @@ def single(build: Callable[[Weights], nn.Module]) -> tuple[Branch, ...]:
     return (Branch("single", build),)
 
 
-VAE_ENCODE = single(lambda w: stages.VaeEncode(w.vae()))  # one object, so that it is traced once
+VAE_ENCODE = single(lambda w: stages.VaeEncode(w.vae()))  # one object for both graphs, so that it is traced once
 GRAPHS = (
     GraphSpec("reference", "vae_encode", ("image",), ("source_latent",), VAE_ENCODE, "vae_encoder"),
     GraphSpec("reference", "clip", ("clip_image",), ("ip",), single(lambda w: stages.Clip(w.image_prompt())), "clip"),
@@ -102,7 +102,7 @@ GRAPHS = (
 
 
 def shape_of(name: str, size: Size) -> list[int | str]:
-    """A tensor's shape at a size of the networks."""
+    """A tensor's shape for a size of the networks."""
     kind, _, layer = name.partition(".")
     if kind in MEANINGS:
         side = 8 << LAYER_LEVEL[int(layer)]
@@ -120,5 +120,5 @@ def meaning_of(name: str) -> str:
 
 
 def is_half(name: str, precision: str) -> bool:
-    """What goes from graph to graph is fp16 in an fp16 bundle; what the sampler counts with stays fp32."""
+    """Whether a tensor is fp16: in an fp16 bundle, features are; what the sampler computes with stays fp32."""
     return precision == "fp16" and (name == "ip" or name.partition(".")[0] in MEANINGS)

@@ -20,20 +20,20 @@ from edgedrag.runtime.drag.flow import prior_flow
 from edgedrag.runtime.errors import InputError
 
 MAX_POINTS = 20
-CUT_OUT = 0.75  # of the pieces that are moved over another ground are cut out along what moved in a clip
+CUT_OUT = 0.75  # share of moved pieces that follow the outline of something that moved in a clip; the others are blobs
 
 
 @dataclass
 class Batch:
-    """A drag and its truth, float32.
+    """Drags and their ground truth, float32.
 
     Attributes:
         source, target: [B, 3, H, W] in -1..1.
-        flow, prior_flow: [B, 2, H, W], pixels, x then y, backward; `prior_flow` is the points' alone.
+        flow, prior_flow: backward, [B, 2, H, W] in pixels, x then y; `prior_flow` is computed from the points alone.
         valid, mask: [B, 1, H, W] in {0, 1}.
         points: [B, N, 4], handle x, y, target x, y in pixels.
         real: [B, 1, 1, 1], 1 where the source is a photo, 0 where it is an edit (`edited_sources`).
-        back_prior_flow: of the drag from target to source, for batches whose sources are to be edits.
+        back_prior_flow: prior flow of the reverse drag, in batches whose sources will be replaced by edits.
     """
 
     source: Tensor
@@ -50,7 +50,7 @@ class Batch:
         return Batch(**{f.name: v.to(device) for f in fields(self) if (v := getattr(self, f.name)) is not None})
 
     def reversed(self) -> Batch:
-        """The drag from target to source; the truth of its motion is not known."""
+        """The drag from target to source; its true flow is unknown."""
         points = torch.cat([self.points[..., 2:], self.points[..., :2]], -1)
         assert self.back_prior_flow is not None
         return replace(self, source=self.target, target=self.source, points=points, prior_flow=self.back_prior_flow)
@@ -62,7 +62,7 @@ class PairCache:
     def __init__(self, folder: Path):
         files = sorted(folder.glob("*.npz"))
         if not files:
-            raise InputError(f"{folder}: no mined pairs here; make them with `edgedrag pairs VIDEOS... -o CACHE`")
+            raise InputError(f"{folder}: no mined pairs here; make them with `edgedrag learn pairs VIDEOS... -o CACHE`")
         self.names = [file.stem for file in files]
         self.clips: list[dict[str, np.ndarray]] = []
         digest = hashlib.sha256()
@@ -74,20 +74,20 @@ class PairCache:
                 digest.update(clip[name].tobytes())
             if len(clip["mask"]):
                 self.clips.append(clip)
-        self.digest = digest.hexdigest()  # of names and arrays: what the weights were trained on
+        self.digest = digest.hexdigest()  # of names and arrays; identifies the training data
 
     def __len__(self) -> int:
         return sum(len(c["mask"]) for c in self.clips)
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """One pair; clips with many pairs come more often, but less than in proportion."""
+        """A random pair; a clip is drawn in proportion to the square root of its number of pairs."""
         weight = np.array([len(c["mask"]) for c in self.clips]) ** 0.5
         clip = self.clips[rng.choice(len(self.clips), p=weight / weight.sum())]
         index = rng.integers(len(clip["mask"]))
         return {k: v[index] for k, v in clip.items()}
 
     def draw_made(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A pair of made motion from the pictures of two others: of the second, mostly what moves in it."""
+        """A pair with synthetic motion, composed from the pictures of two random pairs."""
         while True:
             ground, piece = self.draw(rng), self.draw(rng)
             shape = silhouette(piece["flow"], piece["valid"]) if rng.random() < CUT_OUT else None
@@ -99,9 +99,9 @@ class PairCache:
 
 
 def varied_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The motion mask as people draw it: tight, loose, as a hull, or brushed."""
+    """A motion mask as a person would draw it: tight, loose, a convex hull, or brushed."""
     mask = mask.astype(np.uint8)
-    if rng.random() < 0.2:  # a round brush, set down here and there on what moves
+    if rng.random() < 0.2:  # round brush strokes on the moving region
         spots = np.argwhere(mask)
         for y, x in spots[rng.integers(len(spots), size=24)].tolist():
             cv2.circle(mask, (x, y), int(rng.uniform(0.04, 0.1) * len(mask)), 1, -1)
@@ -109,7 +109,7 @@ def varied_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         hulls = [cv2.convexHull(c) for c in contours]
         mask = cv2.fillPoly(np.zeros_like(mask), hulls, (1,))
-    most = rng.choice((0.03, 0.1, 0.2), p=(0.35, 0.4, 0.25))  # of the side: tight, loose, very loose
+    most = rng.choice((0.03, 0.1, 0.2), p=(0.35, 0.4, 0.25))  # share of the side: tight, loose, very loose
     reach = int(rng.uniform(0, most) * len(mask))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     return cv2.dilate(mask, kernel).astype(bool)
@@ -118,7 +118,7 @@ def varied_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def augment(
     pair: dict[str, np.ndarray], size: int, rng: np.random.Generator, back: bool = False
 ) -> dict[str, np.ndarray] | None:
-    """A random `size` x `size` view of a pair with points and mask, or None where nothing moves in it.
+    """A random `size` x `size` view of a pair with points and mask, or None if nothing moves in it.
 
     With `back`, also the prior flow of the drag from target to source.
     """
@@ -149,32 +149,36 @@ def augment(
         return None
     gain, lift = rng.uniform(0.8, 1.2, 3), rng.uniform(-20, 20)
     source, target = (np.clip(i * gain + lift, 0, 255) / 127.5 - 1.0 for i in images)
-    return row_of(source, target, flow, valid, mask, points, back)
+    return Example(source, target, flow, valid, mask, points).as_row(back)
 
 
-def row_of(
-    source: np.ndarray,
-    target: np.ndarray,
-    flow: np.ndarray,
-    valid: np.ndarray,
-    mask: np.ndarray,
-    points: np.ndarray,
-    back: bool = False,
-) -> dict[str, np.ndarray]:
-    """One row of a batch, from pictures float [H, W, 3] in -1..1 and the arrays of a Pair."""
-    row = {
-        "source": source.transpose(2, 0, 1),
-        "target": target.transpose(2, 0, 1),
-        "flow": flow.transpose(2, 0, 1),
-        "valid": valid[None],
-        "mask": mask[None],
-        "points": points[np.arange(MAX_POINTS) % len(points)],
-        "prior_flow": prior_flow(points, mask).transpose(2, 0, 1),
-        "real": np.ones((1, 1, 1)),
-    }
-    if back:
-        row["back_prior_flow"] = prior_flow(points[:, [2, 3, 0, 1]], mask).transpose(2, 0, 1)
-    return row
+@dataclass(frozen=True)
+class Example:
+    """A drag of a pair: pictures float [H, W, 3] in -1..1, the arrays of a Pair, and points [N, 4]."""
+
+    source: np.ndarray
+    target: np.ndarray
+    flow: np.ndarray
+    valid: np.ndarray
+    mask: np.ndarray
+    points: np.ndarray
+
+    def as_row(self, back: bool = False) -> dict[str, np.ndarray]:
+        """One row of a batch; with `back`, also the prior flow of the drag from target to source."""
+        points = self.points
+        row = {
+            "source": self.source.transpose(2, 0, 1),
+            "target": self.target.transpose(2, 0, 1),
+            "flow": self.flow.transpose(2, 0, 1),
+            "valid": self.valid[None],
+            "mask": self.mask[None],
+            "points": points[np.arange(MAX_POINTS) % len(points)],
+            "prior_flow": prior_flow(points, self.mask).transpose(2, 0, 1),
+            "real": np.ones((1, 1, 1)),
+        }
+        if back:
+            row["back_prior_flow"] = prior_flow(points[:, [2, 3, 0, 1]], self.mask).transpose(2, 0, 1)
+        return row
 
 
 def stack(rows: list[dict[str, np.ndarray]]) -> Batch:
@@ -193,38 +197,28 @@ def make_batch(
     return stack(rows)
 
 
-class Steps(Dataset):
-    """The batch of each step, alike in every run and process."""
+@dataclass(frozen=True)
+class TrainingBatches(Dataset):
+    """The batch of each step; the same step gives the same batch in every run.
 
-    def __init__(
-        self, cache: PairCache, sizes: Sequence[tuple[int, int, float]], made: float, edited: float, seed: Sequence[int]
-    ):
-        """See `batches`."""
-        self.cache, self.sizes, self.made, self.edited, self.seed = cache, sizes, made, edited, seed
+    Attributes:
+        sizes: (size in pixels, batch, share of the steps) alternatives.
+        made: share of the rows with new synthetic motion, in addition to the synthetic pairs of the cache.
+        edited: share of the batches with a `back_prior_flow`, whose sources can be replaced by edits.
+        seed: the run's seed and the process rank.
+    """
+
+    cache: PairCache
+    sizes: Sequence[tuple[int, int, float]]
+    made: float
+    edited: float
+    seed: Sequence[int]
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([*self.seed, step])
         size, count, _ = self.sizes[rng.choice(len(self.sizes), p=[s[2] for s in self.sizes])]
         return make_batch(self.cache, size, count, rng, self.made, back=rng.random() < self.edited)
 
-
-def batches(
-    cache: PairCache,
-    sizes: Sequence[tuple[int, int, float]],
-    made: float,
-    edited: float,
-    seed: Sequence[int],
-    start: int,
-    workers: int = 1,
-) -> Iterator[Batch]:
-    """Endless batches from step `start` on, made ahead in processes; step n is the same in every run.
-
-    Args:
-        sizes: (size in pixels, batch, share of the steps) alternatives.
-        made: share of the rows with motion made anew, beside the made pairs of the cache.
-        edited: share of the batches that get a `back_prior_flow`, for sources that are edits.
-        seed: of the run, and of the process in it.
-        workers: processes that make batches.
-    """
-    steps = Steps(cache, sizes, made, edited, seed)
-    return iter(DataLoader(steps, batch_size=None, sampler=range(start, sys.maxsize), num_workers=workers))
+    def from_step(self, start: int, workers: int = 1) -> Iterator[Batch]:
+        """Endless batches from step `start` on, prepared by `workers` processes."""
+        return iter(DataLoader(self, batch_size=None, sampler=range(start, sys.maxsize), num_workers=workers))

@@ -1,4 +1,4 @@
-"""Motion made from a still: what people drag and clips never show (stretches, turns, resizes, moved parts)."""
+"""Synthetic motion from still pictures: edits that clips rarely show (stretching, rotation, scaling, moved parts)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from edgedrag.runtime.drag.blend import smoothstep
 from edgedrag.runtime.drag.flow import grid, warp
 
 KINDS = ("warp", "rotation", "scaling", "move")
-SHARES = (0.2, 0.2, 0.2, 0.4)  # of the kinds where one is drawn at random
-MOVES = 1.5  # pixels; less may be what the flow's smoothness carries over from its neighbours
-PIECE = (0.015, 0.4)  # least and largest share of a picture that a piece cut out of it may have
+SHARES = (0.2, 0.2, 0.2, 0.4)  # probability of each kind
+MOVES = 1.5  # pixels; a smaller flow may be smoothed over from moving neighbours
+PIECE = (0.015, 0.4)  # smallest and largest area of a cut-out piece, as a share of the picture
 
 
 def blob(size: int, centre: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
@@ -29,7 +29,7 @@ def blob(size: int, centre: np.ndarray, radius: float, rng: np.random.Generator)
 
 
 def affine_flow(size: int, centre: np.ndarray, angle: float, scale: float, shift: np.ndarray) -> np.ndarray:
-    """Backward flow of: turn by `angle` and scale by `scale` about `centre`, then shift; float32 [size, size, 2]."""
+    """Backward flow of a rotation by `angle` and a scaling about `centre`, then a shift; float32 [size, size, 2]."""
     x, y = grid((size, size))
     dx, dy = x - centre[0] - shift[0], y - centre[1] - shift[1]
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
@@ -38,7 +38,7 @@ def affine_flow(size: int, centre: np.ndarray, angle: float, scale: float, shift
 
 
 def draw_motion(kind: str, radius: float, rng: np.random.Generator) -> tuple[float, float, np.ndarray]:
-    """A turn (radians), a scale and a shift (pixels) that make a `kind` of motion for something of this radius."""
+    """A random rotation (radians), scale and shift (pixels) of a kind, for an object of this radius (pixels)."""
     turn, scale, shift = 0.0, 1.0, np.zeros(2)
     if kind == "rotation":
         turn = rng.choice([-1, 1]) * np.deg2rad(rng.uniform(10, 60))
@@ -51,10 +51,10 @@ def draw_motion(kind: str, radius: float, rng: np.random.Generator) -> tuple[flo
 
 
 def silhouette(flow: np.ndarray, valid: np.ndarray) -> np.ndarray | None:
-    """The largest thing that moves as seen in a pair's target, bool [S, S]; None where it is small or nearly all.
+    """The largest moving object in a pair's target, bool [S, S]; None if its area lies outside PIECE.
 
     Args:
-        flow: float [S, S, 2], pixels; what moves less than MOVES is still. valid: bool [S, S].
+        flow: float [S, S, 2], pixels; below MOVES counts as still. valid: bool [S, S].
     """
     moving = (valid & (np.linalg.norm(flow.astype(np.float32), axis=-1) > MOVES)).astype(np.uint8)
     moving = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
@@ -70,14 +70,14 @@ def silhouette(flow: np.ndarray, valid: np.ndarray) -> np.ndarray | None:
 def recomposed(
     still: np.ndarray, other: np.ndarray, shape: np.ndarray | None, kind: str, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """A piece of `other` that lies on `still` and turns, grows or moves; what it uncovers is known.
+    """A piece of `other` pasted on `still` that rotates, scales or moves; the ground that it uncovers is known.
 
     Args:
         still, other: uint8 RGB [S, S, 3].
-        shape: of the piece, bool [S, S], not empty; None cuts out a blob.
+        shape: the piece's mask, bool [S, S], not empty; None cuts out a random blob.
 
     Returns:
-        The arrays of a Pair, before any check.
+        The arrays of a Pair, unchecked.
     """
     size = len(still)
     if shape is None:
@@ -105,7 +105,7 @@ def recomposed(
 
 
 def deformed(still: np.ndarray, kind: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A region of `still` stretched, turned or resized like rubber: full in its middle, nothing at its edge.
+    """A region of `still` shifted, rotated or scaled, with the motion fading to 0 at the region's edge.
 
     Args:
         still: uint8 RGB [S, S, 3].
@@ -121,7 +121,7 @@ def deformed(still: np.ndarray, kind: str, rng: np.random.Generator) -> dict[str
     rise = smoothstep(depth / (rng.uniform(0.5, 0.95) * depth.max()))
     fade = cv2.GaussianBlur(rise.astype(np.float32), (0, 0), 2.0) * mask
     turn, scale, shift = draw_motion(kind, radius, rng)
-    # A shift as long as the fade folds the picture over itself.
+    # A longer shift would fold the picture over itself.
     flow = affine_flow(size, centre, 0.6 * turn, scale, 0.35 * shift) * fade[..., None]
     return {
         "source": still,
@@ -135,8 +135,7 @@ def deformed(still: np.ndarray, kind: str, rng: np.random.Generator) -> dict[str
 def make_motion(
     still: np.ndarray, other: np.ndarray, shape: np.ndarray | None, kind: str, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """One pair of a kind of `KINDS`: "warp" is rubber, "move" a piece on a ground (see `recomposed`), the others
-    either."""
+    """The arrays of one pair of a kind: "warp" by `deformed`, "move" by `recomposed`, the others by either."""
     if kind == "warp" or (kind != "move" and rng.random() < 0.5):
         return deformed(still, kind, rng)
     return recomposed(still, other, shape, kind, rng)

@@ -1,4 +1,4 @@
-"""From clips to a cache of pairs: which frames are paired, what is rejected, the report and the sheet."""
+"""Mining clips into a cache of pairs: pairing of frames, rejection, the report and the contact sheet."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from edgedrag.runtime.photo.picture import SUFFIXES as PICTURES
 from edgedrag.runtime.photo.picture import Picture, save_picture
 from edgedrag.runtime.session.sheet import draw_drag
 
-REPORT = "report.json"  # in a cache
-GAPS = (2, 60)  # frames between the two of a pair, least and most
-PARTS = {"train": (0.0, 0.75), "held_out": (0.8, 1.0)}  # of a clip that is split by time
-TRIES = 4  # gaps tried from one first frame: longer where too little moves, shorter where too much
+REPORT = "report.json"  # in the cache's folder
+GAPS = (2, 60)  # smallest and largest distance of a pair's frames, in frames
+PARTS = {"train": (0.0, 0.75), "held_out": (0.8, 1.0)}  # shares of a clip's length, where it is split by time
+TRIES = 4  # gaps tried from one first frame: doubled if too little moves, halved if too much does
 
 
 def clip_seed(path: Path, seed: int) -> list[int]:
-    """Seeds that depend on the clip's name, not on its place in the list."""
+    """A seed that depends on the clip's name, not on its position in the list."""
     return [seed, int.from_bytes(hashlib.sha256(path.name.encode()).digest()[:8], "little")]
 
 
@@ -52,8 +52,8 @@ def video_pairs(
 ) -> tuple[list[Pair], Counter[str]]:
     """Up to `count` pairs of frames, and the rejects by reason.
 
-    The gap adapts to the clip: each first frame is tried with growing gaps while too little moves, with
-    shrinking ones while too much does, so that slow and fast clips both serve.
+    The gap adapts to the clip: from each first frame it grows while too little moves and shrinks while too
+    much does, so that slow and fast clips both give pairs.
     """
     pairs: list[Pair] = []
     rejects: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def video_pairs(
 
 
 def made_pairs(frames: list[np.ndarray], count: int, rng: np.random.Generator) -> list[Pair]:
-    """`count` pairs of motion made from stills of the clip, the kinds in turn; those that fail a check are left out."""
+    """Up to `count` pairs of synthetic motion from the clip's frames, cycling through the kinds."""
     pairs: list[Pair] = []
     for number in range(count):
         stills = []
@@ -98,7 +98,7 @@ def made_pairs(frames: list[np.ndarray], count: int, rng: np.random.Generator) -
 
 @dataclass(frozen=True)
 class Job:
-    """What to mine of one clip: the part between two shares of its length, into one file."""
+    """What to mine from one clip: the part between two shares of its length. The pairs go to one file."""
 
     path: Path
     split: str
@@ -109,11 +109,11 @@ class Job:
 
 
 def mine_clip(job: Job) -> tuple[list[Pair], dict[str, Any]]:
-    """Up to `count` pairs of frames and `made` pairs from stills, the same ones for the same seed.
+    """Up to `count` pairs of frames and `made` synthetic pairs; the same seed gives the same pairs.
 
-    Returns the pairs and the clip's entry of the report: frames, pairs by kind, rejects by reason, and,
-    where there is no pair of frames, why the clip was skipped; such a clip gives no stills either. A picture has
-    none but made pairs.
+    Returns the pairs and the clip's entry of the report: frames, pairs by kind, rejects by reason. A clip without
+    any pair of frames is skipped, with the reason in the entry, and gives no synthetic pairs either. A picture
+    gives synthetic pairs only.
 
     Raises:
         InputError: the file cannot be decoded.
@@ -154,12 +154,12 @@ def _mine_to_file(task: tuple[Job, Path]) -> tuple[str, dict[str, Any]]:
 
 
 def find_clips(videos: Sequence[Path]) -> list[Path]:
-    """Files as given, folders searched through for clips and pictures by their suffix, sorted by name.
+    """The given files, and all clips and pictures in the given folders, sorted by name.
 
-    What lies beside a report is a cache's, not a clip.
+    Files beside a report belong to a cache and are left out.
 
     Raises:
-        InputError: nothing there, or two clips of one name.
+        InputError: a path does not exist, a folder holds no clip, or two clips have the same name.
     """
     clips: list[Path] = []
     for video in videos:
@@ -167,15 +167,15 @@ def find_clips(videos: Sequence[Path]) -> list[Path]:
             raise InputError(f"{video}: no such file or folder")
         inside = [video]
         if video.is_dir():
-            found = (p for p in video.rglob("*") if p.suffix.lower() in CLIPS + PICTURES)
-            inside = [p for p in found if not (p.parent / REPORT).exists()]
+            matches = (p for p in video.rglob("*") if p.suffix.lower() in CLIPS + PICTURES)
+            inside = [p for p in matches if not (p.parent / REPORT).exists()]
         if not inside:
             raise InputError(f"{video}: no clips or pictures ({', '.join(CLIPS + PICTURES)}) in this folder")
         clips += inside
     clips.sort(key=lambda p: p.name)
     for one, two in pairwise(clips):
         if one.name == two.name:
-            raise InputError(f"{one} and {two}: two clips of one name; rename one")
+            raise InputError(f"{one} and {two}: two clips have the same name; rename one")
     return clips
 
 
@@ -188,17 +188,18 @@ def mine(
     workers: int = 2,
     by_time: bool = False,
 ) -> dict[str, Any]:
-    """Mine every clip into CACHE/SPLIT/CLIP.npz, with CACHE/report.json and a picture, CACHE/sheet.png.
+    """Mine every clip into CACHE/SPLIT/CLIP.npz; also writes CACHE/report.json and the contact sheet CACHE/sheet.png.
 
-    A stopped run goes on where it was: clips in the report are kept. A clip is on one side of the split
-    (see `split_of`), or, `by_time`, its first three quarters are for training and its last fifth is held out.
+    An interrupted run resumes: clips that are in the report are not mined again. Each clip belongs to one side of
+    the split (see `split_of`); with `by_time`, the first three quarters of every clip are for training and its last
+    fifth is held out.
 
     Returns:
         The report: seed, counts asked for, and for each clip (or part of one) its split, frames, shots,
         pairs by kind, rejects by reason, and why it was skipped.
 
     Raises:
-        InputError: no clip gave a pair, or the cache was made with other settings.
+        InputError: no clip gave a pair, or the cache was mined with other settings.
     """
     clips = find_clips(videos)
     report_file = cache / REPORT
@@ -207,7 +208,7 @@ def mine(
     if report_file.exists():
         report = json.loads(report_file.read_text())
     if {k: report.get(k) for k in settings} != settings:
-        raise InputError(f"{cache}: was made with other settings (seed, counts or split); choose another folder")
+        raise InputError(f"{cache}: was mined with other settings (seed, counts or split); choose another folder")
     jobs = []
     for path in clips:
         by_parts = by_time and path.suffix.lower() not in PICTURES
@@ -227,7 +228,7 @@ def mine(
 
 
 def describe(report: dict[str, Any]) -> str:
-    """The report for people: pairs of each split by kind, rejects by reason, and each clip that was skipped."""
+    """The report as text: pairs of each split by kind, rejects by reason, and the skipped clips."""
     lines = []
     for split in ("train", "held_out"):
         entries = [e for e in report["clips"].values() if e["split"] == split]
@@ -241,12 +242,12 @@ def describe(report: dict[str, Any]) -> str:
 
 
 def draw_sheet(cache: Path, rows: int = 12) -> None:
-    """CACHE/sheet.png: of evenly spread clips one pair each, the kinds in turn.
+    """Write CACHE/sheet.png: one pair from each of evenly spread clips, cycling through the kinds.
 
-    The drag drawn on the source, the target, the flow by colour, and where forward and backward flow agree.
+    Columns: the drag drawn on the source, the target, the flow as colours, and where forward and backward flow agree.
     """
     files = sorted(cache.glob("*/*.npz"))
-    kinds = ("video", KINDS[0], "video", KINDS[1], "video", KINDS[2], "video", KINDS[3])
+    kinds = tuple(name for kind in KINDS for name in ("video", kind))
     pictures = []
     for number, file in enumerate(files[:: max(1, len(files) // rows)][:rows]):
         with np.load(file) as stored:
@@ -266,7 +267,7 @@ def draw_sheet(cache: Path, rows: int = 12) -> None:
 
 
 def flow_colours(flow: np.ndarray) -> np.ndarray:
-    """A flow [H, W, 2] as uint8 RGB: hue is direction, lightness length, white 48 pixels."""
+    """A flow [H, W, 2] as uint8 RGB: hue is the direction, lightness the length; white is 48 pixels."""
     length, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1], angleInDegrees=True)
     hls = cv2.merge([angle / 2, np.clip(length * (255 / MOTION_RANGE[1]), 0, 255), np.full_like(length, 255)])
     return cv2.cvtColor(hls.astype(np.uint8), cv2.COLOR_HLS2RGB)

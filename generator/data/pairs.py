@@ -1,10 +1,10 @@
-"""Drags mined from video: two frames of a shot, the motion between them, and where it is.
+"""Training pairs from video: two frames of a shot, the flow between them, and the mask of what moves.
 
 A pair is a 256 x 256 crop. `source` and `target` share a background (the camera's motion is
 removed); `flow` is the backward flow of the target (target pixel p shows source pixel
 p + flow(p), in pixels, x then y); `valid` says where forward and backward flow agree;
-`mask` is the region that moves, in either frame; `kind` is "video", or the motion that was made
-from a still frame (`made_motion.KINDS`).
+`mask` is the region that moves, in either frame; `kind` is "video", or a kind of synthetic motion
+(`made_motion.KINDS`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from edgedrag.runtime.drag.flow import warp
 SIZE = 256
 MIN_CORNER = 1e-4  # eigenvalue of the structure tensor over 7 x 7 pixels of a picture in 0..1
 MOTION = 1.0  # pixels; what moves less counts as still
-MOTION_RANGE = (4.0, 48.0)  # 95th percentile of the motion inside the mask, pixels,
-MADE_RANGE = (4.0, 96.0)  # and where it was made, so that it is known however far it goes
+MOTION_RANGE = (4.0, 48.0)  # allowed 95th percentile of the motion inside the mask, pixels
+MADE_RANGE = (4.0, 96.0)  # the same of synthetic motion, whose flow is exact at any length
 MASK_SHARE = (0.02, 0.70)
 MIN_CONSISTENT = 0.55  # share of the mask where forward and backward flow must agree
 MAX_OUTSIDE_CHANGE = 5.0  # mean grey-level difference allowed outside the mask
@@ -40,7 +40,7 @@ class Pair:
 
 
 class Rejected(Exception):
-    """Why two frames make no pair, in one word."""
+    """Two frames make no pair; the message is the reason in one word."""
 
 
 def dense_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -49,7 +49,7 @@ def dense_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def stabilise(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Resample `source` so that its background lies where the target's is."""
+    """Resample `source` so that its background is aligned with the target's. Raises Rejected if none is found."""
     flow = dense_flow(cv2.cvtColor(target, cv2.COLOR_BGR2GRAY), cv2.cvtColor(source, cv2.COLOR_BGR2GRAY))
     h, w = flow.shape[:2]
     x, y = np.meshgrid(np.arange(4, w, 8), np.arange(4, h, 8))
@@ -69,7 +69,7 @@ def stabilise(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def motion_mask(backward: np.ndarray, forward: np.ndarray) -> np.ndarray:
-    """Where something moves in either frame, without specks and holes, bool [H, W]."""
+    """Where something moves in either frame, cleaned of specks and holes; bool [H, W]."""
     speed = np.maximum(np.linalg.norm(backward, axis=-1), np.linalg.norm(forward, axis=-1))
     mask = (cv2.medianBlur(speed.astype(np.float32), 5) > MOTION).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
@@ -95,7 +95,7 @@ def resized(array: np.ndarray, how: int = cv2.INTER_AREA) -> np.ndarray:
 
 
 def check_motion(flow: np.ndarray, mask: np.ndarray, reach: tuple[float, float] = MOTION_RANGE) -> None:
-    """Raise Rejected where too little or too much moves to learn a drag from."""
+    """Raise Rejected if too little or too much moves."""
     share = mask.mean()
     if share < MASK_SHARE[0]:
         raise Rejected("small")
@@ -114,7 +114,7 @@ def make_pair(source: np.ndarray, target: np.ndarray, rng: np.random.Generator) 
     disagreement = np.linalg.norm(backward + warp(forward, backward), axis=-1)
     valid = disagreement < 0.75 + 0.05 * np.linalg.norm(backward, axis=-1)
     mask = motion_mask(backward, forward)
-    # The stabilised source has black borders where the camera did not look.
+    # The stabilised source is black outside the first frame's field of view.
     seen = cv2.erode((source.max(-1) > 0).astype(np.uint8), np.ones((9, 9), np.uint8), borderValue=1).astype(bool)
 
     moving = np.argwhere(mask)
@@ -139,9 +139,9 @@ def make_pair(source: np.ndarray, target: np.ndarray, rng: np.random.Generator) 
 def made_pair(
     still: np.ndarray, other: np.ndarray, kind: str, rng: np.random.Generator, shape: np.ndarray | None = None
 ) -> Pair:
-    """A pair of a kind of made motion from two stills, uint8 RGB [SIZE, SIZE, 3], or Rejected with the reason.
+    """A pair with a kind of synthetic motion, from two stills, uint8 RGB [SIZE, SIZE, 3]; may raise Rejected.
 
-    `shape` bool [SIZE, SIZE] is what of `other` is moved over `still`, where a piece is; None cuts out a blob.
+    `shape`, bool [SIZE, SIZE], is the piece of `other` to move over `still`; None cuts out a random blob.
     """
     if shape is None and rng.random() < 0.5:
         other = other[::-1]
@@ -151,10 +151,10 @@ def made_pair(
 
 
 def draggable(target: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Where a drag may end, bool [H, W]: the motion is known there, and there is something to grab.
+    """Where a drag may end, bool [H, W]: the flow is valid there and the picture has a corner.
 
-    On flat ground and along straight edges flow is a guess (the aperture problem), and people grab corners:
-    the structure tensor's smaller eigenvalue tells them (Shi and Tomasi, CVPR 1994).
+    On flat areas and along straight edges flow is ambiguous (the aperture problem), and people grab corners.
+    Corners are found by the smaller eigenvalue of the structure tensor (Shi and Tomasi, CVPR 1994).
 
     Args:
         target: uint8 RGB [H, W, 3]. valid: bool [H, W].
@@ -168,10 +168,10 @@ def sample_points(
 ) -> np.ndarray:
     """Draw 1 to `limit` handle/target pairs where motion is strong.
 
-    `valid` says where targets may lie, see `draggable`.
+    `valid` is where targets may lie, see `draggable`.
 
-    Returns float32 [N, 4] of handle x, y, target x, y in pixels; the handle lies inside the mask.
-    Few points are more likely than many, as in real use.
+    Returns float32 [N, 4], handle x, y and target x, y in pixels; handles lie inside the mask. Few points are more
+    likely than many, as in real use.
     """
     h, w = mask.shape
     ys, xs = np.nonzero(valid & mask)

@@ -14,8 +14,8 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import as_rgb8, load_picture
 
 CLIPS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".gif")
-VIEWS = 32  # of a picture, where a clip has frames
-SHORT_SIDE = 320  # pixels that frames are reduced to
+VIEWS = 32  # random views of a picture, which stand for the frames of a clip
+SHORT_SIDE = 320  # pixels; larger frames are reduced to it
 SPLIT_FILE = Path(__file__).with_name("split.tsv")
 CUT_DIFFERENCE = 28.0  # mean grey-level change between neighbouring frames that marks a cut
 
@@ -28,7 +28,7 @@ def read_split() -> dict[str, str]:
 
 
 def split_of(clip: str) -> str:
-    """The split of a clip by its file name: as committed, "train" for others."""
+    """The split of a clip by its file name: that of the committed table, "train" for unlisted clips."""
     return read_split().get(clip, "train")
 
 
@@ -55,7 +55,7 @@ def read_frames(path: Path, short_side: int = SHORT_SIDE, limit: int = 1500) -> 
 
 
 def read_views(path: Path, rng: np.random.Generator) -> list[np.ndarray]:
-    """Square views of a picture, from near ones to all of its shorter side, uint8 BGR, SHORT_SIDE pixels wide.
+    """Random square crops of a picture, up to its shorter side, resized to SHORT_SIDE pixels; uint8 BGR.
 
     Raises:
         InputError: the file cannot be read as a picture.
@@ -72,7 +72,7 @@ def read_views(path: Path, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def shot_of_each_frame(frames: list[np.ndarray]) -> np.ndarray:
-    """Number the shots: frames with equal numbers have no cut between them."""
+    """The shot number of each frame; a cut starts a new number."""
     small = [cv2.resize(f, (48, 48), interpolation=cv2.INTER_AREA).astype(np.float32) for f in frames]
     jumps = [float(np.abs(b - a).mean()) > CUT_DIFFERENCE for a, b in pairwise(small)]
     return np.concatenate([[0], np.cumsum(jumps)]).astype(int)

@@ -1,4 +1,4 @@
-"""What training and distillation ask of a generator; nothing in them knows which one they teach."""
+"""The interface of a generator to training and distillation, which are independent of the generator."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edgedrag.generator.data.batches import Batch
 from edgedrag.generator.diffusion.schedule import alphas_and_sigmas
 
 Sizes = tuple[tuple[int, int, float], ...]  # of training batches: pixels, rows, share of the steps
+Level = tuple[Tensor, Tensor]  # alpha and sigma of timesteps [B], each [B, 1, 1, 1]
 Conditioning = Any  # returned by a generator's `conditioning`, passed to its `predict`
 
 
@@ -22,10 +23,10 @@ class DragGenerator(nn.Module, ABC):
 
     Attributes:
         prediction: what `predict` returns: "sample" (the clean latent), "epsilon" or "v".
-        guidance: scale of the guidance pair at the first step when a teacher samples; 1 runs no pair.
-        judged_as_picture: whether a student's answer is compared as a picture too, beside its latent.
-        sizes: of training batches where a config names none.
-        file: name under which a run keeps its weights.
+        guidance: guidance scale at a teacher's first sampling step; 1 disables guidance.
+        judged_as_picture: whether distillation also compares decoded pictures, not latents alone.
+        sizes: default training batches.
+        file: file name of a run's weights.
     """
 
     prediction: str = "sample"
@@ -56,26 +57,26 @@ class DragGenerator(nn.Module, ABC):
 
     @abstractmethod
     def finish(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
-        """The edit as the runtime composes it from the generator's picture; the source outside the mask."""
+        """The edit, as the runtime composes it from the generator's picture; outside the mask it is the source."""
 
     def as_shown(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
-        """The generator's picture as the runtime shows it, where it shows all of it."""
+        """The edit, if all of it were the generator's picture."""
         return picture
 
     @abstractmethod
     def denoiser_parts(self) -> Iterable[nn.Module]:
-        """What learns when only the denoiser learns: all that the sampler's steps depend on."""
+        """The modules that are trained when only the denoiser is: all that the sampler's steps depend on."""
 
     def motion_parts(self) -> Sequence[nn.Module]:
-        """What learns when only the motion learns; nothing for generators without one."""
+        """The modules that are trained when only the motion is; empty for generators without a motion network."""
         return ()
 
     @abstractmethod
     def clone(self) -> DragGenerator:
-        """A second one with the same weights, for a moving average; may share what never learns."""
+        """A copy with the same weights, for a moving average; parts that are never trained may be shared."""
 
     def student(self) -> DragGenerator:
-        """One that starts as this one and learns to answer in few steps, with guidance folded in."""
+        """A copy to be distilled into few steps without guidance; only its denoiser requires gradients."""
         student = self.clone().train().requires_grad_(False)
         student.guidance = 1.0
         for part in student.denoiser_parts():
@@ -84,26 +85,26 @@ class DragGenerator(nn.Module, ABC):
 
     @abstractmethod
     def write(self, path: Path, metadata: dict[str, str]) -> None:
-        """Write the weights as fp16, whole or not at all, and metadata; `path` is `file` in a run's folder."""
+        """Write weights (fp16) and metadata atomically; `path` is `file` in a run's folder."""
 
     def loss_weight(self, batch: Batch) -> Tensor:
-        """How much each pixel of the generator's picture counts, [B, 1, H, W]."""
+        """The weight of each pixel in the losses of the generator's picture, [B, 1, H, W]."""
         return torch.ones_like(batch.mask)
 
     def unconditional(self, conditioning: Conditioning) -> Conditioning:
-        """The other half of the guidance pair: the same, without the drag."""
+        """The conditioning without the drag, for classifier-free guidance."""
         raise NotImplementedError(f"{type(self).__name__} has no guidance pair")
 
-    def drawn_where(self, batch: Batch, conditioning: Conditioning) -> Tensor:
-        """How much each pixel of the edit is the generator's picture, [B, 1, H, W] in 0..1."""
+    def generated_share(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+        """The share of the generator's picture in each pixel of the edit, [B, 1, H, W] in 0..1."""
         return batch.mask
 
     def gate_losses(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> dict[str, Tensor]:
-        """Weighted losses of what decides where the generator's picture is shown, for generators that decide."""
+        """Weighted losses of the map that selects where the generator's picture is shown, for generators with one."""
         return {}
 
     def motion_losses(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> dict[str, Tensor]:
-        """Weighted losses beside the denoiser's, for generators that also give a motion."""
+        """Weighted losses of the motion, for generators that predict one."""
         return {}
 
 
@@ -112,16 +113,16 @@ def clean_latent(
     latent: Tensor,
     conditioning: Conditioning,
     timestep: Tensor,
-    alpha: Tensor,
-    sigma: Tensor,
+    level: Level,
     guidance: float = 1.0,
 ) -> Tensor:
-    """The clean latent that a generator sees in a noised one.
+    """The clean latent that a generator predicts from a noised one.
 
     Args:
-        alpha, sigma: of the timestep, [B, 1, 1, 1].
-        guidance: scale of the guidance pair; 1 runs no pair.
+        level: of the timestep.
+        guidance: guidance scale; 1 disables guidance.
     """
+    alpha, sigma = level
     prediction = model.predict(latent, conditioning, timestep)
     if guidance != 1.0:
         without = model.predict(latent, model.unconditional(conditioning), timestep)
@@ -133,7 +134,7 @@ def clean_latent(
     return alpha * latent - sigma * prediction
 
 
-def levels(timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """alpha and sigma of timesteps [B], each [B, 1, 1, 1] on the device of `like`."""
+def levels(timestep: Tensor, like: Tensor) -> Level:
+    """Of timesteps [B], on the device of `like`."""
     alphas, sigmas = (torch.from_numpy(v).to(like) for v in alphas_and_sigmas())
     return alphas[timestep.long()][:, None, None, None], sigmas[timestep.long()][:, None, None, None]

@@ -1,4 +1,4 @@
-"""What a denoiser is taught: to generate (diffusion), or the mean of all answers (the baseline, regression)."""
+"""Training objectives of a denoiser: diffusion, and one-step regression as the baseline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgedrag.generator.diffusion.schedule import STEPS
 PerceptualLoss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (picture, truth, weight) -> distance
 
 JUDGED = 256 * 256  # pixels of each batch that enter a perceptual loss on a CPU, where its network costs most of a step
-SNR_CAP, SNR_FLOOR = 5.0, 0.2  # weights of noise levels (min-SNR, Hang et al., ICCV 2023), and the least
+SNR_CAP, SNR_FLOOR = 5.0, 0.2  # of the weights of noise levels (min-SNR, Hang et al., ICCV 2023)
 UNCONDITIONAL_SHARE = 0.1  # of batches without the drag, for generators with guidance (Ho and Salimans 2022)
 
 
@@ -26,7 +26,7 @@ def masked_mean(value: Tensor, weight: Tensor) -> Tensor:
 
 
 def edge_loss(a: Tensor, b: Tensor, weight: Tensor, most: float = math.inf) -> Tensor:
-    """L1 between the two pictures' horizontal and vertical differences, each counted up to `most`."""
+    """L1 distance of the two pictures' horizontal and vertical differences, each clamped to `most`."""
     along_x, along_y = ((a - b).diff(dim=axis).abs().clamp_max(most) for axis in (-1, -2))
     return masked_mean(along_x, weight[..., :, 1:]) + masked_mean(along_y, weight[..., 1:, :])
 
@@ -46,16 +46,16 @@ def perceptual_distance(
 
 
 def draw_noise(latent: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal of a latent's shape, drawn on the CPU so that every device gets the same."""
+    """Standard normal noise of a latent's shape, drawn on the CPU so that it is the same on every device."""
     return torch.randn(latent.shape, generator=generator).to(latent)
 
 
 def diffusion(
     model: DragGenerator, batch: Batch, conditioning: Conditioning, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """The clean latent from a random noise level (Ho et al. 2020), high levels more often.
+    """Predict the clean latent at a random noise level (Ho et al. 2020); high levels are drawn more often.
 
-    Returns the weighted loss, the latent that was predicted, and how much of it could be seen: alpha, [B, 1, 1, 1].
+    Returns the weighted loss, the predicted latent, and alpha of the noise level, [B, 1, 1, 1].
     """
     count = len(batch.mask)
     timestep = torch.randint(0, STEPS, (count,), generator=generator)
@@ -67,21 +67,21 @@ def diffusion(
     if model.guidance != 1.0 and float(torch.rand((), generator=generator)) < UNCONDITIONAL_SHARE:
         conditioning = model.unconditional(conditioning)
     alpha, sigma = levels(timestep, batch.target)
-    found = clean_latent(model, alpha * clean + sigma * noise, conditioning, timestep.float(), alpha, sigma)
+    predicted = clean_latent(model, alpha * clean + sigma * noise, conditioning, timestep.float(), (alpha, sigma))
     weight = F.adaptive_avg_pool2d(model.loss_weight(batch), (clean.shape[-2], clean.shape[-1]))
     certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP)
     if model.prediction != "sample":
-        # Up to the cap this is the square of the noise's own error.
-        return {"diffusion": masked_mean((found - clean).square() * certain, weight)}, found, alpha
-    # Huber: a square near zero, so that the answer is a mean and sampling can draw from what it leaves open.
-    error = F.huber_loss(found, clean, reduction="none", delta=0.5)
-    return {"diffusion": 10 * masked_mean(error * (certain + SNR_FLOOR), weight)}, found, alpha
+        # Below the cap this equals the squared error of the predicted noise.
+        return {"diffusion": masked_mean((predicted - clean).square() * certain, weight)}, predicted, alpha
+    # Huber is quadratic near zero: the prediction is a conditional mean, as diffusion sampling requires.
+    error = F.huber_loss(predicted, clean, reduction="none", delta=0.5)
+    return {"diffusion": 10 * masked_mean(error * (certain + SNR_FLOOR), weight)}, predicted, alpha
 
 
 def regression(
     model: DragGenerator, batch: Batch, conditioning: Conditioning, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """The picture in one step from the sampler's own start, nearest in L1 and in its edges.
+    """Predict the picture in one step from the sampler's starting latent, with L1 losses of pixels and edges.
 
     Returns what `diffusion` does.
     """
@@ -89,15 +89,15 @@ def regression(
     alpha, sigma = levels(timestep, batch.target)
     prior = model.prior(batch, conditioning).detach()
     start = alpha * prior + sigma * draw_noise(prior, generator)
-    found = clean_latent(model, start, conditioning, timestep.float(), alpha, sigma)
-    picture = model.decode(found, conditioning)
+    predicted = clean_latent(model, start, conditioning, timestep.float(), (alpha, sigma))
+    picture = model.decode(predicted, conditioning)
     weight = model.loss_weight(batch)
     terms = {
         "picture": masked_mean((picture - batch.target).abs(), weight),
         "edges": 0.5 * edge_loss(picture, batch.target, weight),
         **model.gate_losses(batch, conditioning, picture),
     }
-    return terms, found, alpha
+    return terms, predicted, alpha
 
 
 OBJECTIVES = {"diffusion": diffusion, "regression": regression}

@@ -1,4 +1,4 @@
-"""The runtime's sampler in PyTorch, from the same table of coefficients."""
+"""The runtime's sampler in PyTorch, driven by the same coefficient table."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from edgedrag.runtime.sampling.sampler import make_table
 def sample(
     model: DragGenerator, batch: Batch, conditioning: Conditioning, steps: int, generator: torch.Generator
 ) -> tuple[list[Tensor], list[int], Tensor]:
-    """Draw an edit's latent in `steps` DDIM steps, guided as published where the generator has a guidance scale.
+    """Sample an edit's latent in `steps` DDIM steps, with the published guidance schedule if the generator has a scale.
 
     Returns:
-        The latents that entered each step, the timesteps they entered at, and the clean latent at the end.
+        The input latent of each step, the timestep of each step, and the final clean latent.
     """
     table = make_table({**sampler("sample", steps), "guidance": {"schedule": "inv_square", "scale": model.guidance}})
     a, _, c = table.start
@@ -30,6 +30,6 @@ def sample(
         entered.append(latent)
         at = torch.full((len(latent),), float(timestep), device=latent.device)
         latent = float(a) * latent + float(b) * clean_latent(
-            model, latent, conditioning, at, *levels(at, latent), float(guidance)
+            model, latent, conditioning, at, levels(at, latent), float(guidance)
         )
     return entered, table.timesteps.tolist(), latent

@@ -1,7 +1,7 @@
-"""Checkpoints as files: safetensors, the configuration in the header, whole or absent.
+"""Checkpoint files: safetensors with the configuration in the header, written atomically.
 
-A checkpoint may leave out what it shares with another that lies beside it; its note "rest" then names
-that file and its SHA-256.
+A checkpoint may leave out weights that it shares with another file in the same folder; the header's "rest" entry
+then has that file's name and SHA-256.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def save_checkpoint(
     dtype: torch.dtype = torch.float32,
     rest: Path | None = None,
 ) -> None:
-    """Write the weights (as `dtype`) and string metadata; the file is whole or absent.
+    """Write the weights (as `dtype`) and string metadata atomically.
 
     Args:
-        rest: a checkpoint in the same folder; weights equal to its are left out.
+        rest: a checkpoint in the same folder; weights equal to those in it are left out.
     """
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
     header = {"config": json.dumps(asdict(model.config)), **metadata}
@@ -54,7 +54,11 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All weights as float32, those of the rest among them, and the header."""
+    """All weights as float32, including those of the "rest" file, and the header.
+
+    Raises:
+        InputError: the file is no checkpoint, or its "rest" file is missing or has changed.
+    """
     try:
         with safe_open(path, "pt") as f:
             metadata = dict(f.metadata() or {})
@@ -65,6 +69,9 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         rest = json.loads(metadata.pop("rest"))
         file = path.with_name(Path(rest["file"]).name)
         if not file.is_file() or sha256_of(file) != rest["sha256"]:
-            raise InputError(f"{path}: belongs beside another {file.name}, from which it takes the rest of its weights")
+            raise InputError(
+                f"{path}: shares weights with {file.name}, which is missing from its folder or has changed; "
+                "put the original file there"
+            )
         weights = {**read_checkpoint(file)[0], **weights}
     return weights, metadata

@@ -303,7 +303,7 @@ class EmbeddedGenerator(DragGenerator):
         edit = blend(warp_photo(batch.source, flow), picture, weight, change)
         return batch.source + batch.mask * (edit - batch.source)
 
-    def drawn_where(self, batch: Batch, conditioning: Conditioning) -> Tensor:
+    def generated_share(self, batch: Batch, conditioning: Conditioning) -> Tensor:
         return conditioning.revealed
 
     def denoiser_parts(self) -> tuple[nn.Module, ...]:

@@ -1,4 +1,4 @@
-"""Flows and maps over a picture, and how a drag holds what it grabs: its surroundings move as one, and it lands.
+"""Flows and maps, and the constraints of a drag on a flow: rigid motion around its ends, exact landing at its target.
 
 Shapes: points [B, N, 4] as handle x, y, target x, y in pixels (repeating a row changes nothing); flows
 [B, 2, H, W] in pixels, x then y, backward; H and W multiples of 4.
@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FOLD = 4  # of the maps that the networks see: at 1/4 of the picture
-LANDING_REACH = 24.0  # pixels over which a correction at a target fades out
-GRIP, GRIP_SHARE = 24.0, 0.4  # pixels around a handle or target that move as one, and of a drag's length besides
-LONE_GRIP, LONE_SHARE = 36.0, 0.7  # the same of a drag without others near
-NEAR, FAR = 0.75, 1e4  # of the distance to the nearest other target, which that grip stays within; pixels where none is
+FOLD = 4  # the networks' maps have 1/4 of the picture's size
+LANDING_REACH = 24.0  # standard deviation of the fade of a correction around a target, pixels
+GRIP, GRIP_SHARE = 24.0, 0.4  # width of the rigid area around a drag's ends: pixels, plus a share of its length
+LONE_GRIP, LONE_SHARE = 36.0, 0.7  # the same for a drag without others nearby
+NEAR, FAR = 0.75, 1e4  # limit of that width as a share of the distance to the next target; distance if there is none
 
 
 def warp(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
-    """Sample `image` at p + flow(p), edges replicated; the flow has the image's size."""
+    """Sample `image` at p + flow(p), with replicated borders; the flow has the image's size."""
     h, w = image.shape[-2:]
     x = torch.arange(w, dtype=flow.dtype, device=flow.device) + flow[:, 0]
     y = torch.arange(h, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 1]
@@ -31,57 +31,55 @@ def enlarge(x: Tensor, factor: int) -> Tensor:
 
 
 def fold_flow(flow: Tensor) -> Tensor:
-    """The flow at 1/4 size, in pixels of that size."""
+    """The flow at 1/4 of its size, in pixels of that size."""
     return F.avg_pool2d(flow, FOLD) / FOLD
 
 
 def nearness(at: Tensor, h: int, w: int) -> Tensor:
-    """Squared distances [B, N, h, w] (pixels) of points [B, N, 2] (pixels) from the cells of a map at 1/4."""
+    """Squared distances (pixels^2) [B, N, h, w] between points [B, N, 2] (pixels) and the cells of a map at 1/4."""
     x = (torch.arange(w, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
     y = (torch.arange(h, dtype=at.dtype, device=at.device) + 0.5) * FOLD - 0.5
     return (x - at[:, :, 0, None])[:, :, None, :] ** 2 + (y - at[:, :, 1, None])[:, :, :, None] ** 2
 
 
 def heat(at: Tensor, h: int, w: int) -> Tensor:
-    """Two Gaussian maps [B, 2, h, w] of the nearest of the points [B, N, 2] (pixels), 4 and 16 pixels wide."""
+    """Gaussians of the distance to the nearest of the points [B, N, 2], with sigma 4 and 16 pixels: [B, 2, h, w]."""
     nearest = nearness(at, h, w).amin(1)
     return torch.stack([torch.exp(-nearest / (2 * s * s)) for s in (4.0, 16.0)], 1)
 
 
 def closeness(at: Tensor, widths: Tensor, h: int, w: int) -> Tensor:
-    """1 at the nearest of the points [B, N, 2], falling to 0 over each point's width, [B, N] (pixels): [B, 1, h, w]
-    for a picture of h x w.
-    """
+    """A map [B, 1, h, w]: 1 at the points [B, N, 2], a Gaussian around each with the sigma `widths` [B, N], pixels."""
     nearest = (nearness(at, h // FOLD, w // FOLD) / widths.square()[..., None, None]).amin(1, keepdim=True)
     return enlarge(torch.exp(nearest * -0.5), FOLD)
 
 
 def drag_widths(points: Tensor) -> Tensor:
-    """How far around the ends of each drag what lies there moves as one, in pixels, [B, N], of points [B, N, 4].
+    """The width of the rigid area around the ends of each drag, pixels, [B, N], for points [B, N, 4].
 
-    Long drags take more with them: what is dragged far is seldom a small part.
+    It grows with the drag's length: a long drag seldom moves a small part.
     """
     return GRIP + GRIP_SHARE * drag_lengths(points)
 
 
 def drag_lengths(points: Tensor) -> Tensor:
-    """Of points [B, N, 4], in pixels, [B, N]."""
+    """The lengths of drags [B, N, 4], pixels, [B, N]."""
     return (points[..., 2:] - points[..., :2]).square().sum(-1).sqrt()
 
 
 def grip_widths(points: Tensor) -> Tensor:
-    """`drag_widths`, and more of drags without others near: nothing else says how their surroundings move."""
+    """`drag_widths`, larger for drags without others nearby, which alone determine how their surroundings move."""
     targets = points[..., 2:]
     apart = (targets[:, :, None] - targets[:, None]).square().sum(-1).sqrt()
-    apart = apart.masked_fill(apart < 1, FAR).amin(-1)  # a repeated row is no other drag
+    apart = apart.masked_fill(apart < 1, FAR).amin(-1)  # a repeated row is the same drag
     lone = LONE_GRIP + LONE_SHARE * drag_lengths(points)
     return torch.maximum(drag_widths(points), torch.minimum(lone, NEAR * apart))
 
 
 def grip(flow: Tensor, prior_flow: Tensor, points: Tensor) -> Tensor:
-    """The flow with what lies around each target moved as one piece, as the prior does.
+    """The flow, replaced by the (locally rigid) prior flow around each target and each handle.
 
-    So is what then lies around each handle: else a copy of the handle could stay behind.
+    Around the handles as well: otherwise a copy of the handle's content could stay at its old place.
     """
     ends = torch.cat([points[..., :2], points[..., 2:]], 1)
     widths = grip_widths(points)
@@ -89,16 +87,16 @@ def grip(flow: Tensor, prior_flow: Tensor, points: Tensor) -> Tensor:
 
 
 def land(flow: Tensor, points: Tensor) -> Tensor:
-    """The flow [B, 2, H, W] bent so that each target shows its handle, fading out over LANDING_REACH pixels.
+    """The flow [B, 2, H, W], corrected so that each target shows its handle exactly.
 
-    What a flow misses at the targets is spread by Shepard's interpolation, which is exact there;
-    a repeated row of the points counts once.
+    The errors at the targets are spread by Shepard's interpolation, which is exact at the targets, and fade out over
+    LANDING_REACH pixels. A repeated row of the points counts once.
     """
     h, w = flow.shape[-2:]
     at = points[..., 2:]
     scale = torch.tensor([2.0 / (w - 1), 2.0 / (h - 1)], dtype=at.dtype, device=at.device)
-    found = F.grid_sample(flow, (at * scale - 1)[:, None], padding_mode="border", align_corners=True)
-    missed = points[..., :2] - at - found[:, :, 0].transpose(1, 2)
+    sampled = F.grid_sample(flow, (at * scale - 1)[:, None], padding_mode="border", align_corners=True)
+    missed = points[..., :2] - at - sampled[:, :, 0].transpose(1, 2)
     copies = ((points[:, :, None] - points[:, None]).abs().amax(-1) < 0.01).to(flow.dtype).sum(-1)
     distance = nearness(at, h // FOLD, w // FOLD)
     weight = ((distance + 1) ** -2 / copies[..., None, None]).flatten(2)

@@ -1,7 +1,7 @@
-"""A critic of what is drawn where the photo shows nothing: is this patch of a true frame, or of the student?
+"""Adversarial loss for revealed regions: a patch critic that tells true frames from the student's pictures.
 
 Adversarial distillation (Sauer et al., ECCV 2024) with a patch critic (Isola et al., CVPR 2017) and the hinge
-loss. A distance alone teaches the mean of all that could be there, which is a blur; the critic refuses blurs.
+loss. A distance alone is minimised by the blurry average of all plausible pictures; the critic penalises blur.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from edgedrag.generator.training.loop import Processes
+from edgedrag.generator.training.processes import Processes
 
 
 class PatchCritic(nn.Module):
-    """Logits [B, 1, H/8, W/8] for a picture [B, 3, H, W] and a map [B, 1, H, W] of what is to be judged."""
+    """Logits [B, 1, H/8, W/8] for a picture [B, 3, H, W] and a map [B, 1, H, W] of the generated region."""
 
     def __init__(self, widths: tuple[int, ...] = (32, 64, 128)):
         super().__init__()
@@ -33,7 +33,7 @@ class PatchCritic(nn.Module):
 
 
 class Adversary:
-    """The critic with its own optimiser; learns whenever it judges."""
+    """The critic with its own optimiser; each call of `judge` also trains it."""
 
     def __init__(self, learning_rate: float, device: str, processes: Processes):
         self.critic = PatchCritic().to(device)
@@ -41,11 +41,11 @@ class Adversary:
         self.processes = processes
 
     def judge(self, drawn: Tensor, true: Tensor, where: Tensor) -> Tensor:
-        """Teach the critic with one batch, then return what it holds against `drawn` (to be minimised).
+        """Train the critic on one batch, then return the adversarial loss of `drawn`, to be minimised.
 
         Args:
-            drawn, true: pictures [B, 3, H, W] that differ only where they are to be judged.
-            where: [B, 1, H, W] in 0..1, how much each pixel is.
+            drawn, true: pictures [B, 3, H, W] that differ only in the generated region.
+            where: the generated region, [B, 1, H, W] in 0..1.
         """
         weight = F.avg_pool2d(where, 8)
         total = weight.sum() + 1e-6

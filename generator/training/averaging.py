@@ -1,5 +1,6 @@
-"""Means of two checkpoints' weights: often better than either, and not so far from what the first one knew
-(Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+"""Weight averages of two checkpoints (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+
+The average is often better than either checkpoint, and keeps more of the older one's abilities.
 """
 
 from __future__ import annotations
@@ -13,21 +14,23 @@ from edgedrag.runtime.errors import InputError
 
 
 def average(new: Path, old: Path, motion: float, denoiser: float, reveal: float, output: Path) -> None:
-    """Write the mean of two checkpoints of the embedded generator as fp16, with the new one's metadata.
+    """Write the weighted mean of two checkpoints of the embedded generator as fp16, with the metadata of `new`.
 
     Args:
-        motion, denoiser: share of the new one, 0..1, in the motion network and in all else.
-        reveal: added to the revealed map's bias, so that more (or less) is drawn anew.
+        motion, denoiser: weight of `new`, 0..1, for the motion network and for all other parts.
+        reveal: added to the bias of the revealed map; a positive value shows more generated pixels.
 
     Raises:
-        InputError: as `load_checkpoint`; networks of different sizes; no folder for the output.
+        InputError: as `load_checkpoint`; the networks differ in size; the output's folder does not exist.
     """
     model, metadata = load_checkpoint(new)
     other, _ = load_checkpoint(old)
     if model.config != other.config:
-        raise InputError(f"{new} is of {model.config}, {old} of {other.config}; only equal networks have a mean")
+        raise InputError(
+            f"{new} has {model.config}, {old} has {other.config}; only networks of the same size can be averaged"
+        )
     if not output.parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder for the checkpoint")
+        raise InputError(f"{output.parent}: the folder for the checkpoint does not exist")
     weights = other.state_dict()
     for name, value in model.state_dict().items():
         weights[name] = torch.lerp(weights[name], value, motion if name.startswith("motion.") else denoiser)

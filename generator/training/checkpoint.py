@@ -1,4 +1,4 @@
-"""Opening what was trained: the embedded generator's file, or LightningDrag's folder."""
+"""Opening checkpoints: a file of the embedded generator, or a folder of LightningDrag."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def clone_checkpoint(name: str = SHIPPED.name) -> Path:
 
 
 def open_generator(path: Path) -> tuple[DragGenerator, dict[str, str]]:
-    """Open a checkpoint of either generator, with its metadata: a file is the embedded one's, a folder LightningDrag's.
+    """Open a checkpoint and its metadata: a file holds the embedded generator, a folder LightningDrag.
 
     Raises:
         InputError: as `load_checkpoint`, or `PublishedWeights`.
@@ -41,7 +41,7 @@ def load_checkpoint(path: Path) -> tuple[EmbeddedGenerator, dict[str, str]]:
     """Read a checkpoint as float32 modules in evaluation mode, with its metadata.
 
     Raises:
-        InputError: not such a checkpoint; every missing, extra or misshapen key is named.
+        InputError: the file is no such checkpoint; names every missing, extra or misshapen key.
     """
     weights, metadata = read_checkpoint(path)
     try:
@@ -50,9 +50,9 @@ def load_checkpoint(path: Path) -> tuple[EmbeddedGenerator, dict[str, str]]:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a checkpoint of the embedded generator ({error})") from None
     expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in weights.items()}
-    if expected != found:
-        wrong = sorted({k for k in expected | found if expected.get(k) != found.get(k)})
-        raise InputError(f"{path}: keys that do not fit the networks: {', '.join(wrong)}")
+    actual = {k: tuple(v.shape) for k, v in weights.items()}
+    if expected != actual:
+        wrong = sorted({k for k in expected | actual if expected.get(k) != actual.get(k)})
+        raise InputError(f"{path}: these keys are missing, extra or misshapen: {', '.join(wrong)}")
     model.load_state_dict(weights)
     return model.eval(), metadata

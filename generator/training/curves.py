@@ -1,4 +1,4 @@
-"""A run's log as a picture."""
+"""Plots of a training run's log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def draw_curves(log_file: Path, picture: Path) -> None:
-    """One small plot for each figure of a log.jsonl, over the steps, as a PNG."""
+    """Plot each value of a log.jsonl over the steps, as one PNG."""
     from matplotlib.figure import Figure  # half a second to import, and only here
 
     series: dict[str, list[tuple[int, float]]] = {}

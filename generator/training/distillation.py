@@ -1,9 +1,9 @@
-"""A few-step student of a teacher: from each place on the teacher's path to where that path ends.
+"""Distillation of a teacher into a few-step student.
 
-The teacher's sampler is deterministic (DDIM), so the noise fixes where a path ends and the student can learn
-that end as a function of where it stands: consistency along the path (Song et al., ICML 2023; LCM, Luo et
-al. 2023) with the path itself computed instead of one step of it estimated, as in knowledge distillation
-(Luhman and Luhman 2021). Guidance is in the teacher's path, so the student runs no pair.
+The teacher's sampler is deterministic (DDIM): the initial noise determines the whole trajectory and its end point.
+The student learns to map each point of the trajectory to the end point. That is consistency distillation (Song et
+al., ICML 2023; LCM, Luo et al. 2023) with the trajectory computed in full rather than one step of it estimated, as in
+knowledge distillation (Luhman and Luhman 2021). The teacher's trajectory includes guidance, so the student needs none.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgedrag.generator.data.batches import Batch, PairCache, batches
+from edgedrag.generator.data.batches import Batch, PairCache, TrainingBatches
 from edgedrag.generator.diffusion.contract import DragGenerator, Sizes, clean_latent, levels
 from edgedrag.generator.diffusion.objectives import PerceptualLoss, edge_loss, masked_mean, perceptual_distance
 from edgedrag.generator.diffusion.sampling import sample
 from edgedrag.generator.diffusion.schedule import sampler
 from edgedrag.generator.training.adversary import Adversary
 from edgedrag.generator.training.checkpoint import open_generator
-from edgedrag.generator.training.loop import LoopConfig, Processes, learn
+from edgedrag.generator.training.config import LoopConfig
+from edgedrag.generator.training.learner import Task
+from edgedrag.generator.training.loop import learn
+from edgedrag.generator.training.processes import Processes
 from edgedrag.generator.training.trainer import check_sizes, set_threads
 from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import InputError
@@ -35,13 +38,13 @@ TEACHER_WEIGHT = 0.02  # beside a perceptual loss. Low weight: the teacher's ave
 
 @dataclass
 class DistillConfig(LoopConfig):
-    """A distillation; see LoopConfig for the rest.
+    """Configuration of a distillation; see LoopConfig for the other attributes.
 
     Attributes:
-        student_steps: step counts to serve; each divides the teacher's, and the first is the default.
-        teacher_steps: of the path that is learned from.
-        adversarial: weight of the critic's judgement; 0 runs none.
-        start: checkpoint whose denoiser the student begins with; None begins as the teacher says.
+        student_steps: the student's step counts; each divides `teacher_steps`, the first is the default.
+        teacher_steps: steps of the teacher's trajectory.
+        adversarial: weight of the adversarial loss; 0 disables it.
+        start: checkpoint whose denoiser initialises the student; None uses `DragGenerator.student`.
         sizes: as for TrainConfig.
     """
 
@@ -60,64 +63,76 @@ class DistillConfig(LoopConfig):
         check_sizes(self.sizes, where)
         grid = len(sampler("sample", 1)["timesteps"])
         if not 1 <= self.teacher_steps <= grid:
-            raise InputError(f"{where}: the teacher's steps must be 1 to {grid}")
+            raise InputError(f"{where}: teacher_steps must be 1 to {grid}")
         for steps in self.student_steps:
             if steps < 1 or self.teacher_steps % steps:
                 raise InputError(
-                    f"{where}: {steps} steps is no part of the teacher's {self.teacher_steps}; it must divide them"
+                    f"{where}: student_steps has {steps}, which does not divide teacher_steps, {self.teacher_steps}"
                 )
 
 
-def standing_places(student_steps: Sequence[int], teacher_steps: int) -> list[int]:
-    """Which of the teacher's steps (by number) begin at a timestep where the student will stand."""
+def matching_teacher_steps(student_steps: Sequence[int], teacher_steps: int) -> list[int]:
+    """Indices of the teacher's steps whose timesteps are nearest to those of the student's steps."""
     grid = sampler("sample", 1)["timesteps"]
     wanted = {int(t) for steps in student_steps for t in pick_timesteps(grid, steps)}
     path = make_table(sampler("sample", teacher_steps)).timesteps.tolist()
     return [min(range(len(path)), key=lambda k: abs(path[k] - t)) for t in sorted(wanted, reverse=True)]
 
 
-def distillation_loss(
-    student: DragGenerator,
-    teacher: DragGenerator,
-    batch: Batch,
-    places: Sequence[int],
-    steps: int,
-    noise: torch.Generator,
-    adversary: Adversary | None = None,
-    perceptual_loss: PerceptualLoss | None = None,
-) -> dict[str, Tensor]:
-    """Weighted loss terms of a student at one of `places` on the teacher's path.
+@dataclass(frozen=True)
+class Lesson:
+    """What a student is trained against.
 
-    The distance between the student's prediction and the end of the path; with an `adversary` its score of the true
-    frame with the prediction pasted in; with a `perceptual_loss` the distance between the edit and the true frame.
+    Attributes:
+        places: the teacher's steps (by number) at which the student is asked, see `matching_teacher_steps`.
+        steps: of the teacher's path.
+        adversary, perceptual_loss: further losses.
     """
+
+    teacher: DragGenerator
+    places: Sequence[int]
+    steps: int
+    adversary: Adversary | None = None
+    perceptual_loss: PerceptualLoss | None = None
+
+
+def distillation_loss(
+    student: DragGenerator, lesson: Lesson, batch: Batch, noise: torch.Generator
+) -> dict[str, Tensor]:
+    """Weighted loss terms of a student at one of the lesson's places on the teacher's path.
+
+    The distance between the student's prediction and the end of the path; with an adversary its score of the true
+    frame with the prediction pasted in; with a perceptual loss the distance between the edit and the true frame.
+    """
+    teacher, places = lesson.teacher, lesson.places
+    adversary, perceptual_loss = lesson.adversary, lesson.perceptual_loss
     with torch.no_grad():
         conditioning = teacher.conditioning(batch)
-        entered, timesteps, end = sample(teacher, batch, conditioning, steps, noise)
-    # Half of the time where every sampling begins, and one of one step ends.
+        entered, timesteps, end = sample(teacher, batch, conditioning, lesson.steps, noise)
+    # Half of the draws are at the first timestep, which every sampling starts from and one-step sampling uses alone.
     drawn = int(torch.randint(2 * len(places), (1,), generator=noise))
     place = places[max(0, drawn - len(places))]
     at = torch.full((len(end),), float(timesteps[place]), device=end.device)
     conditioning = student.conditioning(batch)
-    found = clean_latent(student, entered[place], conditioning, at, *levels(at, end))
+    predicted = clean_latent(student, entered[place], conditioning, at, levels(at, end))
     weight = student.loss_weight(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
     followed = 1.0 if perceptual_loss is None else TEACHER_WEIGHT
-    terms = {"latent": 4 * followed * masked_mean(F.huber_loss(found, end, reduction="none", delta=0.1), small)}
+    terms = {"latent": 4 * followed * masked_mean(F.huber_loss(predicted, end, reduction="none", delta=0.1), small)}
     if not student.judged_as_picture and adversary is None and perceptual_loss is None:
         return terms
-    answer = student.decode(found, conditioning)
+    answer = student.decode(predicted, conditioning)
     if student.judged_as_picture:
         with torch.no_grad():
             picture = teacher.decode(end, conditioning)
         terms["picture"] = followed * masked_mean((answer - picture).abs(), weight)
         terms["edges"] = followed * edge_loss(answer, picture, weight)
     if adversary is not None:
-        where = student.drawn_where(batch, conditioning).detach()
+        where = student.generated_share(batch, conditioning).detach()
         terms["adversary"] = adversary.judge(batch.target + where * (answer - batch.target), batch.target, where)
     if perceptual_loss is None:
         return terms
-    # By turns the whole answer, and what is shown of it.
+    # At random, the whole picture or the composed edit.
     whole = float(torch.rand((), generator=noise)) < 0.5
     terms["perceptual"] = perceptual_distance(
         perceptual_loss, (student.as_shown if whole else student.finish)(batch, conditioning, answer), batch
@@ -125,13 +140,13 @@ def distillation_loss(
     return terms
 
 
-def begin_as(student: DragGenerator, start: Path) -> None:
-    """Give a student the denoiser of a checkpoint. Raises InputError where that is of another network."""
+def load_denoiser(student: DragGenerator, start: Path) -> None:
+    """Load a checkpoint's denoiser into a student. Raises InputError if the networks differ."""
     try:
         for part, begun in zip(student.denoiser_parts(), open_generator(start)[0].denoiser_parts(), strict=True):
             part.load_state_dict(begun.state_dict())
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"{start}: not a denoiser like the teacher's ({error})") from None
+        raise InputError(f"{start}: its denoiser does not have the teacher's shape ({error})") from None
 
 
 def distill(
@@ -141,16 +156,16 @@ def distill(
     run: Path,
     perceptual_loss: PerceptualLoss | None = None,
 ) -> Path:
-    """Teach a student, or go on with the run in folder `run`; returns the path of the student's weights.
+    """Distill a student, or resume the run in the folder `run`; returns the path of the student's weights.
 
-    Only the denoiser's parts learn; appearance and motion are the teacher's, shared.
+    Only the denoiser is trained; the appearance and motion networks are shared with the teacher.
 
     Args:
-        pairs: a folder made by `edgedrag pairs`; None takes the one that the teacher was trained on.
+        pairs: a folder written by `edgedrag learn pairs`; None uses the one that the teacher was trained on.
         perceptual_loss: a further loss of the edit, with the config's weight `perceptual`.
 
     Raises:
-        InputError: no such checkpoint or pairs, or a start of another network.
+        InputError: the checkpoint or the pairs are missing, or `config.start` has another network.
     """
     set_threads()
     torch.manual_seed(config.seed)
@@ -158,10 +173,10 @@ def distill(
     teacher, taught = open_generator(checkpoint)
     student = teacher.student()
     if config.start is not None:
-        begin_as(student, config.start)
+        load_denoiser(student, config.start)
     folder = pairs or Path(taught.get("pairs", "cache"))
     cache = PairCache(folder / "train")
-    places = standing_places(config.student_steps, config.teacher_steps)
+    places = matching_teacher_steps(config.student_steps, config.teacher_steps)
     metadata = {
         **taught,
         "objective": "distillation",
@@ -175,30 +190,14 @@ def distill(
 
     adversary = Adversary(config.learning_rate, config.device, processes) if config.adversarial else None
     weights = {"adversary": config.adversarial, "perceptual": config.perceptual}
+    lesson = Lesson(teacher, places, config.teacher_steps, adversary, perceptual_loss)
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        terms = distillation_loss(
-            student, teacher, batch, places, config.teacher_steps, noise, adversary, perceptual_loss
-        )
+        terms = distillation_loss(student, lesson, batch, noise)
         return {k: weights.get(k, 1.0) * v for k, v in terms.items()}
 
-    return learn(
-        student.to(config.device),
-        student.clone().to(config.device),
-        loss,
-        lambda start: batches(
-            cache,
-            config.sizes or student.sizes,
-            config.made,
-            0.0,
-            (config.seed, processes.rank),
-            start,
-            processes.batch_makers(config.device),
-        ),
-        config,
-        run,
-        processes,
-        metadata,
-        Validation(held_out, config.device, config.student_steps) if watch else None,
-        adversary,
-    )
+    data = TrainingBatches(cache, config.sizes or student.sizes, config.made, 0.0, (config.seed, processes.rank))
+    workers = processes.batch_makers(config.device)
+    validation = Validation(held_out, config.device, config.student_steps) if watch else None
+    task = Task(student, loss, lambda start: data.from_step(start, workers), metadata, validation, adversary)
+    return learn(task, config, run, processes)

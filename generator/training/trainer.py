@@ -1,4 +1,4 @@
-"""Training a generator from pairs: the teacher (diffusion), or the one-step baseline (regression)."""
+"""Training a generator on pairs: a diffusion model, or the one-step regression baseline."""
 
 from __future__ import annotations
 
@@ -10,36 +10,39 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from edgedrag.generator.data.batches import Batch, PairCache, batches
+from edgedrag.generator.data.batches import Batch, PairCache, TrainingBatches
 from edgedrag.generator.diffusion.contract import DragGenerator, Sizes
 from edgedrag.generator.diffusion.objectives import OBJECTIVES, PerceptualLoss, perceptual_distance
 from edgedrag.generator.diffusion.sampling import sample
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
 from edgedrag.generator.training.checkpoint import load_checkpoint
-from edgedrag.generator.training.loop import LoopConfig, Processes, learn
+from edgedrag.generator.training.config import LoopConfig
+from edgedrag.generator.training.learner import Task
+from edgedrag.generator.training.loop import learn
+from edgedrag.generator.training.processes import Processes
 from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import InputError
 
 LEARNING = ("all", "motion", "denoiser")
-CLEAR = 0.7  # alpha above which what is to be drawn shows through the noise
+CLEAR = 0.7  # alpha above which a row counts as having little noise
 GENERATORS = ("embedded", "lightningdrag-sd15")
 
 
 @dataclass
 class TrainConfig(LoopConfig):
-    """A run; see LoopConfig for the rest.
+    """Configuration of a training run; see LoopConfig for the other attributes.
 
     Attributes:
-        pairs: a folder made by `edgedrag pairs`, with train/ and held_out/.
+        pairs: a folder written by `edgedrag learn pairs`, with train/ and held_out/.
         generator: "embedded" or "lightningdrag-sd15".
         objective: "diffusion" or "regression".
-        learns: "all", "denoiser" with the motion as it is, or "motion" with the rest as it is.
-        start: a checkpoint to start from; "" starts the embedded one from random weights. LightningDrag's is a
-            folder, in which `lightning-drag-sd15` may be missing: then it starts as the paper's training did.
-        made: share of the rows with motion made anew from the pairs' own pictures.
-        edited: share of the batches whose sources are edits by the network itself, for many rounds.
-        sizes: (pixels, batch, share of the steps); none takes the generator's own.
-        default_steps: of the sampler, as the checkpoint's bundle will state it.
+        learns: the trained parts: "all", "denoiser" or "motion"; the others stay frozen.
+        start: the initial checkpoint; "" starts the embedded generator from random weights. For LightningDrag a
+            folder; if `lightning-drag-sd15` is missing in it, training starts as the paper's did.
+        made: share of the rows with new synthetic motion.
+        edited: share of the batches whose sources are the network's own edits, to train repeated editing.
+        sizes: (pixels, batch, share of the steps); the generator's defaults if empty.
+        default_steps: the sampler's default steps, stored in the checkpoint.
     """
 
     pairs: str = ""
@@ -57,7 +60,7 @@ class TrainConfig(LoopConfig):
         """Read a JSON config.
 
         Raises:
-            InputError: unreadable, not JSON, or with keys or values that make no run; says which.
+            InputError: the file is unreadable or not JSON, or has unknown keys or invalid values.
         """
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
@@ -89,7 +92,7 @@ class TrainConfig(LoopConfig):
 
 
 def check_sizes(sizes: Sizes, where: str) -> None:
-    """Raise InputError for batches that cannot be made."""
+    """Raise InputError for invalid batch sizes."""
     if any(len(s) != 3 or s[0] % 32 or s[1] < 1 for s in sizes):
         raise InputError(f"{where}: sizes are [pixels (a multiple of 32), batch, share]")
     if sizes and abs(sum(s[2] for s in sizes) - 1) > 1e-6:
@@ -97,15 +100,15 @@ def check_sizes(sizes: Sizes, where: str) -> None:
 
 
 def set_threads() -> None:
-    """As many threads as this process may use cores, unless OMP_NUM_THREADS says otherwise."""
+    """Let PyTorch use all cores available to this process, unless OMP_NUM_THREADS is set."""
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def train(config: TrainConfig, run: Path, perceptual_loss: PerceptualLoss | None = None) -> Path:
-    """Train a generator, or go on with the run in folder `run`; returns the path of the averaged weights.
+    """Train a generator, or resume the run in the folder `run`; returns the path of the averaged weights.
 
-    Started by `torchrun`, each process trains on batches of its own and the gradients are averaged.
+    Under `torchrun`, each process trains on its own batches and the gradients are averaged.
 
     Args:
         perceptual_loss: a further loss of the edit, with the config's weight `perceptual`.
@@ -137,33 +140,17 @@ def train(config: TrainConfig, run: Path, perceptual_loss: PerceptualLoss | None
         validation = Validation(held_out, config.device, (1,) if config.default_steps == 1 else (1, 4))
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        motion, denoiser = config.learns != "denoiser", config.learns != "motion"
-        terms = losses(model, batch, config.objective, noise, motion, denoiser, perceptual_loss)
+        terms = losses(model, batch, config.objective, noise, config.learns, perceptual_loss)
         return {k: config.perceptual * v if k in ("perceptual", "drawn") else v for k, v in terms.items()}
 
-    return learn(
-        model.to(config.device),
-        model.clone().to(config.device),
-        loss,
-        lambda start: batches(
-            cache,
-            sizes,
-            config.made,
-            config.edited,
-            (config.seed, processes.rank),
-            start,
-            processes.batch_makers(config.device),
-        ),
-        config,
-        run,
-        processes,
-        metadata,
-        validation,
-    )
+    data = TrainingBatches(cache, sizes, config.made, config.edited, (config.seed, processes.rank))
+    workers = processes.batch_makers(config.device)
+    task = Task(model, loss, lambda start: data.from_step(start, workers), metadata, validation)
+    return learn(task, config, run, processes)
 
 
 def start_of(config: TrainConfig) -> DragGenerator:
-    """What a config starts from."""
+    """The generator with a config's initial weights."""
     if config.generator == "lightningdrag-sd15":
         from edgedrag.generator.networks.lightningdrag.generator import start_lightningdrag
 
@@ -176,8 +163,7 @@ def losses(
     batch: Batch,
     objective: str,
     noise: torch.Generator,
-    motion: bool = True,
-    denoiser: bool = True,
+    learns: str = "all",
     perceptual_loss: PerceptualLoss | None = None,
 ) -> dict[str, Tensor]:
     """Weighted terms of the loss; their sum is minimised.
@@ -191,12 +177,12 @@ def losses(
     conditioning = model.conditioning(batch)
     terms, latent, seen = OBJECTIVES[objective](model, batch, conditioning, noise)
     clear = (seen.flatten() > CLEAR).nonzero().flatten()
-    taught = motion and model.motion_parts()
-    judge = perceptual_loss if denoiser and len(clear) else None
-    if not taught and judge is None:
+    with_motion = learns != "denoiser" and model.motion_parts()
+    judge = perceptual_loss if learns != "motion" and len(clear) else None
+    if not with_motion and judge is None:
         return terms
     picture = model.decode(latent, conditioning)
-    if taught:
+    if with_motion:
         terms |= model.motion_losses(batch, conditioning, picture)
         if perceptual_loss is not None:
             terms["perceptual"] = perceptual_distance(
@@ -209,7 +195,7 @@ def losses(
 
 @torch.no_grad()
 def edited_sources(model: DragGenerator, batch: Batch, noise: torch.Generator) -> Batch:
-    """The batch with sources that are edits: the target dragged back by the network, as a further round starts from."""
+    """The batch with its sources replaced by edits: the targets, dragged back by the network."""
     back = batch.reversed()
     conditioning = model.conditioning(back)
     edit = model.finish(back, conditioning, model.decode(sample(model, back, conditioning, 1, noise)[-1], conditioning))

@@ -1,4 +1,4 @@
-"""Held-out pairs during a run: figures for the log and pictures to look at. Nothing is chosen by them."""
+"""Validation on held-out pairs during training: scores for the log, and a contact sheet. Not used for selection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgedrag.generator.data.batches import Batch, PairCache, row_of, stack
+from edgedrag.generator.data.batches import Batch, Example, PairCache, stack
 from edgedrag.generator.data.pairs import draggable, sample_points
 from edgedrag.generator.diffusion.contract import Conditioning, DragGenerator
 from edgedrag.generator.diffusion.sampling import sample
@@ -26,7 +26,7 @@ def psnr_in_mask(edit: Tensor, batch: Batch) -> Tensor:
 
 
 class Validation:
-    """Up to `PAIRS` pairs, spread over the clips of a folder, always the same."""
+    """A fixed set of up to `PAIRS` pairs, spread over the clips of a folder."""
 
     def __init__(self, folder: Path, device: str, steps: tuple[int, ...], limit: int = PAIRS):
         cache = PairCache(folder)
@@ -43,12 +43,15 @@ class Validation:
                 )
                 if len(points):
                     source, target = (pair[k].astype(np.float32) / 127.5 - 1 for k in ("source", "target"))
-                    self.rows.append(stack([row_of(source, target, flow, pair["valid"], pair["mask"], points)]))
+                    self.rows.append(
+                        stack([Example(source, target, flow, pair["valid"], pair["mask"], points).as_row()])
+                    )
 
     @torch.no_grad()
     def measure(self, model: DragGenerator, sheet: Path | None = None) -> dict[str, float]:
-        """Mean PSNR in the mask of the unedited source and of the edit after each number of steps; the sheet of rows
-        shows the drag, the edit with the most steps, and the truth.
+        """Mean PSNR (dB) in the mask, of the unedited source and of the edit at each step count.
+
+        `sheet` is a picture to write: the drag, the edit at the last step count, and the truth, row by row.
         """
         scores: dict[str, list[float]] = {}
         pictures: list[np.ndarray] = []
@@ -75,5 +78,5 @@ class Validation:
 
 
 def _pixels(picture: Tensor) -> np.ndarray:
-    """A row of one picture in -1..1 as uint8 RGB [H, W, 3]."""
+    """The picture of a batch of one, in -1..1, as uint8 RGB [H, W, 3]."""
     return ((picture[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()

@@ -24,6 +24,8 @@ from edgedrag.runtime.bundle.describe import describe_bundle
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.errors import BundleError, EdgedragError, InputError
 
+pytestmark = pytest.mark.slow
+
 TRIED = "encoder/enter|motion/level32.0|motion/flow_head"
 
 
@@ -143,7 +145,7 @@ def a_range(value: float) -> Callable[[dict], object]:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (changed(lambda r: r["graphs"]["motion"].update(sha256="0" * 64)), "made for other weights: graph 'motion'"),
+        (changed(lambda r: r["graphs"]["motion"].update(sha256="0" * 64)), "for other weights: graph 'motion'"),
         (changed(a_range(0.0)), "tensor 'x': range 0.0 is not above 0"),
         (changed(a_range(float("nan"))), "tensor 'x': range nan is not above 0"),
         (changed(lambda r: r.pop("budget")), "not a recipe: .*budget"),
@@ -208,20 +210,20 @@ def test_a_tensor_that_is_not_a_number_stops_it(tmp_path: Path, drags: Path) -> 
         manifest["stages"]["reference"][0]["variants"][0]["sha256"] = sha256_of(broken / "encoder.onnx")
 
     rewrite_manifest(broken, as_exported)
-    with pytest.raises(EdgedragError, match=r"encoder: tensor '.*' is not a number"):
+    with pytest.raises(EdgedragError, match=r"encoder: tensor '.*' has NaN or infinite values"):
         calibrate(broken, request(drags), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_the_command_line(edit_cli: Callable, calibrated: Path, drags: Path, tmp_path: Path) -> None:
-    both = edit_cli("calibrate", "embedded", "-o", tmp_path / "b")
+    both = edit_cli("bundle", "calibrate", "embedded", "-o", tmp_path / "b")
     assert both.returncode == 2 and "give one of --drags and --recipe" in both.stderr
-    nowhere = edit_cli("calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
-    assert nowhere.returncode == 2 and "no such folder" in nowhere.stderr
-    pattern = edit_cli("calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
+    nowhere = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
+    assert nowhere.returncode == 2 and "does not exist" in nowhere.stderr
+    pattern = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
     assert pattern.returncode == 2 and "is no pattern" in pattern.stderr
     recipe, plot = calibrated / "recipe.json", tmp_path / "p.png"
-    done = edit_cli("calibrate", "embedded", "--recipe", recipe, "-o", tmp_path / "b", "--plot", plot)
+    done = edit_cli("bundle", "calibrate", "embedded", "--recipe", recipe, "-o", tmp_path / "b", "--plot", plot)
     assert done.returncode == 0, done.stderr
     assert "layers; for TensorRT" in done.stdout and plot.stat().st_size > 5000
     shown = edit_cli("info", tmp_path / "b")

@@ -1,4 +1,4 @@
-"""What `edgedrag engines compare` says: one table on a terminal, one JSON object for scripts."""
+"""The output of `edgedrag engines compare`: a table for a terminal, a JSON object for scripts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ComparisonReport:
     """A comparison, filled graph by graph.
 
     Attributes:
-        sides: the reference, and what is compared with it.
-        tolerance_db: least signal to difference.
+        sides: the reference and the compared side.
+        tolerance_db: required SNR.
     """
 
     bundle: str
@@ -26,7 +26,7 @@ class ComparisonReport:
     graphs: list[GraphDifference] = field(default_factory=list)
 
     def first_beyond(self) -> tuple[GraphDifference, Difference] | None:
-        """The first layer beyond the tolerance, in the order of a drag."""
+        """The first layer beyond the tolerance, in execution order."""
         return next(((g, layer) for g in self.graphs for layer in g.layers if not layer.within), None)
 
     def as_json(self) -> dict[str, Any]:
@@ -46,11 +46,11 @@ class ComparisonReport:
         reference, compared = self.sides
         yield f"{self.bundle}: {compared} against {reference}, {cpu_name()}"
         if "cpu:int8" in map(str, self.sides) and not multiplies_int8():
-            yield "this processor saturates sums of 8-bit products: with VNNI, or on Arm, INT8 lies nearer"
+            yield "this processor saturates sums of 8-bit products; with VNNI, or on Arm, INT8 is more accurate"
         yield f"signal to difference in dB, worst of the runs; tolerance {self.tolerance_db:g} dB"
 
     def rows(self, graph: GraphDifference, every_layer: bool) -> Iterator[str]:
-        """Lines of a graph: its outputs, then its layers or a summary of them."""
+        """The lines of a graph: its outputs, then its layers or a summary."""
         yield f"{graph.title}, {graph.runs} run{'s' if graph.runs > 1 else ''}"
         for output in graph.outputs:
             yield _row("output", output)
@@ -67,20 +67,21 @@ class ComparisonReport:
             )
 
     def last_line(self) -> str:
-        found = self.first_beyond()
-        if found is None:
+        first = self.first_beyond()
+        if first is None:
             return f"no layer beyond {self.tolerance_db:g} dB"
-        graph, layer = found
+        graph, layer = first
         made_by = f"{layer.op} {layer.layer or layer.node}"
         return f"first layer beyond {self.tolerance_db:g} dB: {graph.title} '{layer.tensor}' ({made_by}), {_db(layer)}"
 
 
-def _row(kind: str, found: Difference) -> str:
-    mark = "" if found.within else "  beyond"
-    return f"  {kind:<7} {found.tensor:<26} {f'{found.op} {found.layer}':<32} {_db(found):>12}{mark}"
+def _row(kind: str, difference: Difference) -> str:
+    mark = "" if difference.within else "  beyond"
+    layer = f"{difference.op} {difference.layer}"
+    return f"  {kind:<7} {difference.tensor:<26} {layer:<32} {_db(difference):>12}{mark}"
 
 
-def _db(found: Difference) -> str:
-    if found.snr_db is None:
+def _db(difference: Difference) -> str:
+    if difference.snr_db is None:
         return "not a number"
-    return "equal" if found.snr_db >= EQUAL_DB else f"{found.snr_db:.1f} dB"
+    return "equal" if difference.snr_db >= EQUAL_DB else f"{difference.snr_db:.1f} dB"

@@ -1,5 +1,6 @@
-"""What LightningDrag does in the denoiser's attention: the photo and the drag in self-attention, the image's tokens
-beside the text's in cross-attention.
+"""LightningDrag's attention processors for the denoiser.
+
+Self-attention also reads the photo's features and the points; cross-attention also reads the image prompt's tokens.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class LayerConditioning(NamedTuple):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
-    """Attention of [B, tokens, width]; in the wider type where layers were left in float32."""
+    """Attention over [B, tokens, width], in the widest type of its arguments."""
     wide = torch.promote_types(torch.promote_types(query.dtype, key.dtype), value.dtype)
     query, key, value = (t if t.dtype == wide else t.to(wide) for t in (query, key, value))  # a copy costs tracing
     q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
@@ -36,7 +37,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
 
 
 class ReferenceAttention:
-    """Self-attention over the picture and the photo, with the points added to queries and keys."""
+    """Self-attention over the latent and the photo, with the points' embeddings added to queries and keys."""
 
     def __init__(self, layer: int):
         self.layer = layer
@@ -57,9 +58,9 @@ class ReferenceAttention:
 
 
 class ImagePromptAttention(nn.Module):
-    """Cross-attention to the empty prompt and, added to it, to the image's tokens (IP-Adapter, Ye et al. 2023).
+    """Cross-attention to the empty text prompt plus cross-attention to the image's tokens (IP-Adapter, Ye et al. 2023).
 
-    The prompt never changes, so its keys and values are constants, set by `set_prompt`.
+    The text prompt is constant, so its keys and values are too; `set_prompt` computes them.
     """
 
     def __init__(self, width: int, token_width: int):
@@ -70,7 +71,7 @@ class ImagePromptAttention(nn.Module):
         self.register_buffer("prompt_value", None, persistent=False)
 
     def set_prompt(self, attn: Attention, prompt: Tensor) -> None:
-        """Take the keys and values of a prompt's embedding [1, tokens, width]."""
+        """Compute keys and values of a prompt's embedding [1, tokens, width]."""
         with torch.no_grad():
             self.prompt_key, self.prompt_value = attn.to_k(prompt), attn.to_v(prompt)
 

@@ -1,7 +1,7 @@
-"""LightningDrag as something to teach: the paper's training, and a student that learns a LoRA of the denoiser.
+"""LightningDrag for training: the paper's training, and distillation into a LoRA of the denoiser.
 
-What never learns is held beside the module tree, shared by a model, its average and its student, and is no part
-of their weights.
+Frozen networks are kept outside the module tree: a model, its moving average and its student share them, and they are
+not part of the state dict.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Networks:
         )
         for network in networks.modules():
             network.requires_grad_(False)
-        # A full-size step keeps too much otherwise; what is saved is computed again on the way back.
+        # Saves memory at full size: activations are recomputed in the backward pass.
         networks.denoiser.unet.enable_gradient_checkpointing()
         networks.encoder.unet.enable_gradient_checkpointing()
         return networks
@@ -93,7 +93,7 @@ class Conditioning(NamedTuple):
 
 
 class LightningDragGenerator(DragGenerator):
-    """What training and distillation have in common; `learning` is all that is registered, learnt and saved."""
+    """Common part of teacher and student; only the module `learning` is registered, trained and saved."""
 
     prediction = "epsilon"
     judged_as_picture = False
@@ -133,12 +133,12 @@ class LightningDragGenerator(DragGenerator):
         return Conditioning(source_latent, masked_latent, batch.mask[..., ::8, ::8], image_tokens, layers)
 
     def unconditional(self, conditioning: Conditioning) -> Conditioning:
-        """Without the points, which means zero after their projection."""
-        silent = [
+        """Without the points: their projections are zero."""
+        layers = [
             x._replace(target=torch.zeros_like(x.target), handle=torch.zeros_like(x.handle))
             for x in conditioning.layers
         ]
-        return conditioning._replace(layers=silent)
+        return conditioning._replace(layers=layers)
 
     def predict(self, latent: Tensor, conditioning: Conditioning, timestep: Tensor) -> Tensor:
         answer = self.networks.denoiser(
@@ -162,13 +162,13 @@ class LightningDragGenerator(DragGenerator):
 
 
 class LightningDragTeacher(LightningDragGenerator):
-    """As the paper trains it: the appearance encoder and the point network learn, the rest is frozen."""
+    """The paper's training: the appearance encoder and the point network are trained, the rest is frozen."""
 
     guidance = GUIDANCE
     file = "checkpoint"
 
     def __init__(self, networks: Networks, weights: PublishedWeights | None = None):
-        """`weights` is where the networks came from, for what has to lie beside those that were learnt."""
+        """`weights`: the source of the networks; its base model is linked into the checkpoints that are written."""
         learning = nn.ModuleDict({"encoder": networks.encoder, "points": networks.points})
         super().__init__(networks, learning.requires_grad_(True))
         self._weights = weights
@@ -182,7 +182,7 @@ class LightningDragTeacher(LightningDragGenerator):
         return LightningDragStudent(replace(self.networks, denoiser=denoiser), add_low_rank(denoiser.unet))
 
     def write(self, path: Path, metadata: dict[str, str]) -> None:
-        """Write a folder in the published layout; what did not learn is linked from where it was read."""
+        """Write a folder in the published layout; frozen parts are symbolic links to the original files."""
         aside, old = path.with_suffix(".partial"), path.with_suffix(".old")
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -203,7 +203,7 @@ class LightningDragTeacher(LightningDragGenerator):
 
 
 class LightningDragStudent(LightningDragGenerator):
-    """A teacher with a LoRA of the denoiser, which learns; the file is what `edgedrag export --lora` takes."""
+    """A teacher with a trainable LoRA of the denoiser; the file is for `edgedrag bundle export --lora`."""
 
     guidance = 1.0
     file = "lora.safetensors"
@@ -218,7 +218,7 @@ class LightningDragStudent(LightningDragGenerator):
 
 
 def start_lightningdrag(folder: Path) -> LightningDragTeacher:
-    """A teacher as training starts: from a checkpoint, or from the base weights where it has no LightningDrag yet.
+    """The initial model of a training: a checkpoint, or the base weights if it has no LightningDrag weights yet.
 
     Raises:
         InputError: as `PublishedWeights`.
@@ -241,13 +241,13 @@ def open_lightningdrag(folder: Path) -> tuple[LightningDragTeacher, dict[str, st
 
 
 def check_levels(weights: Weights, folder: Path) -> None:
-    """Raise InputError for a base with other noise levels or another prediction than training and distilling use."""
+    """Raise InputError for a base model whose noise schedule or prediction type training does not support."""
     entry = sampler_entry("ddim", weights.scheduler(), str(folder))
     same = np.allclose(entry["alphas"], alphas_and_sigmas()[0], atol=1e-6) if len(entry["alphas"]) == STEPS else False
     if not same or entry["prediction"] != LightningDragGenerator.prediction:
         raise InputError(
-            f"{folder}: its base's scheduler_config.json has other noise levels or another prediction than Stable "
-            "Diffusion 1.5; training is for those alone"
+            f"{folder}: the base model's scheduler_config.json has another noise schedule or prediction type than "
+            "Stable Diffusion 1.5; training supports no other"
         )
 
 
@@ -256,7 +256,7 @@ def halved(module: nn.Module) -> dict[str, Tensor]:
 
 
 def as_clip_image(picture: Tensor) -> Tensor:
-    """Pictures [B, 3, H, W] in -1..1 as the image encoder takes them, [B, 3, 224, 224]: see `runtime.inputs`."""
+    """Pictures [B, 3, H, W] in -1..1 as input of the image encoder, [B, 3, 224, 224]; see `runtime.drag.inputs`."""
     height, width = covering_size(picture.shape[-2], picture.shape[-1], CLIP_SIDE)
     top, left = (height - CLIP_SIDE) // 2, (width - CLIP_SIDE) // 2
     resized = F.interpolate(picture, (height, width), mode="bicubic", antialias=True).clamp(-1, 1)
@@ -266,7 +266,7 @@ def as_clip_image(picture: Tensor) -> Tensor:
 
 
 def point_maps(batch: Batch) -> tuple[Tensor, Tensor]:
-    """The handles' and the targets' map of every row, [B, 1, H, W]; a repeated point counts once."""
+    """The maps of handles and of targets, each [B, 1, H, W]; a repeated point counts once."""
     maps: list[list[np.ndarray]] = [[], []]
     for points in batch.points.cpu().numpy():
         _, first = np.unique(points, axis=0, return_index=True)

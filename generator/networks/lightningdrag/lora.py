@@ -16,10 +16,10 @@ ENDS = ("lora_down.weight", "lora_up.weight", "alpha")
 
 
 def find_lora(path: Path) -> Path:
-    """The file of a LoRA that is given as a file, or as the folder with `pytorch_lora_weights.safetensors` in it.
+    """The LoRA's file; `path` is the file itself or the folder with `pytorch_lora_weights.safetensors`.
 
     Raises:
-        InputError: there is none.
+        InputError: the file does not exist.
     """
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
@@ -28,13 +28,13 @@ def find_lora(path: Path) -> Path:
 
 
 def read_lora(path: Path) -> dict[str, dict[str, Tensor]]:
-    """The factors of each layer, by the layer's name with underscores for dots.
+    """The factors of each layer, by the layer's name with underscores instead of dots.
 
     Args:
         path: see `find_lora`.
 
     Raises:
-        InputError: no such file, or not a LoRA of a Stable Diffusion UNet; names the keys that say so.
+        InputError: the file does not exist, or is not a LoRA of a Stable Diffusion UNet; names the wrong keys.
     """
     file = find_lora(path)
     layers: dict[str, dict[str, Tensor]] = {}
@@ -50,10 +50,10 @@ def read_lora(path: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def fuse(unet: nn.Module, lora: Mapping[str, Mapping[str, Tensor]], file: Path, dry: bool = False) -> None:
-    """Add alpha / rank * up @ down to the weight of every layer named; with `dry`, only see whether that can be done.
+    """Add alpha / rank * up @ down to each named layer's weight; with `dry`, only check that it fits.
 
     Raises:
-        InputError: a layer that the UNet lacks, or factors that do not make its weight's shape; names all.
+        InputError: the UNet lacks a layer, or the factors do not match its weight's shape; names all of them.
     """
     layers = {name.replace(".", "_"): module for name, module in unet.named_modules() if hasattr(module, "weight")}
     wrong = []

@@ -1,4 +1,4 @@
-"""A LoRA (Hu et al. 2022) of the denoiser that learns, in the form in which LCM-LoRA is published."""
+"""A trainable LoRA (Hu et al. 2022) of the denoiser, saved in the file format of LCM-LoRA."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch.nn.utils import parametrize
 from edgedrag.generator.networks.lightningdrag.lora import ENDS, PREFIX
 
 RANK = 64
-# The answers to the prompt are baked in, and the IP-Adapter is as published.
+# Keys and values of the prompt are precomputed, and the IP-Adapter stays as published.
 LEFT = ("attn2.to_k", "attn2.to_v", "to_k_ip", "to_v_ip")
 
 
 class LowRank(nn.Module):
-    """A weight and a learnt change of low rank, none at the start."""
+    """A weight plus a trainable low-rank change, which starts at zero."""
 
     def __init__(self, outputs: int, inputs: int):
         super().__init__()
@@ -31,7 +31,7 @@ class LowRank(nn.Module):
 
 
 def add_low_rank(unet: nn.Module) -> nn.ModuleDict:
-    """Let the linear layers of a UNet's attention blocks learn; the changes, by layer with underscores for dots."""
+    """Add a LoRA to the linear layers of a UNet's attention blocks; returns the changes by layer, "_" for "."."""
     changes = nn.ModuleDict()
     for name, module in list(unet.named_modules()):
         if ".transformer_blocks." in name and isinstance(module, nn.Linear) and not name.endswith(LEFT):
@@ -42,7 +42,7 @@ def add_low_rank(unet: nn.Module) -> nn.ModuleDict:
 
 
 def write_lora(changes: nn.ModuleDict, path: Path, metadata: dict[str, str]) -> None:
-    """Write the changes as fp16 for `read_lora`; the file is whole or absent."""
+    """Write the changes as fp16 for `read_lora`, atomically."""
     tensors = {
         f"{PREFIX}{name}.{end}": change.state_dict()[factor].half().cpu().contiguous()
         for name, change in changes.items()

@@ -1,4 +1,4 @@
-"""Building each network of a size, with the weights of its own initialisation."""
+"""LightningDrag's networks at a given size, randomly initialised."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def build_unet(size: Size, in_channels: int) -> UNet2DConditionModel:
 
 
 def transformer_blocks(unet: nn.Module) -> list[BasicTransformerBlock]:
-    """The blocks with attention, by layer."""
+    """The attention blocks, in the order of their layer numbers."""
     parts = ("down_blocks", "up_blocks", "mid_block")
     return [
         m
@@ -48,21 +48,21 @@ class Denoiser(nn.Module):
             block.attn2.set_processor(ImagePromptAttention(size.layer_width(layer), size.token_width))
 
     def blocks(self) -> list[BasicTransformerBlock]:
-        """Those with attention, by layer."""
+        """The attention blocks, in the order of their layer numbers."""
         return transformer_blocks(self.unet)
 
     def set_prompt(self, prompt: Tensor) -> None:
-        """Bake in the prompt's embedding [1, tokens, width]; again after every change of the weights."""
+        """Precompute the prompt's keys and values; call it again after every change of the weights."""
         for block in self.blocks():
             block.attn2.processor.set_prompt(block.attn2, prompt)
 
     def project(self, bank: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Keys and values of the photo's features by layer, [B, tokens, width]."""
+        """Keys and values of the photo's features, by layer, each [B, tokens, width]."""
         to_k, to_v = self.projections()
         return [k(x) for k, x in zip(to_k, bank)], [v(x) for v, x in zip(to_v, bank)]
 
     def projections(self) -> tuple[nn.ModuleList, nn.ModuleList]:
-        """The layers that make keys and values in self-attention."""
+        """The key and value projections of self-attention, by layer."""
         return (
             nn.ModuleList(block.attn1.to_k for block in self.blocks()),
             nn.ModuleList(block.attn1.to_v for block in self.blocks()),
@@ -77,7 +77,7 @@ class Denoiser(nn.Module):
         conditioning: Conditioning,
         timestep: Tensor,
     ) -> Tensor:
-        """The noise in a latent [B, 4, h, w]; mask [B, 1, h, w], timestep [B] in 0..999."""
+        """Predict the noise in a latent [B, 4, h, w]; mask [B, 1, h, w], timestep [B] in 0..999."""
         x = torch.cat([latent, mask, masked_latent], 1)
         return self.unet(
             x, timestep, image_tokens, cross_attention_kwargs={"conditioning": conditioning}, return_dict=False
@@ -85,7 +85,7 @@ class Denoiser(nn.Module):
 
 
 class LastBlock(nn.Module):
-    """Of the last block only the norm is needed."""
+    """The last attention block reduced to its first norm, the only part that is needed."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -97,7 +97,7 @@ class LastBlock(nn.Module):
 
 
 class AppearanceEncoder(nn.Module):
-    """A UNet over the clean photo; what it gives is what enters its self-attention, after the norm."""
+    """A UNet over the clean photo; its outputs are the normalised inputs of its self-attention layers."""
 
     def __init__(self, size: Size):
         super().__init__()
@@ -109,7 +109,7 @@ class AppearanceEncoder(nn.Module):
         last.proj_out = nn.Identity()
 
     def forward(self, latent: Tensor, prompt: Tensor) -> list[Tensor]:
-        """Features by layer, [B, tokens, width], of a clean latent [B, 4, h, w]."""
+        """Features by layer, each [B, tokens, width], of a clean latent [B, 4, h, w]."""
         bank: list[Tensor] = [latent] * LAYERS
 
         def keep(layer: int, module: nn.Module, inputs: Any, output: Tensor) -> None:
@@ -126,7 +126,7 @@ class AppearanceEncoder(nn.Module):
 
 
 class ImageProjection(nn.Module):
-    """An image's embedding as tokens beside the text's."""
+    """Projects an image embedding to tokens for cross-attention."""
 
     def __init__(self, size: Size):
         super().__init__()
@@ -163,7 +163,7 @@ class ImagePrompt(nn.Module):
 
 
 class Vae(nn.Module):
-    """Stable Diffusion's autoencoder; its latent is the mean, scaled, not a sample."""
+    """Stable Diffusion's autoencoder; its latent is the scaled mean of the posterior, not a sample."""
 
     def __init__(self, size: Size):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The point network: a drag's handle and target maps as additions to the queries and keys of every layer."""
+"""The point network: turns handle and target maps into additions to each layer's queries and keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 class Halving(nn.Module):
-    """Half the size, twice the channels."""
+    """Halves the size and doubles the channels."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -25,7 +25,7 @@ class Halving(nn.Module):
 
 
 class PointEmbedding(nn.Module):
-    """Two maps [B, 1, H, W] of the points' numbers as embeddings at 1/8, 1/16, 1/32 and 1/64.
+    """Embeds two maps [B, 1, H, W] of the points' numbers at 1/8, 1/16, 1/32 and 1/64.
 
     Module names are those of the published weights.
     """
@@ -36,11 +36,11 @@ class PointEmbedding(nn.Module):
         self.conv_in = conv(2, channels[0])
         self.downsample_blocks_vae = nn.Sequential(*map(Halving, channels[:3]))
         self.downsample_blocks_unet = nn.ModuleList(map(Halving, channels[3:]))
-        for weight in self.parameters():  # by default one pixel would fade away on its way down
+        for weight in self.parameters():  # PyTorch's default would attenuate a single pixel too much
             nn.init.kaiming_normal_(weight)
 
     def forward(self, handle_map: Tensor, target_map: Tensor) -> list[Tensor]:
-        """Channels are those of the handles, then those of the targets."""
+        """The first half of the channels belongs to the handles, the second to the targets."""
         x = self.downsample_blocks_vae(self.conv_in(torch.cat([handle_map, target_map], 1)))
         embeddings = [x]
         for block in self.downsample_blocks_unet:
@@ -49,7 +49,7 @@ class PointEmbedding(nn.Module):
 
 
 class PointAdapter(nn.Module):
-    """An embedding as an addition to a layer's queries and keys."""
+    """Projects an embedding to a layer's width."""
 
     def __init__(self, channels: int, width: int):
         super().__init__()
@@ -62,7 +62,7 @@ class PointAdapter(nn.Module):
 
 
 class PointNetwork(nn.Module):
-    """The embedding and every layer's adapter."""
+    """The embedding and one adapter for each layer."""
 
     def __init__(self, size: Size):
         super().__init__()
@@ -78,7 +78,7 @@ class PointNetwork(nn.Module):
                 nn.init.zeros_(weight)
 
     def forward(self, handle_map: Tensor, target_map: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """The additions of targets and of handles by layer, each [B, h, w, width]."""
+        """The additions for targets and for handles, by layer, each [B, h, w, width]."""
         halves = [embedding.chunk(2, 1) for embedding in self.embedding(handle_map, target_map)]
         handles, targets = (
             [adapter(halves[LAYER_LEVEL[layer]][part]) for layer, adapter in enumerate(self.adapters)]

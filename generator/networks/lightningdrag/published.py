@@ -1,4 +1,4 @@
-"""The published weights as their users have them:
+"""Reading the published weights, from a folder of this layout:
 
     CHECKPOINT/
         lightning-drag-sd15/{appearance_encoder/, point_embedding/point_embedding.pt, lightning-drag-sd15-attn.bin}
@@ -6,7 +6,7 @@
         BASE/{unet/, text_encoder/, vae/, scheduler/}    Stable Diffusion 1.5 for inpainting, or a model tuned from it
         sd-vae-ft-mse/ or sd-vae-ft-ema/     optional, in place of BASE/vae
 
-Beside them a LoRA of the denoiser may be given, fused into it here.
+A LoRA of the denoiser may be given as well; it is fused into the denoiser.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from edgedrag.runtime.files import sha256_of
 DRAG = "lightning-drag-sd15"
 ADAPTER_FOLDER = "IP-Adapter"
 POINTS_FILE, ATTENTION_FILE = "point_embedding/point_embedding.pt", "lightning-drag-sd15-attn.bin"
-START, END = 49406, 49407  # CLIP's tokens: the empty prompt is the start and then ends
+START, END = 49406, 49407  # CLIP's tokens; the empty prompt is one START followed by ENDs
 OLD_VAE_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 
 class PublishedWeights(Weights):
-    """A checkpoint folder. All of it is checked at once; networks are filled when they are asked for.
+    """A checkpoint folder. The constructor checks all files; networks are loaded on demand.
 
-    With `untrained`, what LightningDrag adds may be missing: then the appearance encoder is the denoiser's copy
-    and the points add nothing, as before any training.
+    With `untrained`, LightningDrag's own weights may be missing: the appearance encoder then starts as a copy of the
+    denoiser and the points add nothing.
 
     Raises:
-        InputError: a part is missing, damaged, of another model, or does not fit; says which and why.
+        InputError: a part is missing, damaged, of another model, or has other shapes.
     """
 
     def __init__(self, folder: Path, lora: Path | None = None, untrained: bool = False):
@@ -62,7 +62,7 @@ class PublishedWeights(Weights):
             )
         drag, adapter, base = folder / DRAG, folder / ADAPTER_FOLDER / "models", _find_base(folder)
         separate = [p for p in sorted(folder.glob("sd-vae-ft-*")) if (p / "config.json").is_file()]
-        self.beside = [folder / ADAPTER_FOLDER, base, *separate]  # what is not LightningDrag's own
+        self.beside = [folder / ADAPTER_FOLDER, base, *separate]  # the parts that LightningDrag does not train
         self.size = _size_of(base)
         self._scheduler = _read_json(base / "scheduler" / "scheduler_config.json")
         self._text_config = CLIPTextConfig(**_read_json(base / "text_encoder" / "config.json"))
@@ -85,9 +85,9 @@ class PublishedWeights(Weights):
         self._check()
 
     def _read(self, part: str, *within: str) -> dict[str, Tensor]:
-        """The tensors of a part under the names that its network has today."""
+        """The tensors of a part, renamed to the current names of its network."""
         tensors = read_tensors(self._files[part], *within)
-        if part in ("text", "vision"):  # older files hold the positions' numbers
+        if part in ("text", "vision"):  # older files store the position indices
             tensors = {k: v for k, v in tensors.items() if not k.endswith(".position_ids")}
         if part == "text":
             tensors = {k.removeprefix("text_model."): v for k, v in tensors.items()}
@@ -97,7 +97,7 @@ class PublishedWeights(Weights):
         return tensors
 
     def _check(self) -> None:
-        """Every file fits its network. Nothing is read but names, shapes and types."""
+        """Check that every file fits its network; reads names, shapes and types only."""
         size = self.size
         with torch.device("meta"):
             unet, denoiser, encoder = build_unet(size, 2 * LATENT_CHANNELS + 1), Denoiser(size), AppearanceEncoder(size)
@@ -191,29 +191,29 @@ class PublishedWeights(Weights):
 
 
 def image_attention(denoiser: Denoiser) -> nn.Module:
-    """What the IP-Adapter added to the denoiser, under its published names: odd numbers."""
+    """The IP-Adapter's layers of the denoiser, under their published names (odd numbers)."""
     processors = [block.attn2.processor for block in transformer_blocks(denoiser.unet)]
     return nn.ModuleDict({str(2 * layer + 1): processor for layer, processor in enumerate(processors)})
 
 
 def point_attention(points: PointNetwork) -> nn.Module:
-    """The points' adapters under their published names: even numbers."""
+    """The points' adapters, under their published names (even numbers)."""
     return nn.ModuleDict({str(2 * layer): adapter for layer, adapter in enumerate(points.adapters)})
 
 
 def _find_base(folder: Path) -> Path:
-    """The one folder with a UNet in it."""
-    found = sorted(p.parent.parent for p in folder.glob("*/unet/config.json"))
-    if len(found) != 1:
-        what = "no folder holds" if not found else f"{', '.join(p.name for p in found)} all hold"
+    """The base model's folder: the only one with a UNet in it."""
+    bases = sorted(p.parent.parent for p in folder.glob("*/unet/config.json"))
+    if len(bases) != 1:
+        what = "no folder holds" if not bases else f"{', '.join(p.name for p in bases)} all hold"
         raise InputError(
             f"{folder}: {what} unet/config.json; exactly one Stable Diffusion 1.5 inpainting model belongs here"
         )
-    return found[0]
+    return bases[0]
 
 
 def _size_of(base: Path) -> Size:
-    """The size whose widths the UNet has; refuses models of other kinds."""
+    """The size whose widths the UNet has. Raises InputError for other kinds of models."""
     file = base / "unet" / "config.json"
     config = _read_json(file)
     widths, token_width, channels = (
@@ -228,8 +228,8 @@ def _size_of(base: Path) -> Size:
         raise InputError(f"{file}: widths {widths} with text of {token_width} are not Stable Diffusion 1.5's")
     if channels != 2 * LATENT_CHANNELS + 1:
         raise InputError(
-            f"{file}: {channels} input channels, 9 are needed; this model is not for inpainting. Use the inpainting "
-            "one, such as dreamshaper-8-inpainting"
+            f"{file}: the UNet has {channels} input channels, 9 are needed: this is no inpainting model. Use an "
+            "inpainting model, such as dreamshaper-8-inpainting"
         )
     return size
 

@@ -1,4 +1,4 @@
-"""The base's noise schedule: its `scheduler/scheduler_config.json`, in diffusers' form, as a manifest's sampler."""
+"""Converts the base model's noise schedule (diffusers' `scheduler_config.json`) to a manifest's sampler entry."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from diffusers import DDIMScheduler, LCMScheduler
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampling.sampler import LCM_TIMESTEP_SCALE
 
-START = 999  # the noise level that the published code brings the source to, whatever the steps
+START = 999  # timestep of the noised source in the published code, for any number of steps
 PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
-STABLE_DIFFUSION_15: dict[str, Any] = {  # for random weights, which have no base
+STABLE_DIFFUSION_15: dict[str, Any] = {  # for random weights, which have no base model
     "beta_start": 0.00085,
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
@@ -27,11 +27,11 @@ def sampler_entry(method: str, config: dict[str, Any], where: str) -> dict[str, 
 
     Args:
         method: "lcm" or "ddim".
-        config: the base's scheduler_config.json; the class that it names does not count, as in the published code.
+        config: the base model's scheduler_config.json; the class named in it is ignored, as in the published code.
         where: the file, for errors.
 
     Raises:
-        InputError: not a scheduler's config, or one whose steps are not linear in the latent.
+        InputError: not a scheduler config, or one whose steps are not linear in the latent.
     """
     lcm = method == "lcm"
     if not lcm:  # diffusers' StableDiffusionPipeline sets these two, whatever the file says
@@ -40,11 +40,11 @@ def sampler_entry(method: str, config: dict[str, Any], where: str) -> dict[str, 
         scheduler = (LCMScheduler if lcm else DDIMScheduler).from_config(config)
         alphas = [round(float(a) ** 0.5, 9) for a in scheduler.alphas_cumprod.double()]
     except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
-        raise InputError(f"{where}: not a scheduler's config that diffusers reads ({error})") from None
+        raise InputError(f"{where}: diffusers cannot read it as a scheduler config ({error})") from None
     options = scheduler.config
     for name in ("clip_sample", "thresholding", "rescale_betas_zero_snr"):
         if options[name]:
-            raise InputError(f"{where}: {name} is set, which no bundle can do; set it to false")
+            raise InputError(f"{where}: {name} is set, which bundles do not support; set it to false")
     if options["prediction_type"] not in PREDICTIONS or len(alphas) <= START:
         raise InputError(f"{where}: prediction_type {options['prediction_type']!r} with {len(alphas)} timesteps; "
                          f"one of {', '.join(PREDICTIONS)} with more than {START} is needed")  # fmt: skip

@@ -19,7 +19,7 @@ class Size:
 
     Attributes:
         widths: of the UNets at 1/8, 1/16, 1/32 and 1/64 of the picture.
-        token_width: of the text's and the image's tokens.
+        token_width: of the text and image tokens.
         groups: of every group norm.
         vae_widths: at 1, 1/2, 1/4 and 1/8 of the picture.
         vision: the image encoder's width, layers, heads, hidden width, patch (pixels) and output width.

@@ -1,4 +1,4 @@
-"""A small decoder in the shape of TAESD's, with the user's weights."""
+"""A small decoder with TAESD's architecture, for weights that the user supplies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_small_decoder(path: Path) -> nn.Module:
     """The decoder of a file of AutoencoderTiny's weights.
 
     Raises:
-        InputError: unreadable, or of another shape; every key that does not fit is named.
+        InputError: the file is unreadable, or its shapes do not match; names every key that does not fit.
     """
     tensors = {k.removeprefix(PREFIX): v for k, v in read_tensors(path).items() if k.startswith(PREFIX)}
     with torch.device("meta"):

@@ -1,6 +1,6 @@
-"""The networks cut as a bundle runs them: one module for each graph, its arguments named like the bundle's tensors.
+"""LightningDrag split into one module for each graph of the bundle; arguments have the names of the bundle's tensors.
 
-A layer's conditioning passes between graphs as [1, h, w, width], which attention flattens without moving anything.
+A layer's conditioning is passed between graphs as [1, h, w, width], which attention flattens without a copy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edgedrag.generator.networks.lightningdrag.steady_norm import steady
 
 
 class VaeEncode(nn.Module):
-    """Stage `reference`: the photo's latent; in stage `drag` the masked photo's."""
+    """Stage `reference`: the photo's latent. Stage `drag`: the masked photo's latent."""
 
     def __init__(self, vae: Vae):
         super().__init__()
@@ -30,7 +30,7 @@ class VaeEncode(nn.Module):
 
 
 class Clip(nn.Module):
-    """Stage `reference`: the photo as tokens beside the prompt's."""
+    """Stage `reference`: the photo's image tokens."""
 
     def __init__(self, prompt: ImagePrompt):
         super().__init__()
@@ -41,7 +41,7 @@ class Clip(nn.Module):
 
 
 class Appearance(nn.Module):
-    """Stage `reference`: the photo's keys and values for every layer, projected as the denoiser would at every step."""
+    """Stage `reference`: the photo's keys and values for every layer; projected once instead of at every step."""
 
     def __init__(self, projections: tuple[nn.ModuleList, nn.ModuleList], encoder: AppearanceEncoder, prompt: Tensor):
         super().__init__()
@@ -60,7 +60,7 @@ class Appearance(nn.Module):
 
 
 class Points(nn.Module):
-    """Stage `drag`: the drag's additions for every layer."""
+    """Stage `drag`: the additions to queries and keys for every layer."""
 
     def __init__(self, network: PointNetwork):
         super().__init__()
@@ -73,24 +73,24 @@ class Points(nn.Module):
 
 
 class Start(nn.Module):
-    """Stage `drag`: the latent that the loop starts from, the photo's at the first noise level."""
+    """Stage `drag`: the starting latent, the photo's latent at the first noise level."""
 
     def forward(self, source_latent: Tensor, noise: Tensor, coefficients: Tensor) -> Tensor:
         return coefficients[0] * source_latent + coefficients[2] * noise
 
 
 class Denoise(nn.Module):
-    """Stage `denoise`: the noise in the latent, and the sampler's step.
+    """Stage `denoise`: predicts the noise in the latent and takes the sampler's step.
 
-    With `pair`, the halves with and without the points run in one batch and are combined by the guidance scale;
-    without the points means zero after their projection.
+    With `pair`, the predictions with and without the points run as one batch and are combined by the guidance scale;
+    without the points, their projections are zero.
     """
 
     def __init__(self, denoiser: Denoiser, pair: bool):
         super().__init__()
         self.denoiser = denoiser
         self.pair = pair
-        for block in denoiser.blocks():  # the prompt's keys and values are constants by now
+        for block in denoiser.blocks():  # the prompt's keys and values are already constants
             block.attn2.to_k = block.attn2.to_v = None
 
     def forward(
@@ -126,7 +126,7 @@ class Denoise(nn.Module):
 
 
 class VaeDecode(nn.Module):
-    """Stage `decode`: the latent's picture."""
+    """Stage `decode`: the picture of the latent."""
 
     def __init__(self, vae: Vae):
         super().__init__()
@@ -139,7 +139,7 @@ class VaeDecode(nn.Module):
 
 
 class SmallDecode(nn.Module):
-    """Stage `decode`: the same from a small decoder in the shape of TAESD's."""
+    """Stage `decode` with a small decoder of TAESD's architecture."""
 
     def __init__(self, decoder: nn.Module):
         super().__init__()

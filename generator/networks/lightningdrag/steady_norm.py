@@ -1,6 +1,6 @@
-"""Group normalisation that keeps its digits over flat areas.
+"""Group normalisation that stays accurate over flat areas.
 
-ONNX Runtime's own sums in order, in float32: over the flat area of a masked photo the rounding errors add up.
+ONNX Runtime's kernel sums sequentially in float32: over the flat area of a masked photo, rounding errors accumulate.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class SteadyGroupNorm(nn.Module):
-    """A group norm's numbers from means of means, in float32; gives the type of the weights."""
+    """Group normalisation with means computed axis by axis in float32; the output has the weights' type."""
 
     def __init__(self, norm: nn.GroupNorm):
         super().__init__()
@@ -18,7 +18,7 @@ class SteadyGroupNorm(nn.Module):
         self.weight, self.bias = norm.weight, norm.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, ...] -> the same."""
+        """[B, C, ...] -> the same shape."""
         grouped = x.float().unflatten(1, (self.groups, -1))
         centred = grouped - _mean(grouped)
         normal = (centred * torch.rsqrt(_mean(centred**2) + self.eps)).flatten(1, 2)
@@ -27,14 +27,14 @@ class SteadyGroupNorm(nn.Module):
 
 
 def _mean(x: Tensor) -> Tensor:
-    """Over all axes but the first two, one at a time from the last."""
+    """The mean over all axes but the first two, one axis at a time from the last."""
     for axis in range(x.dim() - 1, 1, -1):
         x = x.mean(axis, keepdim=True)
     return x
 
 
 def steady(module: nn.Module) -> None:
-    """Replace a module's group norms."""
+    """Replace all group norms of a module, in place."""
     for name, norm in list(module.named_modules()):
         if isinstance(norm, nn.GroupNorm):
             module.set_submodule(name, SteadyGroupNorm(norm))

@@ -1,4 +1,4 @@
-"""Weight files, safetensors and pickles without code, into modules that they must fit exactly."""
+"""Loading weight files (safetensors, or pickles without code) into modules whose shapes they must match."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def find_weights(folder: Path, *stems: str) -> Path:
-    """The first of folder/STEM.safetensors, .fp16.safetensors, .bin that is there.
+    """The first existing file of folder/STEM.safetensors, .fp16.safetensors and .bin.
 
     Raises:
-        InputError: none is.
+        InputError: none exists.
     """
     names = [f"{stem}{suffix}" for suffix in (".safetensors", ".fp16.safetensors", ".bin") for stem in stems]
     for name in names:
@@ -30,30 +30,30 @@ def find_weights(folder: Path, *stems: str) -> Path:
 
 
 def read_tensors(path: Path, *parts: str) -> dict[str, Tensor]:
-    """The tensors of a file by name, mapped rather than read where the format allows it.
+    """The tensors of a file by name; memory-mapped if the format allows it.
 
     Args:
-        parts: keys of the dictionaries within a pickle that hold the tensors.
+        parts: keys of the nested dictionaries that hold the tensors in a pickle.
 
     Raises:
-        InputError: it cannot be read, is cut short, wants to run code, or holds something else than weights.
+        InputError: the file cannot be read, is truncated, contains code, or holds anything but weights.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        held = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError:
         raise InputError(
-            f"{path}: refused; it holds more than weights and would run code when read. Get the file again from its "
-            "publisher, as .safetensors where there is one"
+            f"{path}: refused: it holds more than weights and would run code when read. Get the file from its "
+            "publisher again, as .safetensors if there is one"
         ) from None
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as weights, damaged or cut short ({_first_line(error)})") from None
+        raise InputError(f"{path}: cannot be read as weights, damaged or truncated ({_first_line(error)})") from None
     for part in parts:
-        held = held.get(part) if isinstance(held, Mapping) else None
-    if not isinstance(held, Mapping) or not all(isinstance(v, Tensor) for v in held.values()):
+        content = content.get(part) if isinstance(content, Mapping) else None
+    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
         raise InputError(f"{path}: no named tensors{f' under {parts}' if parts else ''} in it")
-    return {str(name): tensor for name, tensor in held.items()}
+    return {str(name): tensor for name, tensor in content.items()}
 
 
 def _is_zip(path: Path) -> bool:
@@ -66,21 +66,21 @@ def _first_line(error: Exception) -> str:
 
 
 def misfits(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
-    """What keeps tensors from being a module's weights, a line for each key."""
+    """The differences between tensors and a module's weights, one line for each key."""
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     wrong = [f"missing: {name}" for name in sorted(expected.keys() - tensors.keys())]
     wrong += [f"extra: {name}" for name in sorted(tensors.keys() - expected.keys())]
     for name in sorted(expected.keys() & tensors.keys()):
-        found = tensors[name]
-        if tuple(found.shape) != expected[name]:
-            wrong.append(f"{name}: shape {list(found.shape)}, not {list(expected[name])}")
-        elif found.dtype not in DTYPES:
-            wrong.append(f"{name}: {str(found.dtype).removeprefix('torch.')}, not fp32, fp16 or bf16")
+        tensor = tensors[name]
+        if tuple(tensor.shape) != expected[name]:
+            wrong.append(f"{name}: shape {list(tensor.shape)}, not {list(expected[name])}")
+        elif tensor.dtype not in DTYPES:
+            wrong.append(f"{name}: {str(tensor.dtype).removeprefix('torch.')}, not fp32, fp16 or bf16")
     return wrong
 
 
 def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raise InputError that names every key of a file that does not fit a module."""
+    """Raise InputError if a file's tensors do not fit a module; names every key."""
     wrong = misfits(module, tensors)
     if wrong:
         lines = "".join(f"\n  {line}" for line in wrong)
@@ -88,6 +88,6 @@ def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> N
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a module made without weights those of a file that was checked, as float32 and not to be learnt."""
+    """Load checked tensors into a module on the meta device, as float32 and frozen."""
     module.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False, assign=True)
     module.requires_grad_(False)

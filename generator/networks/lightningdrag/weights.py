@@ -1,4 +1,4 @@
-"""Where weights come from. Each network is made when it is asked for, so that not all are held at once."""
+"""Sources of weights. Each network is built on demand, so that they need not fit in memory together."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Weights(ABC):
 
     @abstractmethod
     def denoiser(self) -> Denoiser:
-        """With the prompt baked in."""
+        """The denoiser, with the prompt's keys and values precomputed."""
 
     @abstractmethod
     def appearance_encoder(self) -> AppearanceEncoder: ...
@@ -44,15 +44,15 @@ class Weights(ABC):
 
     @abstractmethod
     def scheduler(self) -> dict[str, Any]:
-        """The base's scheduler_config.json."""
+        """The base model's scheduler_config.json."""
 
     @abstractmethod
     def digest(self) -> str:
-        """What identifies the weights: a SHA-256 of the files, or "" where there are none."""
+        """A SHA-256 of the weight files; "" if there are none."""
 
 
 class RandomWeights(Weights):
-    """Every network as initialised from a seed, alike in whatever order they are made."""
+    """Randomly initialised networks; the weights depend on the seed, not on the order of the calls."""
 
     def __init__(self, size: Size, seed: int):
         self.size = size

@@ -78,22 +78,17 @@ class EngineKey:
 
 
 @dataclass(frozen=True)
-class Toolchain:
-    """What builds an engine, for which generation of GPUs, and with which options; see `EngineKey`."""
+class EngineTarget:
+    """What engines are built for and with; fields as in EngineKey."""
 
     library: str
     version: str
     target: str
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...]
 
 
 def engine_key(
-    bundle: Bundle,
-    graph: Graph,
-    variant: Variant,
-    precision: str,
-    size: Size,
-    toolchain: Toolchain,
+    bundle: Bundle, graph: Graph, variant: Variant, precision: str, size: Size, built_for: EngineTarget
 ) -> EngineKey:
     """The key of the engine of one graph file at one window size (H, W)."""
     size = size if depends_on_size(graph) else ANY_SIZE
@@ -107,11 +102,11 @@ def engine_key(
         size,
         files.hexdigest(),
         recipe["sha256"] if recipe else None,
-        toolchain.library,
-        toolchain.version,
-        toolchain.target,
+        built_for.library,
+        built_for.version,
+        built_for.target,
         profile(bundle, graph, size),
-        toolchain.options,
+        built_for.options,
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from edgedrag.runtime.backends.tensorrt.cache import (
     EngineKey,
     EngineStore,
+    EngineTarget,
     Size,
     StoredEngine,
-    Toolchain,
     differences,
     engine_key,
 )
@@ -33,8 +33,8 @@ class EngineLookup:
     target: str
 
     def key(self, bundle: Bundle, graph: Graph, variant: Variant, precision: str, size: Size) -> EngineKey:
-        toolchain = Toolchain(self.library, self.version, self.target, BUILD_OPTIONS[self.library])
-        return engine_key(bundle, graph, variant, precision, size, toolchain)
+        built_for = EngineTarget(self.library, self.version, self.target, BUILD_OPTIONS[self.library])
+        return engine_key(bundle, graph, variant, precision, size, built_for)
 
     def find(self, bundle: Bundle, graph: Graph, variant: Variant, precision: str, size: Size) -> StoredEngine:
         """A whole engine. Raises EngineError where there is none; says what there is, and the command to build it."""
@@ -77,8 +77,8 @@ class EngineLookup:
     def _rebuild(self, bundle: Bundle, precision: str) -> str:
         target = f" --target {self.target}" if self.library == "tensorrt-rtx" else ""
         return (
-            f"build it: `edgedrag build {bundle.folder} --engine {self.library}{target} --precision {precision} "
-            f"-o {self.store.folder}`"
+            f"build it: `edgedrag engines build {bundle.folder} --engine {self.library}{target} "
+            f"--precision {precision} -o {self.store.folder}`"
         )
 
 

@@ -14,6 +14,8 @@ from edgedrag.benchmarks.engines import precision
 from edgedrag.metrics.drag_sets import find_samples, read_sample
 from tools import clip_drags
 
+pytestmark = pytest.mark.slow
+
 MADE = ("move", "rotation", "scaling", "warp")
 
 

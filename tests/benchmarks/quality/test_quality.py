@@ -25,6 +25,8 @@ from edgedrag.metrics.drag_sets import INSTRUCTION, MASK, PHOTO, find_samples, r
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.errors import BundleError, InputError
 
+pytestmark = pytest.mark.slow
+
 MADE = ("move", "rotation")
 PAIR_METRICS = {"psnr_db", "ssim", "stlpips", "sharpness_moved", "sharpness_revealed", "seconds", "error_outside_mask"}
 DRAG_METRICS = {"md_px", "md_whole_px", "md_regiondrag", "if", "sharpness", "error_outside_mask", "seconds"}

@@ -94,8 +94,8 @@ def test_steps_that_ddim_cannot_spread_are_refused(steps: int) -> None:
         ("ddim", {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is set"),
         ("ddim", {"num_train_timesteps": 500}, "with 500 timesteps"),
         ("ddim", {"prediction_type": "flow"}, "prediction_type 'flow'"),
-        ("ddim", {"beta_schedule": "none such"}, "not a scheduler's config"),
-        ("ddim", {"beta_start": "x"}, "not a scheduler's config"),
+        ("ddim", {"beta_schedule": "none such"}, "cannot read it as a scheduler config"),
+        ("ddim", {"beta_start": "x"}, "cannot read it as a scheduler config"),
     ],
 )
 def test_schedulers_that_no_bundle_can_state_are_refused(method: str, change: dict, words: str) -> None:

@@ -12,7 +12,7 @@ from edgedrag.generator.diffusion.sampling import sample
 from edgedrag.generator.networks import fields
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
 from edgedrag.generator.networks.embedded_losses import local_error
-from edgedrag.generator.training.distillation import distillation_loss
+from edgedrag.generator.training.distillation import Lesson, distillation_loss
 from edgedrag.generator.training.trainer import CLEAR, losses
 from edgedrag.generator.training.validation import psnr_in_mask
 
@@ -72,7 +72,7 @@ def test_a_perceptual_loss_trains_a_draw_only_at_low_noise() -> None:
         noise = torch.Generator().manual_seed(seed)
         clear = float(OBJECTIVES["diffusion"](model, batch, model.conditioning(batch), noise)[2].detach().max()) > CLEAR
         terms = losses(
-            model, batch, "diffusion", torch.Generator().manual_seed(seed), motion=False, perceptual_loss=far
+            model, batch, "diffusion", torch.Generator().manual_seed(seed), learns="denoiser", perceptual_loss=far
         )
         assert ("drawn" in terms) == clear
         if clear:
@@ -81,7 +81,7 @@ def test_a_perceptual_loss_trains_a_draw_only_at_low_noise() -> None:
     assert 0 < judged < 12
     assert "denoiser.head.weight" in learners(model) and "motion.flow_head.weight" not in learners(model)
     noise = torch.Generator().manual_seed(0)
-    assert "drawn" not in losses(model, batch, "diffusion", noise, denoiser=False, perceptual_loss=far)
+    assert "drawn" not in losses(model, batch, "diffusion", noise, learns="motion", perceptual_loss=far)
 
 
 def test_a_perceptual_loss_trains_a_student_to_draw_but_no_motion() -> None:
@@ -94,7 +94,7 @@ def test_a_perceptual_loss_trains_a_student_to_draw_but_no_motion() -> None:
         student = teacher.student()
         torch.nn.init.normal_(student.denoiser.head.weight, std=0.02)  # a picture like the warp says not where
         noise = torch.Generator().manual_seed(seed)
-        distillation_loss(student, teacher, batch, [0], 4, noise, perceptual_loss=far)["perceptual"].backward()
+        distillation_loss(student, Lesson(teacher, [0], 4, perceptual_loss=far), batch, noise)["perceptual"].backward()
         found.append(learners(student))
         assert not any(name.startswith(("motion.", "encoder.")) for name in found[-1])
     assert all("denoiser.head.weight" in names for names in found), "the whole answer, and what is shown of it"

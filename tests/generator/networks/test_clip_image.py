@@ -10,7 +10,7 @@ from conftest import EXAMPLES
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from edgedrag.export.lightningdrag.bundle import INPUTS, WINDOWS
+from edgedrag.export.lightningdrag.manifest import INPUTS, WINDOWS
 from edgedrag.generator.networks.lightningdrag.generator import as_clip_image
 from edgedrag.runtime.drag.inputs import PhotoInputs
 from edgedrag.runtime.photo.picture import load_picture

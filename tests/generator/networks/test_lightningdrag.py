@@ -176,7 +176,7 @@ SPOILT = {
     "no vision": (lambda f: shutil.rmtree(f / "IP-Adapter/models/image_encoder"), "image_encoder: no weights here"),
     "truncated": (
         lambda f: (f / UNET / "diffusion_pytorch_model.safetensors").open("r+b").truncate(200_000),
-        "damaged or cut short",
+        "damaged or truncated",
     ),
     "a pickle with code": (
         lambda f: torch.save({"a": Opens()}, f / DRAG / "lightning-drag-sd15-attn.bin"),

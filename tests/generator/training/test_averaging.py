@@ -27,7 +27,7 @@ def test_each_part_has_its_share_of_the_new(tmp_path: Path) -> None:
     new, old = written(tmp_path / "new.safetensors", 2), written(tmp_path / "old.safetensors", 1)
     out = tmp_path / "mean.safetensors"
     shares = ["--motion", "0.75", "--denoiser", "0.5", "--reveal", "2"]
-    done = CliRunner().invoke(cli, ["average", str(new), str(old), "-o", str(out), *shares])
+    done = CliRunner().invoke(cli, ["learn", "average", str(new), str(old), "-o", str(out), *shares])
     assert done.exit_code == 0 and done.stdout.strip() == str(out)
     mean, metadata = load_checkpoint(out)
     assert metadata["default_steps"] == "2"
@@ -42,6 +42,6 @@ def test_each_part_has_its_share_of_the_new(tmp_path: Path) -> None:
 def test_other_networks_have_no_mean(tmp_path: Path) -> None:
     new, old = written(tmp_path / "new.safetensors", 2), tmp_path / "old.safetensors"
     save_checkpoint(EmbeddedGenerator(EmbeddedConfig((8, 8, 8), (0, 0, 0), (0, 0, 0, 0), (0, 0, 0))), old, {})
-    with pytest.raises(InputError, match=r"old\.safetensors .*only equal networks"):
+    with pytest.raises(InputError, match=r"old\.safetensors .*only networks of the same size"):
         average(new, old, 0.5, 0.5, 0.0, tmp_path / "mean.safetensors")
     assert not (tmp_path / "mean.safetensors").exists()

@@ -36,5 +36,5 @@ def test_a_checkpoint_may_share_the_rest_with_another(tmp_path: Path) -> None:
     for name, weight in two.state_dict().items():
         assert torch.equal(weight, found.state_dict()[name])
     save_checkpoint(two, tmp_path / "one.safetensors", {})
-    with pytest.raises(InputError, match=r"belongs beside another one\.safetensors"):
+    with pytest.raises(InputError, match=r"shares weights with one\.safetensors"):
         load_checkpoint(tmp_path / "two.safetensors")

@@ -23,14 +23,17 @@ from edgedrag.generator.training.adversary import Adversary
 from edgedrag.generator.training.checkpoint import load_checkpoint
 from edgedrag.generator.training.distillation import (
     DistillConfig,
-    begin_as,
+    Lesson,
     distill,
     distillation_loss,
-    standing_places,
+    load_denoiser,
+    matching_teacher_steps,
 )
-from edgedrag.generator.training.loop import Processes
+from edgedrag.generator.training.processes import Processes
 from edgedrag.generator.training.trainer import losses
 from edgedrag.runtime.errors import InputError
+
+pytestmark = pytest.mark.slow
 
 
 class LatentGenerator(DragGenerator):
@@ -94,11 +97,11 @@ def test_another_topology_trains_and_distils_with_the_same_code() -> None:
 
     student = teacher.student()
     optimiser = torch.optim.Adam(student.parameters(), lr=3e-3)
-    places = standing_places((1, 2), 8)
+    places = matching_teacher_steps((1, 2), 8)
     history = []
     for step in range(150):
         teacher.calls = student.calls = 0
-        terms = distillation_loss(student, teacher, batch, places, 8, torch.Generator().manual_seed(step))
+        terms = distillation_loss(student, Lesson(teacher, places, 8), batch, torch.Generator().manual_seed(step))
         assert teacher.calls == 2 * 8, "the teacher runs its guidance pair"
         assert student.calls == 1, "the student has guidance folded in: no step runs twice"
         optimiser.zero_grad()
@@ -132,7 +135,7 @@ def test_predictions_of_each_kind_give_the_same_clean_latent() -> None:
     for kind, answer in answers.items():
         model = LatentGenerator(guidance=1.0)
         model.prediction, model.predict = kind, lambda *_, answer=answer: answer  # type: ignore[method-assign]
-        found = clean_latent(model, alpha * clean + sigma * noise, None, timestep, alpha, sigma)
+        found = clean_latent(model, alpha * clean + sigma * noise, None, timestep, (alpha, sigma))
         torch.testing.assert_close(found, clean, atol=1e-3, rtol=1e-3)
 
 
@@ -185,16 +188,16 @@ def test_a_student_can_go_on_from_the_denoiser_of_another(tmp_path: Path) -> Non
     nn.init.normal_(other.denoiser.head.weight, std=0.05)
     save_checkpoint(other, tmp_path / "other.safetensors", {})
     student = teacher.student()
-    begin_as(student, tmp_path / "other.safetensors")
+    load_denoiser(student, tmp_path / "other.safetensors")
     torch.testing.assert_close(student.denoiser.head.weight, other.denoiser.head.weight, atol=1e-3, rtol=1e-3)
     assert torch.equal(student.motion.enter.weight, teacher.motion.enter.weight)
     small = EmbeddedGenerator(EmbeddedConfig((16, 24, 32), (1, 1, 1), (1, 1, 1, 1), (1, 1, 1)))
-    with pytest.raises(InputError, match=r"other\.safetensors: not a denoiser like the teacher's"):
-        begin_as(small, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match=r"other\.safetensors: its denoiser does not have the teacher's shape"):
+        load_denoiser(small, tmp_path / "other.safetensors")
 
 
 def test_steps_that_are_no_part_of_the_path() -> None:
-    with pytest.raises(InputError, match="3 steps is no part of the teacher's 16"):
+    with pytest.raises(InputError, match="student_steps has 3, which does not divide teacher_steps, 16"):
         DistillConfig(student_steps=(1, 3)).check("--steps")
     with pytest.raises(InputError, match="1 to 50"):
         DistillConfig(teacher_steps=64).check("--steps")

@@ -112,7 +112,7 @@ def plan(bundle: Bundle, request: Request) -> list[Job]:
     precision = pick_precision(bundle, request.precision)
     jobs: dict[str, Job] = {}
     for target, named in generations.items():
-        built_for = EngineTarget(request.library, version, named, options)
+        built_for = EngineTarget(request.library, version, named, BUILD_OPTIONS[request.library])
         for size in request.sizes:
             for _, graph in bundle.graphs():
                 for variant in graph.files(precision, "tensorrt").values():

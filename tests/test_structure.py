@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
 LAYERS = """
 runtime.codes
 runtime.errors
+runtime.extras
 runtime.trace runtime.system
 runtime.files runtime.options
 runtime.trace_file runtime.sampling runtime.photo

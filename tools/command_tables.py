@@ -8,6 +8,7 @@ between the markers `<!-- options of COMMAND: ... -->`.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ def options_table(command: click.Command, context: click.Context) -> str:
     """A line for each option, but for --help."""
     options = [p for p in command.get_params(context) if isinstance(p, click.Option) and "--help" not in p.opts]
     records = [record for p in options if (record := p.get_help_record(context)) is not None]
-    cells = [(names, " ".join(text.split()).replace("|", "\\|")) for names, text in records]
+    cells = [[" ".join(text.split()).replace("|", "\\|") for text in record] for record in records]
     if not cells:
         return ""
     return "\n".join(["| option | |", "|---|---|", *(f"| `{names}` | {text} |" for names, text in cells)]) + "\n"
@@ -70,13 +71,10 @@ def options_table(command: click.Command, context: click.Context) -> str:
 
 def description(command: click.Command) -> str:
     """The help text; what stands in lines of its own there, as code."""
-    paragraphs = (command.help or "").strip().split("\n\n")
-    written = []
-    for paragraph in paragraphs:
-        block = paragraph.lstrip().startswith("\b")
-        lines = [line.strip() if not block else line for line in paragraph.replace("\b\n", "").split("\n")]
-        written.append("```\n" + "\n".join(lines) + "\n```" if block else "\n".join(lines))
-    return "\n\n".join(written)
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    return "\n\n".join(
+        f"```\n{paragraph[2:]}\n```" if paragraph.startswith("\b\n") else paragraph for paragraph in paragraphs
+    )
 
 
 def page() -> str:

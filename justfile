@@ -31,6 +31,8 @@ format:
 
 # Write the generated parts of the docs anew, and check links, paths and examples
 docs: diagrams
+    {{ python }} tools/graph_inputs_table.py
+    {{ python }} tools/errors_page.py
     {{ python }} -m edgedrag.benchmarks.latency.readme_table
     {{ python }} -m pytest -q tests/test_docs.py
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import edgedrag
-from edgedrag.benchmarks.latency.nvidia import Card
-from edgedrag.benchmarks.latency.sensors import sample
-from edgedrag.runtime.backends.processor import vector_instructions
+from edgedrag.benchmarks.nvidia import Card
+from edgedrag.benchmarks.sensors import sample
 from edgedrag.runtime.backends.registry import PACKAGES as ENGINES
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.system.power_mode import current_mode
+from edgedrag.runtime.system.processor import vector_instructions
 from edgedrag.runtime.system.sensors import board, governor
 
 PACKAGES = ("edgedrag", "numpy", "opencv-python-headless", "onnxruntime", "torch", "tensorrt-rtx")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.files import write_aside
 
 
 def write_report(figures: dict[str, Any], file: Path | None) -> None:

@@ -25,6 +25,7 @@ from edgedrag.export.trace import trace
 from edgedrag.generator.diffusion.schedule import sampler
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
 from edgedrag.generator.training.checkpoint import load_checkpoint
+from edgedrag.runtime.bundle.graph_inputs import declared_shape
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
 
@@ -36,13 +37,13 @@ MIN_SNR_DB = 60.0
 
 # name -> shape, meaning
 TENSORS: dict[str, tuple[list[int | str], str]] = {
-    "image": ([1, 3, "H", "W"], "the window, RGB, -1..1"),
-    "mask": ([1, 1, "H", "W"], "1 where pixels may change"),
-    "points": ([1, "N", 4], "handle x, y, target x, y in pixels; a repeated row changes nothing"),
-    "prior_flow": ([1, 2, "H", "W"], "backward flow that the drag alone suggests, pixels, x then y"),
+    "image": (declared_shape("image"), "the window, RGB, -1..1"),
+    "mask": (declared_shape("mask"), "1 where pixels may change"),
+    "points": (declared_shape("points"), "handle x, y, target x, y in pixels; a repeated row changes nothing"),
+    "prior_flow": (declared_shape("prior_flow"), "backward flow that the drag alone suggests, pixels, x then y"),
     "noise": ([1, 12, "H/4", "W/4"], "standard normal"),
-    "coefficients": ([3], "a, b, c of the sampler's row"),
-    "timestep": ([1], "noise level, 0..999"),
+    "coefficients": (declared_shape("coefficients"), "a, b, c of the sampler's row"),
+    "timestep": (declared_shape("timestep"), "noise level, 0..999"),
     "f4": ([1, "A", "H/4", "W/4"], "features of the window at 1/4"),
     "f8": ([1, "B", "H/8", "W/8"], "features of the window at 1/8"),
     "f16": ([1, "C", "H/16", "W/16"], "features of the window at 1/16"),

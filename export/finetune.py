@@ -16,11 +16,11 @@ import torch
 from edgedrag.export.embedded import export_embedded
 from edgedrag.generator.data.mining import describe as describe_pairs
 from edgedrag.generator.data.mining import mine
-from edgedrag.generator.training.checkpoint import SHIPPED, load_checkpoint
+from edgedrag.generator.training.checkpoint import clone_checkpoint, load_checkpoint
 from edgedrag.generator.training.trainer import TrainConfig, set_threads, train
 from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import EdgedragError, InputError
-from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.files import write_aside
 
 LEARNING_RATE = 1e-4
 MEASURED_PAIRS = 96
@@ -38,16 +38,17 @@ def finetune(
         Mean PSNR (dB) in the mask on the held-out parts: unedited, before, after; number of pairs; the bundle.
 
     Raises:
-        InputError: the videos hold no motion or too little in their last parts, or the bundle exists.
+        InputError: the videos hold no motion or too little in their last parts, or the bundle exists; or there is no
+            `start` and the shipped checkpoint is not at hand.
         EdgedragError: the tuned generator is not better, so that no bundle is written.
     """
     if bundle.exists():
         raise InputError(f"{bundle}: exists already; choose another name or remove it")
     if not bundle.parent.is_dir():
         raise InputError(f"{bundle.parent}: the folder for the bundle does not exist")
+    checkpoint = start or clone_checkpoint()
     work = bundle.parent / f"{bundle.name}.work"
     report = mine(videos, work / "pairs", count, made=0, seed=seed, by_time=True)
-    checkpoint = start or SHIPPED
     generator, metadata = load_checkpoint(checkpoint)
     set_threads()
     steps = int(metadata.get("default_steps", "1"))

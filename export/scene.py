@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.bundle.graph_inputs import GRAPH_INPUTS
 from edgedrag.runtime.drag.inputs import DragInputs, PhotoInputs
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import Table
@@ -39,19 +39,17 @@ def make_mask(height: int, width: int) -> np.ndarray:
 class Scene:
     """The runtime's inputs for one drag, as tensors by name."""
 
-    def __init__(self, height: int, width: int, inputs: dict[str, Any], table: Table):
+    def __init__(self, height: int, width: int, inputs: Mapping[str, Any], table: Table):
         self.size = (height, width)
-        photo = PhotoInputs(Bundle(Path(), {"inputs": inputs}, {}), make_picture(height, width))
+        photo = PhotoInputs(inputs, make_picture(height, width))
         drag = DragInputs(photo, make_mask(height, width), POINTS * ([width, height] * 2))
         self._shape = (1, LATENT_CHANNELS, height // 8, width // 8)
         self._table = table
         self.tensors: dict[str, Tensor] = {
-            name: torch.from_numpy(np.ascontiguousarray(getattr(source, name)))
-            for source, names in (
-                (photo, ("image", "clip_image")),
-                (drag, ("mask", "masked_image", "handle_map", "target_map")),
-            )
-            for name in names
+            row.name: torch.from_numpy(np.ascontiguousarray(getattr(maker, row.name)))
+            for maker in (photo, drag)
+            for row in GRAPH_INPUTS.values()
+            if row.maker == type(maker).__name__
         }
         self._put(table.start, 0)
 

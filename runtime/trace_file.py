@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgedrag.runtime import trace
 from edgedrag.runtime.errors import EdgedragError, InputError
-from edgedrag.runtime.photo.picture import check_file
+from edgedrag.runtime.files import check_file
 from edgedrag.runtime.trace import Event
 
 LIMIT_BYTES = 512 * 2**20  # of a file; what comes later is left out, and viewers open no more than a few times that

@@ -12,8 +12,8 @@ from pathlib import Path
 import uvicorn
 
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import write_aside
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.files import write_aside
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.api.app import make_app
 from edgedrag.studio.health import logs, watchdog
 from edgedrag.studio.settings import Settings

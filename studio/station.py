@@ -14,7 +14,8 @@ from typing import Any
 
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture, load_picture
-from edgedrag.runtime.session.session import Motion, Progress, Runtime
+from edgedrag.runtime.session.edit import Motion, Progress
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.editing.sessions import Edited, Session, Sessions, Wish
 from edgedrag.studio.editing.worker import Busy, Engine, Superseded, Turns
 from edgedrag.studio.health.logs import LOGGER, log, short

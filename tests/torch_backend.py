@@ -12,7 +12,7 @@ from torch import Tensor
 from edgedrag.export.lightningdrag.graphs import GRAPHS
 from edgedrag.generator.networks.lightningdrag.weights import Weights
 from edgedrag.runtime.backends.base import OnnxBackend
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graphs import Graph
 
 
 class TorchGraph:

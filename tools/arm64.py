@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 
 import edgedrag
-from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.selection.self_test import psnr
+from edgedrag.runtime.system.processor import cpu_name
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EMULATOR = "qemu-aarch64-static"

@@ -22,9 +22,9 @@ from tqdm import tqdm
 from edgedrag.benchmarks.context import machine
 from edgedrag.benchmarks.report import write_report
 from edgedrag.export.engines.builder import TARGETS, build_file
-from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.backends.tensorrt.cache import profile
 from edgedrag.runtime.bundle.manifest import open_bundle
+from edgedrag.runtime.system.processor import cpu_name
 
 
 def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target: str) -> dict:

@@ -14,9 +14,8 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from edgedrag.benchmarks.quality.dragbench import INSTRUCTION, MASK, PHOTO
-from edgedrag.benchmarks.quality.methods import Task
 from edgedrag.benchmarks.quality.pairs import VIDEO, held_out_tasks, load_clip
+from edgedrag.metrics.drag_sets import INSTRUCTION, MASK, PHOTO, Task
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture, save_picture
 

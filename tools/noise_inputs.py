@@ -21,7 +21,7 @@ import numpy as np
 
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.report import write_report
-from edgedrag.calibration.calibrate import pick_evenly
+from edgedrag.calibration.candidates import pick_evenly
 from edgedrag.calibration.graphs.estimators import mean_squared_error
 from edgedrag.calibration.graphs.layers import Layer, find_layers
 from edgedrag.calibration.graphs.placement import Ranges, place

@@ -26,7 +26,8 @@ from edgedrag.benchmarks.report import write_report
 from edgedrag.calibration.runs.workbench import Workbench
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.backends.openvino import OpenVinoCpu
-from edgedrag.runtime.bundle.manifest import Graph, open_bundle
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import open_bundle
 
 
 def runners(graph: Graph, file: Path, inputs: Mapping[str, np.ndarray], label: str) -> dict[str, Run]:

@@ -25,15 +25,17 @@ from edgedrag.benchmarks.engines.parity import graph_parity
 from edgedrag.benchmarks.latency.profile import graph_spans
 from edgedrag.benchmarks.report import write_report
 from edgedrag.export.engines.build import Request, build_engines
-from edgedrag.runtime.backends.registry import NAMES, probe
+from edgedrag.runtime.backends.registry import probe
 from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.bundle.describe import cost_at
-from edgedrag.runtime.bundle.manifest import STAGES, Bundle, open_bundle
-from edgedrag.runtime.drag.run import GUIDANCE_EPSILON
+from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.errors import EdgedragError
-from edgedrag.runtime.sampling.sampler import make_table
+from edgedrag.runtime.options import BACKENDS
+from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, make_table
 from edgedrag.runtime.selection.self_test import Golden, read_golden, run_golden, self_test
-from edgedrag.runtime.session.session import Edit, Runtime
+from edgedrag.runtime.session.edit import Edit
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.trace import recording
 
 STEPS = (1, 2, 4, 8)
@@ -177,7 +179,9 @@ def peak_of_matrix_products(device: str) -> dict[str, float]:
 
 
 @click.command()
-@click.option("--backend", "backends", multiple=True, help=f"Of {', '.join(NAMES)}; repeatable.  [default: all usable]")
+@click.option(
+    "--backend", "backends", multiple=True, help=f"Of {', '.join(BACKENDS)}; repeatable.  [default: all usable]"
+)
 @click.option("--size", type=click.Choice(["tiny", "full"]), default="full", show_default=True, help="LightningDrag's.")
 @click.option("--lightningdrag", type=click.Path(path_type=Path), help="Its bundle.  [default: random weights]")
 @click.option("--compile/--no-compile", "compiled", default=True, show_default=True, help="Also time torch.compile.")
@@ -199,7 +203,7 @@ def main(
     from edgedrag.export.checkpoints import export_random
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    named = backends or tuple(name for name in NAMES if probe(name).usable)
+    named = backends or tuple(name for name in BACKENDS if probe(name).usable)
     report: dict[str, Any] = {**machine(torch.cuda.get_device_name() if device == "cuda" else "no GPU")}
     report |= {"dry_run": device == "cpu", "torch": torch.__version__, "size": size, "bundles": []}
     report["matrix_product_tflops"] = peak_of_matrix_products(device)

@@ -24,19 +24,20 @@ from tqdm import tqdm
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.latency.ratios import in_turns
 from edgedrag.benchmarks.latency.scene import SMALL, disc, test_photo
-from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
-from edgedrag.benchmarks.quality.methods import FullEdit, Task
+from edgedrag.benchmarks.quality.methods import FullEdit
 from edgedrag.benchmarks.quality.tables import mean
 from edgedrag.benchmarks.report import write_report
 from edgedrag.calibration.graphs.layers import constant
+from edgedrag.metrics.drag_sets import Task, find_samples, read_sample
 from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.runtime.backends.base import CompiledGraph
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.backends.processor import multiplies_int8
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, open_bundle
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.selection.self_test import self_test
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.runtime.system.processor import multiplies_int8
 
 Change = Callable[[ir.Model], None]
 # Wall time, CPU time of all threads, and CPU time of the calling thread. The CPU times hardly depend on the load of the

@@ -17,15 +17,17 @@ from tqdm import tqdm
 
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.latency.scene import SMALL, disc, test_photo
-from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
-from edgedrag.benchmarks.quality.methods import FullEdit, Task
+from edgedrag.benchmarks.quality.methods import FullEdit
 from edgedrag.benchmarks.quality.pairs import VIDEO, held_out_tasks, unseen_clips
 from edgedrag.benchmarks.quality.tables import mean
 from edgedrag.benchmarks.report import write_report
+from edgedrag.metrics.drag_sets import Task, find_samples, read_sample
 from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.metrics.stlpips import STLPIPS
-from edgedrag.runtime.bundle.manifest import STAGES, Bundle
-from edgedrag.runtime.session.session import Edit, Runtime, open_runtime
+from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.session.edit import Edit
+from edgedrag.runtime.session.runtime import Runtime, open_runtime
 
 PARTS = (*STAGES, "total")
 

@@ -13,13 +13,13 @@ from edgedrag.benchmarks.context import full_context
 from edgedrag.benchmarks.latency import ratios
 from edgedrag.benchmarks.latency.interleaved import Turns, take_turns, whole_rounds
 from edgedrag.benchmarks.latency.measure import FORMAT, FORMAT_VERSION
-from edgedrag.benchmarks.latency.nvidia import Card
 from edgedrag.benchmarks.latency.profile import median
 from edgedrag.benchmarks.latency.ratios import Ratio
 from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.series import pooled
 from edgedrag.benchmarks.latency.single_stream import SHARES, Asker, Cell
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
+from edgedrag.benchmarks.nvidia import Card
 from edgedrag.runtime.errors import InputError
 
 PAIRS = 5  # number of pairs of interleaved processes

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgedrag.benchmarks.latency.nvidia import Card
 from edgedrag.benchmarks.latency.scene import Size, read_tracks
 from edgedrag.benchmarks.latency.series import figures
 from edgedrag.benchmarks.latency.single_stream import Asker, Cell, Measured, opened_subject
 from edgedrag.benchmarks.latency.subject import Configuration
+from edgedrag.benchmarks.nvidia import Card
 
 PROCESSES = 3
 KINDS = {"first_preview": "first_preview_ms", "result": "result_ms", "behind": "behind_ms"}

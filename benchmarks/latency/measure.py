@@ -12,11 +12,11 @@ from typing import Any
 
 from edgedrag.benchmarks.context import full_context
 from edgedrag.benchmarks.latency import interactive, peers, single_stream, sustained
-from edgedrag.benchmarks.latency.nvidia import Card
 from edgedrag.benchmarks.latency.peaks import middle
 from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.single_stream import Cell, Measured
 from edgedrag.benchmarks.latency.subject import Configuration
+from edgedrag.benchmarks.nvidia import Card
 
 FORMAT, FORMAT_VERSION = "edgedrag-latency", 2
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgedrag.runtime.backends.cpus import default_threads
+from edgedrag.runtime.system.cpus import default_threads
 
 PROBES = Path(__file__).with_name("probes")
 CHANNELS, SIDE = 128, 64  # of the probes' input

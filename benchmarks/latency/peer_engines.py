@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,12 @@ import numpy as np
 
 from edgedrag.benchmarks.quality.baselines import bidirectional_warp
 from edgedrag.runtime.backends.base import Array, OnnxBackend
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.photo.picture import as_rgb8, load_picture
-from edgedrag.runtime.session.session import Photo, Runtime
+from edgedrag.runtime.session.photo import Photo
+from edgedrag.runtime.session.runtime import Runtime
 
 
 def open_peer(name: str, runtime: Runtime) -> Any:
@@ -114,15 +115,13 @@ class TorchBackend(OnnxBackend):
     def __init__(self, runtime: Runtime, compiled: bool):
         import torch
 
-        from edgedrag.generator.training.checkpoint import SHIPPED, load_checkpoint
+        from edgedrag.generator.training.checkpoint import clone_checkpoint, load_checkpoint
 
-        if (
-            hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
-            != runtime.bundle.manifest["provenance"]["checkpoint_sha256"]
-        ):
+        file = clone_checkpoint()
+        if sha256_of(file) != runtime.bundle.manifest["provenance"]["checkpoint_sha256"]:
             raise EdgedragError("PyTorch networks are available for the shipped bundle only")
         self._torch, self._compiled = torch, compiled
-        self._generator = load_checkpoint(SHIPPED)[0].eval()
+        self._generator = load_checkpoint(file)[0].eval()
 
     def network(self, graph: Graph) -> TorchGraph:
         network = getattr(self._generator, graph.name)

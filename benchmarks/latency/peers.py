@@ -70,7 +70,7 @@ def run(
         return
     comparison.cell = cell
     comparison.absent.update({name: "not requested; use --peers" for name in PEERS if name not in names})
-    what = replace(what, precision=opened["precision"], backend=opened["backend"])
+    options = replace(what.options, precision=opened["precision"], backend=opened["backend"])
     with ExitStack() as stack:
         askers = {}
         for name in (OWN, *names):
@@ -82,10 +82,10 @@ def run(
             if reason:
                 comparison.absent[name] = reason
                 continue
-            own = replace(what, precision="fp32") if name == FP32 else what
+            own = replace(options, precision="fp32") if name == FP32 else options
             try:
                 peer = None if name in (OWN, FP32) else name
-                subject = stack.enter_context(Subject(replace(own, peer=peer), folder))
+                subject = stack.enter_context(Subject(replace(what, options=own, peer=peer), folder))
                 asker = Asker(subject, cell, folder)
                 asker.warm_up()
                 askers[name] = asker

@@ -23,10 +23,10 @@ from edgedrag.benchmarks.latency.roofline import (
 )
 from edgedrag.benchmarks.latency.tables import Table, name_of
 from edgedrag.benchmarks.report import write_report
-from edgedrag.runtime.backends.processor import cpu_name
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.files import write_aside
+from edgedrag.runtime.system.processor import cpu_name
 
 WITHIN = 0.35  # claimed relative error; validation points with a larger error are marked
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgedrag.benchmarks.latency.nvidia import Card
+from edgedrag.benchmarks.nvidia import Card
 from edgedrag.runtime.system.sensors import read_number
 
 INTERVAL = 0.05  # seconds between power readings

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from edgedrag.runtime.session.session import TOTAL
+from edgedrag.runtime.session.edit import TOTAL
 from edgedrag.runtime.trace import DEVICE_TRACK, Event
 
 

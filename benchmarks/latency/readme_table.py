@@ -17,7 +17,7 @@ from edgedrag.benchmarks.latency.compare import read_report
 from edgedrag.benchmarks.latency.report import markdown
 from edgedrag.benchmarks.latency.tables import Table
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.files import write_aside
 
 REPORTS = ("latency_int8.json", "latency_fp32.json")  # in benchmarks/results; the text describes the first
 BEGIN, END = "<!-- latency: written by python -m edgedrag.benchmarks.latency.readme_table -->", "<!-- latency: end -->"

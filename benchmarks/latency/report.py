@@ -11,7 +11,7 @@ from typing import Any
 
 from edgedrag.benchmarks.latency.tables import Table, tables
 from edgedrag.benchmarks.report import write_report
-from edgedrag.runtime.photo.picture import check_folder, write_aside
+from edgedrag.runtime.files import check_folder, write_aside
 
 SUFFIXES = (".json", ".md", ".html")
 TITLE = "edgedrag: latency"

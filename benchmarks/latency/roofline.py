@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.runtime.bundle.cost import Costs
-from edgedrag.runtime.bundle.manifest import Bundle, Graph
-from edgedrag.runtime.drag.run import GUIDANCE_EPSILON
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.sampling.sampler import make_table
+from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, make_table
 
 HERE = Path(__file__).parent
 CPU = "cpu"  # the device name of this machine

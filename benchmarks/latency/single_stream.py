@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgedrag.benchmarks.latency.nvidia import Card
 from edgedrag.benchmarks.latency.peaks import measure_peaks
 from edgedrag.benchmarks.latency.power import Energy
 from edgedrag.benchmarks.latency.profile import graph_figures
 from edgedrag.benchmarks.latency.scene import Size, write_scene
 from edgedrag.benchmarks.latency.series import WINDOWS, agree, figures
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
+from edgedrag.benchmarks.nvidia import Card
 from edgedrag.runtime import trace
 
 PROCESSES = 5
@@ -137,7 +137,7 @@ def run(
         seconds: for each cell.
     """
     for process in range(PROCESSES):
-        measured.peaks.append(measure_peaks(what.threads))
+        measured.peaks.append(measure_peaks(what.options.threads))
         with opened_subject(what, sizes, folder, card, measured) as subject:
             counts = steps or (measured.opened["default_steps"],)
             cells = [Cell(size, count) for size in sizes for count in counts]

@@ -17,25 +17,19 @@ from typing import Any
 import edgedrag
 from edgedrag.benchmarks.latency import worker
 from edgedrag.runtime import errors
-
-ENGINE_OPTIONS = ("engines", "memory_budget", "threads")
+from edgedrag.runtime.options import RuntimeOptions
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What to open.
+    """What to measure.
 
     Attributes:
         peer: a name of `peers.PEERS` to measure instead of edgedrag.
         source: another checkout whose edgedrag is measured instead of this one.
     """
 
-    bundle: str = "embedded"
-    backend: str = "auto"
-    precision: str = "auto"
-    engines: Path | None = None
-    memory_budget: int | None = None
-    threads: int | None = None
+    options: RuntimeOptions = RuntimeOptions()
     peer: str | None = None
     source: Path | None = None
 
@@ -60,14 +54,12 @@ class Subject:
         root = Path(edgedrag.__file__).parents[1] if what.source is None else what.source / "src"
         if not (root / "edgedrag").exists():
             raise errors.InputError(f"{what.source}: no checkout of edgedrag (it has no src/edgedrag)")
-        given = {name: value for name, value in asdict(what).items() if name not in ("source", *ENGINE_OPTIONS)}
-        # Only those that were given: older checkouts do not support them.
-        chosen = {name: getattr(what, name) for name in ENGINE_OPTIONS}
-        given["options"] = {n: v if isinstance(v, int) else str(v) for n, v in chosen.items() if v is not None}
+        # Only the given options: older checkouts do not support all of them.
+        given = {n: v if isinstance(v, int) else str(v) for n, v in asdict(what.options).items() if v is not None}
         self._log = open(folder / "worker.log", "a")
         start = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, str(script), json.dumps(given)],
+            [sys.executable, str(script), json.dumps({"options": given, "peer": what.peer})],
             env={**os.environ, "PYTHONPATH": str(root)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

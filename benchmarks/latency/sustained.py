@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgedrag.benchmarks.latency import sensors
-from edgedrag.benchmarks.latency.nvidia import Card
+from edgedrag.benchmarks import sensors
 from edgedrag.benchmarks.latency.power import Energy
 from edgedrag.benchmarks.latency.profile import median
 from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.series import figures
 from edgedrag.benchmarks.latency.single_stream import Asker, Cell, Measured, batch_size, opened_subject
 from edgedrag.benchmarks.latency.subject import Configuration
+from edgedrag.benchmarks.nvidia import Card
 
 SPANS = 60  # number of spans of a run; sensors are read at the end of each
 ENDS = 0.1  # share of the spans at either end that are compared

@@ -29,7 +29,8 @@ from edgedrag.benchmarks.latency.scene import Size, disc, test_photo, write_scen
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.report import write_report
 from edgedrag.runtime import trace
-from edgedrag.runtime.photo.picture import check_file
+from edgedrag.runtime.files import check_file
+from edgedrag.runtime.options import RuntimeOptions
 from edgedrag.runtime.trace_file import tracing
 
 SPAN = re.compile(r"^(\s*)with (?:span|on_device)\(.*\):$", re.M)
@@ -37,6 +38,7 @@ SIZE = Size(512, 512)
 PAIRS = 5  # number of pairs of interleaved processes
 TURN = 4  # drags in a turn, after one that warms the caches
 KINDS = ("ms", "processor_ms")  # wall time and CPU time
+ONE_THREAD = RuntimeOptions(threads=1)
 CALLS = 100_000  # timed calls of a disabled span
 ROUNDS = 40  # pairs of a recorded and an unrecorded drag
 
@@ -62,7 +64,7 @@ def off_over_without(folder: Path, seconds: float, pairs: int = PAIRS) -> dict[s
         folder: for files; `folder / "without"` has the copy from `without_spans`.
         seconds: total time.
     """
-    sides = (Configuration(threads=1, source=folder / "without"), Configuration(threads=1))
+    sides = (Configuration(ONE_THREAD, source=folder / "without"), Configuration(ONE_THREAD))
     taken: dict[str, list[tuple[list[list[float]], list[list[float]]]]] = {kind: [] for kind in KINDS}
     for _ in range(pairs):
         with ExitStack() as stack:

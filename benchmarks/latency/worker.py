@@ -2,7 +2,7 @@
 
 `subject.Subject` copies this file and runs it as a script, so that another checkout's edgedrag can be measured with
 the same code. It uses edgedrag's public interface, and wraps `Stages.__init__` to time the loading of weights. Its
-argument is {"bundle", "backend", "precision", "peer", "options"}; the key "do" of a command names a method of `Worker`.
+argument is {"options": of `edgedrag.open`, "peer"}; the key "do" of a command names a method of `Worker`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Worker:
 
         Stages.__init__ = timed  # type: ignore[method-assign]
         start = time.perf_counter()
-        self.runtime = edgedrag.open(job["bundle"], job["backend"], job["precision"], **job["options"])
+        self.runtime = edgedrag.open(**job["options"])
         self.cold["open_ms"] = round(ms_since(start) - self.cold["load_weights_ms"], 4)
         Stages.__init__ = load_weights  # type: ignore[method-assign]
         self.measured: Any = self.runtime

@@ -1,12 +1,7 @@
-"""Quality without ground truth: folders in DragBench's format, scored by landing distance and image fidelity.
-
-A sample is a folder of original_image.png, mask.png (255 = may change) and drag_instruction.json with
-`points`: handle, target, handle, target, ... as x, y pixels.
-"""
+"""Quality without ground truth: samples in DragBench's format, scored by landing distance and image fidelity."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +11,15 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from edgedrag.benchmarks.quality.methods import LineUp, Made, Method, Task
+from edgedrag.benchmarks.quality.methods import LineUp, Made, Method
 from edgedrag.benchmarks.quality.page import Page
 from edgedrag.benchmarks.quality.tables import Figures, count_verdicts, mean, median, ratio
+from edgedrag.metrics.drag_sets import Task, read_sample
 from edgedrag.metrics.pixels import error_outside_mask, gradient_energy
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.metrics.xfeat import XFeat, landings
 from edgedrag.runtime.drag.checks import Checks
-from edgedrag.runtime.drag.drags import check_drags, check_handles_in_mask
-from edgedrag.runtime.drag.mask import check_mask
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import as_rgb8, load_picture
-
-PHOTO, MASK, INSTRUCTION = "original_image.png", "mask.png", "drag_instruction.json"
 
 PAGE_ROWS = 14  # largest number of rows, evenly spread over the samples
 
@@ -53,34 +44,6 @@ class Score:
     outside: int
     seconds: float
     checks: Checks | None
-
-
-def find_samples(folder: Path) -> dict[str, Path]:
-    """The folders with files of a sample, one or two levels deep, by their path in `folder`."""
-    samples = {
-        f.parent
-        for depth in ("*", "*/*")
-        for name in (PHOTO, MASK, INSTRUCTION)
-        for f in folder.glob(f"{depth}/{name}")
-    }
-    if not samples:
-        raise InputError(f"{folder}: no samples; a sample is a folder with {PHOTO}, {MASK} and {INSTRUCTION}")
-    return {place.relative_to(folder).as_posix(): place for place in sorted(samples)}
-
-
-def read_sample(folder: Path, max_megapixels: float) -> Task:
-    """Read a sample. Raises InputError if a file is missing or damaged, or the drag is invalid."""
-    photo = as_rgb8(load_picture(folder / PHOTO, max_megapixels).pixels)
-    height, width = photo.shape[:2]
-    mask = check_mask(load_picture(folder / MASK, max_megapixels).pixels, height, width)
-    try:
-        ends = json.loads((folder / INSTRUCTION).read_text())["points"]
-        drags = list(zip(ends[::2], ends[1::2], strict=True))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{INSTRUCTION}: `points` is not a list of handles and targets ({error})") from None
-    points = check_drags(drags, height, width)
-    check_handles_in_mask(points, mask)
-    return Task(photo, points, mask)
 
 
 def score_all(task: Task, results: dict[Method, Made], stlpips: STLPIPS, xfeat: XFeat) -> dict[Method, Score]:
@@ -152,7 +115,8 @@ def measure_dragbench(
         raise InputError(f"none of {len(folders)} samples can be used; the first, {name}: {why}")
 
     def row_of(score: Score) -> Figures:
-        said = {"verdict": score.checks.verdict, "reasons": list(score.checks.reasons)} if score.checks else {}
+        checks = score.checks
+        said = {"verdict": checks.verdict, "reasons": [str(reason) for reason in checks.reasons]} if checks else {}
         return {**tabulate([score]), **said}
 
     checked = {name: [s[m].checks for s in scored.values()] for name, m in rows.methods.items()}

@@ -14,7 +14,7 @@ from edgedrag.benchmarks.quality.methods import LineUp, line_up
 from edgedrag.benchmarks.quality.pairs import unseen_clips
 from edgedrag.benchmarks.quality.tables import as_text
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,9 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
         InputError: no metric networks, nothing to measure on, or invalid options.
     """
     try:
-        from edgedrag.benchmarks.quality.dragbench import find_samples, measure_dragbench
+        from edgedrag.benchmarks.quality.dragbench import measure_dragbench
         from edgedrag.benchmarks.quality.pairs_quality import measure_pairs
+        from edgedrag.metrics.drag_sets import find_samples
         from edgedrag.metrics.stlpips import STLPIPS
         from edgedrag.metrics.xfeat import XFeat
     except ImportError as error:

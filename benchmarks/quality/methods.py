@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from edgedrag.benchmarks.quality.baselines import bidirectional_warp, inverse_distance_warp, unedited
+from edgedrag.metrics.drag_sets import Task
 from edgedrag.runtime.drag.checks import Checks
-from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.sampling.sampler import make_table
-from edgedrag.runtime.session.session import Edit, Runtime, open_runtime
+from edgedrag.runtime.session.edit import Edit
+from edgedrag.runtime.session.runtime import Runtime, open_runtime
 
 OWN = "edgedrag"  # the row of the measured bundle
 WARP = "inverse_distance_warp"  # the row of the main baseline
@@ -26,20 +27,6 @@ RELATIVES = {"one_step_regression": "regression.safetensors", TEACHER: "teacher.
 OWN_ROWS = {**{f"{OWN}_{n}": n for n in (1, 2, 4)}, OWN: None}  # row -> steps; None: the default
 TEACHER_ROWS = {f"{TEACHER}_{n}": n for n in (4, 1)}
 MOTION = "without_denoise"
-
-
-@dataclass(frozen=True)
-class Task:
-    """A drag on a photo: uint8 RGB [H, W, 3], float32 [N, 4] in its pixels, bool [H, W]."""
-
-    photo: np.ndarray
-    points: np.ndarray
-    mask: np.ndarray
-
-    @property
-    def drags(self) -> list[Drag]:
-        """The points as `Photo.drag` takes them."""
-        return [((hx, hy), (tx, ty)) for hx, hy, tx, ty in self.points.tolist()]
 
 
 @dataclass(frozen=True)
@@ -173,12 +160,10 @@ def export_relative(checkpoint: str, folder: Path | None) -> Path:
         raise InputError("not the shipped bundle: give one to compare with as NAME=BUNDLE")
     try:
         from edgedrag.export.embedded import export_embedded
-        from edgedrag.generator.training.checkpoint import SHIPPED
+        from edgedrag.generator.training.checkpoint import clone_checkpoint
     except ImportError as error:
         raise EdgedragError(f"{error.name} is not installed: install edgedrag[quality]") from None
-    file = SHIPPED.with_name(checkpoint)
-    if not file.is_file():
-        raise InputError(f"no checkpoint generator/checkpoints/{checkpoint}")
+    file = clone_checkpoint(checkpoint)
     bundle = folder / file.stem
     export_embedded(file, bundle)
     return bundle

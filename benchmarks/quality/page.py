@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgedrag.benchmarks.quality.methods import OWN, RELATIVES, WARP, LineUp, Made, Method, Task
+from edgedrag.benchmarks.quality.methods import OWN, RELATIVES, WARP, LineUp, Made, Method
+from edgedrag.metrics.drag_sets import Task
 from edgedrag.runtime.session.sheet import draw_drag
 
 COLUMNS = (WARP, "bidirectional_warp", *RELATIVES, OWN)  # those that were run are shown

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgedrag.benchmarks.quality.methods import Task
 from edgedrag.generator.data.pairs import draggable, sample_points
+from edgedrag.metrics.drag_sets import Task
 from edgedrag.runtime.drag.drags import check_drags, check_handles_in_mask
 from edgedrag.runtime.errors import InputError
 

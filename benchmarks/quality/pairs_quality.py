@@ -26,7 +26,7 @@ from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.errors import InputError
 
 # The kinds of pair on the page, in turn; one row for each clip.
-PAGE_KINDS = (VIDEO, KINDS[0], VIDEO, KINDS[1], VIDEO, KINDS[2], VIDEO, KINDS[3])
+PAGE_KINDS = tuple(name for kind in KINDS for name in (VIDEO, kind))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, load_picture
 from edgedrag.runtime.photo.window import choose_window
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 METHODS = ("edgedrag", "naive_chain")
 PROTOCOLS = ("alternating", "nested", "near_inverse")

@@ -23,7 +23,7 @@ from edgedrag.generator.data.pairs import draggable, sample_points
 from edgedrag.runtime.drag.checks import apart, check, detail, landing_errors, seam, torn
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.flow import prior_flow, warp
-from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.files import write_aside
 
 QUANTILES = (1, 2, 5, 20, 25, 50, 75, 90, 95, 99)
 

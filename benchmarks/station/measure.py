@@ -21,7 +21,7 @@ from edgedrag.benchmarks.station.load import Tally, crowd, row
 from edgedrag.benchmarks.station.process import Kiosk
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture, encode_picture
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.health.memory import resident_mb
 
 SIZES = {"0.24 MP": (600, 400), "12 MP": (4000, 3000)}  # of the photos in the browser

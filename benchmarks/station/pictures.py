@@ -12,7 +12,8 @@ import click
 
 from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor, browser
 from edgedrag.benchmarks.station.process import Kiosk
-from edgedrag.runtime.photo.picture import Picture, check_folder, load_picture, save_picture
+from edgedrag.runtime.files import check_folder
+from edgedrag.runtime.photo.picture import Picture, load_picture, save_picture
 
 HANDLE, TARGET = (0.61, 0.71), (0.643, 0.77)  # of the photo's width and height
 

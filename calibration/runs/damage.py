@@ -15,7 +15,7 @@ from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.backends.base import Array, CompiledGraph
 from edgedrag.runtime.photo.picture import as_rgb8
-from edgedrag.runtime.session.session import Edit
+from edgedrag.runtime.session.edit import Edit
 
 AROUND = 32  # margin around the mask in the input of ST-LPIPS, pixels
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import click
 import numpy as np
 
-from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
-from edgedrag.benchmarks.quality.methods import Task
+from edgedrag.metrics.drag_sets import Task, find_samples, read_sample
 from edgedrag.runtime.drag.drags import check_drags, check_handles_in_mask
 from edgedrag.runtime.drag.mask import automatic_mask, check_mask
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import as_rgb8, load_picture
+from edgedrag.runtime.session.edit import Edit
 from edgedrag.runtime.session.jobs import Job, read_jobs
-from edgedrag.runtime.session.session import Edit, Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from edgedrag.calibration.runs.inner import InnerTensors
 from edgedrag.calibration.runs.workbench import Place, Workbench, copied
 from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.errors import EdgedragError
-from edgedrag.runtime.photo.picture import write_aside
+from edgedrag.runtime.files import write_aside
 
 Statistics = dict[str, dict[str, TensorStatistics]]  # graph -> tensor -> statistics
 SAVE_EVERY = 8  # drags

@@ -19,9 +19,10 @@ import onnxruntime as ort
 from edgedrag.export.weight_file import WeightFile
 from edgedrag.runtime.backends.base import Array, CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.stages import Stages, choose_precision
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 LARGE = 2**29  # bytes of weights; a larger graph is loaded only while no other graph is
 

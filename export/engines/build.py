@@ -19,7 +19,9 @@ from edgedrag.export.engines.builder import THIS_GPU, Built, Progress, build_fil
 from edgedrag.runtime.backends.device.cuda import find_gpu
 from edgedrag.runtime.backends.tensorrt.cache import EngineKey, EngineStore, Size, StoredEngine, engine_key
 from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS, check_generation, import_library
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
 from edgedrag.runtime.files import write_whole
 
@@ -212,7 +214,7 @@ def _lock(folder: Path) -> Any:
     try:
         from filelock import FileLock, Timeout
     except ImportError:
-        raise EngineError("filelock is not installed; `pip install filelock`", "not-installed") from None
+        raise EngineError("filelock is not installed; `pip install filelock`", Code.NOT_INSTALLED) from None
     lock = FileLock(str(folder / LOCK))
     try:
         lock.acquire(timeout=0)

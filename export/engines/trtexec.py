@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from edgedrag.export.engines.build import pick_precision
 from edgedrag.runtime.backends.tensorrt.cache import ANY_SIZE, Size, depends_on_size, profile
-from edgedrag.runtime.bundle.manifest import Bundle, Graph
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
 
 # Strongly typed, as TensorRT 11 always is; timed as in a drag: as a CUDA graph, with its arrays on the device.

@@ -10,6 +10,7 @@ from torch import nn
 from edgedrag.generator.networks.lightningdrag import stages
 from edgedrag.generator.networks.lightningdrag.sizes import CLIP_SIDE, IMAGE_TOKENS, LAYER_LEVEL, LAYERS, Size
 from edgedrag.generator.networks.lightningdrag.weights import Weights
+from edgedrag.runtime.bundle.graph_inputs import declared_shape
 
 MULTIPLE, LEAST, MOST = 64, 256, 1024  # sides of the picture, pixels
 
@@ -22,16 +23,16 @@ STEP = ("latent", "mask", "masked_latent", "ip", "timestep", "guidance", "coeffi
 LATENT: list[int | str] = [1, 4, "H/8", "W/8"]
 # name -> shape, meaning
 TENSORS: dict[str, tuple[list[int | str], str]] = {
-    "image": ([1, 3, "H", "W"], "the window, RGB, -1..1"),
+    "image": (declared_shape("image"), "the window, RGB, -1..1"),
     "clip_image": ([1, 3, CLIP_SIDE, CLIP_SIDE], "the window for the image encoder"),
-    "masked_image": ([1, 3, "H", "W"], "the window, 0 where pixels may change"),
-    "mask": ([1, 1, "H", "W"], "1 where pixels may change"),
-    "handle_map": ([1, 1, "H", "W"], "the drag's number at its handle"),
-    "target_map": ([1, 1, "H", "W"], "the drag's number at its target"),
+    "masked_image": (declared_shape("masked_image"), "the window, 0 where pixels may change"),
+    "mask": (declared_shape("mask"), "1 where pixels may change"),
+    "handle_map": (declared_shape("handle_map"), "the drag's number at its handle"),
+    "target_map": (declared_shape("target_map"), "the drag's number at its target"),
     "noise": (LATENT, "standard normal"),
-    "coefficients": ([3], "a, b, c of the sampler's row"),
-    "timestep": ([1], "noise level, 0..999"),
-    "guidance": ([1], "scale of the guidance pair"),
+    "coefficients": (declared_shape("coefficients"), "a, b, c of the sampler's row"),
+    "timestep": (declared_shape("timestep"), "noise level, 0..999"),
+    "guidance": (declared_shape("guidance"), "scale of the guidance pair"),
     "source_latent": (LATENT, "the window's clean latent"),
     "masked_latent": (LATENT, "the masked window's clean latent"),
     "latent": (LATENT, "the picture's latent at the loop's noise level"),

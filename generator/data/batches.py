@@ -149,32 +149,36 @@ def augment(
         return None
     gain, lift = rng.uniform(0.8, 1.2, 3), rng.uniform(-20, 20)
     source, target = (np.clip(i * gain + lift, 0, 255) / 127.5 - 1.0 for i in images)
-    return row_of(source, target, flow, valid, mask, points, back)
+    return Example(source, target, flow, valid, mask, points).as_row(back)
 
 
-def row_of(
-    source: np.ndarray,
-    target: np.ndarray,
-    flow: np.ndarray,
-    valid: np.ndarray,
-    mask: np.ndarray,
-    points: np.ndarray,
-    back: bool = False,
-) -> dict[str, np.ndarray]:
-    """One row of a batch, from pictures (float [H, W, 3], -1..1) and the arrays of a Pair."""
-    row = {
-        "source": source.transpose(2, 0, 1),
-        "target": target.transpose(2, 0, 1),
-        "flow": flow.transpose(2, 0, 1),
-        "valid": valid[None],
-        "mask": mask[None],
-        "points": points[np.arange(MAX_POINTS) % len(points)],
-        "prior_flow": prior_flow(points, mask).transpose(2, 0, 1),
-        "real": np.ones((1, 1, 1)),
-    }
-    if back:
-        row["back_prior_flow"] = prior_flow(points[:, [2, 3, 0, 1]], mask).transpose(2, 0, 1)
-    return row
+@dataclass(frozen=True)
+class Example:
+    """A drag of a pair: pictures float [H, W, 3] in -1..1, the arrays of a Pair, and points [N, 4]."""
+
+    source: np.ndarray
+    target: np.ndarray
+    flow: np.ndarray
+    valid: np.ndarray
+    mask: np.ndarray
+    points: np.ndarray
+
+    def as_row(self, back: bool = False) -> dict[str, np.ndarray]:
+        """One row of a batch; with `back`, also the prior flow of the drag from target to source."""
+        points = self.points
+        row = {
+            "source": self.source.transpose(2, 0, 1),
+            "target": self.target.transpose(2, 0, 1),
+            "flow": self.flow.transpose(2, 0, 1),
+            "valid": self.valid[None],
+            "mask": self.mask[None],
+            "points": points[np.arange(MAX_POINTS) % len(points)],
+            "prior_flow": prior_flow(points, self.mask).transpose(2, 0, 1),
+            "real": np.ones((1, 1, 1)),
+        }
+        if back:
+            row["back_prior_flow"] = prior_flow(points[:, [2, 3, 0, 1]], self.mask).transpose(2, 0, 1)
+        return row
 
 
 def stack(rows: list[dict[str, np.ndarray]]) -> Batch:
@@ -193,38 +197,28 @@ def make_batch(
     return stack(rows)
 
 
-class Steps(Dataset):
-    """The batch of each step; the same step gives the same batch in every run."""
+@dataclass(frozen=True)
+class TrainingBatches(Dataset):
+    """The batch of each step; the same step gives the same batch in every run.
 
-    def __init__(
-        self, cache: PairCache, sizes: Sequence[tuple[int, int, float]], made: float, edited: float, seed: Sequence[int]
-    ):
-        """See `batches`."""
-        self.cache, self.sizes, self.made, self.edited, self.seed = cache, sizes, made, edited, seed
+    Attributes:
+        sizes: (size in pixels, batch, share of the steps) alternatives.
+        made: share of the rows with new synthetic motion, in addition to the synthetic pairs of the cache.
+        edited: share of the batches with a `back_prior_flow`, whose sources can be replaced by edits.
+        seed: the run's seed and the process rank.
+    """
+
+    cache: PairCache
+    sizes: Sequence[tuple[int, int, float]]
+    made: float
+    edited: float
+    seed: Sequence[int]
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([*self.seed, step])
         size, count, _ = self.sizes[rng.choice(len(self.sizes), p=[s[2] for s in self.sizes])]
         return make_batch(self.cache, size, count, rng, self.made, back=rng.random() < self.edited)
 
-
-def batches(
-    cache: PairCache,
-    sizes: Sequence[tuple[int, int, float]],
-    made: float,
-    edited: float,
-    seed: Sequence[int],
-    start: int,
-    workers: int = 1,
-) -> Iterator[Batch]:
-    """Endless batches from step `start` on, prepared by worker processes; step n is the same in every run.
-
-    Args:
-        sizes: (size in pixels, batch, share of the steps) alternatives.
-        made: share of the rows with new synthetic motion, in addition to the synthetic pairs of the cache.
-        edited: share of the batches with a `back_prior_flow`, whose sources can be replaced by edits.
-        seed: the run's seed and the process rank.
-        workers: number of worker processes.
-    """
-    steps = Steps(cache, sizes, made, edited, seed)
-    return iter(DataLoader(steps, batch_size=None, sampler=range(start, sys.maxsize), num_workers=workers))
+    def from_step(self, start: int, workers: int = 1) -> Iterator[Batch]:
+        """Endless batches from step `start` on, prepared by `workers` processes."""
+        return iter(DataLoader(self, batch_size=None, sampler=range(start, sys.maxsize), num_workers=workers))

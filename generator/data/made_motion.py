@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.composite import rising
+from edgedrag.runtime.drag.blend import smoothstep
 from edgedrag.runtime.drag.flow import grid, warp
 
 KINDS = ("warp", "rotation", "scaling", "move")
@@ -118,7 +118,7 @@ def deformed(still: np.ndarray, kind: str, rng: np.random.Generator) -> dict[str
     centre = rng.uniform(0.3, 0.7, 2) * size
     mask = blob(size, centre, radius, rng)
     depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    rise = rising(depth / (rng.uniform(0.5, 0.95) * depth.max()))
+    rise = smoothstep(depth / (rng.uniform(0.5, 0.95) * depth.max()))
     fade = cv2.GaussianBlur(rise.astype(np.float32), (0, 0), 2.0) * mask
     turn, scale, shift = draw_motion(kind, radius, rng)
     # A longer shift would fold the picture over itself.

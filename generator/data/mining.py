@@ -31,8 +31,9 @@ from edgedrag.generator.data.pairs import (
 )
 from edgedrag.generator.data.videos import CLIPS, read_frames, read_views, shot_of_each_frame, split_of
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import write_aside
 from edgedrag.runtime.photo.picture import SUFFIXES as PICTURES
-from edgedrag.runtime.photo.picture import Picture, save_picture, write_aside
+from edgedrag.runtime.photo.picture import Picture, save_picture
 from edgedrag.runtime.session.sheet import draw_drag
 
 REPORT = "report.json"  # in the cache's folder
@@ -246,7 +247,7 @@ def draw_sheet(cache: Path, rows: int = 12) -> None:
     Columns: the drag drawn on the source, the target, the flow as colours, and where forward and backward flow agree.
     """
     files = sorted(cache.glob("*/*.npz"))
-    kinds = ("video", KINDS[0], "video", KINDS[1], "video", KINDS[2], "video", KINDS[3])
+    kinds = tuple(name for kind in KINDS for name in ("video", kind))
     pictures = []
     for number, file in enumerate(files[:: max(1, len(files) // rows)][:rows]):
         with np.load(file) as stored:

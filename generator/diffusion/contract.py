@@ -14,6 +14,7 @@ from edgedrag.generator.data.batches import Batch
 from edgedrag.generator.diffusion.schedule import alphas_and_sigmas
 
 Sizes = tuple[tuple[int, int, float], ...]  # of training batches: pixels, rows, share of the steps
+Level = tuple[Tensor, Tensor]  # alpha and sigma of timesteps [B], each [B, 1, 1, 1]
 Conditioning = Any  # returned by a generator's `conditioning`, passed to its `predict`
 
 
@@ -112,16 +113,16 @@ def clean_latent(
     latent: Tensor,
     conditioning: Conditioning,
     timestep: Tensor,
-    alpha: Tensor,
-    sigma: Tensor,
+    level: Level,
     guidance: float = 1.0,
 ) -> Tensor:
     """The clean latent that a generator predicts from a noised one.
 
     Args:
-        alpha, sigma: of the timestep, [B, 1, 1, 1].
+        level: of the timestep.
         guidance: guidance scale; 1 disables guidance.
     """
+    alpha, sigma = level
     prediction = model.predict(latent, conditioning, timestep)
     if guidance != 1.0:
         without = model.predict(latent, model.unconditional(conditioning), timestep)
@@ -133,7 +134,7 @@ def clean_latent(
     return alpha * latent - sigma * prediction
 
 
-def levels(timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """alpha and sigma of timesteps [B], each [B, 1, 1, 1] on the device of `like`."""
+def levels(timestep: Tensor, like: Tensor) -> Level:
+    """Of timesteps [B], on the device of `like`."""
     alphas, sigmas = (torch.from_numpy(v).to(like) for v in alphas_and_sigmas())
     return alphas[timestep.long()][:, None, None, None], sigmas[timestep.long()][:, None, None, None]

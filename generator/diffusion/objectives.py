@@ -67,7 +67,7 @@ def diffusion(
     if model.guidance != 1.0 and float(torch.rand((), generator=generator)) < UNCONDITIONAL_SHARE:
         conditioning = model.unconditional(conditioning)
     alpha, sigma = levels(timestep, batch.target)
-    predicted = clean_latent(model, alpha * clean + sigma * noise, conditioning, timestep.float(), alpha, sigma)
+    predicted = clean_latent(model, alpha * clean + sigma * noise, conditioning, timestep.float(), (alpha, sigma))
     weight = F.adaptive_avg_pool2d(model.loss_weight(batch), (clean.shape[-2], clean.shape[-1]))
     certain = ((alpha / sigma) ** 2).clamp_max(SNR_CAP)
     if model.prediction != "sample":
@@ -89,7 +89,7 @@ def regression(
     alpha, sigma = levels(timestep, batch.target)
     prior = model.prior(batch, conditioning).detach()
     start = alpha * prior + sigma * draw_noise(prior, generator)
-    predicted = clean_latent(model, start, conditioning, timestep.float(), alpha, sigma)
+    predicted = clean_latent(model, start, conditioning, timestep.float(), (alpha, sigma))
     picture = model.decode(predicted, conditioning)
     weight = model.loss_weight(batch)
     terms = {

@@ -30,6 +30,6 @@ def sample(
         entered.append(latent)
         at = torch.full((len(latent),), float(timestep), device=latent.device)
         latent = float(a) * latent + float(b) * clean_latent(
-            model, latent, conditioning, at, *levels(at, latent), float(guidance)
+            model, latent, conditioning, at, levels(at, latent), float(guidance)
         )
     return entered, table.timesteps.tolist(), latent

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,12 +21,17 @@ from torch import Tensor
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import sha256_of
 
-if TYPE_CHECKING:
-    from edgedrag.generator.networks.embedded import EmbeddedGenerator
+
+class Configured(Protocol):
+    """Networks with the dataclass that they were made from, such as the embedded generator."""
+
+    config: Any
+
+    def state_dict(self) -> Mapping[str, Tensor]: ...
 
 
 def save_checkpoint(
-    model: EmbeddedGenerator,
+    model: Configured,
     path: Path,
     metadata: dict[str, str],
     dtype: torch.dtype = torch.float32,

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from edgedrag.generator.data.batches import Batch
 from edgedrag.generator.diffusion.contract import DragGenerator
-from edgedrag.generator.diffusion.objectives import edge_loss, masked_mean
+from edgedrag.generator.networks.blend import blend, generated_change, reveal_weight, warp_photo
 from edgedrag.generator.networks.checkpoint_file import save_checkpoint
+from edgedrag.generator.networks.embedded_losses import gate_losses, motion_losses
 from edgedrag.generator.networks.fields import (
     FOLD,
     closeness,
@@ -34,15 +35,12 @@ from edgedrag.generator.networks.fields import (
     grip,
     heat,
     land,
-    nearness,
     warp,
 )
-from edgedrag.runtime.drag.composite import HELD, REVEALED
 
 PIXEL_CHANNELS = 3 * FOLD * FOLD
 LATENT_CHANNELS = 12
 FLOW_SCALE = 16.0  # pixels a network unit stands for
-GATE_MARGIN, GATE_WINDOW = 0.8, 9  # the picture must be this much nearer the truth than the warp; pixels
 SEEN_WEIGHT = 0.15  # in training, of a pixel that the warp can show, beside 1 for one it cannot
 
 
@@ -231,37 +229,6 @@ class Decoder(nn.Module):
         return (warped + enlarge(change, 2)).clamp(-1.0, 1.0)
 
 
-def local_error(picture: Tensor, truth: Tensor) -> Tensor:
-    """How far a picture is from the truth around each pixel, in colour and in its edges, [B, 1, H, W]."""
-    off = picture - truth
-    along_x, along_y = F.pad(off.diff(dim=-1), (0, 1)), F.pad(off.diff(dim=-2), (0, 0, 0, 1))
-    error = (off.abs() + along_x.abs() + along_y.abs()).mean(1, keepdim=True)
-    return F.avg_pool2d(error, GATE_WINDOW, 1, GATE_WINDOW // 2, count_include_pad=False)
-
-
-def rising(values: Tensor) -> Tensor:
-    """`compose.rising`: from 0 at 0 to 1 at 1, level at both ends and beyond."""
-    t = values.clamp(0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def decided(revealed: Tensor) -> Tensor:
-    """The weights that the runtime makes of a revealed map (`compose.decided`), with the map's own gradient: theirs
-    is 0 where the map is below REVEALED, and nothing would ever be shown there.
-    """
-    low, high = REVEALED
-    return revealed + (rising((revealed - low) / (high - low)) - revealed).detach()
-
-
-def changing(flow: Tensor, points: Tensor) -> Tensor:
-    """How much the runtime adds of what the generator changes (`compose.change_of`), [B, 1, H, W]: 0 where nothing
-    moves and at the targets.
-    """
-    h, w = flow.shape[-2:]
-    apart = enlarge(nearness(points[..., 2:], h // FOLD, w // FOLD).amin(1, keepdim=True).sqrt(), FOLD)
-    return rising(flow.square().sum(1, keepdim=True).sqrt()) * rising(apart / HELD)
-
-
 class Conditioning(NamedTuple):
     """The denoiser's conditioning, and the motion from which it was computed."""
 
@@ -271,11 +238,6 @@ class Conditioning(NamedTuple):
     c16: Tensor
     flow: Tensor
     revealed: Tensor
-
-
-def moved_photo(batch: Batch, flow: Tensor) -> Tensor:
-    """The source as the runtime moves it."""
-    return warp(batch.source, flow, "bicubic").clamp(-1, 1)
 
 
 class EmbeddedGenerator(DragGenerator):
@@ -333,12 +295,12 @@ class EmbeddedGenerator(DragGenerator):
 
     def as_shown(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
         # The runtime warps the photo itself (bicubic, sharper than the networks' input) and adds the networks' change.
-        return moved_photo(batch, conditioning.flow.detach()) + picture - conditioning.warped.detach()
+        return warp_photo(batch.source, conditioning.flow.detach()) + picture - conditioning.warped.detach()
 
     def finish(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
-        moved, shown = moved_photo(batch, conditioning.flow), decided(conditioning.revealed)
-        change = changing(conditioning.flow.detach(), batch.points) * (picture - conditioning.warped.detach())
-        edit = moved + shown * (picture - moved) + (1 - shown) * change
+        flow, warped, weight = conditioning.flow, conditioning.warped.detach(), reveal_weight(conditioning.revealed)
+        change = generated_change(picture, warped, flow.detach(), weight, batch.points)
+        edit = blend(warp_photo(batch.source, flow), picture, weight, change)
         return batch.source + batch.mask * (edit - batch.source)
 
     def generated_share(self, batch: Batch, conditioning: Conditioning) -> Tensor:
@@ -351,30 +313,7 @@ class EmbeddedGenerator(DragGenerator):
         return (self.motion,)
 
     def gate_losses(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> dict[str, Tensor]:
-        """The revealed map becomes a choice: the picture where it is clearly nearer the truth than the warp, in
-        pixels and in edges around them. A choice counts by what is lost with the wrong one.
-        """
-        warp_error, picture_error = (local_error(p.detach(), batch.target) for p in (conditioning.warped, picture))
-        better = picture_error < GATE_MARGIN * warp_error
-        revealed = conditioning.revealed.float().clamp(1e-4, 1 - 1e-4)
-        wrong = -torch.where(better, revealed, 1 - revealed).log()  # binary cross entropy
-        return {"gate": 0.1 * masked_mean(wrong, batch.mask * (warp_error - picture_error).abs())}
+        return gate_losses(batch, conditioning.warped, conditioning.revealed, picture)
 
     def motion_losses(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> dict[str, Tensor]:
-        """The motion is taught by the measured flow and how it bends (where the source is a real frame), and by the
-        picture it makes; the revealed map by where forward and backward flow disagree, and by which of warp and
-        generator is nearer the truth.
-        """
-        warped, mask, inside = conditioning.warped, batch.mask, batch.mask * batch.valid
-        # What nothing can show is better copied from elsewhere than smeared.
-        seen = batch.mask * (0.5 + 0.5 * batch.valid)
-        blended = warped + conditioning.revealed * (picture.detach() - warped)
-        revealed = conditioning.revealed.float().clamp(1e-4, 1 - 1e-4)
-        hidden = -torch.where(batch.valid > 0, 1 - revealed, revealed).log()  # binary cross entropy
-        return {
-            "flow": 0.03 * masked_mean((conditioning.flow - batch.flow).abs().clamp_max(32), inside * batch.real),
-            "bends": 0.15 * edge_loss(conditioning.flow, batch.flow, inside * batch.real, most=2.0),
-            "warp": masked_mean((warped - batch.target).abs(), seen) + 0.5 * edge_loss(warped, batch.target, seen),
-            "blend": masked_mean((blended - batch.target).abs(), mask) + 0.5 * edge_loss(blended, batch.target, mask),
-            "revealed": 0.05 * masked_mean(hidden, mask * batch.real),
-        }
+        return motion_losses(batch, conditioning.warped, conditioning.flow, conditioning.revealed, picture)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from edgedrag.generator.training.loop import Processes
+from edgedrag.generator.training.processes import Processes
 
 
 class PatchCritic(nn.Module):

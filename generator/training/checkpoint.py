@@ -10,7 +10,18 @@ from edgedrag.generator.networks.checkpoint_file import read_checkpoint
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
 from edgedrag.runtime.errors import InputError
 
-SHIPPED = Path(__file__).parents[1] / "checkpoints" / "embedded.safetensors"
+SHIPPED = Path(__file__).parents[1] / "checkpoints" / "embedded.safetensors"  # in a clone, not in the wheel
+
+
+def clone_checkpoint(name: str = SHIPPED.name) -> Path:
+    """A checkpoint of generator/checkpoints. Raises InputError where edgedrag was installed without them."""
+    file = SHIPPED.with_name(name)
+    if not file.is_file():
+        raise InputError(
+            f"no checkpoint generator/checkpoints/{name}: it comes with a clone of edgedrag's repository, not with "
+            'the installed package; run this in a clone after `pip install -e ".[export]"` there'
+        )
+    return file
 
 
 def open_generator(path: Path) -> tuple[DragGenerator, dict[str, str]]:

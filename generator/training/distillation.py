@@ -17,14 +17,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgedrag.generator.data.batches import Batch, PairCache, batches
+from edgedrag.generator.data.batches import Batch, PairCache, TrainingBatches
 from edgedrag.generator.diffusion.contract import DragGenerator, Sizes, clean_latent, levels
 from edgedrag.generator.diffusion.objectives import PerceptualLoss, edge_loss, masked_mean, perceptual_distance
 from edgedrag.generator.diffusion.sampling import sample
 from edgedrag.generator.diffusion.schedule import sampler
 from edgedrag.generator.training.adversary import Adversary
 from edgedrag.generator.training.checkpoint import open_generator
-from edgedrag.generator.training.loop import LoopConfig, Processes, learn
+from edgedrag.generator.training.config import LoopConfig
+from edgedrag.generator.training.learner import Task
+from edgedrag.generator.training.loop import learn
+from edgedrag.generator.training.processes import Processes
 from edgedrag.generator.training.trainer import check_sizes, set_threads
 from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import InputError
@@ -76,30 +79,42 @@ def matching_teacher_steps(student_steps: Sequence[int], teacher_steps: int) -> 
     return [min(range(len(path)), key=lambda k: abs(path[k] - t)) for t in sorted(wanted, reverse=True)]
 
 
-def distillation_loss(
-    student: DragGenerator,
-    teacher: DragGenerator,
-    batch: Batch,
-    places: Sequence[int],
-    steps: int,
-    noise: torch.Generator,
-    adversary: Adversary | None = None,
-    perceptual_loss: PerceptualLoss | None = None,
-) -> dict[str, Tensor]:
-    """Weighted loss terms of a student at one of `places` on the teacher's path.
+@dataclass(frozen=True)
+class Lesson:
+    """What a student is trained against.
 
-    The distance between the student's prediction and the end of the path; with an `adversary` its score of the true
-    frame with the prediction pasted in; with a `perceptual_loss` the distance between the edit and the true frame.
+    Attributes:
+        places: the teacher's steps (by number) at which the student is asked, see `matching_teacher_steps`.
+        steps: of the teacher's path.
+        adversary, perceptual_loss: further losses.
     """
+
+    teacher: DragGenerator
+    places: Sequence[int]
+    steps: int
+    adversary: Adversary | None = None
+    perceptual_loss: PerceptualLoss | None = None
+
+
+def distillation_loss(
+    student: DragGenerator, lesson: Lesson, batch: Batch, noise: torch.Generator
+) -> dict[str, Tensor]:
+    """Weighted loss terms of a student at one of the lesson's places on the teacher's path.
+
+    The distance between the student's prediction and the end of the path; with an adversary its score of the true
+    frame with the prediction pasted in; with a perceptual loss the distance between the edit and the true frame.
+    """
+    teacher, places = lesson.teacher, lesson.places
+    adversary, perceptual_loss = lesson.adversary, lesson.perceptual_loss
     with torch.no_grad():
         conditioning = teacher.conditioning(batch)
-        entered, timesteps, end = sample(teacher, batch, conditioning, steps, noise)
+        entered, timesteps, end = sample(teacher, batch, conditioning, lesson.steps, noise)
     # Half of the draws are at the first timestep, which every sampling starts from and one-step sampling uses alone.
     drawn = int(torch.randint(2 * len(places), (1,), generator=noise))
     place = places[max(0, drawn - len(places))]
     at = torch.full((len(end),), float(timesteps[place]), device=end.device)
     conditioning = student.conditioning(batch)
-    predicted = clean_latent(student, entered[place], conditioning, at, *levels(at, end))
+    predicted = clean_latent(student, entered[place], conditioning, at, levels(at, end))
     weight = student.loss_weight(batch)
     small = F.adaptive_avg_pool2d(weight, (end.shape[-2], end.shape[-1]))
     followed = 1.0 if perceptual_loss is None else TEACHER_WEIGHT
@@ -175,30 +190,14 @@ def distill(
 
     adversary = Adversary(config.learning_rate, config.device, processes) if config.adversarial else None
     weights = {"adversary": config.adversarial, "perceptual": config.perceptual}
+    lesson = Lesson(teacher, places, config.teacher_steps, adversary, perceptual_loss)
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        terms = distillation_loss(
-            student, teacher, batch, places, config.teacher_steps, noise, adversary, perceptual_loss
-        )
+        terms = distillation_loss(student, lesson, batch, noise)
         return {k: weights.get(k, 1.0) * v for k, v in terms.items()}
 
-    return learn(
-        student.to(config.device),
-        student.clone().to(config.device),
-        loss,
-        lambda start: batches(
-            cache,
-            config.sizes or student.sizes,
-            config.made,
-            0.0,
-            (config.seed, processes.rank),
-            start,
-            processes.batch_makers(config.device),
-        ),
-        config,
-        run,
-        processes,
-        metadata,
-        Validation(held_out, config.device, config.student_steps) if watch else None,
-        adversary,
-    )
+    data = TrainingBatches(cache, config.sizes or student.sizes, config.made, 0.0, (config.seed, processes.rank))
+    workers = processes.batch_makers(config.device)
+    validation = Validation(held_out, config.device, config.student_steps) if watch else None
+    task = Task(student, loss, lambda start: data.from_step(start, workers), metadata, validation, adversary)
+    return learn(task, config, run, processes)

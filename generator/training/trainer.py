@@ -10,13 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from edgedrag.generator.data.batches import Batch, PairCache, batches
+from edgedrag.generator.data.batches import Batch, PairCache, TrainingBatches
 from edgedrag.generator.diffusion.contract import DragGenerator, Sizes
 from edgedrag.generator.diffusion.objectives import OBJECTIVES, PerceptualLoss, perceptual_distance
 from edgedrag.generator.diffusion.sampling import sample
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
 from edgedrag.generator.training.checkpoint import load_checkpoint
-from edgedrag.generator.training.loop import LoopConfig, Processes, learn
+from edgedrag.generator.training.config import LoopConfig
+from edgedrag.generator.training.learner import Task
+from edgedrag.generator.training.loop import learn
+from edgedrag.generator.training.processes import Processes
 from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import InputError
 
@@ -137,29 +140,13 @@ def train(config: TrainConfig, run: Path, perceptual_loss: PerceptualLoss | None
         validation = Validation(held_out, config.device, (1,) if config.default_steps == 1 else (1, 4))
 
     def loss(batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        motion, denoiser = config.learns != "denoiser", config.learns != "motion"
-        terms = losses(model, batch, config.objective, noise, motion, denoiser, perceptual_loss)
+        terms = losses(model, batch, config.objective, noise, config.learns, perceptual_loss)
         return {k: config.perceptual * v if k in ("perceptual", "drawn") else v for k, v in terms.items()}
 
-    return learn(
-        model.to(config.device),
-        model.clone().to(config.device),
-        loss,
-        lambda start: batches(
-            cache,
-            sizes,
-            config.made,
-            config.edited,
-            (config.seed, processes.rank),
-            start,
-            processes.batch_makers(config.device),
-        ),
-        config,
-        run,
-        processes,
-        metadata,
-        validation,
-    )
+    data = TrainingBatches(cache, sizes, config.made, config.edited, (config.seed, processes.rank))
+    workers = processes.batch_makers(config.device)
+    task = Task(model, loss, lambda start: data.from_step(start, workers), metadata, validation)
+    return learn(task, config, run, processes)
 
 
 def start_of(config: TrainConfig) -> DragGenerator:
@@ -176,8 +163,7 @@ def losses(
     batch: Batch,
     objective: str,
     noise: torch.Generator,
-    motion: bool = True,
-    denoiser: bool = True,
+    learns: str = "all",
     perceptual_loss: PerceptualLoss | None = None,
 ) -> dict[str, Tensor]:
     """Weighted terms of the loss; their sum is minimised.
@@ -191,12 +177,12 @@ def losses(
     conditioning = model.conditioning(batch)
     terms, latent, seen = OBJECTIVES[objective](model, batch, conditioning, noise)
     clear = (seen.flatten() > CLEAR).nonzero().flatten()
-    taught = motion and model.motion_parts()
-    judge = perceptual_loss if denoiser and len(clear) else None
-    if not taught and judge is None:
+    with_motion = learns != "denoiser" and model.motion_parts()
+    judge = perceptual_loss if learns != "motion" and len(clear) else None
+    if not with_motion and judge is None:
         return terms
     picture = model.decode(latent, conditioning)
-    if taught:
+    if with_motion:
         terms |= model.motion_losses(batch, conditioning, picture)
         if perceptual_loss is not None:
             terms["perceptual"] = perceptual_distance(

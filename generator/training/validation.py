@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgedrag.generator.data.batches import Batch, PairCache, row_of, stack
+from edgedrag.generator.data.batches import Batch, Example, PairCache, stack
 from edgedrag.generator.data.pairs import draggable, sample_points
 from edgedrag.generator.diffusion.contract import Conditioning, DragGenerator
 from edgedrag.generator.diffusion.sampling import sample
@@ -43,7 +43,9 @@ class Validation:
                 )
                 if len(points):
                     source, target = (pair[k].astype(np.float32) / 127.5 - 1 for k in ("source", "target"))
-                    self.rows.append(stack([row_of(source, target, flow, pair["valid"], pair["mask"], points)]))
+                    self.rows.append(
+                        stack([Example(source, target, flow, pair["valid"], pair["mask"], points).as_row()])
+                    )
 
     @torch.no_grad()
     def measure(self, model: DragGenerator, sheet: Path | None = None) -> dict[str, float]:

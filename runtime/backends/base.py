@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 
 Array = Any  # an engine's own array, which may live on a device
 

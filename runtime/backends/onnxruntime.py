@@ -13,10 +13,11 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import: else it m
 import onnxruntime as ort
 
 from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend
-from edgedrag.runtime.backends.cpus import default_threads
-from edgedrag.runtime.backends.processor import cpu_name
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import BundleError, EngineError
+from edgedrag.runtime.system.cpus import default_threads
+from edgedrag.runtime.system.processor import cpu_name
 
 ort.disable_telemetry_events()  # nothing leaves the device
 
@@ -27,7 +28,7 @@ def open_session(graph: Graph, file: Path, options: ort.SessionOptions, provider
     try:
         session = ort.InferenceSession(str(file), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise EngineError(f"{file}: ONNX Runtime cannot load this graph ({error})", "engine-refused") from None
+        raise EngineError(f"{file}: ONNX Runtime cannot load this graph ({error})", Code.ENGINE_REFUSED) from None
     found = ({i.name for i in session.get_inputs()}, {o.name for o in session.get_outputs()})
     if found != ({t.name for t in graph.inputs}, set(graph.file_outputs.values())):
         raise BundleError(f"{file}: inputs and outputs are not those that the manifest names")

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from edgedrag.runtime.backends.cpus import default_threads
 from edgedrag.runtime.backends.device.cuda import CudaDevice, find_gpu
 from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, Size
 from edgedrag.runtime.backends.onnxruntime import open_session
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
+from edgedrag.runtime.system.cpus import default_threads
 
 PROVIDER = "CUDAExecutionProvider"
 WARM_RUNS = 3  # until ONNX Runtime takes no more memory, which cannot be recorded
@@ -33,7 +35,7 @@ class OrtCudaNetwork:
             raise EngineError(
                 f"{file.name}: ONNX Runtime fell back to the CPU; its CUDA provider does not load here "
                 "(CUDA and cuDNN must be those that onnxruntime-gpu was built for)",
-                "load-failed",
+                Code.LOAD_FAILED,
             )
         self._device = device
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -70,7 +72,7 @@ class OrtCudaNetwork:
                 return self._session.run_with_iobinding(self._binding, self._without_waiting)
             except Exception as error:  # ONNX Runtime's exceptions share no base class
                 if not left:
-                    raise EngineError(f"ONNX Runtime: a graph does not run ({error})", "engine-failed") from None
+                    raise EngineError(f"ONNX Runtime: a graph does not run ({error})", Code.ENGINE_FAILED) from None
 
 
 class OnnxRuntimeCuda(DeviceBackend):

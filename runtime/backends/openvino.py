@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from edgedrag.runtime.backends.base import OnnxBackend
-from edgedrag.runtime.backends.cpus import default_threads
-from edgedrag.runtime.backends.processor import cpu_name, multiplies_int8
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import BundleError, EngineError
+from edgedrag.runtime.system.cpus import default_threads
+from edgedrag.runtime.system.processor import cpu_name, multiplies_int8
 
 
 class OpenVinoGraph:
@@ -29,7 +30,7 @@ class OpenVinoGraph:
         try:
             model = core.read_model(str(file))
         except RuntimeError as error:
-            raise EngineError(f"{file}: OpenVINO cannot load this graph ({error})", "engine-refused") from None
+            raise EngineError(f"{file}: OpenVINO cannot load this graph ({error})", Code.ENGINE_REFUSED) from None
         names = [{port.any_name for port in ports} for ports in (model.inputs, model.outputs)]
         if names != [{t.name for t in graph.inputs}, set(graph.file_outputs.values())]:
             raise BundleError(f"{file}: inputs and outputs are not those that the manifest names")
@@ -54,7 +55,7 @@ class OpenVinoGraph:
                 compiled = self._core.compile_model(model, "CPU", self._hints)
             except RuntimeError as error:
                 reason = f"{self._file}: OpenVINO cannot compile this graph ({error})"
-                raise EngineError(reason, "engine-refused") from None
+                raise EngineError(reason, Code.ENGINE_REFUSED) from None
             self._requests[key] = compiled.create_infer_request()
         return self._requests[key]
 

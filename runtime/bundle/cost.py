@@ -8,8 +8,7 @@ import numpy as np
 
 from edgedrag.runtime.bundle.describe import cost_at
 from edgedrag.runtime.bundle.manifest import Bundle
-from edgedrag.runtime.drag.run import GUIDANCE_EPSILON
-from edgedrag.runtime.sampling.sampler import make_table
+from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, make_table
 
 PERIODS = {"reference": "photo", "drag": "drag", "denoise": "step", "decode": "drag"}
 Work = np.ndarray  # FLOPs, bytes

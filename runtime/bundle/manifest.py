@@ -10,103 +10,21 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import fastjsonschema
-import numpy as np
 
+from edgedrag.runtime.bundle.consistency import check_consistency
 from edgedrag.runtime.bundle.external_data import check_external_data
+from edgedrag.runtime.bundle.graph_inputs import PHOTO_AND_MASK_INPUTS
+from edgedrag.runtime.bundle.graphs import STAGES, Graph, Tensor, Variant, parse_graph
 from edgedrag.runtime.errors import BundleError
 from edgedrag.runtime.files import sha256_of
-from edgedrag.runtime.sampling.sampler import most_steps
 
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
-MAX_TENSOR_ELEMENTS = 2**30
-STAGES = ("reference", "drag", "denoise", "decode")
 SHIPPED = Path(__file__).parents[1] / "bundles"
-
-# The closed list of inputs that the runtime makes, and the stages that may ask for each.
-SUPPLIED = {
-    "image": STAGES,
-    "clip_image": STAGES,
-    "mask": STAGES[1:],
-    "masked_image": STAGES[1:],
-    "handle_map": STAGES[1:],
-    "target_map": STAGES[1:],
-    "points": STAGES[1:],
-    "prior_flow": STAGES[1:],
-    "noise": ("drag", "denoise"),
-    "coefficients": ("drag", "denoise"),
-    "timestep": ("denoise",),
-    "guidance": ("denoise",),
-}
-PHOTO_AND_MASK = {"image", "clip_image", "mask", "masked_image"}
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A named input or output of a graph; a size is a number or a symbol such as "H/8"."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
-    meaning: str
-
-    def concrete(self, sizes: dict[str, int]) -> tuple[int, ...]:
-        """The shape with symbols H, W, N replaced."""
-
-        def size(dim: int | str) -> int:
-            if isinstance(dim, int):
-                return dim
-            symbol, _, divisor = dim.partition("/")
-            return sizes[symbol] // int(divisor or 1)
-
-        return tuple(size(d) for d in self.shape)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One file of a graph: a precision, an engine's placement, a guidance branch."""
-
-    precision: str
-    placement: str
-    branch: str
-    file: str
-    sha256: str
-    external: tuple[tuple[str, str], ...]
-
-    def nbytes(self, folder: Path) -> int:
-        """Of the file and the weights beside it, in a bundle's folder."""
-        return sum((folder / name).stat().st_size for name in (self.file, *dict(self.external)))
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A graph of a stage, in the order in which the stage runs them."""
-
-    name: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    variants: tuple[Variant, ...]
-    cost: dict[str, Any]
-    pair_cost: dict[str, Any] | None = None
-
-    def files(self, precision: str, placement: str) -> dict[str, Variant]:
-        """The files of a precision, by branch. Only what is rounded to INT8 is placed for an engine."""
-        return {
-            variant.branch: variant
-            for variant in self.variants
-            if variant.precision == precision and (variant.placement == placement or precision != "int8")
-        }
-
-    @property
-    def file_outputs(self) -> dict[str, str]:
-        """Output name -> its name in the file: an output that replaces an input is X_next there."""
-        inputs = {t.name for t in self.inputs}
-        return {t.name: f"{t.name}_next" if t.name in inputs else t.name for t in self.outputs}
 
 
 @dataclass(frozen=True)
@@ -140,8 +58,8 @@ class Bundle:
 
     @property
     def masked_tensors(self) -> frozenset[str]:
-        """What the `drag` stage makes of the photo and the mask alone, so that other points leave it as it is."""
-        known = set(self.outputs_of("reference")) | PHOTO_AND_MASK
+        """What graphs of the `drag` stage make of the photo and the mask alone: the same for all points."""
+        known = set(self.outputs_of("reference")) | PHOTO_AND_MASK_INPUTS
         made: set[str] = set()
         for graph in self.stages["drag"]:
             if {t.name for t in graph.inputs} <= known | made:
@@ -247,89 +165,6 @@ def open_bundle(bundle: str | Path) -> Bundle:
     """
     folder = find_bundle(bundle)
     manifest = read_manifest(folder)
-    stages = {stage: tuple(_graph(g) for g in manifest["stages"][stage]) for stage in STAGES}
-    opened = Bundle(folder, manifest, stages)
-    _check_symbols(opened)
-    _check_joints(opened)
-    _check_sampler(opened)
-    return opened
-
-
-def _graph(entry: dict[str, Any]) -> Graph:
-    def tensors(key: str) -> tuple[Tensor, ...]:
-        return tuple(Tensor(t["name"], t["dtype"], tuple(t["shape"]), t["meaning"]) for t in entry[key])
-
-    variants = tuple(
-        Variant(
-            v["precision"],
-            v["placement"],
-            v.get("branch", "single"),
-            v["file"],
-            v["sha256"],
-            tuple((e["file"], e["sha256"]) for e in v.get("external", ())),
-        )
-        for v in entry["variants"]
-    )
-    return Graph(entry["name"], tensors("inputs"), tensors("outputs"), variants, entry["cost"], entry.get("pair_cost"))
-
-
-def _check_symbols(bundle: Bundle) -> None:
-    symbols = bundle.manifest["symbols"]
-    for h, w in bundle.sizes:
-        for symbol, size in (("H", h), ("W", w)):
-            bound = symbols[symbol]
-            if not bound["minimum"] <= size <= bound["maximum"] or size % bound["multiple"]:
-                raise BundleError(f"{bundle.folder}: window size {h} x {w} breaks the bounds of {symbol}: {bound}")
-    largest = {k: v["maximum"] for k, v in symbols.items()}
-    for _, graph in bundle.graphs():
-        for tensor in graph.inputs + graph.outputs:
-            for dim in tensor.shape:
-                symbol, _, divisor = str(dim).partition("/")
-                if isinstance(dim, str) and (symbol not in symbols or symbols[symbol]["multiple"] % int(divisor or 1)):
-                    raise BundleError(f"{bundle.folder}: tensor '{tensor.name}': {dim} is not a whole size")
-            if np.prod(tensor.concrete(largest), dtype=np.float64) > MAX_TENSOR_ELEMENTS:
-                raise BundleError(f"{bundle.folder}: tensor '{tensor.name}' has an absurd shape {tensor.shape}")
-
-
-def _check_joints(bundle: Bundle) -> None:
-    """Every input is made by an earlier graph, or by the runtime; `decode` ends in a picture."""
-    made: dict[str, Tensor] = {}
-    for stage, graph in bundle.graphs():
-        for tensor in graph.inputs:
-            if tensor.name in made:
-                if (tensor.shape, tensor.dtype) != (made[tensor.name].shape, made[tensor.name].dtype):
-                    raise BundleError(f"{bundle.folder}: '{tensor.name}' changes shape or dtype before '{graph.name}'")
-            elif stage not in SUPPLIED.get(tensor.name, ()):
-                raise BundleError(
-                    f"{bundle.folder}: nothing supplies the input '{tensor.name}' of '{graph.name}' in stage '{stage}'"
-                )
-            elif tensor.name == "clip_image" and "clip_image" not in bundle.manifest["inputs"]:
-                raise BundleError(f"{bundle.folder}: 'clip_image' is used, but `inputs` does not say how to make it")
-        if stage == "denoise":
-            unknown = [t.name for t in graph.outputs if t.name not in made]
-            if unknown:
-                raise BundleError(f"{bundle.folder}: 'denoise' returns {unknown}, which has no value before the loop")
-        made.update({t.name: t for t in graph.outputs})
-    if made.get("result") is None or made["result"].shape != (1, 3, "H", "W"):
-        raise BundleError(f"{bundle.folder}: 'decode' must make 'result' of shape [1, 3, H, W]")
-    for name, channels in (("flow", 2), ("revealed", 1)):
-        optional = bundle.outputs_of("drag").get(name)
-        if optional and optional.shape != (1, channels, "H", "W"):
-            raise BundleError(f"{bundle.folder}: '{name}' must have shape [1, {channels}, H, W]")
-
-
-def _check_sampler(bundle: Bundle) -> None:
-    sampler = bundle.sampler
-    if ("timesteps" in sampler) == ("spacing" in sampler):
-        raise BundleError(f"{bundle.folder}: the sampler must have one of timesteps and spacing")
-    if "spacing" in sampler and sampler["method"] != "ddim":
-        raise BundleError(f"{bundle.folder}: the sampler's spacing is for ddim, its method is {sampler['method']}")
-    steps = sampler.get("timesteps", [0])
-    if any(a <= b for a, b in pairwise(steps)) or steps[0] >= len(sampler["alphas"]):
-        raise BundleError(f"{bundle.folder}: the sampler's timesteps must fall, from below {len(sampler['alphas'])}")
-    if sampler.get("start_timestep", 0) >= len(sampler["alphas"]):
-        raise BundleError(f"{bundle.folder}: the sampler's start_timestep is not below {len(sampler['alphas'])}")
-    if sampler["default_steps"] > most_steps(sampler):
-        raise BundleError(
-            f"{bundle.folder}: default_steps is more than the {most_steps(sampler)} timesteps of the grid"
-        )
+    stages = {stage: tuple(parse_graph(g) for g in manifest["stages"][stage]) for stage in STAGES}
+    check_consistency(folder, manifest, stages)
+    return Bundle(folder, manifest, stages)

@@ -1,4 +1,4 @@
-"""The first check of a result: did the content arrive, is there a seam or a blur, is it a picture at all.
+"""Checks of a result: did the content arrive, is there a seam or a blur, is it a picture at all.
 
 The thresholds were measured, not chosen: `python -m edgedrag.benchmarks.quality.thresholds` prints where
 true edits (real next frames) and failed ones (nothing moved, a pasted patch, a blur) lie, and
@@ -8,11 +8,16 @@ benchmarks/results/thresholds.json holds the run that these come from.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.composite import Generated, decided
+from edgedrag.runtime.drag.blend import reveal_weight
+from edgedrag.runtime.drag.composite import Generated
+from edgedrag.runtime.drag.reasons import Reason, ReasonCode
+
+Verdict = Literal["good", "doubtful", "bad"]
 
 PATCH = 7  # half-side of the matched patch, generator pixels
 REACH = 16  # how far around handle and target the content is looked for, generator pixels
@@ -37,14 +42,17 @@ TORN_TEXTURE = 30.0  # grey levels a pixel; steeper edges count no more
 
 @dataclass(frozen=True)
 class Checks:
-    """A verdict "good", "doubtful" or "bad", why, and the worst drag's landing error.
+    """How far to trust a result.
 
-    `landing_error_px` is in photo pixels, None where no drag has texture to match; `seam` in grey
-    levels of 255, see `seam`.
+    Attributes:
+        reasons: why it is not "good", those that make it "bad" first; `str(reason)` is a sentence.
+        landing_error_px: how far the worst drag's content lies from its target, in photo pixels; None
+            where no handle has texture to match.
+        seam: extra contrast across the mask's edge, grey levels of 255, see `seam`.
     """
 
-    verdict: str
-    reasons: tuple[str, ...]
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
     landing_error_px: float | None
     seam: float
 
@@ -139,7 +147,7 @@ def torn(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray, mask:
     beyond = (sum_of_squares - root < 2 * TORN_STRETCH**2) | (sum_of_squares + root > 2 * TORN_CRUSH**2)
     beyond |= determinant < 0
     if revealed is not None:
-        beyond = beyond * (1 - decided(revealed)[..., 0])
+        beyond = beyond * (1 - reveal_weight(revealed)[..., 0])
     return texture * beyond / (texture.sum() + 1e-6)
 
 
@@ -186,25 +194,22 @@ def check(
         corner = np.array([edited[1].start, edited[0].start] * 2)
         tear, tear_apart = float(torn_here.sum()), float(torn_here[apart(mask.shape, points - corner)].sum())
     step = seam(before, after, mask)
-    bad, doubtful = [], []
+    bad: list[Reason] = []
+    doubtful: list[Reason] = []
     if not made.is_finite():
-        bad.append("the generator returned values that are not numbers; the photo was kept there")
+        bad.append(Reason(ReasonCode.NOT_NUMBERS))
     elif _spread(after, mask) < 1.0 <= _spread(before, mask):
-        bad.append("the edited region is one flat colour")
+        bad.append(Reason(ReasonCode.FLAT))
     if worst is None:
-        doubtful.append("the handles lie on flat colour, so it cannot be seen where they went")
+        doubtful.append(Reason(ReasonCode.NO_TEXTURE))
     elif worst > LANDING_GOOD:
-        (bad if missed else doubtful).append(
-            f"the handle's content is {worst * pixel:.0f} px from its target; draw a larger mask or a shorter drag"
-        )
+        (bad if missed else doubtful).append(Reason(ReasonCode.MISSED, {"pixels": round(worst * pixel)}))
     left = detail(before, after, mask)
     if left < DETAIL_GOOD:
-        (bad if left < DETAIL_BAD else doubtful).append("the edited region is blurred; try a shorter drag")
+        (bad if left < DETAIL_BAD else doubtful).append(Reason(ReasonCode.BLURRED))
     if tear > TORN_GOOD:
-        (bad if tear_apart > TORN_BAD else doubtful).append(
-            "the content is stretched out of shape; mask all that should move along, or drag less far"
-        )
+        (bad if tear_apart > TORN_BAD else doubtful).append(Reason(ReasonCode.STRETCHED))
     if step > SEAM_GOOD:
-        (bad if step > SEAM_BAD else doubtful).append("a seam shows at the mask's edge; draw the mask larger")
-    verdict = "bad" if bad or len(doubtful) >= DOUBTS_BAD else "doubtful" if doubtful else "good"
+        (bad if step > SEAM_BAD else doubtful).append(Reason(ReasonCode.SEAM))
+    verdict: Verdict = "bad" if bad or len(doubtful) >= DOUBTS_BAD else "doubtful" if doubtful else "good"
     return Checks(verdict, (*bad, *doubtful), None if worst is None else round(worst * pixel, 2), round(step, 2))

@@ -1,8 +1,6 @@
-"""Back to native resolution: the photo's own pixels are warped, the generator fills what they cannot.
+"""The edit at the photo's own resolution, from what the generator made at its size; blend.py defines the blend.
 
-Elsewhere it adds what it changed of them, so that they keep their sharpness.
-
-Worked in strips of rows, so that memory does not grow with the photo.
+Works in strips of rows, so that memory does not grow with the photo.
 """
 
 from __future__ import annotations
@@ -13,12 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.flow import edge_fade, grid, warp
+from edgedrag.runtime.drag.blend import blend, reveal_weight
+from edgedrag.runtime.drag.flow import edge_fade, grid
 from edgedrag.runtime.photo.picture import colour_and_alpha
 
 STRIP = 256  # rows at a time; more, and the intermediate pictures leave the cache
-REVEALED = (0.5, 0.9)  # below, the warp alone; above, the generator's pixels alone
-HELD = 48.0  # generator pixels around a target over which what is added to the moved photo fades in
 SEAM = 1.5  # generator pixels over which an edit fades into the photo at the mask's edge
 
 Box = tuple[slice, slice]
@@ -26,12 +23,11 @@ Box = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Generated:
-    """What the generator made, at its own size.
+    """The generator's output, at its own size.
 
     `result` float32 [H, W, 3] in 0..1, or None in a preview; `flow` float32 [H, W, 2], backward, in
-    generator pixels, and `revealed` float32 [H, W, 1] in 0..1 (1 = the warp will not do), or None
-    where the bundle has none. `change` float32 [H, W, 3] in -1..1 is what it adds to the warped photo, 0 where the
-    warp will not do, where nothing moves and at the targets.
+    generator pixels, and `revealed` float32 [H, W, 1] in 0..1 (1 = the warp shows nothing real there), or None
+    where the bundle has none. `change` float32 [H, W, 3] in -1..1 is what it adds to the warped photo, see blend.py.
     """
 
     result: np.ndarray | None
@@ -41,9 +37,9 @@ class Generated:
 
     @property
     def width(self) -> int:
-        made = self.flow if self.flow is not None else self.result
-        assert made is not None, "a generator makes a flow, a result or both"
-        return made.shape[1]
+        some = self.flow if self.flow is not None else self.result
+        assert some is not None, "a generator makes a flow, a result or both"
+        return some.shape[1]
 
     @property
     def draws(self) -> bool:
@@ -51,11 +47,11 @@ class Generated:
         return self.result is not None and (self.flow is None or self.revealed is not None)
 
     def is_finite(self) -> bool:
-        made = (self.result, self.flow, self.revealed, self.change)
-        return all(bool(np.isfinite(a).all()) for a in made if a is not None)
+        arrays = (self.result, self.flow, self.revealed, self.change)
+        return all(bool(np.isfinite(a).all()) for a in arrays if a is not None)
 
     def fault(self, picture: np.ndarray) -> str | None:
-        """Why an engine can not have meant this: values that are not numbers, or one colour for a picture of many."""
+        """What shows that an engine failed: values that are not numbers, or one colour for a picture of many."""
         if not self.is_finite():
             return "values that are not numbers"
         if self.result is not None and np.ptp(self.result) == 0 and np.ptp(picture) > 0:
@@ -77,7 +73,7 @@ def compose(window: np.ndarray, mask: np.ndarray, generated: Generated) -> np.nd
     old, new = colour_and_alpha(window)[0], colour_and_alpha(edited)[0]
     seam = seam_width(mask, generated)
     for box in strips(box_of(mask)):
-        change = _made_pixels(old, generated, box)
+        change = _edit_pixels(old, generated, box)
         before = old[box].astype(np.float32)
         change -= before
         change *= _channels(seam_fade(mask, box, seam), old.shape[2])  # 0 outside the mask: old + 0 is old
@@ -88,7 +84,7 @@ def compose(window: np.ndarray, mask: np.ndarray, generated: Generated) -> np.nd
     return edited
 
 
-def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarray:
+def _edit_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarray:
     """The edit's pixels in `box`, float32 [h, w, C] in the photo's own range, before any mask."""
     shape, channels = photo.shape[:2], photo.shape[2]
     moved = None if generated.flow is None else warp_native(photo, generated.flow, box)
@@ -100,66 +96,23 @@ def _made_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarra
     if moved is None:
         return enlarge(result, shape, box) * largest
     assert generated.revealed is not None, "a generator that draws beside a flow says where"
-    weight = enlarge(decided(generated.revealed), shape, box)
-    drawn = weight[..., 0] > 0  # mostly little of it: the rest is the photo's own, moved
+    weight = enlarge(reveal_weight(generated.revealed), shape, box)
+    drawn = weight[..., 0] > 0  # mostly a small part: only there are the generator's pixels resampled
     if drawn.any():
         part = rows, columns = box_of(drawn)
         inner = (
             slice(box[0].start + rows.start, box[0].start + rows.stop),
             slice(box[1].start + columns.start, box[1].start + columns.stop),
         )
-        covering = enlarge(result, shape, inner) * largest
-        covering -= moved[part]
-        covering *= _channels(weight[part], channels)
-        moved[part] += covering
+        blend(moved[part], enlarge(result, shape, inner) * largest, _channels(weight[part], channels))
     if generated.change is not None:
         moved += enlarge(in_channels(generated.change, channels) * largest, shape, box)
     return moved
 
 
-def in_channels(made: np.ndarray, count: int) -> np.ndarray:
-    """What a generator made [H, W, 3] as a photo of 3 channels has it, or a grey one of 1."""
-    return made if count == 3 else made.mean(-1, keepdims=True)
-
-
-def change_of(
-    picture: np.ndarray, targets: np.ndarray, result: np.ndarray, flow: np.ndarray, revealed: np.ndarray
-) -> np.ndarray:
-    """What a generator adds to the photo that it moved, `Generated.change`.
-
-    Nothing at the targets: what was grabbed is shown there as it is.
-
-    Args:
-        picture: the window at the generator's size, uint8 RGB [H, W, 3].
-        targets: [N, 2] as x, y in its pixels.
-    """
-    change = result - warp(picture.astype(np.float32), flow) * np.float32(1 / 255)
-    change *= (1 - decided(revealed)) * rising(np.linalg.norm(flow, axis=-1, keepdims=True))
-    change *= rising(distances(targets, flow.shape[:2]) * np.float32(1 / HELD))
-    return change
-
-
-def distances(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Of each pixel from the nearest of the points [N, 2], in pixels, float32 [h, w, 1]; rounded to whole pixels."""
-    apart = np.ones(shape, np.uint8)
-    x, y = np.rint(points).astype(int).T
-    apart[y.clip(0, shape[0] - 1), x.clip(0, shape[1] - 1)] = 0
-    return cv2.distanceTransform(apart, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[..., None]
-
-
-def decided(revealed: np.ndarray) -> np.ndarray:
-    """A revealed map as weights that leave the warp's sharpness alone where the map is unsure (smoothstep)."""
-    low, high = REVEALED
-    return rising((revealed - np.float32(low)) * np.float32(1 / (high - low)))
-
-
-def rising(values: np.ndarray) -> np.ndarray:
-    """From 0 at 0 to 1 at 1, level at both ends and beyond (smoothstep)."""
-    t = np.clip(values, 0, 1)
-    weight = 3 - 2 * t
-    weight *= t
-    weight *= t
-    return weight
+def in_channels(colour: np.ndarray, count: int) -> np.ndarray:
+    """A generator's colour [H, W, 3] for a photo of 3 channels, or as grey [H, W, 1] for one of 1."""
+    return colour if count == 3 else colour.mean(-1, keepdims=True)
 
 
 def _channels(plane: np.ndarray, count: int) -> np.ndarray:
@@ -167,14 +120,14 @@ def _channels(plane: np.ndarray, count: int) -> np.ndarray:
     return cv2.merge([plane] * count).reshape(*plane.shape[:2], count)
 
 
-def enlarge(made: np.ndarray, shape: tuple[int, int], box: Box) -> np.ndarray:
+def enlarge(small: np.ndarray, shape: tuple[int, int], box: Box) -> np.ndarray:
     """The part `box` of a generator-sized map [H, W, C] resampled to `shape`, bilinear, [h, w, C]."""
     rows, columns = box
-    sy, sx = made.shape[0] / shape[0], made.shape[1] / shape[1]
-    to_made = np.array([[sx, 0, (columns.start + 0.5) * sx - 0.5], [0, sy, (rows.start + 0.5) * sy - 0.5]])
+    sy, sx = small.shape[0] / shape[0], small.shape[1] / shape[1]
+    to_small = np.array([[sx, 0, (columns.start + 0.5) * sx - 0.5], [0, sy, (rows.start + 0.5) * sy - 0.5]])
     size = (columns.stop - columns.start, rows.stop - rows.start)
     out = cv2.warpAffine(
-        made, to_made, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+        small, to_small, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
     return out.reshape(size[1], size[0], -1)
 

@@ -1,25 +1,30 @@
-"""The closed list of graph inputs that the runtime makes from a photo, a mask and a drag.
+"""Graph inputs made from a photo, a mask and a drag.
 
-`bundle.SUPPLIED` names them; docs/bundle.md says what each one holds. All float32, batch 1.
+`runtime/bundle/graph_inputs.py` lists them and says what each one holds; the properties here have their names.
+All float32, batch 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.flow import prior_flow
 
 
 class PhotoInputs:
-    """Inputs that depend on the window's pixels alone: uint8 RGB [H, W, 3] at the generator's size."""
+    """Inputs that depend on the window's pixels alone: uint8 RGB [H, W, 3] at the generator's size.
 
-    def __init__(self, bundle: Bundle, picture: np.ndarray):
-        self._options = bundle.manifest["inputs"]
+    `options` is the manifest's `inputs`.
+    """
+
+    def __init__(self, options: Mapping[str, Any], picture: np.ndarray):
+        self._options = options
         self.picture = picture
 
     @cached_property

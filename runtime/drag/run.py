@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.backends.base import Array
+from edgedrag.runtime.bundle.graph_inputs import GRAPH_INPUTS
 from edgedrag.runtime.bundle.manifest import Bundle
-from edgedrag.runtime.drag.composite import Generated, change_of
+from edgedrag.runtime.drag.blend import generated_change
+from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.inputs import DragInputs, PhotoInputs
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
-from edgedrag.runtime.sampling.sampler import Table
+from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, Table
 from edgedrag.runtime.trace import span, timed
-
-GUIDANCE_EPSILON = 0.05  # scales this near 1 run the single branch
 
 
 class DragRun:
@@ -43,7 +43,7 @@ class DragRun:
         self.tensors: dict[str, Array] = {}
         self._bundle = bundle
         self._stages = stages
-        self._photo_inputs = PhotoInputs(bundle, picture)
+        self._photo_inputs = PhotoInputs(bundle.manifest["inputs"], picture)
         self._drag_inputs = DragInputs(self._photo_inputs, mask, points)
         self._noise: list[Array] = []
         self._kept: dict[str, Array] = {}
@@ -122,9 +122,10 @@ class DragRun:
             return self._generated(with_result=True)
 
     def _supply(self, name: str) -> np.ndarray:
-        """Make an input of the closed list."""
+        """Make a graph input from the photo, the mask or the points; the step's are there before a stage runs."""
+        maker = self._photo_inputs if GRAPH_INPUTS[name].maker == "PhotoInputs" else self._drag_inputs
         with span(name, "input"):
-            return getattr(self._photo_inputs if name in ("image", "clip_image") else self._drag_inputs, name)
+            return getattr(maker, name)
 
     def _upload(self, values: np.ndarray) -> Array:
         with span("upload", "copy"):
@@ -148,7 +149,7 @@ class DragRun:
         if result is None or flow is None or revealed is None:
             return Generated(result, flow, revealed)
         with span("change", "composite"):
-            change = change_of(self.picture, self.points[:, 2:], result, flow, revealed)
+            change = generated_change(self.picture, self.points[:, 2:], result, flow, revealed)
         return Generated(result, flow, revealed, change)
 
     def _fetch(self, name: str) -> np.ndarray | None:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 
 from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph
-from edgedrag.runtime.bundle.manifest import STAGES, Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import STAGES, Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 from edgedrag.runtime.trace import span
 
@@ -25,7 +27,7 @@ def choose_precision(bundle: Bundle, backend: Backend, precision: str = "auto") 
         raise EngineError(
             f"bundle '{bundle.name}' has no precision '{precision}' for backend '{backend.name}'; "
             f"it has: {', '.join(shared) or 'none'}",
-            "no-precision",
+            Code.NO_PRECISION,
         )
     if precision != "auto":
         return precision

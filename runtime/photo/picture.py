@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import io
-import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.files import write_whole
+from edgedrag.runtime.files import check_file, write_aside
 from edgedrag.runtime.trace import span
 
 MAX_MEGAPIXELS = 100.0
-FORMATS = ("JPEG", "PNG", "WEBP")
 SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
 ORIENTATION_TAG = 0x0112
 
@@ -49,20 +49,30 @@ def load_picture(source: str | Path | bytes | np.ndarray, max_megapixels: float 
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if not data:
         raise InputError(f"{path}: the file is empty")
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the limit below is ours, and settable
+    read_header = _format_of(data)
+    if read_header is None:
+        raise InputError(f"{path}: not an image; JPEG, PNG and WebP are read")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _check_size(path, image.size, max_megapixels)
-                with span("decode picture", "decode"):
-                    return _decode(image, data)
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: not an image; JPEG, PNG and WebP are read") from None
+        with read_header(io.BytesIO(data)) as image:
+            _check_size(path, image.size, max_megapixels)
+            with span("decode picture", "decode"):
+                return _decode(image, data)
+    except Image.DecompressionBombError:  # Pillow's own limit, which it applies to WebP whoever opens it
+        raise InputError(f"{path}: has more pixels than are read of a WebP file; save it as PNG or JPEG") from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise InputError(f"{path}: damaged or cut short ({error})") from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _format_of(data: bytes) -> type[ImageFile.ImageFile] | None:
+    """Pillow's class for a file, by its first bytes.
+
+    Not `Image.open`: its limit of pixels is one for the whole process, and ours is of each call.
+    """
+    if data.startswith(b"\xff\xd8\xff"):
+        return JpegImageFile
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile
+    return WebPImageFile if data.startswith(b"RIFF") and data[8:12] == b"WEBP" else None
 
 
 def _check_size(name: object, size: tuple[int, int], max_megapixels: float) -> None:
@@ -149,21 +159,6 @@ def check_output(path: Path) -> None:
     check_file(path)
 
 
-def check_file(path: Path) -> None:
-    """Raise InputError where there is no folder that a file of this path could be written to."""
-    check_folder(path.parent)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, not a file to write")
-
-
-def check_folder(folder: Path) -> None:
-    """Raise InputError where `folder` is not one that files can be written to."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; make it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: not writable")
-
-
 def save_picture(path: str | Path, picture: Picture) -> None:
     """Write a picture in the format of its suffix; the file appears whole or not at all.
 
@@ -175,19 +170,6 @@ def save_picture(path: str | Path, picture: Picture) -> None:
     path = Path(path)
     check_output(path)
     write_aside(path, encode_picture(path, picture))
-
-
-def write_aside(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there.
-
-    Raises:
-        InputError: the folder is full or not writable; nothing is left behind.
-    """
-    try:
-        with span("write file", "file"):
-            write_whole(path, data)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def encode_picture(path: Path, picture: Picture) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 from edgedrag.runtime.errors import InputError
 
 LCM_SIGMA_DATA, LCM_TIMESTEP_SCALE = 0.5, 10.0
+GUIDANCE_EPSILON = 0.05  # scales this near 1 run the single branch
 
 
 @dataclass(frozen=True)

@@ -10,70 +10,75 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgedrag.runtime.backends.cpus import allowed_cpus, cpu_quota, default_threads
-from edgedrag.runtime.backends.processor import cpu_name
-from edgedrag.runtime.backends.registry import NAMES, probe
+from edgedrag.runtime.backends.registry import probe
 from edgedrag.runtime.backends.tensorrt.cache import EngineStore
+from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.options import BACKENDS, RuntimeOptions
+from edgedrag.runtime.selection.select import Selection, select_backend
 from edgedrag.runtime.selection.self_test import self_test
-from edgedrag.runtime.session.session import Runtime, open_runtime
+from edgedrag.runtime.system.cpus import allowed_cpus, cpu_quota, default_threads
+from edgedrag.runtime.system.processor import cpu_name
 from edgedrag.runtime.system.state import describe_system, system_state
 
 
 def examine(version: str, bundle: str | Path = "embedded", engines: Path | None = None) -> dict[str, Any]:
     """The facts that `edgedrag doctor --json` prints; `chosen` is None where nothing can serve."""
-    runtime, reason = None, ""
+    selected, test, reason = None, None, ""
     try:
-        runtime = open_runtime(bundle, engines=engines)
+        options = RuntimeOptions(bundle, engines=engines)
+        opened = open_bundle(options.bundle)
+        selected = select_backend(opened, options)
+        test = _self_test(opened, selected)
     except EdgedragError as error:
         reason = str(error)
-    chosen = runtime.backend.name if runtime else None
+    backend = selected.stages.backend if selected else None
     return {
         "edgedrag": version,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": runtime.backend.device if runtime else cpu_name(),
+        "device": backend.device if backend else cpu_name(),
         "cpus": {"allowed": allowed_cpus(), "quota": cpu_quota(), "threads": default_threads()},
         "system": system_state(),
         "versions": {"numpy": np.__version__, "opencv": cv2.__version__},
-        "engines": [_engine(name, runtime) for name in NAMES],
-        "chosen": chosen,
+        "engines": [_engine(name, selected) for name in BACKENDS],
+        "chosen": backend.name if backend else None,
         "bundle": {
             "name": str(bundle),
-            "usable": runtime is not None,
-            "precision": runtime.precision if runtime else None,
+            "usable": selected is not None,
+            "precision": selected.stages.precision if selected else None,
             "reason": reason,
-            "self_test": _self_test(runtime),
+            "self_test": test,
         },
         "built": _built(engines),
     }
 
 
-def _engine(name: str, runtime: Runtime | None) -> dict[str, Any]:
+def _engine(name: str, selected: Selection | None) -> dict[str, Any]:
     finding = probe(name)
-    code, reason = finding.code, finding.reason
-    if runtime is not None and not code:
-        step = next((s for s in runtime.fallback if s.backend == name), None)
+    code, reason = str(finding.code or ""), finding.reason
+    chosen = selected.stages.backend.name if selected else None
+    if selected is not None and not code:
+        step = next((s for s in selected.fallback if s.backend == name), None)
         if step is not None:
-            code, reason = step.code, step.reason
-        elif name != runtime.backend.name:
-            code, reason = "not-needed", f"{runtime.backend.name} comes before it"
+            code, reason = str(step.code), step.reason
+        elif name != chosen:
+            code, reason = str(Code.NOT_NEEDED), f"{chosen} comes before it"
     return {
         "name": name,
         "usable": finding.usable,
         "version": finding.version,
-        "chosen": runtime is not None and name == runtime.backend.name,
+        "chosen": name == chosen,
         "code": code,
         "reason": reason,
     }
 
 
-def _self_test(runtime: Runtime | None) -> dict[str, Any] | None:
-    """Of the engine that was chosen; an engine on a GPU has taken its own when it was opened."""
-    if runtime is None:
-        return None
+def _self_test(bundle: Bundle, selected: Selection) -> dict[str, Any] | None:
+    """Of the backend that was chosen; one on a GPU has taken its own when it was opened."""
     try:
-        golden = runtime.golden or self_test(runtime.bundle, runtime.stages)
+        golden = selected.golden or self_test(bundle, selected.stages)
     except EdgedragError as error:
         return {"passed": False, "reason": str(error)}
     return None if golden is None else {"passed": True, **asdict(golden)}

@@ -1,23 +1,23 @@
-"""The ladder of engines: the best one that can serve, and for each better one the reason why it does not."""
+"""Which backend serves a bundle: the first in the fallback order that can, and why each one before it does not."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 from edgedrag.runtime.backends.base import Backend
-from edgedrag.runtime.backends.processor import multiplies_int8
-from edgedrag.runtime.backends.registry import NAMES, open_backend
+from edgedrag.runtime.backends.registry import open_backend
 from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.stages import Stages, choose_precision, is_complete
 from edgedrag.runtime.errors import EdgedragError, EngineError, summary
+from edgedrag.runtime.options import AUTO, BACKENDS, PRECISIONS, RuntimeOptions
 from edgedrag.runtime.selection.self_test import Golden, self_test
+from edgedrag.runtime.system.processor import multiplies_int8
 from edgedrag.runtime.trace import span
 
-PRECISIONS = ("int8", "bf16", "fp16", "fp32")  # the least precise first
 ON_A_DEVICE = (*MODULES, "cuda")  # these test themselves before they serve
 SATURATING = ("openvino",)  # the INT8 of these saturates on an x86 without VNNI
 
@@ -31,53 +31,51 @@ class Compiling(Protocol):
 
 @dataclass(frozen=True)
 class Fallback:
-    """A step down the ladder: the engine that does not serve, why as a code of `backends.CODES`, and in a sentence."""
+    """A backend that does not serve, and why: as a code and in a sentence."""
 
     backend: str
-    code: str
+    code: Code
     reason: str
 
 
 @dataclass(frozen=True)
-class Served:
-    """An engine that serves a bundle, the steps that led down to it, and what its self-test measured, if it had one."""
+class Selection:
+    """A bundle's stages on the backend that serves it.
+
+    Attributes:
+        golden: what its self-test measured, where it takes one.
+        fallback: the backends that come before it and do not serve.
+    """
 
     stages: Stages
     golden: Golden | None
     fallback: tuple[Fallback, ...] = ()
 
 
-def climb(
-    bundle: Bundle,
-    backend: str = "auto",
-    precision: str = "auto",
-    engines: Path | None = None,
-    memory_budget: int | None = None,
-    threads: int | None = None,
-) -> Served:
-    """The named engine, or with "auto" the first of the ladder that can serve; arguments as of `open_backend`.
+def select_backend(bundle: Bundle, options: RuntimeOptions) -> Selection:
+    """The named backend, or with "auto" the first in the fallback order that can serve.
 
     Raises:
-        EngineError: the named engine cannot serve (there is no silent fallback), or none can.
+        EngineError: the named backend cannot serve (there is no silent fallback), or none can.
         BundleError: a file of the bundle is missing or damaged.
     """
-    if backend != "auto":
-        return Served(*_open(bundle, precision, backend, engines, memory_budget, threads))
-    steps: list[Fallback] = []
-    for name in NAMES:
+    if options.backend != AUTO:
+        return Selection(*_open(bundle, options))
+    fallback: list[Fallback] = []
+    for name in BACKENDS:
         try:
-            return Served(*_open(bundle, precision, name, engines, memory_budget, threads), tuple(steps))
+            return Selection(*_open(bundle, replace(options, backend=name)), tuple(fallback))
         except EngineError as error:
-            steps.append(Fallback(name, error.code, str(error)))
-    reasons = "; ".join(f"{step.backend}: {step.reason}" for step in steps)
-    bare = all(step.code == "not-installed" for step in steps if step.backend in ("cpu", "openvino"))
+            fallback.append(Fallback(name, error.code, str(error)))
+    reasons = "; ".join(f"{step.backend}: {step.reason}" for step in fallback)
+    bare = all(step.code == Code.NOT_INSTALLED for step in fallback if step.backend in ("cpu", "openvino"))
     raise EngineError(
         f"no usable engine ({reasons})" + ("; for the CPU: `pip install 'edgedrag[cpu]'`" if bare else "")
     )
 
 
-def more_precise(bundle: Bundle, stages: Stages, threads: int | None = None) -> Stages | None:
-    """The same engine in the next higher precision that it can run, else ONNX Runtime on the CPU, else None."""
+def more_precise(bundle: Bundle, stages: Stages, options: RuntimeOptions) -> Stages | None:
+    """The same backend in the next higher precision that it can run, else ONNX Runtime on the CPU, else None."""
     backend = stages.backend
     for precision in PRECISIONS[PRECISIONS.index(stages.precision) + 1 :]:
         if precision in backend.precisions and is_complete(bundle, backend, precision):
@@ -85,39 +83,40 @@ def more_precise(bundle: Bundle, stages: Stages, threads: int | None = None) -> 
     if backend.name == "cpu":
         return None
     try:
-        cpu = open_backend("cpu", threads=threads)
+        cpu = open_backend(replace(options, backend="cpu"))
     except EngineError:
         return None
     found = (p for p in reversed(PRECISIONS) if p in cpu.precisions and is_complete(bundle, cpu, p))
     return next((Stages(bundle, cpu, precision) for precision in found), None)
 
 
-def _open(bundle: Bundle, precision: str, name: str, *options: Any) -> tuple[Stages, Golden | None]:
-    """`options`: as of `open_backend`."""
+def _open(bundle: Bundle, options: RuntimeOptions) -> tuple[Stages, Golden | None]:
+    """The bundle's stages on the named backend."""
+    name = options.backend
     with span(f"open {name}", "open"):
-        engine = open_backend(name, *options)
+        backend = open_backend(options)
     try:
-        return _tested(bundle, engine, precision)
+        return _tested(bundle, backend, options.precision)
     except EdgedragError:
         raise
     except Exception as error:  # libraries raise what they like; the message says what it was
         raise EngineError(f"{name} does not run bundle '{bundle.name}' ({summary(error)})") from error
 
 
-def _tested(bundle: Bundle, engine: Backend, precision: str) -> tuple[Stages, Golden | None]:
-    """The bundle's graphs on an engine, after the self-test of those on a device."""
-    stages = Stages(bundle, engine, choose_precision(bundle, engine, precision))
-    if stages.precision == "int8" and engine.name in SATURATING and not multiplies_int8():
+def _tested(bundle: Bundle, backend: Backend, precision: str) -> tuple[Stages, Golden | None]:
+    """The bundle's stages on a backend, after the self-test of those on a device."""
+    stages = Stages(bundle, backend, choose_precision(bundle, backend, precision))
+    if stages.precision == "int8" and backend.name in SATURATING and not multiplies_int8():
         warnings.warn(
-            f"INT8 is less exact with {engine.name} on this processor ({engine.device}): without VNNI it adds pairs of "
-            f"products in 16 bits, which saturate; precision fp32, or int8 on the backend cpu, does not",
+            f"INT8 is less exact with {backend.name} on this processor ({backend.device}): without VNNI it adds pairs "
+            f"of products in 16 bits, which saturate; precision fp32, or int8 on the backend cpu, does not",
             RuntimeWarning,
-            stacklevel=5,  # the caller of edgedrag.open
+            stacklevel=6,  # the caller of edgedrag.open
         )
-    if engine.name not in ON_A_DEVICE:
+    if backend.name not in ON_A_DEVICE:
         return stages, None
     with span("self-test", "open"):
         golden = self_test(bundle, stages)
-    if isinstance(engine, Compiling):
-        engine.keep_compiled()
+    if isinstance(backend, Compiling):
+        backend.keep_compiled()
     return stages, golden

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from edgedrag.runtime.bundle.manifest import Bundle, Graph
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.composite import compose
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages, files
@@ -77,7 +79,7 @@ def _tested(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray], least
         raise EngineError(
             f"self-test: the golden drag is at {found:.1f} dB from what it should be, in {stages.precision} at least "
             f"{least:.1f} dB are expected; {explain(bundle, stages, golden, run)}",
-            "self-test",
+            Code.SELF_TEST,
         )
     return found, spent
 

@@ -22,18 +22,16 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import colour_and_alpha
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.edit_stack import (
-    Lattice,
     Layer,
     Layers,
-    blended,
-    common,
-    faded,
+    crossfade,
+    crossfade_states,
     on_top,
     render,
-    round_state,
     touches,
-    within,
 )
+from edgedrag.runtime.session.lattice import Lattice, common, within
+from edgedrag.runtime.session.round_state import round_state
 
 SAME = 1.0  # generator pixels; ends of two drags nearer than this are one place
 
@@ -94,7 +92,7 @@ class Rounds:
             if mask[last.box][last.mask].all():
                 newer = (layer for layer in layers if layer not in last.layers_after)
                 return drawn(after, (*last.layers_before, *newer), last)
-            make = partial(blended, now=layers, then=last.layers_before, weight=weight)
+            make = partial(crossfade_states, now=layers, then=last.layers_before, weight=weight)
             return drawn(after, on_top(layers, Layer(lattice, masked, make)))
         make = partial(round_state, photo=self._photo, before=layers, window=window, mask=region, generated=generated)
         layer = Layer(lattice, masked, make)
@@ -167,5 +165,5 @@ def _returned(pixels: np.ndarray, last: Round, box: Box, weight: np.ndarray) -> 
     assert shared is not None, "the masks share a pixel"
     here, there = within(shared, box), within(shared, last.box)
     colour, then = colour_and_alpha(out)[0], colour_and_alpha(last.before)[0]
-    colour[here] = faded(colour[here], then[there], weight[here])
+    colour[here] = crossfade(colour[here], then[there], weight[here])
     return out

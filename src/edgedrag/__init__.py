@@ -7,8 +7,10 @@
 
 from edgedrag.runtime.errors import BundleError, EdgedragError, EngineError, InputError
 from edgedrag.runtime.photo.picture import Picture, load_picture, save_picture
-from edgedrag.runtime.session.session import Edit, Photo, Progress, Runtime
-from edgedrag.runtime.session.session import open_runtime as open
+from edgedrag.runtime.session.edit import Edit, Progress
+from edgedrag.runtime.session.photo import Photo
+from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.runtime.session.runtime import open_runtime as open
 
 __version__ = "0.1.0"
 __all__ = [

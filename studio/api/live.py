@@ -16,7 +16,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
 from edgedrag.runtime.errors import EdgedragError
-from edgedrag.runtime.session.session import Progress
+from edgedrag.runtime.session.edit import Progress
 from edgedrag.studio.api.guard import PROTOCOL
 from edgedrag.studio.api.schemas import INCOMING, EditMessage, PreviewMessage, as_drags, result, state
 from edgedrag.studio.editing.frames import motion_frame, pack, view

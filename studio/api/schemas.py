@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
-from edgedrag.studio.api.words import codes
+from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.studio.editing.frames import view_size
 from edgedrag.studio.editing.sessions import MAX_STEPS, Edited, Session, Wish, mask_size
 from edgedrag.studio.station import Station
@@ -77,9 +79,10 @@ class StepDown(BaseModel):
 class EditResult(BaseModel):
     """A finished edit."""
 
-    verdict: Literal["good", "doubtful", "bad"]
-    reasons: list[str]
-    codes: list[str] = Field(description="the reasons, for programs")
+    verdict: Verdict
+    reasons: list[str] = Field(description="why, in English")
+    codes: list[ReasonCode] = Field(description="of each reason, for programs and translations")
+    values: list[dict[str, int]] = Field(description="of each reason, by name: `pixels` of a `missed`")
     landing_error_px: float | None
     timings_ms: dict[str, float]
     steps: int
@@ -135,13 +138,21 @@ def state(station: Station, session: Session) -> SessionState:
     )
 
 
+def reason_fields(reasons: Sequence[Reason]) -> dict[str, list[Any]]:
+    """Reasons as EditResult has them."""
+    return {
+        "reasons": [str(reason) for reason in reasons],
+        "codes": [reason.code.value for reason in reasons],
+        "values": [dict(reason.values) for reason in reasons],
+    }
+
+
 def result(station: Station, session: Session, edited: Edited) -> dict[str, Any]:
     """An edit as EditResult has it."""
     checks = edited.edit.checks
     return {
         "verdict": checks.verdict,
-        "reasons": list(checks.reasons),
-        "codes": codes(checks.reasons),
+        **reason_fields(checks.reasons),
         "landing_error_px": checks.landing_error_px,
         "timings_ms": edited.edit.timings,
         "steps": edited.edit.steps,

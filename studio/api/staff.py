@@ -16,10 +16,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 
 import edgedrag
+from edgedrag.runtime.drag.reasons import ReasonCode
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.session.sheet import make_sheet
 from edgedrag.studio.api.problems import Refusal, responses
-from edgedrag.studio.api.schemas import Closed
+from edgedrag.studio.api.schemas import Closed, reason_fields
 from edgedrag.studio.api.visitors import Here, picture_answer
 from edgedrag.studio.health.memory import resident_mb
 from edgedrag.studio.records.review import BadEdit
@@ -89,7 +90,9 @@ class Held(BaseModel):
     """A bad edit that waits for a choice."""
 
     name: str
-    reasons: list[str]
+    reasons: list[str] = Field(description="why, in English")
+    codes: list[ReasonCode]
+    values: list[dict[str, int]]
     width: int
     height: int
 
@@ -153,7 +156,7 @@ async def pixels(station: Here, wish: Pixels) -> Pixels:
 async def held(station: Here) -> list[Held]:
     """The bad edits that wait for a choice, the newest first."""
     return [
-        Held(name=edit.name, reasons=list(edit.reasons), width=edit.mask.shape[1], height=edit.mask.shape[0])
+        Held(name=edit.name, **reason_fields(edit.reasons), width=edit.mask.shape[1], height=edit.mask.shape[0])
         for edit in station.records.review.held()
     ]
 

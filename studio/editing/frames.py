@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture
-from edgedrag.runtime.session.session import Motion
+from edgedrag.runtime.session.edit import Motion
 from edgedrag.runtime.trace import span
 
 VIEW_SIDE = 2048  # pixels, of the picture that the page shows, at most

@@ -18,7 +18,9 @@ from edgedrag.runtime.drag.composite import box_of
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture
-from edgedrag.runtime.session.session import Edit, Motion, Photo, Progress, Runtime
+from edgedrag.runtime.session.edit import Edit, Motion, Progress
+from edgedrag.runtime.session.photo import Photo
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.editing.frames import Box, view_size
 from edgedrag.studio.editing.worker import Busy
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any
 
-from edgedrag.runtime.session.session import Progress
+from edgedrag.runtime.session.edit import Progress
 from edgedrag.runtime.trace import span, waited
 
 Turns = Generator[Progress, None, Any]

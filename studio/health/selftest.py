@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgedrag.runtime.session.session import Progress, Runtime
+from edgedrag.runtime.session.edit import Progress
+from edgedrag.runtime.session.runtime import Runtime
 
 SIDE = 320
 HANDLE, TARGET = (150.0, 160.0), (166.0, 160.0)
@@ -40,7 +41,7 @@ def self_test(runtime: Runtime) -> Generator[Progress, None, Report]:
     if off is None or off > FARTHEST:
         problems.append(f"the handle's content is {off} px from its target")
     if edit.checks.verdict == "bad":
-        problems += edit.checks.reasons
+        problems += map(str, edit.checks.reasons)
     if not np.array_equal(photo.undo(), picture):
         problems.append("undo did not give the photo back")
     figures = {"verdict": edit.checks.verdict, "landing_error_px": off, "total_ms": edit.timings["total"]}

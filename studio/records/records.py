@@ -7,8 +7,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from edgedrag.runtime.session.session import Runtime
-from edgedrag.studio.api.words import codes
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.editing.sessions import Edited, Session, Wish
 from edgedrag.studio.health.logs import log, short
 from edgedrag.studio.health.metrics import Metrics
@@ -35,7 +34,7 @@ class Records:
         entry = Entry(
             at=round(time.time(), 3),
             verdict=edit.checks.verdict,
-            reasons=" ".join(codes(edit.checks.reasons)),
+            reasons=" ".join(reason.code.value for reason in edit.checks.reasons),
             landing_error_px=edit.checks.landing_error_px,
             wait_ms=round(max(seconds * 1e3 - edit.timings["total"], 0.0), 2),
             reference_ms=edit.timings["reference"],

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from edgedrag.runtime.drag.drags import Drag
+from edgedrag.runtime.drag.reasons import Reason
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import Picture, save_picture, write_aside
+from edgedrag.runtime.files import write_aside
+from edgedrag.runtime.photo.picture import Picture, save_picture
 
 MOST_HELD = 12
 JOBS = "jobs.jsonl"
@@ -34,7 +36,7 @@ class BadEdit:
     mask: np.ndarray
     drags: list[Drag]
     seed: int
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 class Review:
@@ -58,7 +60,7 @@ class Review:
         mask: np.ndarray,
         drags: list[Drag],
         seed: int,
-        why: tuple[str, ...],
+        why: tuple[Reason, ...],
     ) -> None:
         """Hold a bad edit, where staff have turned pixels on."""
         if self.pixels:
@@ -113,5 +115,5 @@ def _job(edit: BadEdit) -> dict[str, Any]:
         "mask": f"{place}/mask.png",
         "drags": drags,
         "seed": edit.seed,
-        "reasons": list(edit.reasons),
+        "reasons": [str(reason) for reason in edit.reasons],
     }

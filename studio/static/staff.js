@@ -2,7 +2,7 @@
 
 import { Refusal, call } from "./api.js";
 import { drawValues, drawVerdicts } from "./chart.js";
-import { LANGUAGES, firstLanguage, language, speak, t } from "./words.js";
+import { LANGUAGES, firstLanguage, language, reasonText, speak, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const EVERY = 5000; // milliseconds
@@ -60,7 +60,7 @@ async function showHeld() {
   for (const edit of held.filter((edit) => !there.has(edit.name))) {
     const article = element("article", "");
     article.dataset.name = edit.name;
-    element("div", `${edit.width} x ${edit.height}: ${edit.reasons.join("; ")}`, article);
+    element("div", `${edit.width} x ${edit.height}: ${edit.codes.map((code, i) => reasonText(code, edit.values[i])).join(" ")}`, article);
     const picture = element("img", "", article);
     picture.alt = t("staff_sheet");
     picture.src = URL.createObjectURL(await (await ask("GET", `held/${edit.name}/sheet`)).blob());

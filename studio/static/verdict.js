@@ -1,11 +1,11 @@
 // The card that says how a result turned out.
 
-import { t } from "./words.js";
+import { reasonText, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const GOOD_SECONDS = 6; // a good verdict shows for so long
-// Of several reasons only the first of these is told: a card of many lines would hide the result.
-const WEIGHT = ["not_numbers", "missed", "stretched", "flat", "blurred", "seam", "no_texture", "other"];
+// Of several reasons the first of these is shown alone: a card of many lines would hide the result.
+const PRIORITY = ["not_numbers", "missed", "stretched", "flat", "blurred", "seam", "no_texture"];
 let hiding = 0;
 
 export function hideVerdict() {
@@ -14,11 +14,11 @@ export function hideVerdict() {
 }
 
 /** Show the verdict of a result's frame, and what can be done about it. */
-export function showVerdict({ verdict, codes }, motionOnly) {
+export function showVerdict({ verdict, codes, values }, motionOnly) {
   clearTimeout(hiding);
-  const why = WEIGHT.find((code) => codes.includes(code));
+  const code = PRIORITY.find((known) => codes.includes(known));
   $("verdict").dataset.verdict = verdict;
-  $("verdict-text").textContent = [t(verdict), ...(why ? [t(why)] : [])].join("\n");
+  $("verdict-text").textContent = [t(verdict), ...(code ? [reasonText(code, values[codes.indexOf(code)])] : [])].join("\n");
   $("keep-preview").hidden = verdict === "good" || motionOnly;
   $("keep-result").hidden = verdict === "good";
   $("verdict").hidden = false;

@@ -9,6 +9,9 @@ export function t(key, values = {}) {
   return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
+/** A reason of a verdict, by its code and values (runtime/drag/reasons.py). */
+export const reasonText = (code, values) => t(`reason_${code}`, values);
+
 /** Load a language and put it into the page. */
 export async function speak(wanted) {
   language = LANGUAGES.includes(wanted) ? wanted : "en";

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-pytestmark = pytest.mark.bindings
+pytestmark = [pytest.mark.bindings, pytest.mark.slow]
 
 TESTS = REPOSITORY / "tests"
 VERSIONS = ("10.3.0", "10.13.3.9.post1", "10.16.1.11", "11.0.0.114", "11.4.0.106")

@@ -24,6 +24,8 @@ from edgedrag.runtime.bundle.describe import describe_bundle
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.errors import BundleError, EdgedragError, InputError
 
+pytestmark = pytest.mark.slow
+
 TRIED = "encoder/enter|motion/level32.0|motion/flow_head"
 
 

@@ -18,8 +18,11 @@ from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerat
 from edgedrag.generator.training.checkpoint import SHIPPED, load_checkpoint
 from edgedrag.runtime.bundle.describe import cost_at
 from edgedrag.runtime.bundle.manifest import open_bundle
-from edgedrag.runtime.drag.composite import decided, enlarge
+from edgedrag.runtime.drag.blend import reveal_weight
+from edgedrag.runtime.drag.composite import enlarge
 from edgedrag.runtime.errors import InputError
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +112,7 @@ def test_another_seed_changes_revealed_areas_and_nothing_else(runtime: edgedrag.
     window, generated = edits[0]._window, edits[0]._generated
     every = (slice(0, window.height), slice(0, window.width))
     drawn = np.zeros(cat.shape[:2], bool)
-    drawn[window.box] = enlarge(decided(generated.revealed), (window.height, window.width), every)[..., 0] > 0
+    drawn[window.box] = enlarge(reveal_weight(generated.revealed), (window.height, window.width), every)[..., 0] > 0
     assert changed.any() and not (changed & ~drawn).any()
     assert (mask & ~drawn).any(), "not all of the mask is drawn anew"
 

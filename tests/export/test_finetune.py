@@ -13,6 +13,8 @@ import pytest
 from edgedrag.generator.training.checkpoint import load_checkpoint
 from edgedrag.runtime.bundle.manifest import open_bundle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -65,3 +67,16 @@ def test_videos_that_cannot_be_tuned_to(edit_cli: Callable, tmp_path: Path) -> N
     assert done.returncode == 2 and "broken.mp4: cannot be decoded" in done.stderr
     done = edit_cli("finetune", tmp_path / "broken.mp4", "-o", tmp_path / "nowhere" / "site")
     assert done.returncode == 2 and "no such folder" in done.stderr
+
+
+def test_without_a_clone_the_answer_is_where_the_checkpoint_is(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgedrag.export.finetune import finetune
+    from edgedrag.generator.training import checkpoint
+    from edgedrag.runtime.errors import InputError
+
+    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "site-packages" / "embedded.safetensors")
+    with pytest.raises(InputError, match=r"checkpoints/embedded.safetensors: it comes with a clone"):
+        finetune([clip], tmp_path / "site", None, updates=2, count=16, seed=0)
+    assert not [*tmp_path.iterdir()], "before any work is done"

@@ -12,14 +12,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgedrag.export.lightningdrag import bundle as lightningdrag
-from edgedrag.export.lightningdrag.bundle import INPUTS, GraphWriter
+from edgedrag.export.lightningdrag import graph_writer
+from edgedrag.export.lightningdrag.graph_writer import GraphWriter
 from edgedrag.export.lightningdrag.graphs import GraphSpec, single
+from edgedrag.export.lightningdrag.manifest import INPUTS
 from edgedrag.export.scene import Scene
 from edgedrag.generator.networks.lightningdrag.scheduler import STABLE_DIFFUSION_15, sampler_entry
 from edgedrag.generator.networks.lightningdrag.sizes import TINY
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
 from edgedrag.runtime.sampling.sampler import make_table
+
+pytestmark = pytest.mark.slow
 
 
 class Encoder(nn.Module):
@@ -44,12 +47,12 @@ def test_one_module_under_two_names_is_traced_once(
         GraphSpec("drag", "masked_encode", ("masked_image",), ("masked_latent",), branches, "vae_encoder"),
     )
     traced: list[str] = []
-    to_program = lightningdrag.to_program
-    monkeypatch.setattr(lightningdrag, "to_program", lambda *a: traced.append(a[2][0]) or to_program(*a))
+    to_program = graph_writer.to_program
+    monkeypatch.setattr(graph_writer, "to_program", lambda *a: traced.append(a[2][0]) or to_program(*a))
     table = make_table(sampler_entry("lcm", STABLE_DIFFUSION_15, "config"), 4)
     scene = Scene(256, 320, INPUTS, table)
     writer = GraphWriter(RandomWeights(TINY, 0), tmp_path, precision, scene)
-    with lightningdrag.tqdm(total=2, disable=True) as bar:
+    with graph_writer.tqdm(total=2, disable=True) as bar:
         for spec in specs:
             writer.write(spec, bar)
     assert traced == ["image"]

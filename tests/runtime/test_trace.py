@@ -24,7 +24,8 @@ from edgedrag.runtime import trace, trace_file
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.session.session import TOTAL, Runtime
+from edgedrag.runtime.session.edit import TOTAL
+from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.trace_file import TraceFile, tracing
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]

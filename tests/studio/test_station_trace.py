@@ -15,6 +15,8 @@ from stations import PULL, ask, line, opened
 
 from edgedrag.benchmarks.station.process import Kiosk
 
+pytestmark = pytest.mark.slow
+
 
 def edit(kiosk: Kiosk) -> None:
     with httpx.Client(base_url=kiosk.url, timeout=30) as client:

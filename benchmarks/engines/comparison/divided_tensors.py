@@ -9,7 +9,8 @@ import onnx_ir as ir
 from edgedrag.calibration.graphs.smoothing import Divisors
 from edgedrag.calibration.recipe import ranges_of
 from edgedrag.calibration.runs.branches import match_branch_names
-from edgedrag.runtime.bundle.manifest import Bundle, Graph
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle
 
 
 def divided_tensors(bundle: Bundle, graph: Graph, branch: str) -> Divisors:

@@ -14,9 +14,10 @@ from edgedrag.runtime.backends.registry import open_backend
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.options import RuntimeOptions
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS
 from edgedrag.runtime.session.jobs import Job, read_jobs
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 RUNS = 2  # recorded runs of a graph in each drag: the first and the last
 
@@ -71,7 +72,7 @@ def record_inputs(bundle: Bundle, jobs: Sequence[Job]) -> dict[Place, list[Feed]
         InputError: a drag is invalid; says which and why.
         EngineError: ONNX Runtime is not installed.
     """
-    backend = open_backend("cpu")
+    backend = open_backend(RuntimeOptions(backend="cpu"))
     stages = Stages(bundle, backend, parse_side(backend.name, bundle).precision)
     recorded: dict[Place, RecordingGraph] = {}
     for _, graph, compiled in stages.graphs():

@@ -19,7 +19,9 @@ from edgedrag.benchmarks.engines.comparison.marked_graphs import GraphFile, Mark
 from edgedrag.benchmarks.engines.comparison.runners import Side, make_runner, mute_polygraphy_log
 from edgedrag.calibration.graphs.layers import CHANNEL_AXIS, along
 from edgedrag.calibration.graphs.smoothing import Divisors
-from edgedrag.runtime.bundle.manifest import Bundle, Graph
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EdgedragError, EngineError
 
 # Required SNR in dB, by the lower of the two precisions.
@@ -133,7 +135,7 @@ def _differences(tensors: Sequence[Marked], runs: Sequence[Any], least_db: float
     except EdgedragError:
         raise
     except Exception as error:  # the libraries' exceptions share no base class
-        raise EngineError(f"a graph does not run ({error})", "engine-failed") from None
+        raise EngineError(f"a graph does not run ({error})", Code.ENGINE_FAILED) from None
     [(_, iterations)] = accuracy[0].items()
     return [_worst(tensor, [run[tensor.name] for run in iterations], least_db) for tensor in tensors]
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import onnx
 
 from edgedrag.calibration.runs.inner import Inferred, in_groups, infer_tensors
-from edgedrag.runtime.bundle.manifest import Bundle, Variant
+from edgedrag.runtime.bundle.graphs import Variant
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import EdgedragError
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)

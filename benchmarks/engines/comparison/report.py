@@ -8,7 +8,7 @@ from typing import Any
 
 from edgedrag.benchmarks.engines.comparison.layers import EQUAL_DB, Difference, GraphDifference
 from edgedrag.benchmarks.engines.comparison.runners import Side
-from edgedrag.runtime.backends.processor import cpu_name, multiplies_int8
+from edgedrag.runtime.system.processor import cpu_name, multiplies_int8
 
 
 @dataclass

@@ -13,6 +13,7 @@ import numpy as np
 from edgedrag.runtime.backends.registry import probe
 from edgedrag.runtime.backends.tensorrt.library import MODULES, import_library
 from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
 
 PLACEMENTS = {"cpu": "ort", "cuda": "ort", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt"}  # by backend
@@ -42,7 +43,7 @@ def check_installed() -> None:
     if absent:
         raise EngineError(
             f"comparing needs {' and '.join(absent)}, which is not installed; `pip install 'edgedrag[compare]'`",
-            "not-installed",
+            Code.NOT_INSTALLED,
         )
 
 
@@ -63,7 +64,7 @@ def parse_side(text: str, bundle: Bundle) -> Side:
         raise EngineError(
             f"bundle '{bundle.name}' has no precision '{precision}' for backend '{backend}'; "
             f"it has: {', '.join(shared) or 'none'}",
-            "no-precision",
+            Code.NO_PRECISION,
         )
     return Side(backend, precision or shared[0])
 
@@ -93,7 +94,7 @@ def check_usable(side: Side) -> None:
     """Raise EngineError, with the reason, if this machine cannot run a side."""
     finding = probe(side.backend)
     if not finding.usable:
-        raise EngineError(finding.reason, finding.code)
+        raise EngineError(finding.reason, finding.code or Code.FAILED)
     if side.backend in MODULES:
         import_library(side.backend)
 
@@ -126,9 +127,9 @@ def _open_session(file: Path, provider: str) -> Any:
     try:
         session = ort.InferenceSession(str(file), options, providers=[provider])
     except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise EngineError(f"{file.name}: ONNX Runtime cannot load it ({error})", "engine-refused") from None
+        raise EngineError(f"{file.name}: ONNX Runtime cannot load it ({error})", Code.ENGINE_REFUSED) from None
     if session.get_providers()[0] != provider:
-        raise EngineError(f"{file.name}: ONNX Runtime does not load its {provider} here", "load-failed")
+        raise EngineError(f"{file.name}: ONNX Runtime does not load its {provider} here", Code.LOAD_FAILED)
     return session
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgedrag.runtime.backends.device.interface import Device
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 
 Room = tuple[str, int]  # whose memory it is, and how many bytes
@@ -68,7 +69,7 @@ class Buffers:
                         f"out of memory on the device: {nbytes / 1e6:.0f} MB are needed, "
                         f"{self.device.free_bytes() / 1e6:.0f} MB are free; close other programs, or take a "
                         "smaller bundle",
-                        "out-of-memory",
+                        Code.OUT_OF_MEMORY,
                     ) from None
 
     def free(self, address: int) -> None:

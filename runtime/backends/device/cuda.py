@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 
 COMPUTE_CAPABILITY = (75, 76)  # CUdevice_attribute: major, minor
@@ -34,13 +35,13 @@ def find_gpu(index: int = 0) -> Gpu:
     try:
         cuda = ctypes.CDLL(library)
     except OSError:
-        raise EngineError(f"no NVIDIA driver here ({library} does not load)", "no-driver") from None
+        raise EngineError(f"no NVIDIA driver here ({library} does not load)", Code.NO_DRIVER) from None
     status = cuda.cuInit(0)
     count, version = ctypes.c_int(), ctypes.c_int()
     if status == 0:
         status = cuda.cuDeviceGetCount(ctypes.byref(count))
     if status != 0 or count.value <= index:
-        raise EngineError(f"the NVIDIA driver finds no GPU {index} (status {status}, {count.value} GPUs)", "no-gpu")
+        raise EngineError(f"the NVIDIA driver finds no GPU {index} (status {status}, {count.value} GPUs)", Code.NO_GPU)
     cuda.cuDriverGetVersion(ctypes.byref(version))
     device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
     cuda.cuDeviceGet(ctypes.byref(device), index)
@@ -59,7 +60,7 @@ class CudaDevice:
         try:
             from cuda.bindings import runtime as cuda
         except ImportError:
-            raise EngineError("cuda-python is not installed; `pip install cuda-python`", "not-installed") from None
+            raise EngineError("cuda-python is not installed; `pip install cuda-python`", Code.NOT_INSTALLED) from None
         self._cuda = cuda
         self._call(cuda.cudaSetDevice(index))
         self.stream = int(self._call(cuda.cudaStreamCreateWithFlags(cuda.cudaStreamNonBlocking)))
@@ -108,7 +109,7 @@ class CudaDevice:
         self._call((status,))
         try:
             if self._asks_host(graph):
-                raise EngineError("CUDA: what was captured needs the host", "not-recordable")
+                raise EngineError("CUDA: what was captured needs the host", Code.NOT_RECORDABLE)
             return CudaRecording(self, self._call(cuda.cudaGraphInstantiate(graph, 0)))
         finally:
             self._call(cuda.cudaGraphDestroy(graph))
@@ -138,7 +139,7 @@ class CudaDevice:
         if int(status) != 0:
             _, name = self._cuda.cudaGetErrorName(status)
             _, text = self._cuda.cudaGetErrorString(status)
-            raise EngineError(f"CUDA: {name.decode()}: {text.decode()}", "cuda-error")
+            raise EngineError(f"CUDA: {name.decode()}: {text.decode()}", Code.CUDA_ERROR)
         return values[0] if len(values) == 1 else values
 
 

@@ -15,10 +15,9 @@ from edgedrag.runtime.backends.device.buffers import Buffers, DeviceArray
 from edgedrag.runtime.backends.device.interface import Device, Network
 from edgedrag.runtime.backends.device.recordings import Recordings, Signature
 from edgedrag.runtime.backends.device.residency import Residency
-from edgedrag.runtime.bundle.manifest import Graph
+from edgedrag.runtime.bundle.graph_inputs import STEP_INPUTS
+from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.trace import on_device
-
-STEP_INPUTS = {"noise", "coefficients", "timestep", "guidance"}  # that the host makes anew for each step
 
 Size = tuple[int, int]
 

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 
 
@@ -51,7 +52,7 @@ class Residency:
             raise EngineError(
                 f"{name}: takes {nbytes / 1e6:.0f} MB of device memory, the budget is {self._budget / 1e6:.0f} MB; "
                 "raise --memory-budget",
-                "out-of-memory",
+                Code.OUT_OF_MEMORY,
             )
         while self._budget is not None and self.held_bytes + nbytes > self._budget:
             self.release_one()
@@ -63,7 +64,7 @@ class Residency:
                 if not self.release_one():
                     raise EngineError(
                         f"{name}: {nbytes / 1e6:.0f} MB do not fit into the device's memory; close other programs",
-                        "out-of-memory",
+                        Code.OUT_OF_MEMORY,
                     ) from None
         self._residents[name] = (resident, nbytes, seldom)
         return resident

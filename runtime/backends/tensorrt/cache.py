@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
 from edgedrag.runtime.files import PARTIAL, sha256_of, write_whole
 
@@ -197,7 +199,7 @@ class EngineStore:
             raise EngineError(
                 f"{stored.path}: cannot be written ({error.strerror}); it takes {len(plan) / 1e6:.0f} MB, "
                 f"{free_bytes(self.folder) / 1e6:.0f} MB are free",
-                "not-written",
+                Code.NOT_WRITTEN,
             ) from None
         return stored
 

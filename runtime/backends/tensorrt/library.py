@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 from typing import Any
 
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, summary
 
 MODULES = {"tensorrt-rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
@@ -26,11 +27,11 @@ def import_library(library: str) -> Any:
     if importlib.util.find_spec(MODULES[library]) is None:
         how = f"`pip install 'edgedrag[{EXTRAS[library]}]'`"
         jetson = "; on a Jetson it comes with JetPack, see docs/jetson.md" if library == "tensorrt" else ""
-        raise EngineError(f"{library} is not installed; {how}{jetson}", "not-installed")
+        raise EngineError(f"{library} is not installed; {how}{jetson}", Code.NOT_INSTALLED)
     try:
         return importlib.import_module(MODULES[library])
     except Exception as error:  # whatever a broken or foreign package raises
-        raise EngineError(f"{library} is installed but does not load ({summary(error)})", "load-failed") from error
+        raise EngineError(f"{library} is installed but does not load ({summary(error)})", Code.LOAD_FAILED) from error
 
 
 def start(kind: Any, log: Any, library: str) -> Any:
@@ -53,7 +54,7 @@ def start(kind: Any, log: Any, library: str) -> Any:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))
     raise EngineError(
         f"{TITLES[library]} does not start ({'; '.join(log.errors)}); is the NVIDIA driver new enough for it?",
-        "load-failed",
+        Code.LOAD_FAILED,
     )
 
 
@@ -62,5 +63,5 @@ def check_generation(library: str, target: str) -> None:
     if target in REFUSED.get(library, ()):
         raise EngineError(
             f"{TITLES[library]} does not run on {target}; take `--backend cuda` (ONNX Runtime) there, or TensorRT",
-            "gpu-unsupported",
+            Code.GPU_UNSUPPORTED,
         )

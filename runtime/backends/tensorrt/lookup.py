@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 from edgedrag.runtime.backends.tensorrt.cache import EngineKey, EngineStore, Size, StoredEngine, differences, engine_key
 from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
+
+# Parts of a key that an installation decides, the first to be named first.
+BUILT_FOR = {"library": Code.ENGINE_LIBRARY, "target": Code.ENGINE_TARGET, "version": Code.ENGINE_VERSION}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class EngineLookup:
             raise self._missing(bundle, key)
         fault = stored.fault()
         if fault is not None:
-            raise EngineError(f"{stored.path}: {fault}; {self._rebuild(bundle, precision)}", "engine-damaged")
+            raise EngineError(f"{stored.path}: {fault}; {self._rebuild(bundle, precision)}", Code.ENGINE_DAMAGED)
         return stored
 
     def sizes(self, bundle: Bundle, precision: str) -> list[Size]:
@@ -53,12 +58,12 @@ class EngineLookup:
         command, wanted = self._rebuild(bundle, key.precision), key.as_json()
         others = [stored.manifest["key"] for stored in self.store.relatives(key)]
         if not others:
-            return EngineError(f"{self.store.folder}: no engines of bundle '{bundle.name}'; {command}", "no-engines")
+            return EngineError(f"{self.store.folder}: no engines of bundle '{bundle.name}'; {command}", Code.NO_ENGINES)
         nearest = max(others, key=lambda found: sum(found.get(part) == value for part, value in wanted.items()))
-        parts = [part for part in ("library", "target", "version") if nearest.get(part) != wanted[part]]
+        parts = [part for part in BUILT_FOR if nearest.get(part) != wanted[part]]
         return EngineError(
             f"{self.store.folder}: the engine of '{key.graph}' was built for {differences(nearest, key)}; {command}",
-            f"engine-{parts[0]}" if parts else "engine-stale",
+            BUILT_FOR[parts[0]] if parts else Code.ENGINE_STALE,
         )
 
     def _rebuild(self, bundle: Bundle, precision: str) -> str:

@@ -12,7 +12,9 @@ from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, S
 from edgedrag.runtime.backends.tensorrt.cache import EngineStore, StoredEngine
 from edgedrag.runtime.backends.tensorrt.library import import_library, start
 from edgedrag.runtime.backends.tensorrt.lookup import EngineLookup
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, Variant
+from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 from edgedrag.runtime.files import write_whole
 
@@ -38,7 +40,7 @@ class TensorRtNetwork:
         if self._engine is None:
             if any("memory" in message.lower() for message in log.errors):
                 raise MemoryError
-            raise EngineError(f"{stored.path}: does not load ({'; '.join(log.errors[-2:])})", "engine-refused")
+            raise EngineError(f"{stored.path}: does not load ({'; '.join(log.errors[-2:])})", Code.ENGINE_REFUSED)
         self._stream, self._log = stream, log
         self.cache = cache
         strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
@@ -63,7 +65,7 @@ class TensorRtNetwork:
 
     def bind(self, name: str, address: int, shape: tuple[int, ...]) -> None:
         if name in self._inputs and not self._context.set_input_shape(name, shape):
-            raise EngineError(f"input '{name}' of shape {shape} is not within the engine's profile", "engine-shape")
+            raise EngineError(f"input '{name}' of shape {shape} is not within the engine's profile", Code.ENGINE_SHAPE)
         self._context.set_tensor_address(name, address)
 
     def scratch_bytes(self) -> int:
@@ -73,7 +75,7 @@ class TensorRtNetwork:
         if scratch_bytes:
             self._context.set_device_memory(scratch, scratch_bytes)
         if not self._context.execute_async_v3(self._stream):
-            raise EngineError(f"an engine does not run ({'; '.join(self._log.errors[-2:])})", "engine-failed")
+            raise EngineError(f"an engine does not run ({'; '.join(self._log.errors[-2:])})", Code.ENGINE_FAILED)
 
     def release(self) -> None:
         self._context = self._engine = self.cache = None

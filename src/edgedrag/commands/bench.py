@@ -45,7 +45,8 @@ def quality(
     """Compare edits with the true frames of held-out clips, or judge them on drags without a truth; and baselines."""
     from edgedrag.benchmarks.quality.measure import Request, describe, measure
     from edgedrag.benchmarks.report import write_report
-    from edgedrag.runtime.photo.picture import Picture, check_folder, check_output, save_picture
+    from edgedrag.runtime.files import check_folder
+    from edgedrag.runtime.photo.picture import Picture, check_output, save_picture
 
     if (pairs is None) == (dragbench is None):
         raise click.UsageError("give one of --pairs and --dragbench")
@@ -57,7 +58,7 @@ def quality(
     if output is not None:
         check_folder(output.parent)
     runtime, _ = engine.open()
-    relatives = engine.bundle == "embedded"
+    relatives = engine.options.bundle == "embedded"
     figures, picture = measure(
         runtime,
         Request(
@@ -90,7 +91,8 @@ def rounds(
     """Drag PHOTOS forth and back, many times: what is left of them, and of a chain of single edits."""
     from edgedrag.benchmarks.quality.rounds import describe, measure
     from edgedrag.benchmarks.report import write_report
-    from edgedrag.runtime.photo.picture import Picture, check_folder, check_output, save_picture
+    from edgedrag.runtime.files import check_folder
+    from edgedrag.runtime.photo.picture import Picture, check_output, save_picture
 
     if sheet is not None:
         check_output(sheet)
@@ -114,7 +116,7 @@ def studio(visitors: int, seconds: float, output: Path | None, as_json: bool) ->
     import edgedrag
     from edgedrag.benchmarks.report import write_report
     from edgedrag.runtime.errors import InputError
-    from edgedrag.runtime.photo.picture import check_folder
+    from edgedrag.runtime.files import check_folder
 
     try:
         from edgedrag.benchmarks.station.measure import describe, measure

@@ -10,19 +10,9 @@ from typing import Any
 
 import click
 
-from edgedrag.commands.options import FILE, PRECISIONS, THREADS, TRACE, MemorySize, step_counts
-from edgedrag.runtime.backends.registry import NAMES
-
-SLOWER = 4  # exit code
-
-WHAT = (
-    click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."),
-    click.option("--backend", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True),
-    click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True),
-    click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]"),
-    click.option("--memory-budget", type=MemorySize(), help="Device memory for weights on a GPU, as 4GB."),
-    THREADS,
-)
+from edgedrag.commands.options import FILE, RUNTIME_OPTIONS, TRACE, runtime_options, step_counts, take_runtime_options
+from edgedrag.runtime.codes import ExitCode
+from edgedrag.runtime.options import RuntimeOptions
 
 
 def say(text: str) -> None:
@@ -32,12 +22,7 @@ def say(text: str) -> None:
 
 
 @click.command()
-@WHAT[0]
-@WHAT[1]
-@WHAT[2]
-@WHAT[3]
-@WHAT[4]
-@WHAT[5]
+@runtime_options
 @click.option("--steps", metavar="1,2,4,8", help="Denoising steps.  [default: the bundle's]")
 @click.option("--sizes", default="512", show_default=True, help="Photos: a square's side, or WIDTHxHEIGHT; a list.")
 @click.option("--scenario", type=click.Choice(["single-stream", "interactive", "sustained"]), default="single-stream",
@@ -53,9 +38,8 @@ def say(text: str) -> None:
 @TRACE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def latency(
-    bundle: str, backend: str, precision: str, engines: Path | None, memory_budget: int | None, threads: int | None,
-    steps: str | None, sizes: str, scenario: str, seconds: float, minutes: float, peers: str, output: Path | None,
-    samples: Path | None, trace: Path | None, as_json: bool,
+    options: RuntimeOptions, steps: str | None, sizes: str, scenario: str, seconds: float, minutes: float,
+    peers: str, output: Path | None, samples: Path | None, trace: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Time drags on this device: percentiles with their bounds, cold start, graphs, memory, energy, peers.
 
@@ -70,15 +54,13 @@ def latency(
     from edgedrag.benchmarks.latency.peers import chosen
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.latency.subject import Configuration
-    from edgedrag.runtime.backends.cpus import checked_threads
-    from edgedrag.runtime.photo.picture import check_file
+    from edgedrag.runtime.files import check_file
     from edgedrag.runtime.trace_file import tracing
 
     if trace is not None and scenario != "single-stream":
         raise click.UsageError("--trace records drags of the single-stream scenario alone")
-    checked_threads(threads)
     request = latency.Request(
-        Configuration(bundle, backend, precision, engines, memory_budget, threads),
+        Configuration(options),
         None if steps is None else step_counts(steps), read_sizes(sizes), scenario, seconds, minutes, chosen(peers),
     )  # fmt: skip
     stem = latency_report.stem(output)
@@ -109,7 +91,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
     found = compare_reports(read_report(first), read_report(second))
     click.echo(json.dumps(found) if as_json else describe(found))
     if found["verdict"] == "slower":
-        sys.exit(SLOWER)
+        sys.exit(ExitCode.SLOWER)
 
 
 @click.command()
@@ -130,7 +112,7 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
     from edgedrag.benchmarks.latency.compare import describe, measure_ab
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.report import write_report
-    from edgedrag.runtime.photo.picture import check_folder
+    from edgedrag.runtime.files import check_folder
 
     if output is not None:
         check_folder(output.parent)
@@ -141,7 +123,7 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
     if not found["complete"]:
         sys.exit(1)
     if found["verdict"] == "slower":
-        sys.exit(SLOWER)
+        sys.exit(ExitCode.SLOWER)
 
 
 @click.command()
@@ -190,7 +172,11 @@ def _side(name: str, text: str) -> tuple[Any, int | None]:
     from edgedrag.benchmarks.latency.subject import Configuration
 
     command = click.Command(name, add_help_option=False)
-    for option in (*WHAT, click.option("--source", type=FILE), click.option("--steps", type=click.IntRange(1))):
+    for option in (
+        *RUNTIME_OPTIONS,
+        click.option("--source", type=FILE),
+        click.option("--steps", type=click.IntRange(1)),
+    ):
         command = option(command)
     try:
         values = command.make_context(name, shlex.split(text)).params
@@ -199,4 +185,4 @@ def _side(name: str, text: str) -> tuple[Any, int | None]:
     except click.UsageError as error:
         raise click.BadParameter(f"{text!r}: {error.format_message()}", param_hint=name) from None
     steps = values.pop("steps")
-    return Configuration(**values), steps
+    return Configuration(take_runtime_options(values), **values), steps

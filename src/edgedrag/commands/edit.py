@@ -93,7 +93,7 @@ def batch(
     A line: {"name": "a", "image": "a.jpg", "mask": "m.png", "drags": [[[120, 80], [140, 80]]], "seed": 0}
     mask and seed may be left out. A bad job is reported and the rest goes on; exit code 1 then.
     """
-    from edgedrag.runtime.photo.picture import check_folder
+    from edgedrag.runtime.files import check_folder
     from edgedrag.runtime.session.jobs import read_jobs
     from edgedrag.runtime.trace_file import tracing
 

@@ -6,7 +6,7 @@ import functools
 import re
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 import click
 
 import edgedrag
-from edgedrag.runtime.backends.registry import NAMES
 from edgedrag.runtime.backends.tensorrt.library import MODULES
+from edgedrag.runtime.codes import Code
+from edgedrag.runtime.options import AUTO, BACKENDS, PRECISIONS, RuntimeOptions
+from edgedrag.runtime.session.runtime import open_with
 
 FILE = click.Path(path_type=Path)
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 class MemorySize(click.ParamType):
@@ -53,12 +54,7 @@ class BatchSizes(click.ParamType):
 class Engine:
     """The options of every command that runs drags."""
 
-    bundle: str
-    backend: str
-    precision: str
-    engines: Path | None
-    memory_budget: int | None
-    threads: int | None
+    options: RuntimeOptions
     steps: int | None
     seed: int
     max_megapixels: float
@@ -67,31 +63,27 @@ class Engine:
         """Open the runtime; returns it and the milliseconds that took."""
         start = time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
-            runtime = edgedrag.open(
-                self.bundle, self.backend, self.precision, self.engines, self.memory_budget, self.threads
-            )
+            runtime = open_with(self.options)
         opened_ms = (time.perf_counter() - start) * 1e3
         for warning in caught:
             click.echo(f"warning: {warning.message}", err=True)
         for step in runtime.fallback:
-            if step.code != "not-installed":
+            if step.code != Code.NOT_INSTALLED:
                 click.echo(f"note: not on {step.backend} ({step.code}): {step.reason}", err=True)
-        if self.engines is not None and runtime.backend.name not in MODULES:
+        if self.options.engines is not None and runtime.backend.name not in MODULES:
             click.echo(f"note: --engines has no effect on the {runtime.backend.name} backend", err=True)
         return runtime, opened_ms
 
 
-THREADS = click.option("--threads", type=int, help="On the CPU.  [default: the CPUs that this process may use]")
-
-ENGINE_OPTIONS = (
+RUNTIME_OPTIONS = (
     click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."),
-    click.option("--backend", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True),
-    click.option(
-        "--precision", type=click.Choice(["auto", "fp32", "fp16", "bf16", "int8"]), default="auto", show_default=True
-    ),
+    click.option("--backend", type=click.Choice([AUTO, *BACKENDS]), default=AUTO, show_default=True),
+    click.option("--precision", type=click.Choice([AUTO, *reversed(PRECISIONS)]), default=AUTO, show_default=True),
     click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]"),
     click.option("--memory-budget", type=MemorySize(), help="Device memory for weights on a GPU, as 4GB."),
-    THREADS,
+    click.option("--threads", type=int, help="On the CPU.  [default: the CPUs that this process may use]"),
+)
+DRAG_OPTIONS = (
     click.option("--steps", type=int, help="Denoising steps.  [default: the bundle's]"),
     click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result."),
     click.option(
@@ -104,18 +96,39 @@ TRACE = click.option("--trace", type=FILE, metavar="FILE.json",
                      help="Write what took how long, to be opened in Perfetto.")  # fmt: skip
 
 
+def take_runtime_options(values: dict[str, Any]) -> RuntimeOptions:
+    """Remove the values of `RUNTIME_OPTIONS` from a command's, and make them one. Raises InputError."""
+    return RuntimeOptions(**{field.name: values.pop(field.name) for field in fields(RuntimeOptions)})
+
+
+def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what a runtime is opened with to a command, which gets it as one argument `options`."""
+
+    @functools.wraps(command)
+    def with_options(**values: Any) -> None:
+        command(options=take_runtime_options(values), **values)
+
+    return _with(RUNTIME_OPTIONS, with_options)
+
+
 def engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the engine's options to a command, which gets them as one argument `engine`."""
+    """Add what drags run with to a command, which gets it as one argument `engine`."""
 
     @functools.wraps(command)
     def with_engine(**values: Any) -> None:
-        engine = Engine(**{field.name: values.pop(field.name) for field in fields(Engine)})
+        options = take_runtime_options(values)
+        engine = Engine(options, *(values.pop(name) for name in ("steps", "seed", "max_megapixels")))
         command(engine=engine, **values)
 
-    decorated: Callable[..., None] = with_engine
-    for option in reversed(ENGINE_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return _with((*RUNTIME_OPTIONS, *DRAG_OPTIONS), with_engine)
+
+
+def _with(
+    options: Sequence[Callable[[Callable[..., None]], Callable[..., None]]], command: Callable[..., None]
+) -> Callable[..., None]:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def step_counts(text: str) -> tuple[int, ...]:

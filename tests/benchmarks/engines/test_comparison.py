@@ -23,10 +23,13 @@ from edgedrag.benchmarks.engines.comparison.layers import GraphDifference, compa
 from edgedrag.benchmarks.engines.comparison.marked_graphs import GraphFile, shared_groups
 from edgedrag.benchmarks.engines.comparison.runners import parse_sides, shape_ranges
 from edgedrag.runtime.backends.registry import probe
-from edgedrag.runtime.bundle.manifest import Bundle, Graph, open_bundle
+from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.selection.self_test import snr_db
+
+pytestmark = pytest.mark.slow
 
 pytest.importorskip("polygraphy", reason="the extra [compare] is not installed")
 

@@ -11,8 +11,10 @@ import pytest
 from pair_files import write_clip
 
 from edgedrag.benchmarks.engines import precision
-from edgedrag.benchmarks.quality.dragbench import find_samples, read_sample
+from edgedrag.metrics.drag_sets import find_samples, read_sample
 from tools import clip_drags
+
+pytestmark = pytest.mark.slow
 
 MADE = ("move", "rotation", "scaling", "warp")
 

@@ -15,6 +15,8 @@ from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.runtime.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 SIZE = Size(256, 256)
 
 

@@ -9,8 +9,8 @@ import device_trees
 import pytest
 from device_trees import INA, RAPL, write
 
-from edgedrag.benchmarks.latency.nvidia import Card
 from edgedrag.benchmarks.latency.power import Energy, find_ina3221, find_rapl
+from edgedrag.benchmarks.nvidia import Card
 
 
 @pytest.fixture

@@ -19,7 +19,10 @@ from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.series import figures
 from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.runtime.errors import BundleError, InputError
+from edgedrag.runtime.options import RuntimeOptions
 from edgedrag.runtime.trace_file import tracing
+
+pytestmark = pytest.mark.slow
 
 SIZE = Size(320, 256)
 
@@ -238,7 +241,7 @@ def test_a_sustained_run_has_a_course(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_the_bundle_lacks_is_told_as_ever() -> None:
     with pytest.raises(BundleError, match="no such bundle"):
-        latency.measure(request(what=Configuration(bundle="/nowhere")), quiet)
+        latency.measure(request(what=Configuration(RuntimeOptions(bundle="/nowhere"))), quiet)
     with pytest.raises(InputError, match="steps"):
         latency.measure(request(steps=(1000,)), quiet)
 

@@ -11,6 +11,8 @@ from edgedrag.benchmarks.latency.peers import PEERS, chosen
 from edgedrag.benchmarks.latency.scene import disc
 from edgedrag.runtime.errors import EdgedragError, InputError
 
+pytestmark = pytest.mark.slow
+
 DRAG = ((225, 150), (241, 161))
 
 

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import cv2
+import pytest
 from conftest import EXAMPLES
 
 import edgedrag
 from edgedrag.benchmarks.latency.tracing import cost_of_spans, off_over_without, without_spans
+
+pytestmark = pytest.mark.slow
 
 PROBE = """
 import hashlib, sys, edgedrag

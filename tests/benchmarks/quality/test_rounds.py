@@ -12,6 +12,8 @@ import pytest
 import edgedrag
 from edgedrag.benchmarks.quality.rounds import METHODS, MISS, PROTOCOLS, measure, pixel, sequence
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 

@@ -26,6 +26,8 @@ from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.system.memory import Memory
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed; there is none for this platform")
 pytest.importorskip("filelock")
 

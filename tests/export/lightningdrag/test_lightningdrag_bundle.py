@@ -52,6 +52,8 @@ from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.sampling.sampler import make_table
 from edgedrag.runtime.system.memory import Memory
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., CompletedProcess[str]]
 TARGETS = ("sm_86", "sm_89")
 

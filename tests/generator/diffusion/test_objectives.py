@@ -1,8 +1,6 @@
-"""What one batch teaches which part of the networks, and that training shows what the runtime shows."""
+"""What one batch teaches which part of the networks."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +10,11 @@ from moving_square import batch_of, moving_square, small_generator
 from edgedrag.generator.diffusion.objectives import OBJECTIVES
 from edgedrag.generator.diffusion.sampling import sample
 from edgedrag.generator.networks import fields
-from edgedrag.generator.networks.embedded import EmbeddedGenerator, decided, local_error
-from edgedrag.generator.training.distillation import distillation_loss
+from edgedrag.generator.networks.embedded import EmbeddedGenerator
+from edgedrag.generator.networks.embedded_losses import local_error
+from edgedrag.generator.training.distillation import Lesson, distillation_loss
 from edgedrag.generator.training.trainer import CLEAR, losses
 from edgedrag.generator.training.validation import psnr_in_mask
-from edgedrag.runtime.drag import composite as compose
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -74,7 +72,7 @@ def test_a_perceptual_loss_trains_a_draw_only_at_low_noise() -> None:
         noise = torch.Generator().manual_seed(seed)
         clear = float(OBJECTIVES["diffusion"](model, batch, model.conditioning(batch), noise)[2].detach().max()) > CLEAR
         terms = losses(
-            model, batch, "diffusion", torch.Generator().manual_seed(seed), motion=False, perceptual_loss=far
+            model, batch, "diffusion", torch.Generator().manual_seed(seed), learns="denoiser", perceptual_loss=far
         )
         assert ("drawn" in terms) == clear
         if clear:
@@ -83,7 +81,7 @@ def test_a_perceptual_loss_trains_a_draw_only_at_low_noise() -> None:
     assert 0 < judged < 12
     assert "denoiser.head.weight" in learners(model) and "motion.flow_head.weight" not in learners(model)
     noise = torch.Generator().manual_seed(0)
-    assert "drawn" not in losses(model, batch, "diffusion", noise, denoiser=False, perceptual_loss=far)
+    assert "drawn" not in losses(model, batch, "diffusion", noise, learns="motion", perceptual_loss=far)
 
 
 def test_a_perceptual_loss_trains_a_student_to_draw_but_no_motion() -> None:
@@ -96,7 +94,7 @@ def test_a_perceptual_loss_trains_a_student_to_draw_but_no_motion() -> None:
         student = teacher.student()
         torch.nn.init.normal_(student.denoiser.head.weight, std=0.02)  # a picture like the warp says not where
         noise = torch.Generator().manual_seed(seed)
-        distillation_loss(student, teacher, batch, [0], 4, noise, perceptual_loss=far)["perceptual"].backward()
+        distillation_loss(student, Lesson(teacher, [0], 4, perceptual_loss=far), batch, noise)["perceptual"].backward()
         found.append(learners(student))
         assert not any(name.startswith(("motion.", "encoder.")) for name in found[-1])
     assert all("denoiser.head.weight" in names for names in found), "the whole answer, and what is shown of it"
@@ -112,32 +110,6 @@ def test_a_students_first_answer_is_the_warped_photo() -> None:
     first = student.decode(sample(student, batch, conditioning, 1, torch.Generator().manual_seed(0))[-1], conditioning)
     torch.testing.assert_close(first, conditioning.warped, atol=1e-5, rtol=0)
     assert float(teacher.denoiser.head.weight.detach().abs().max()) > 0
-
-
-def test_training_shows_as_much_as_the_runtime_shows() -> None:
-    revealed = torch.linspace(0, 1, 21, requires_grad=True)
-    weights = decided(revealed)
-    np.testing.assert_allclose(weights.detach(), compose.decided(revealed.detach().numpy()), atol=1e-6)
-    weights.sum().backward()
-    assert revealed.grad is not None and torch.equal(revealed.grad, torch.ones(21)), "also where nothing is shown"
-
-
-def test_training_moves_and_shows_as_the_runtime_does() -> None:
-    torch.manual_seed(0)
-    model, batch = small_generator(), batch_of(moving_square())
-    batch = replace(batch, mask=torch.ones_like(batch.mask))
-    far = 3 * torch.randn(1, 2, 64, 64)
-    conditioning = model.conditioning(batch)._replace(
-        flow=far, revealed=torch.rand(1, 1, 64, 64), warped=fields.warp(batch.source, far)
-    )
-    answer = torch.rand(1, 3, 64, 64) * 2 - 1
-    window, result = (((x[0].permute(1, 2, 0) + 1) / 2).numpy() for x in (batch.source, answer))
-    flow, revealed = (x[0].permute(1, 2, 0).numpy() for x in (conditioning.flow, conditioning.revealed))
-    window = np.rint(window * 255).astype(np.uint8)
-    change = compose.change_of(window, batch.points[0, :, 2:].numpy(), result, flow, revealed)
-    shown = compose.compose(window, np.ones((64, 64), bool), compose.Generated(result, flow, revealed, change))
-    finished = (model.finish(batch, conditioning, answer)[0].permute(1, 2, 0).numpy() + 1) / 2 * 255
-    assert np.abs(shown - finished.clip(0, 255))[2:-2, 2:-2].max() < 4, "OpenCV moves by 32nds of a pixel"
 
 
 def test_the_gate_opens_where_the_picture_is_nearer_the_truth_than_the_warp(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -12,9 +10,8 @@ from conftest import EXAMPLES
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from edgedrag.export.lightningdrag.bundle import INPUTS, WINDOWS
+from edgedrag.export.lightningdrag.manifest import INPUTS, WINDOWS
 from edgedrag.generator.networks.lightningdrag.generator import as_clip_image
-from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.inputs import PhotoInputs
 from edgedrag.runtime.photo.picture import load_picture
 
@@ -29,7 +26,7 @@ def window(height: int, width: int) -> np.ndarray:
 def test_the_runtime_and_training_prepare_as_clip_does(size: tuple[int, int]) -> None:
     picture = window(*size)
     processed = CLIPImageProcessorPil()(Image.fromarray(picture), return_tensors="np")["pixel_values"]
-    found = PhotoInputs(Bundle(Path(), {"inputs": INPUTS}, {}), picture).clip_image
+    found = PhotoInputs(INPUTS, picture).clip_image
     np.testing.assert_allclose(found, np.asarray(processed), atol=1e-5)
     tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
     # Training works on numbers that were not rounded to 8 bits: a level is 1/255/0.26 here.
@@ -39,7 +36,7 @@ def test_the_runtime_and_training_prepare_as_clip_does(size: tuple[int, int]) ->
 def test_bundles_without_the_field_stretch_the_window() -> None:
     picture = window(256, 320)
     old = {**INPUTS, "clip_image": {k: v for k, v in INPUTS["clip_image"].items() if k != "fit"}}
-    found = PhotoInputs(Bundle(Path(), {"inputs": old}, {}), picture).clip_image
+    found = PhotoInputs(old, picture).clip_image
     small = cv2.resize(picture, (224, 224), interpolation=cv2.INTER_AREA) / np.float32(255)
     expected = (small - INPUTS["clip_image"]["mean"]) / INPUTS["clip_image"]["std"]
     np.testing.assert_allclose(found[0], expected.transpose(2, 0, 1), atol=1e-5)

@@ -23,14 +23,17 @@ from edgedrag.generator.training.adversary import Adversary
 from edgedrag.generator.training.checkpoint import load_checkpoint
 from edgedrag.generator.training.distillation import (
     DistillConfig,
+    Lesson,
     distill,
     distillation_loss,
     load_denoiser,
     matching_teacher_steps,
 )
-from edgedrag.generator.training.loop import Processes
+from edgedrag.generator.training.processes import Processes
 from edgedrag.generator.training.trainer import losses
 from edgedrag.runtime.errors import InputError
+
+pytestmark = pytest.mark.slow
 
 
 class LatentGenerator(DragGenerator):
@@ -98,7 +101,7 @@ def test_another_topology_trains_and_distils_with_the_same_code() -> None:
     history = []
     for step in range(150):
         teacher.calls = student.calls = 0
-        terms = distillation_loss(student, teacher, batch, places, 8, torch.Generator().manual_seed(step))
+        terms = distillation_loss(student, Lesson(teacher, places, 8), batch, torch.Generator().manual_seed(step))
         assert teacher.calls == 2 * 8, "the teacher runs its guidance pair"
         assert student.calls == 1, "the student has guidance folded in: no step runs twice"
         optimiser.zero_grad()
@@ -132,7 +135,7 @@ def test_predictions_of_each_kind_give_the_same_clean_latent() -> None:
     for kind, answer in answers.items():
         model = LatentGenerator(guidance=1.0)
         model.prediction, model.predict = kind, lambda *_, answer=answer: answer  # type: ignore[method-assign]
-        found = clean_latent(model, alpha * clean + sigma * noise, None, timestep, alpha, sigma)
+        found = clean_latent(model, alpha * clean + sigma * noise, None, timestep, (alpha, sigma))
         torch.testing.assert_close(found, clean, atol=1e-3, rtol=1e-3)
 
 

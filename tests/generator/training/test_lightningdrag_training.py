@@ -34,7 +34,7 @@ from edgedrag.generator.training.trainer import TrainConfig, losses, train
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import load_picture
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 def real_batches() -> Iterator[Batch]:

@@ -25,7 +25,7 @@ from edgedrag.generator.training.trainer import TrainConfig, edited_sources, tra
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.photo.picture import load_picture
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 def test_sources_that_are_edits_hold_the_target_content_at_the_handle() -> None:

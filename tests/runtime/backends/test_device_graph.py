@@ -14,9 +14,10 @@ from edgedrag.runtime.backends.device.buffers import Buffers
 from edgedrag.runtime.backends.device.recordings import LIMIT, Recordings
 from edgedrag.runtime.backends.device.residency import Residency
 from edgedrag.runtime.bundle.manifest import open_bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import EngineError
-from edgedrag.runtime.session.session import Runtime
+from edgedrag.runtime.session.runtime import Runtime
 
 DRAGS = [((265, 240), (240, 248))]
 OTHER = [((230, 220), (236, 232))]
@@ -166,7 +167,7 @@ def test_what_cannot_be_recorded_runs_all_the_same() -> None:
     counted = Counted()
 
     def refuse(work: Callable[[], None]) -> None:
-        raise EngineError("not permitted when the stream is capturing", "cuda-error")
+        raise EngineError("not permitted when the stream is capturing", Code.CUDA_ERROR)
 
     counted.device.record = refuse  # type: ignore[method-assign, assignment]
     recordings = Recordings(counted.device)

@@ -13,7 +13,8 @@ from conftest import rewrite_manifest
 
 import edgedrag
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.bundle.manifest import MAX_MANIFEST_BYTES, STAGES, open_bundle
+from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.manifest import MAX_MANIFEST_BYTES, open_bundle
 from edgedrag.runtime.drag.stages import choose_precision
 from edgedrag.runtime.errors import BundleError
 

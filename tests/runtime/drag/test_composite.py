@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.runtime.drag.composite import Generated, change_of, compose, decided, enlarge, warp_native
+from edgedrag.runtime.drag.blend import generated_change, reveal_weight
+from edgedrag.runtime.drag.composite import Generated, compose, enlarge, warp_native
 from edgedrag.runtime.drag.flow import warp
 
 RNG = np.random.default_rng(0)
@@ -81,7 +82,7 @@ def test_drawing_where_something_is_revealed_is_drawing_everywhere(channels: int
     edited = compose(form, np.ones((300, 280), bool), made).reshape(window.shape)
     result = made.result if channels == 3 else made.result.mean(-1, keepdims=True)
     moved, drawn = warp_native(window, made.flow, every), enlarge(result, (300, 280), every) * 255
-    whole = moved + (drawn - moved) * enlarge(decided(made.revealed), (300, 280), every)
+    whole = moved + (drawn - moved) * enlarge(reveal_weight(made.revealed), (300, 280), every)
     np.testing.assert_allclose(edited.astype(np.float32), np.clip(whole, 0, 255), atol=0.6)
     still = compose(form, np.ones((300, 280), bool), Generated(None, made.flow, None)).reshape(window.shape)
     assert np.array_equal(edited[:70], still[:70]), "what nothing is revealed in is the warp alone"
@@ -95,7 +96,7 @@ def test_what_was_changed_is_added_to_what_moved_at_its_own_sharpness() -> None:
     flow[:, :64] = (2, 0)
     revealed[:8] = 1
     result = warp(small.astype(np.float32), flow) / 255 + np.float32(0.1)
-    change = change_of(small, np.array([[30.0, 110.0], [40.0, 120.0]]), result, flow, revealed)
+    change = generated_change(small, np.array([[30.0, 110.0], [40.0, 120.0]]), result, flow, revealed)
     every = np.ones((512, 512), bool)
     moved = compose(window, every, Generated(None, flow, None)).astype(int)
     edited = compose(window, every, Generated(result, flow, revealed, change)).astype(int)

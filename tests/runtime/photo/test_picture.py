@@ -165,3 +165,21 @@ def test_bytes_are_read_and_made_as_files_are(tmp_path: Path, cat: np.ndarray) -
     assert np.array_equal(load_picture(data).pixels, cat) and not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="photo: not an image"):
         load_picture(b"not a picture")
+
+
+def test_a_photo_beyond_pillows_own_limit_is_read_where_ours_allows_it(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Pillow's limit is one for the process; ours is of each call, and nothing of the process is changed for it."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    for kind in ("PNG", "JPEG"):
+        out = io.BytesIO()
+        Image.fromarray(pixels(40, 50, 3)).save(out, kind)
+        assert load_picture(out.getvalue()).pixels.shape == (40, 50, 3)
+        with pytest.raises(InputError, match="megapixels"):
+            load_picture(out.getvalue(), max_megapixels=0.001)
+    out = io.BytesIO()
+    Image.fromarray(pixels(40, 50, 3)).save(out, "WEBP")
+    with pytest.raises(InputError, match="photo: has more pixels than are read of a WebP file"):
+        load_picture(out.getvalue())
+    assert not recwarn and Image.MAX_IMAGE_PIXELS == 10

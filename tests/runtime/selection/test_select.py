@@ -1,4 +1,4 @@
-"""The ladder of engines and its reasons, the self-test before it serves, and a second try where there is no picture."""
+"""Which backend serves and why others do not, the self-test, and a second try where there is no picture."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from edgedrag.export.engines import build
 from edgedrag.runtime.backends import registry as backends
 from edgedrag.runtime.backends.device.cuda import Gpu, find_gpu
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.backends.registry import CODES, NAMES, probe
+from edgedrag.runtime.backends.registry import probe
 from edgedrag.runtime.bundle.manifest import find_bundle, open_bundle
+from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import BundleError, EngineError
 from edgedrag.runtime.files import sha256_of
+from edgedrag.runtime.options import BACKENDS
 from edgedrag.runtime.selection import self_test as golden_module
 from edgedrag.runtime.selection.self_test import comparison_command, self_test
 
@@ -56,7 +58,7 @@ def test_a_gpu_that_a_library_builds_for_and_does_not_run_on(monkeypatch: pytest
     for module in (backends, build):
         monkeypatch.setattr(module, "find_gpu", lambda: Gpu("NVIDIA H200", "sm_90", "13.0"))
     finding = probe("tensorrt-rtx")
-    assert not finding.usable and finding.code == "gpu-unsupported" in CODES and "sm_90" in finding.reason
+    assert not finding.usable and finding.code == "gpu-unsupported" and "sm_90" in finding.reason
     request = build.Request("tensorrt-rtx", (build.THIS_GPU,), "fp16", ((256, 256),))
     with pytest.raises(EngineError, match="does not run on sm_90"):
         build.plan(open_bundle("embedded"), request)
@@ -66,9 +68,9 @@ def test_a_gpu_that_a_library_builds_for_and_does_not_run_on(monkeypatch: pytest
 @without_gpu
 def test_every_step_down_has_a_code_and_a_sentence(runtime: edgedrag.Runtime) -> None:
     assert runtime.backend.name == "cpu"
-    assert [step.backend for step in runtime.fallback] == list(NAMES[: NAMES.index("cpu")])
+    assert [step.backend for step in runtime.fallback] == list(BACKENDS[: BACKENDS.index("cpu")])
     for step in runtime.fallback:
-        assert step.code in CODES and len(step.reason) > 10
+        assert isinstance(step.code, Code) and len(step.reason) > 10
         assert step.code == probe(step.backend).code
 
 

@@ -10,9 +10,8 @@ import pytest
 from device_trees import write
 
 from edgedrag.export import capacity as room
-from edgedrag.runtime.backends import processor
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.system import sensors
+from edgedrag.runtime.system import processor, sensors
 from edgedrag.runtime.system.memory import Memory, read_memory
 from edgedrag.runtime.system.power_mode import PowerMode, available_modes, current_mode, fastest_mode
 from edgedrag.runtime.system.state import describe_system, system_state

@@ -16,6 +16,8 @@ import edgedrag
 from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor, browser
 from edgedrag.benchmarks.station.process import Kiosk
 
+pytestmark = pytest.mark.slow
+
 COFFEE = EXAMPLES / "coffee.png"
 BEFORE = edgedrag.load_picture(COFFEE).pixels
 SPOON, AWAY = (365, 285), (378, 303)

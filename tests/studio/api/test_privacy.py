@@ -15,6 +15,8 @@ from stations import PULL, ask, line, opened, png
 
 from edgedrag.benchmarks.station.process import Kiosk
 
+pytestmark = pytest.mark.slow
+
 SECRET = np.random.default_rng(99).integers(0, 255, (400, 600, 3), dtype=np.uint8)
 MARKS = [row[100:140].tobytes() for row in SECRET[::10]]  # 120 bytes of a row, found nowhere else
 SCRAPS = 0.15  # of these rows may lie in freed memory that shares a page with something alive
@@ -104,7 +106,7 @@ HANGS_ONCE = """
 import sys, time
 from pathlib import Path
 from edgedrag.cli import main
-from edgedrag.runtime.session.session import Photo
+from edgedrag.runtime.session.photo import Photo
 mark = Path(sys.argv.pop(1))
 if not mark.exists():
     mark.touch()

@@ -20,6 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from edgedrag.benchmarks.station.process import Kiosk
 from edgedrag.studio.health.memory import resident_mb
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["client", "kiosk"]
 RNG = np.random.default_rng(5)
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from edgedrag.runtime.session.session import Progress
+from edgedrag.runtime.session.edit import Progress
 from edgedrag.studio.editing.worker import Busy, Engine, Superseded
 
 

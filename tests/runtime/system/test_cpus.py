@@ -14,9 +14,9 @@ import pytest
 from conftest import EXAMPLES
 
 import edgedrag
-from edgedrag.runtime.backends import cpus
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.selection import doctor
+from edgedrag.runtime.system import cpus
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -128,10 +128,10 @@ def test_engines_and_opencv_get_what_is_asked_for() -> None:
     before = cv2.getNumThreads()
     try:
         runtime = edgedrag.open(threads=1)
-        assert runtime.threads == cv2.getNumThreads() == 1
+        assert runtime.options.cpu_threads == cv2.getNumThreads() == 1
         (session, *_) = (graph._session for *_, compiled in runtime.stages.graphs() for graph in compiled.values())
         assert session.get_session_options().intra_op_num_threads == 1
-        assert edgedrag.open().threads == cv2.getNumThreads() == cpus.default_threads()
+        assert edgedrag.open().options.cpu_threads == cv2.getNumThreads() == cpus.default_threads()
     finally:
         cv2.setNumThreads(before)
 
@@ -149,7 +149,7 @@ PROBE = """
 import sys, cv2, edgedrag
 runtime = edgedrag.open(backend=sys.argv[1])
 runtime.load(sys.argv[2]).drag([((265, 240), (240, 248))])
-print(runtime.threads, cv2.getNumThreads())
+print(runtime.options.cpu_threads, cv2.getNumThreads())
 """
 
 

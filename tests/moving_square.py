@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from edgedrag.generator.data.batches import Batch, row_of, stack
+from edgedrag.generator.data.batches import Batch, Example, stack
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
 
 
@@ -28,8 +28,8 @@ def moving_square(size: int = 64) -> dict[str, np.ndarray]:
 def batch_of(pair: dict[str, np.ndarray]) -> Batch:
     source, target = (pair[k].astype(np.float32) / 127.5 - 1 for k in ("source", "target"))
     points = np.array([[26, 30, 34, 30]], np.float32)
-    row = row_of(source, target, pair["flow"].astype(np.float32), pair["valid"], pair["mask"], points, back=True)
-    return replace(stack([row]), back_prior_flow=None)
+    example = Example(source, target, pair["flow"].astype(np.float32), pair["valid"], pair["mask"], points)
+    return replace(stack([example.as_row(back=True)]), back_prior_flow=None)
 
 
 def small_generator() -> EmbeddedGenerator:

@@ -20,9 +20,9 @@ import edgedrag
 from edgedrag.commands.edit import drag
 from edgedrag.runtime.backends import openvino as openvino_backend
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.backends.processor import multiplies_int8
-from edgedrag.runtime.bundle.manifest import Graph, Tensor
+from edgedrag.runtime.bundle.graphs import Graph, Tensor
 from edgedrag.runtime.selection import select as fallback
+from edgedrag.runtime.system.processor import multiplies_int8
 
 QUANTIZED = """xq = QuantizeLinear (x, one, middle)  xr = DequantizeLinear (xq, one, middle)
                wr = DequantizeLinear (w, one, zero)"""
@@ -92,7 +92,7 @@ def test_the_command_line_prints_a_warning_in_one_line(monkeypatch: pytest.Monke
         return runtime
 
     runtime = edgedrag.open(backend="cpu")
-    monkeypatch.setattr(edgedrag, "open", opened)
+    monkeypatch.setattr("edgedrag.commands.options.open_with", opened)
     arguments = [str(EXAMPLES / "chelsea.png"), "--drag", "265,240:240,248", "-o", str(tmp_path / "out.png"), "--json"]
     done = click.testing.CliRunner().invoke(drag, arguments, catch_exceptions=False)
     assert done.stderr == "warning: INT8 is less exact\n" and json.loads(done.stdout)["precision"] == runtime.precision

@@ -11,8 +11,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgedrag.runtime.errors import InputError
-
 MEMBERSHIP = "proc/self/cgroup"
 MOUNT = "sys/fs/cgroup"
 
@@ -40,20 +38,6 @@ def default_threads(root: Path = Path("/")) -> int:
     """Threads for work that keeps a CPU busy: the allowed CPUs, at most the quota, rounded up."""
     quota = cpu_quota(root)
     return allowed_cpus() if quota is None else max(1, min(allowed_cpus(), math.ceil(quota)))
-
-
-def checked_threads(threads: int | None) -> int:
-    """As asked, or `default_threads`.
-
-    Raises:
-        InputError: less than 1, or more than the CPUs that this process may run on.
-    """
-    if threads is None:
-        return default_threads()
-    most = allowed_cpus()
-    if not 1 <= threads <= most:
-        raise InputError(f"threads: {threads} is not between 1 and {most}, the CPUs that this process may run on")
-    return threads
 
 
 def _groups(root: Path) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgedrag.benchmarks.latency.nvidia import Card
+from edgedrag.benchmarks.nvidia import Card
 from edgedrag.runtime.system.sensors import clocks, temperatures, throttling
 
 

@@ -1,0 +1,58 @@
+"""What every kind of training has in its config."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from edgedrag.runtime.errors import InputError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass
+class LoopConfig:
+    """How a run learns.
+
+    Attributes:
+        steps, warmup: of the optimiser; the rate rises linearly over `warmup` and falls by a cosine to 2%.
+        average: decay of the weights' moving average.
+        perceptual: weight of the perceptual loss (`objectives.perceptual_distance`); 0 leaves it out.
+        precision: "fp32", or "bf16" where the device computes it.
+        device: "cpu" or "cuda".
+        log_every, save_every, validate_every: in steps.
+    """
+
+    steps: int = 4000
+    learning_rate: float = 4e-4
+    warmup: int = 100
+    average: float = 0.998
+    seed: int = 0
+    perceptual: float = 0.0
+    precision: str = "fp32"
+    device: str = "cpu"
+    log_every: int = 50
+    save_every: int = 250
+    validate_every: int = 500
+
+    def check(self, where: str) -> None:
+        """Raise InputError for values that no run can have."""
+        if not self.perceptual >= 0:
+            raise InputError(f"{where}: perceptual is {self.perceptual!r}, not a weight from 0 on")
+        for name in ("steps", "warmup", "log_every", "save_every", "validate_every"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise InputError(f"{where}: {name} is {getattr(self, name)!r}, not a whole number from 1 on")
+        if not self.learning_rate > 0 or not 0 <= self.average < 1:
+            raise InputError(f"{where}: learning_rate must be above 0, average from 0 to below 1")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"{where}: precision is {self.precision!r}, not one of {', '.join(PRECISIONS)}")
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            raise InputError(f"{where}: device is {self.device!r}, but this machine has no CUDA GPU; say 'cpu'")
+
+    def rate(self, step: int) -> float:
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * (0.02 + 0.49 * (1 + math.cos(math.pi * min(progress, 1.0))))

@@ -1,0 +1,139 @@
+"""What a run trains, and its state: parameters, their moving average, the optimiser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from edgedrag.generator.data.batches import Batch
+from edgedrag.generator.diffusion.contract import DragGenerator
+from edgedrag.generator.training.config import LoopConfig
+from edgedrag.generator.training.processes import Processes
+from edgedrag.generator.training.validation import Validation
+from edgedrag.runtime.errors import EdgedragError, InputError
+
+Loss = Callable[[Batch, torch.Generator], dict[str, Tensor]]  # weighted terms; their sum is minimised
+
+
+class Companion(Protocol):
+    """Something with a state of its own."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run trains, and on what.
+
+    Attributes:
+        model: its parameters that require a gradient are trained.
+        loss: of a batch, with a generator for its noise.
+        batches: from a step on.
+        metadata: written with the weights.
+        companion: what is trained beside the model, within `loss`, and saved with it.
+    """
+
+    model: DragGenerator
+    loss: Loss
+    batches: Callable[[int], Iterator[Batch]]
+    metadata: dict[str, str]
+    validation: Validation | None = None
+    companion: Companion | None = None
+
+
+class Learner:
+    """The state of a run, in its folder and in memory.
+
+    Attributes:
+        average: the moving average of the model's weights; what the run gives.
+        weights: the file of the average, rounded to fp16.
+    """
+
+    def __init__(self, task: Task, config: LoopConfig, folder: Path):
+        self.model = task.model.to(config.device)
+        self.average = task.model.clone().to(config.device)
+        self.average.load_state_dict(self.model.state_dict())
+        self.average.requires_grad_(False)
+        self.weights = folder / self.average.file
+        self._task, self._config = task, config
+        self._state_file = folder / "state.pt"
+        self._trained = [p for p in self.model.parameters() if p.requires_grad]
+        self._averages = [a for a, p in zip(self.average.parameters(), self.model.parameters()) if p.requires_grad]
+        self._optimiser = torch.optim.AdamW(
+            self._trained, lr=config.learning_rate, weight_decay=1e-4, betas=(0.9, 0.98)
+        )
+
+    def restore(self) -> int:
+        """Read the folder's state, where there is one; returns the step to go on with.
+
+        Raises:
+            InputError: the state is of another network.
+        """
+        if not self._state_file.exists():
+            return 0
+        state = torch.load(self._state_file, weights_only=True, map_location=self._config.device)
+        try:
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            if self._task.companion is not None:
+                self._task.companion.load_state_dict(state["companion"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"{self._state_file}: of another network or config; choose another folder ({error})"
+            ) from None
+        return state["step"]
+
+    def save(self, step: int) -> None:
+        """Write state and averaged weights, each whole or not at all. Raises EdgedragError where they cannot be."""
+        aside = self._state_file.with_suffix(".partial")
+        companion = self._task.companion
+        state: dict[str, Any] = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "companion": companion.state_dict() if companion is not None else None,
+            "step": step,
+        }
+        try:
+            torch.save(state, aside)
+            os.replace(aside, self._state_file)
+            self.average.write(self.weights, {**self._task.metadata, "steps": str(step)})
+        except (OSError, RuntimeError) as error:
+            aside.unlink(missing_ok=True)
+            raise EdgedragError(
+                f"{self._state_file.parent}: cannot be written at step {step} ({error}); the last state is whole"
+            ) from None
+
+    def update(self, batch: Batch, step: int, processes: Processes) -> dict[str, float]:
+        """One step of the optimiser and of the average; returns the terms of the loss.
+
+        Raises:
+            EdgedragError: the loss is not a number.
+        """
+        config = self._config
+        for group in self._optimiser.param_groups:
+            group["lr"] = config.rate(step)
+        noise = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * processes.count + processes.rank)
+        with torch.autocast(config.device.split(":")[0], torch.bfloat16, enabled=config.precision == "bf16"):
+            terms = self._task.loss(batch.to(torch.device(config.device)), noise)
+        total = torch.stack([v.float() for v in terms.values()]).sum()
+        self._optimiser.zero_grad()
+        total.backward()
+        processes.average_gradients(self._trained)
+        norm = torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
+        if not (torch.isfinite(total) and torch.isfinite(norm)):
+            raise EdgedragError(f"the loss is not a number at step {step}; {self._state_file} is the last good state")
+        self._optimiser.step()
+        with torch.no_grad():
+            decay = min(config.average, (step + 1) / (step + 10))
+            for old, new in zip(self._averages, self._trained):
+                old.lerp_(new, 1 - decay)
+        return {name: float(value.detach()) for name, value in terms.items()}

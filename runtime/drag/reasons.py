@@ -1,0 +1,46 @@
+"""Why a result is doubtful or bad, as data: a code and its values, worded where a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class ReasonCode(str, Enum):
+    """What is wrong with a result. The values are stable: scripts, records and translations use them."""
+
+    NOT_NUMBERS = "not_numbers"
+    FLAT = "flat"
+    NO_TEXTURE = "no_texture"
+    MISSED = "missed"
+    BLURRED = "blurred"
+    STRETCHED = "stretched"
+    SEAM = "seam"
+
+
+ENGLISH = {
+    ReasonCode.NOT_NUMBERS: "the generator returned values that are not numbers; the photo was kept there",
+    ReasonCode.FLAT: "the edited region is one flat colour",
+    ReasonCode.NO_TEXTURE: "the handles lie on flat colour, so it cannot be seen where they went",
+    ReasonCode.MISSED: ("the handle's content is {pixels} px from its target; draw a larger mask or a shorter drag"),
+    ReasonCode.BLURRED: "the edited region is blurred; try a shorter drag",
+    ReasonCode.STRETCHED: ("the content is stretched out of shape; mask all that should move along, or drag less far"),
+    ReasonCode.SEAM: "a seam shows at the mask's edge; draw the mask larger",
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason; `str(reason)` is its English sentence.
+
+    Attributes:
+        values: what the sentence names; MISSED has `pixels`, how far the worst drag's content lies from its
+            target, whole pixels of the photo.
+    """
+
+    code: ReasonCode
+    values: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    def __str__(self) -> str:
+        return ENGLISH[self.code].format_map(self.values)

@@ -1,0 +1,87 @@
+"""What a drag gives back: its progress, the finished edit, or its motion alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.drag.checks import Checks
+from edgedrag.runtime.drag.composite import Generated, enlarge
+from edgedrag.runtime.photo.window import Window
+from edgedrag.runtime.selection.select import Fallback
+
+TOTAL = "photo.drag"  # the span that holds all of a drag
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Yielded before each step of a drag."""
+
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A finished drag.
+
+    Attributes:
+        image: the whole photo, edited: size, channels (RGB order) and depth of the input.
+        mask: bool [H, W], the region that could change, as given or as made from the drags.
+        checks: how far to trust the result.
+        timings: milliseconds by stage; `composite` is all that is outside the four stages.
+        steps, seed: what the sampler ran with.
+        backend, precision: what made it; another than the runtime's where that gave no picture.
+        fallback: the backends that come before it and do not serve, or gave no picture, and why.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    checks: Checks
+    timings: dict[str, float]
+    steps: int
+    seed: int
+    backend: str
+    precision: str
+    fallback: tuple[Fallback, ...]
+    _window: Window
+    _generated: Generated
+
+    @property
+    def flow(self) -> np.ndarray | None:
+        """Backward flow of the whole photo, float32 [H, W, 2] in photo pixels; None where the bundle has none."""
+        if self._generated.flow is None:
+            return None
+        window = self._window
+        whole = np.zeros((*self.mask.shape, 2), np.float32)
+        every = (slice(0, window.height), slice(0, window.width))
+        native = enlarge(self._generated.flow, (window.height, window.width), every) * window.scale
+        whole[window.box] = native * self.mask[window.box][..., None]
+        return whole
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A drag's motion alone, for a preview that is drawn elsewhere.
+
+    Attributes:
+        flow: float32 [h, w, 2] at the generator's size, backward, x then y, in photo pixels.
+        mask: bool [h, w], what may move, at the same size.
+        window: the part of the photo that both cover.
+        region: bool [H, W], the mask at the photo's size.
+    """
+
+    flow: np.ndarray
+    mask: np.ndarray
+    window: Window
+    region: np.ndarray
+
+
+def stage_timings(timings: dict[str, float]) -> dict[str, float]:
+    """Milliseconds of each stage, of all else as `composite`, and the `total`."""
+    stages = {stage: timings.get(stage, 0.0) for stage in STAGES}
+    total = timings[TOTAL]
+    every = {**stages, "composite": total - sum(stages.values()), "total": total}
+    return {name: round(ms, 2) for name, ms in every.items()}

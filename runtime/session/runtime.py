@@ -1,0 +1,93 @@
+"""A bundle on a backend, ready to edit photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
+from edgedrag.runtime.drag.stages import Stages
+from edgedrag.runtime.options import RuntimeOptions
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, load_picture
+from edgedrag.runtime.selection.select import Fallback, more_precise, select_backend
+from edgedrag.runtime.selection.self_test import Golden
+from edgedrag.runtime.session.photo import Photo
+from edgedrag.runtime.trace import span
+
+
+class Runtime:
+    """A bundle on a backend, ready to edit photos.
+
+    Attributes:
+        fallback: the backends that come before this one and do not serve, and why.
+        golden: what the self-test measured, where the engine takes one.
+        options: what it was opened with.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        stages: Stages,
+        fallback: tuple[Fallback, ...] = (),
+        golden: Golden | None = None,
+        options: RuntimeOptions = RuntimeOptions(),
+    ):
+        self.bundle = bundle
+        self.stages = stages
+        self.backend = stages.backend
+        self.precision = stages.precision
+        self.fallback = fallback
+        self.golden = golden
+        self.options = options
+        self._precise: Stages | None = None
+
+    def more_precise(self) -> Stages | None:
+        """For a result that is no picture: stages of higher precision, opened when first needed, if there are any."""
+        if self._precise is None:
+            self._precise = more_precise(self.bundle, self.stages, self.options)
+        return self._precise
+
+    def load(self, image: str | Path | np.ndarray, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
+        """Open a photo: a file (JPEG, PNG, WebP) or an array [H, W], [H, W, 3] RGB, [H, W, 4] RGBA.
+
+        Raises:
+            InputError: it is not a photo, is damaged, or has more than `max_megapixels`.
+        """
+        with span("photo.load", "load"):
+            return Photo(self, load_picture(image, max_megapixels))
+
+
+def open_runtime(
+    bundle: str | Path = "embedded",
+    backend: str = "auto",
+    precision: str = "auto",
+    engines: str | Path | None = None,
+    memory_budget: int | None = None,
+    threads: int | None = None,
+) -> Runtime:
+    """Open a bundle, by folder or by the name of one that ships with edgedrag, on a backend.
+
+    Args:
+        backend: one of `options.BACKENDS`, or "auto": the first of them that can serve.
+        engines: folder of engines that `edgedrag build` made; the user's cache where None. For TensorRT.
+        memory_budget: bytes of device memory for weights; all that there is where None. On a GPU.
+        threads: of a backend on the CPU, and of OpenCV in this process; as many as the CPUs that affinity and
+            control groups leave to this process where None.
+
+    Raises:
+        InputError: an argument of another type or out of its range, as more threads than CPUs; names it.
+        BundleError: the bundle is missing, damaged or not understood.
+        EngineError: no backend, or not the one asked for, can run it.
+    """
+    return open_with(RuntimeOptions(bundle, backend, precision, engines, memory_budget, threads))
+
+
+def open_with(options: RuntimeOptions) -> Runtime:
+    """`open_runtime`, of options that were checked already."""
+    cv2.setNumThreads(options.cpu_threads)
+    with span("open bundle", "open"):
+        opened = open_bundle(options.bundle)
+    selected = select_backend(opened, options)
+    return Runtime(opened, selected.stages, selected.fallback, selected.golden, options)

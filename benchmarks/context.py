@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""The context of a measurement: machine, packages, bundle."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PACKAGES = ("edgedrag", "numpy", "opencv-python-headless", "onnxruntime", "torch
 
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    """Of those that are installed."""
+    """The versions of the installed packages."""
     installed = {}
     for package in packages:
         try:
@@ -36,7 +36,7 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Date, device, what the processor multiplies with, and versions."""
+    """Date, device, vector instructions, CPU count and package versions."""
     return {
         "date": datetime.date.today().isoformat(),
         "device": device,
@@ -49,7 +49,7 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def context(runtime: Runtime) -> dict[str, Any]:
-    """The machine and the bundle's checkpoint, as every report of drags begins."""
+    """The machine, bundle, backend and precision: the head of every report on drags."""
     return {
         **machine(runtime.backend.device),
         "bundle": runtime.bundle.name,
@@ -60,10 +60,10 @@ def context(runtime: Runtime) -> dict[str, Any]:
 
 
 def full_context(opened: dict[str, Any], card: Card) -> dict[str, Any]:
-    """All that a latency depends on.
+    """Everything that a latency depends on.
 
     Args:
-        opened: what `worker.Worker.opened` says.
+        opened: the result of `worker.Worker.opened`.
     """
     manifest = (Path(opened["folder"]) / "bundle.json").read_bytes()
     named = ("bundle", "checkpoint_sha256", "recipe_sha256", "backend", "precision", "default_steps")
@@ -93,7 +93,7 @@ def memory_mb() -> int | None:
 
 
 def first_line(*command: str) -> str | None:
-    """Of what a command says; None where it is not there or fails."""
+    """The first line that a command prints; None if the command is missing or fails."""
     if shutil.which(command[0]) is None:
         return None
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
@@ -102,7 +102,7 @@ def first_line(*command: str) -> str | None:
 
 
 def git_revision() -> str | None:
-    """Of the checkout that edgedrag is run from, "+" where it has changes; None where it was installed."""
+    """The revision of the checkout that edgedrag runs from, with "+" if it has changes; None if it is installed."""
     root = Path(edgedrag.__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

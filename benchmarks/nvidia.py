@@ -1,17 +1,17 @@
-"""What an NVIDIA graphics card says of itself, through NVML; nothing where there is none."""
+"""Readings of an NVIDIA GPU through NVML; empty without one."""
 
 from __future__ import annotations
 
 from typing import Any
 
-IDLE = 1  # bit of the throttle reasons: the clocks are low because nothing runs
+IDLE = 1  # bit of the throttle reasons: low clocks because the GPU is idle
 
 
 class Card:
-    """The first card of the system.
+    """The first GPU of the system.
 
     Attributes:
-        reason: why there is none to ask, None where there is one.
+        reason: why there are no readings; None if a GPU is available.
     """
 
     def __init__(self) -> None:
@@ -23,12 +23,12 @@ class Card:
             self._nvml: Any = pynvml
             self._card = pynvml.nvmlDeviceGetHandleByIndex(0)
         except ImportError:
-            self.reason = "nvidia-ml-py is not installed (pip install 'edgedrag[report]')"
+            self.reason = "nvidia-ml-py is not installed (extra [report])"
         except Exception as error:  # NVML's errors have no other base class
-            self.reason = f"no NVIDIA driver answers ({error})"
+            self.reason = f"the NVIDIA driver is not available ({error})"
 
     def _ask(self, question: str, *arguments: Any) -> Any:
-        """NVML's answer, or None where this card does not know."""
+        """The result of an NVML query; None if it is not supported."""
         if self.reason is not None:
             return None
         try:
@@ -37,7 +37,7 @@ class Card:
             return None
 
     def joules(self) -> float | None:
-        """Since the driver was loaded."""
+        """Energy since the driver was loaded, J."""
         millijoules = self._ask("nvmlDeviceGetTotalEnergyConsumption")
         return None if millijoules is None else millijoules / 1e3
 
@@ -46,13 +46,13 @@ class Card:
         return None if milliwatts is None else milliwatts / 1e3
 
     def memory_mb(self, pid: int) -> float | None:
-        """That a process has on the card."""
+        """GPU memory of a process, MiB."""
         running = self._ask("nvmlDeviceGetComputeRunningProcesses") or ()
         used = [process.usedGpuMemory for process in running if process.pid == pid and process.usedGpuMemory]
         return round(sum(used) / 2**20, 1) if used else None
 
     def state(self) -> dict[str, Any]:
-        """Clock, temperature and throttle reasons, those that it knows."""
+        """Clock, temperature and throttle reasons, as far as supported."""
         reasons = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
         readings = {
             "gpu_mhz": self._ask("nvmlDeviceGetClockInfo", 0),

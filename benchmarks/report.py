@@ -1,4 +1,4 @@
-"""A report on disk."""
+"""Writing reports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from edgedrag.runtime.files import write_aside
 
 
 def write_report(figures: dict[str, Any], file: Path | None) -> None:
-    """Write figures as JSON, whole or not at all; nowhere where no file is named."""
+    """Write figures as JSON, atomically; does nothing if `file` is None."""
     if file is not None:
         write_aside(file, (json.dumps(figures, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Clocks, temperatures and throttling of the system and of its graphics card together."""
+"""Clocks, temperatures and throttling of the system and its GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgedrag.runtime.system.sensors import clocks, temperatures, throttling
 
 
 def sample(card: Card, root: Path = Path("/")) -> dict[str, Any]:
-    """All of it at this moment; {} for what the system does not show."""
+    """The current readings; {} for those that the system does not provide."""
     shown = card.state()
     reasons = shown.pop("gpu_throttle_reasons", None)
     heat = {"gpu": shown.pop("gpu_c")} if "gpu_c" in shown else {}

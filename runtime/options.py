@@ -22,7 +22,7 @@ class RuntimeOptions:
         bundle: its folder, or the name of one that ships with edgedrag.
         backend: one of `BACKENDS`, or "auto": the first of them that can serve.
         precision: one of `PRECISIONS`, or "auto": the one that the backend prefers.
-        engines: folder of engines that `edgedrag build` made, for TensorRT; the user's cache where None.
+        engines: folder of engines that `edgedrag engines build` made, for TensorRT; the user's cache where None.
         memory_budget: bytes of device memory for weights, on a GPU; without a limit where None.
         threads: of a backend on the CPU, and of OpenCV in this process; see `cpu_threads` where None.
 

@@ -70,7 +70,7 @@ class Span:
 
     def __enter__(self) -> Span:
         self._recorded = _sinks
-        self._nvtx = _nvtx()
+        self._nvtx = load_nvtx()
         for sink in self._recorded:
             sink.begin()
         if self._nvtx is not None:
@@ -100,7 +100,7 @@ def span(name: str, category: str, **args: Any) -> AbstractContextManager[Any]:
         category: "stage", "graph", "step", "copy", "composite", "check", "encode" and the like.
         args: shown with the span; nothing that a person brought.
     """
-    return Span(name, category, args) if _sinks or _nvtx() is not None else _OFF
+    return Span(name, category, args) if _sinks or load_nvtx() is not None else _OFF
 
 
 def timed(sums: MutableMapping[str, float], name: str, category: str, **args: Any) -> Span:
@@ -209,7 +209,7 @@ def recording() -> Iterator[list[Event]]:
 
 
 @functools.cache
-def _nvtx() -> Any:
+def load_nvtx() -> Any:
     """NVIDIA's ranges, for Nsight; None where `nvtx` is not installed or does not load."""
     found = importlib.util.find_spec("nvtx")
     if found is None or found.origin is None:  # no origin: a folder of that name, not the package

@@ -43,7 +43,7 @@ class TraceFile:
         self.fault: str | None = None
         self._lock = threading.Lock()
         self._depth = threading.local()
-        self._pending: list[Event] = []
+        self.pending: list[Event] = []
         self._named: set[tuple[int, int]] = set()  # tracks, by process and thread
         self._bytes = 0
         try:
@@ -93,12 +93,12 @@ class TraceFile:
         track = (event["pid"], event["tid"])
         if track not in self._named:
             self._named.add(track)
-            self._pending.append({**trace.track_name(event["tid"], thread), "pid": event["pid"]})
-        self._pending.append(event)
+            self.pending.append({**trace.track_name(event["tid"], thread), "pid": event["pid"]})
+        self.pending.append(event)
 
     def _flush(self) -> None:
-        lines = b"".join(b",\n" + json.dumps(event).encode() for event in self._pending)
-        self._pending.clear()
+        lines = b"".join(b",\n" + json.dumps(event).encode() for event in self.pending)
+        self.pending.clear()
         if self._bytes < LIMIT_BYTES:
             self._write(lines)
 

@@ -1,4 +1,4 @@
-"""Runs a station until it is told to stop."""
+"""Runs a station until it gets SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from edgedrag.studio.health import logs, watchdog
 from edgedrag.studio.settings import Settings
 from edgedrag.studio.station import Station
 
-MOST_CONNECTIONS = 512
-LONGEST_MESSAGE = 64 << 10  # bytes, of a WebSocket's message from a page
+MAX_CONNECTIONS = 512
+MAX_MESSAGE = 64 << 10  # bytes, of a WebSocket's message from a page
 
 
 class Server(uvicorn.Server):
-    """Tells systemd when it listens, and its caller when it is done: then a signal ends the process."""
+    """Tells systemd when it listens, and calls `done` after its shutdown, before the signal ends the process."""
 
     def __init__(self, config: uvicorn.Config, done: Callable[[], None]):
         super().__init__(config)
@@ -46,15 +46,15 @@ def serve(runtime: Runtime, settings: Settings, done: Callable[[], None] = lambd
     """Serve until SIGTERM or SIGINT.
 
     Args:
-        done: called when all visitors are gone, before the signal takes its course.
+        done: called after the last connection is closed, before the signal ends the process.
 
     Raises:
-        InputError: settings that make no sense, a state folder that cannot be written to, a port in use.
+        InputError: invalid settings, a state folder that cannot be written to, a port in use.
     """
     settings = prepared(settings)
     logs.set_up()
     station = Station(runtime, settings)
-    watchdog.watch(station.engine, settings.hang_seconds)
+    watchdog.watch(station.worker, settings.hang_seconds)
     config = uvicorn.Config(
         make_app(station),
         host=settings.host,
@@ -63,9 +63,9 @@ def serve(runtime: Runtime, settings: Settings, done: Callable[[], None] = lambd
         access_log=False,
         server_header=False,
         ws="websockets-sansio",
-        ws_max_size=LONGEST_MESSAGE,
+        ws_max_size=MAX_MESSAGE,
         ws_per_message_deflate=False,  # motion fields on loopback: compressing costs more than it saves
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=3,
     )
     try:
@@ -75,7 +75,7 @@ def serve(runtime: Runtime, settings: Settings, done: Callable[[], None] = lambd
 
 
 def prepared(settings: Settings) -> Settings:
-    """Checked, with a state folder, cleared of what a power cut left, and a staff code."""
+    """Checked settings with a staff code; the state folder exists and is cleared of what a power cut left."""
     settings.check()
     folder = settings.state
     try:
@@ -89,7 +89,7 @@ def prepared(settings: Settings) -> Settings:
 
 
 def _clear(folder: Path) -> None:
-    """Remove half-written files, and pairs that no job names: they were being kept when the power went."""
+    """Remove half-written files, and pairs that no job names: the power went while they were written."""
     for aside in (*folder.glob(".*.*"), *folder.glob("kept/.*.*")):
         aside.unlink()
     jobs = folder / "kept" / "jobs.jsonl"

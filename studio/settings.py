@@ -1,4 +1,4 @@
-"""What a station runs with, checked before anything is opened."""
+"""A station's settings, checked before anything is opened."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Settings:
     """One station.
 
     Attributes:
-        token: what a visitor's page must show; None on loopback alone.
+        token: what a visitor's page must send; None on loopback alone.
         state: folder of the records, and of what staff choose to keep.
         staff_code: opens the staff page; made at the first start and kept in `state` where None.
-        idle_seconds: without a touch for so long, a session is wiped.
-        queue: jobs that wait for the engine at most; further ones are answered "busy".
+        idle_seconds: a session without input for so long is wiped.
+        queue: jobs that may wait for the worker; further ones are answered "busy".
         upload_mb, max_megapixels: the largest photo, as a file and decoded.
         photo_megapixels: of all sessions together; photos beyond are answered "busy".
-        hang_seconds: an engine that takes longer over one step is restarted.
+        hang_seconds: the station restarts itself where one step takes longer.
         steps, seed: of every edit; the bundle's default where `steps` is None.
     """
 
@@ -43,7 +43,7 @@ class Settings:
     seed: int = 0
 
     def check(self) -> None:
-        """Raises InputError where a value makes no sense, or others could reach the station without a token."""
+        """Raise InputError where a value is out of range, or others could reach the station without a token."""
         if not 0 <= self.port < 65536:
             raise InputError(f"--port {self.port}: give 0 to 65535")
         for option, value in (("--idle", self.idle_seconds), ("--hang", self.hang_seconds)):

@@ -1,4 +1,4 @@
-"""The station: one runtime, one engine, the sessions, the record; what the API's routes call."""
+"""The station: one runtime, one worker, the sessions and the records; what the API's routes call."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture, load_picture
 from edgedrag.runtime.session.edit import Motion, Progress
 from edgedrag.runtime.session.runtime import Runtime
-from edgedrag.studio.editing.sessions import Edited, Session, Sessions, Wish
-from edgedrag.studio.editing.worker import Busy, Engine, Superseded, Turns
+from edgedrag.studio.editing.sessions import EditParameters, FinishedEdit, Session, Sessions
+from edgedrag.studio.editing.worker import Busy, Superseded, Turns, Worker
 from edgedrag.studio.health.logs import LOGGER, log, short
 from edgedrag.studio.health.memory import sweep
 from edgedrag.studio.health.metrics import Metrics
@@ -25,32 +25,32 @@ from edgedrag.studio.health.selftest import Report, self_test
 from edgedrag.studio.records.records import Records
 from edgedrag.studio.settings import Settings
 
-UPLOADS_AT_ONCE = 8  # that are held in memory while they are read or wait to be decoded
+MAX_UPLOADS = 8  # that are held in memory while they are read or wait to be decoded
 SWEEP_SECONDS = 1.0
 
 
 class Station:
-    """Everything but HTTP. Its coroutines run on the event loop; photos are touched by the engine's thread."""
+    """Everything but HTTP. Its coroutines run on the event loop; photos are touched by the worker's thread."""
 
     def __init__(self, runtime: Runtime, settings: Settings):
         self.runtime, self.settings = runtime, settings
-        self.engine = Engine(settings.queue)
+        self.worker = Worker(settings.queue)
         self.sessions = Sessions(settings.idle_seconds, settings.photo_megapixels)
         self.metrics = Metrics(
-            lambda: self.engine.waiting, lambda: len(self.sessions), lambda: self.engine.turn_seconds
+            lambda: self.worker.waiting, lambda: len(self.sessions), lambda: self.worker.turn_seconds
         )
         self.records = Records(runtime, settings.state, self.metrics)
         self.started = time.time()
-        self.ended: Callable[[Session], None] = lambda session: None  # told when a session is wiped
+        self.on_session_end: Callable[[Session], None] = lambda session: None
         self._codec = ThreadPoolExecutor(1, "codec")  # pictures are decoded and encoded one at a time
         self._uploads = 0
         self._to_sweep = False
-        self.wrong_codes: deque[float] = deque(maxlen=10)  # when staff codes were wrong, time.monotonic
+        self.wrong_codes: deque[float] = deque(maxlen=10)  # times of wrong staff codes, time.monotonic
 
     @contextmanager
     def uploading(self) -> Iterator[None]:
         """Around the reading and opening of a picture; raises Busy where too many are under way."""
-        if self._uploads >= UPLOADS_AT_ONCE:
+        if self._uploads >= MAX_UPLOADS:
             raise Busy("many photos are being opened", 2)
         self._uploads += 1
         try:
@@ -62,8 +62,8 @@ class Station:
         """Decode a photo and make it the session's."""
         picture = await self._coded(load_picture, data, self.settings.max_megapixels)
         height, width = picture.pixels.shape[:2]
-        self.sessions.check_room(session, height * width / 1e6)
-        self.engine.cancel(session.id)
+        self.sessions.check_capacity(session, height * width / 1e6)
+        self.worker.cancel(session.id)
         await self.run(session, session.open(self.runtime, picture))
         log("photo opened", session=short(session.id), width=width, height=height)
 
@@ -72,15 +72,17 @@ class Station:
         picture = await self._coded(load_picture, data, self.settings.max_megapixels)
         await self.run(session, session.paint(as_rgb8(picture.pixels).max(-1)))
 
-    async def edit(self, session: Session, wish: Wish, on_progress: Callable[[Progress], None] | None = None) -> Edited:
-        """Run an edit and write it down."""
+    async def edit(
+        self, session: Session, parameters: EditParameters, on_progress: Callable[[Progress], None] | None = None
+    ) -> FinishedEdit:
+        """Run an edit and record it."""
         asked = time.monotonic()
-        edited: Edited = await self.run(session, session.edit(self.runtime, wish), on_progress=on_progress)
-        self.records.write(session, wish, edited, time.monotonic() - asked)
+        edited: FinishedEdit = await self.run(session, session.edit(parameters), on_progress=on_progress)
+        self.records.write(session, parameters, edited, time.monotonic() - asked)
         return edited
 
     async def motion(self, session: Session, drags: list[Drag]) -> Motion:
-        """A preview; a newer one of the session takes its place while it waits (Superseded)."""
+        """A preview; one that waits is replaced by a newer one of the session (Superseded)."""
         asked = time.monotonic()
         motion: Motion = await self.run(session, session.motion(drags), replaceable=True)
         self.metrics.previews.inc()
@@ -96,7 +98,7 @@ class Station:
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Any:
         """Queue work of a session and wait for it; raises Busy, Superseded or what the work raises."""
-        job = self.engine.submit(session.id, turns, replaceable=replaceable, on_progress=on_progress)
+        job = self.worker.submit(session.id, turns, replaceable=replaceable, on_progress=on_progress)
         try:
             return await asyncio.wrap_future(job.done)
         except Superseded:
@@ -118,20 +120,20 @@ class Station:
 
     def end(self, session: Session) -> None:
         """Wipe a session."""
-        self.engine.cancel(session.id)
+        self.worker.cancel(session.id)
         self.sessions.end(session)
-        self.ended(session)
+        self.on_session_end(session)
         self._to_sweep = True
         log("session wiped", session=short(session.id))
 
     async def sweep_idle(self) -> None:
-        """Wipe sessions that nobody touches, for ever."""
+        """Wipe idle sessions, for ever."""
         while True:
             await asyncio.sleep(min(SWEEP_SECONDS, self.settings.idle_seconds / 4))
             while idle := self.sessions.idle():
                 self.metrics.wiped.inc()
                 self.end(idle.pop())
-            if self._to_sweep and not self.engine.waiting:
+            if self._to_sweep and not self.worker.waiting:
                 self._to_sweep = False
                 await asyncio.to_thread(sweep)
 
@@ -144,12 +146,12 @@ class Station:
         return Report(report.passed, report.problems, {**report.figures, "disk_free_mb": round(free)})
 
     def failed(self, error: BaseException) -> None:
-        """Write down that something broke: its kind and place, nothing of what a visitor brought."""
+        """Record an error of the station: its kind and place, nothing that a visitor brought."""
         self.records.failed(f"{type(error).__name__}: {error}")
         LOGGER.error("failed", exc_info=error)
 
     def close(self) -> None:
-        """Stop the engine and finish writing."""
-        self.engine.stop()
+        """Stop the worker and finish writing."""
+        self.worker.stop()
         self._codec.shutdown(wait=False, cancel_futures=True)
         self.records.monitor.close()

@@ -67,6 +67,10 @@ class HostDevice:
     def wait(self) -> None:
         """All is done at once."""
 
+    @property
+    def is_recording(self) -> bool:
+        return self._calls is not None
+
     def put(self, call: Callable[[], None]) -> None:
         """Work for the stream: done now, or recorded."""
         if self._calls is None:

@@ -1,4 +1,4 @@
-"""Files of mined pairs, as `edgedrag pairs` writes them."""
+"""Files of mined pairs, as `edgedrag learn pairs` writes them."""
 
 from __future__ import annotations
 

@@ -83,29 +83,38 @@ BAD = {
     "output is the photo": (["drag", "{tmp}/own.png", *DRAG, "-o", "{tmp}/own.png"], "photo itself"),
     "sheet folder": (["drag", CAT, *DRAG, "-o", "{tmp}/out.png", "--sheet", "{tmp}/no/s.png"], "no such folder"),
     "too large": (["drag", CAT, *DRAG, "-o", "{tmp}/out.png", "--max-megapixels", "0.01"], "megapixels"),
-    "batch folder": (["batch", "{tmp}/jobs.jsonl", "-o", "{tmp}/no"], "no such folder"),
+    "batch folder": (["batch", "{tmp}/jobs.jsonl", "-o", "{tmp}/own.png"], "the folder cannot be made"),
     "batch file": (["batch", "{tmp}/none.jsonl", "-o", "{tmp}"], "none.jsonl"),
-    "no videos": (["pairs", "{tmp}/empty", "-o", "{tmp}/cache"], "no clips or pictures"),
-    "no config": (["train", "{tmp}/none.json"], "none.json"),
-    "no config's text": (["train", "{tmp}/text.png"], "not a training config"),
-    "no teacher": (["distill", "{tmp}/none.safetensors"], "none.safetensors"),
-    "steps of a student": (["distill", "{tmp}/none.safetensors", "--steps", "one"], "'one' is not a list of numbers"),
+    "no videos": (["learn", "pairs", "{tmp}/empty", "-o", "{tmp}/cache"], "no clips or pictures"),
+    "no config": (["learn", "train", "{tmp}/none.json"], "none.json"),
+    "no config's text": (["learn", "train", "{tmp}/text.png"], "not a training config"),
+    "no teacher": (["learn", "distill", "{tmp}/none.safetensors"], "none.safetensors"),
+    "steps of a student": (
+        ["learn", "distill", "{tmp}/none.safetensors", "--steps", "one"],
+        "'one' is not a list of numbers",
+    ),
     "sizes of batches": (
-        ["distill", "{tmp}/none.safetensors", "--sizes", "256"],
+        ["learn", "distill", "{tmp}/none.safetensors", "--sizes", "256"],
         "'256' is not a list like 256x20:0.75",
     ),
-    "sizes that are no whole": (["distill", "{tmp}/none.safetensors", "--sizes", "256x2:0.5"], "must sum to 1"),
-    "steps off the path": (["distill", "{tmp}/none.safetensors", "--steps", "3"], "must divide"),
-    "no weights to average": (["average", "{tmp}/none.safetensors", CAT, "-o", "{tmp}/mean"], "none.safetensors"),
-    "share of a mean": (["average", CAT, CAT, "-o", "{tmp}/mean", "--motion", "2"], "0<=x<=1"),
-    "no site videos": (["finetune", "{tmp}/none.mp4", "-o", "{tmp}/site"], "none.mp4"),
+    "sizes that are no whole": (
+        ["learn", "distill", "{tmp}/none.safetensors", "--sizes", "256x2:0.5"],
+        "must sum to 1",
+    ),
+    "steps off the path": (["learn", "distill", "{tmp}/none.safetensors", "--steps", "3"], "must divide"),
+    "no weights to average": (
+        ["learn", "average", "{tmp}/none.safetensors", CAT, "-o", "{tmp}/mean"],
+        "none.safetensors",
+    ),
+    "share of a mean": (["learn", "average", CAT, CAT, "-o", "{tmp}/mean", "--motion", "2"], "0<=x<=1"),
+    "no site videos": (["learn", "finetune", "{tmp}/none.mp4", "-o", "{tmp}/site"], "none.mp4"),
 }
 
 
 @pytest.mark.parametrize("case", sorted(BAD))
 def test_bad_input_is_exit_code_2_and_writes_nothing(edit_cli: Cli, tmp_path: Path, case: str) -> None:
     arguments, words = BAD[case]
-    if arguments[0] in ("train", "distill", "average", "finetune") and importlib.util.find_spec("torch") is None:
+    if arguments[0] == "learn" and importlib.util.find_spec("torch") is None:
         pytest.skip("PyTorch is not installed here")
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "own.png").write_bytes(CAT.read_bytes())
@@ -200,12 +209,14 @@ def test_help_reads(edit_cli: Cli) -> None:
         ["bench", "latency"],
         ["bench", "quality"],
         ["bench", "rounds"],
-        ["pairs"],
-        ["train"],
-        ["distill"],
-        ["average"],
-        ["finetune"],
-        ["export"],
+        ["learn", "pairs"],
+        ["learn", "train"],
+        ["learn", "distill"],
+        ["learn", "average"],
+        ["learn", "finetune"],
+        ["bundle", "export"],
+        ["bundle", "calibrate"],
+        ["engines", "build"],
     ):
         done = edit_cli(*command, "--help")
         assert done.returncode == 0 and "Usage" in done.stdout

@@ -1,9 +1,9 @@
-"""All that has to be seen on a GPU, in one go: engines, self-test, parity, latency, and the same networks in PyTorch.
+"""A complete check on a GPU: engines, self-test, parity, latency, and the same networks in PyTorch.
 
 python -m edgedrag.benchmarks.engines.gpu -o REPORT.json [--backend tensorrt-rtx] [--size full]
 
-What matters most comes first and each part is written as it is known, for time on a GPU may be short. Without a GPU
-`--backend cpu --size tiny` walks the same way as far as a CPU allows: a dry run, whose figures say nothing of a GPU.
+The most important parts come first and the report is written after each part, since time on a GPU may be short.
+Without a GPU, `--backend cpu --size tiny` is a dry run of the same code; its figures say nothing about a GPU.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ STEPS = (1, 2, 4, 8)
 def measure_bundle(
     bundle: Bundle, backend: str, precision: str, engines: Path, drags: int, peak: float
 ) -> Iterator[dict[str, Any]]:
-    """Build, open, test, time and compare a bundle in one precision: the row so far, after each of these.
+    """Build, open, test, time and compare a bundle in one precision; yields the row so far after each part.
 
-    What fails is in the row as `error`.
+    A failure is stored in the row as `error`.
     """
     row: dict[str, Any] = {"bundle": bundle.name, "precision": precision, "backend": backend}
     golden = read_golden(bundle)
@@ -75,7 +75,7 @@ def measure_bundle(
 
 
 def time_drags(runtime: Runtime, steps: int, drags: int) -> dict[str, Any]:
-    """First drags (a photo just loaded) and second ones, at the first window size that is served."""
+    """Times of first drags (on a newly loaded photo) and second drags, at the first window size."""
     height, width = runtime.stages.sizes[0]
     rng = np.random.default_rng(0)
     picture = np.kron(rng.integers(0, 255, (height // 16, width // 16, 3)), np.ones((16, 16, 1))).astype(np.uint8)
@@ -100,7 +100,7 @@ def figures(edits: list[Edit]) -> dict[str, Any]:
 
 
 def time_graphs(runtime: Runtime, drags: int, peak: float) -> dict[str, dict[str, float]]:
-    """Of each graph and branch in the golden drag: median milliseconds, TFLOP/s, and its share of `peak` TFLOP/s."""
+    """For each graph and branch in the golden drag: median ms, TFLOP/s, and the share of `peak` (TFLOP/s)."""
     golden = read_golden(runtime.bundle)
     if golden is None:
         return {}
@@ -124,7 +124,7 @@ def time_graphs(runtime: Runtime, drags: int, peak: float) -> dict[str, dict[str
 
 
 def device_bytes(runtime: Runtime) -> dict[str, int] | None:
-    """Weights and buffers on the device, where the backend counts them."""
+    """Device memory of weights and buffers, if the backend counts it."""
     workspace = getattr(runtime.backend, "workspace", None)
     if workspace is None:
         return None
@@ -134,13 +134,13 @@ def device_bytes(runtime: Runtime) -> dict[str, int] | None:
 def compare_with_torch(
     bundle: Bundle, size_name: str, device: str, compiled: bool, timed: int, ours: list[dict]
 ) -> dict[str, Any]:
-    """LightningDrag's networks and the published schedule in PyTorch, and the ratios to what was measured above."""
+    """LightningDrag's networks and the published schedule in PyTorch, and their time ratios to the rows `ours`."""
     from edgedrag.benchmarks.engines.torch_networks import our_drag_ms, published_drag_ms, time_networks
     from edgedrag.generator.networks.lightningdrag.sizes import SIZES
 
     size = SIZES[size_name]
     height, width = bundle.sizes[0]
-    rows = time_networks(size, height, width, device, "fp16" if device != "cpu" else "fp32", compiled, timed)
+    rows = time_networks(size, height, width, device, compiled, timed)
     scales = make_table(bundle.sampler, 8).guidance
     pairs = int((abs(scales - 1) > GUIDANCE_EPSILON).sum())
     report: dict[str, Any] = {"networks_ms": rows, "height": height, "width": width, "drag_ms": {}, "ratios": {}}
@@ -163,7 +163,7 @@ def compare_with_torch(
 
 
 def peak_of_matrix_products(device: str) -> dict[str, float]:
-    """TFLOP/s of large products of matrices in PyTorch: what this device reaches."""
+    """TFLOP/s of large matrix products in PyTorch, as the device's practical peak."""
     import torch
 
     from edgedrag.benchmarks.engines.torch_networks import median_ms
@@ -183,12 +183,10 @@ def peak_of_matrix_products(device: str) -> dict[str, float]:
     "--backend", "backends", multiple=True, help=f"Of {', '.join(BACKENDS)}; repeatable.  [default: all usable]"
 )
 @click.option("--size", type=click.Choice(["tiny", "full"]), default="full", show_default=True, help="LightningDrag's.")
-@click.option(
-    "--lightningdrag", type=click.Path(path_type=Path), help="Its bundle.  [default: random weights, made here]"
-)
-@click.option("--compile/--no-compile", "compiled", default=True, show_default=True, help="torch.compile too.")
+@click.option("--lightningdrag", type=click.Path(path_type=Path), help="Its bundle.  [default: random weights]")
+@click.option("--compile/--no-compile", "compiled", default=True, show_default=True, help="Also time torch.compile.")
 @click.option("--drags", default=12, show_default=True, help="Timed drags of each kind.")
-@click.option("--engines", type=click.Path(path_type=Path), help="Folder of engines.  [default: built anew, not kept]")
+@click.option("--engines", type=click.Path(path_type=Path), help="Folder of engines.  [default: a temporary folder]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 def main(
     backends: tuple[str, ...],

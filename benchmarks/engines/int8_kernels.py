@@ -1,8 +1,8 @@
-"""Ways to run the INT8 of a bundle on this processor's ONNX Runtime, in one run: which is right, and which is fast.
+"""Comparing ways to run a bundle's INT8 graphs with ONNX Runtime on this processor: accuracy and speed.
 
 python -m edgedrag.benchmarks.engines.int8_kernels BUNDLE --drags FOLDER -o REPORT.json
 
-An x86 without VNNI adds pairs of uint8 x int8 products in 16 bits, which saturate; the ways around that are compared.
+Without VNNI, x86 adds pairs of uint8 x int8 products in 16 bits, which saturate. The variants are workarounds.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.system.processor import multiplies_int8
 
 Change = Callable[[ir.Model], None]
-# Wall time; processor time of all threads, and of the calling one, whose share of the work is what a drag waits for:
-# both hardly depend on what else the machine does.
+# Wall time, CPU time of all threads, and CPU time of the calling thread. The CPU times hardly depend on the load of the
+# machine; the calling thread's is the latency of a drag without load.
 CLOCKS = {"ms": time.perf_counter, "processor_ms": time.process_time, "calling_thread_ms": time.thread_time}
 SATURATING = {"session.x64quantprecision": "0"}
 
 
 def to_seven_bits(model: ir.Model) -> None:
-    """Halve the quantized weights and biases: 255 x 64 twice is within 16 bits."""
+    """Halve the quantized weights and biases: 2 x 255 x 64 fits 16 bits."""
     for node in model.graph:
         if node.op_type == "DequantizeLinear" and (values := constant(node.inputs[0])) is not None:
             scale = constant(node.inputs[1])
@@ -58,7 +58,7 @@ def to_seven_bits(model: ir.Model) -> None:
 
 
 def to_signed(model: ir.Model) -> None:
-    """Activations as int8 with zero point 0 in place of uint8 with 128."""
+    """Change activations from uint8 with zero point 128 to int8 with zero point 0."""
     for value in model.graph.initializers.values():
         tensor = value.const_value
         if tensor is not None and tensor.dtype == ir.DataType.UINT8:
@@ -70,7 +70,7 @@ def to_signed(model: ir.Model) -> None:
 
 
 def replace(node: ir.Node, index: int, values: np.ndarray) -> None:
-    """Let an input of a node be another constant."""
+    """Replace a constant input of a node."""
     old = node.inputs[index]
     assert old is not None and node.graph is not None
     tensor = ir.tensor(values, name=f"{old.name}.{node.name}")
@@ -81,7 +81,7 @@ def replace(node: ir.Node, index: int, values: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to run a bundle: its precision, session settings, and what is done to its graphs."""
+    """A way to run a bundle: precision, session settings, and a change to its graphs."""
 
     precision: str = "int8"
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Variant:
 VARIANTS = {
     "fp32": Variant("fp32"),
     "u8s8": Variant(settings=SATURATING),
-    "u8u8": Variant(),  # what edgedrag runs
+    "u8u8": Variant(),  # edgedrag's setting
     "s8s8": Variant(settings={**SATURATING, "session.qdqisint8allowed": "1"}, change=to_signed),
     "u8s8, 7-bit weights": Variant(settings=SATURATING, change=to_seven_bits),
     "float sums": Variant(settings={"session.disable_quant_qdq": "1"}),
@@ -99,7 +99,7 @@ VARIANTS = {
 
 
 class VariantCpu(OnnxRuntimeCpu):
-    """ONNX Runtime with other settings, on changed graphs, which it writes to a folder."""
+    """ONNX Runtime with a variant's settings and changed graphs."""
 
     def __init__(self, variant: Variant, scratch: Path):
         super().__init__()
@@ -126,10 +126,9 @@ def open_variants(bundle: Bundle, scratch: Path) -> dict[str, Runtime]:
 
 
 def speed(runtimes: Mapping[str, Runtime], repeats: int) -> dict[str, dict[str, Any]]:
-    """Of a first drag on a 512 x 512 photo, taking turns: each clock's milliseconds, and fp32's time over this one's,
-    turn by turn.
+    """First drags on a 512 x 512 photo, the variants interleaved: ms by clock, and the ratio of fp32's time to it.
 
-    Of the two drags of a turn the second counts, which does not find another variant's weights in the caches.
+    Each turn makes two drags and counts the second, so that the variant's weights are in the caches.
     """
     (height, width), radius = SMALL
     image = test_photo(height, width)
@@ -156,7 +155,7 @@ def speed(runtimes: Mapping[str, Runtime], repeats: int) -> dict[str, dict[str, 
 
 
 def damage(runtimes: Mapping[str, Runtime], tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
-    """Each variant's pictures against fp32's, in the mask, one step."""
+    """PSNR of each variant's edits against fp32's, in the mask, one step."""
     psnr: dict[str, list[float]] = {name: [] for name in runtimes if name != "fp32"}
     for task in tqdm(tasks, unit="drag"):
         true = FullEdit(runtimes["fp32"], 1, 0)(task)
@@ -174,7 +173,7 @@ def damage(runtimes: Mapping[str, Runtime], tasks: Sequence[Task]) -> dict[str, 
 @click.option("--repeats", default=25, show_default=True, help="Timed drags of each variant.")
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def main(bundle: str, drags: Path, repeats: int, output: Path | None) -> None:
-    """Compare ways to run the INT8 of BUNDLE on this processor."""
+    """Compare ways to run the INT8 graphs of BUNDLE on this processor."""
     opened = open_bundle(bundle)
     tasks = [read_sample(folder, 100.0) for folder in find_samples(drags).values()]
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,4 +1,4 @@
-"""Each graph of a bundle on an engine against ONNX Runtime on the CPU, given the inputs of the golden drag."""
+"""Parity of a bundle's graphs on an engine with ONNX Runtime on the CPU, on the golden drag's inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgedrag.runtime.selection.self_test import read_golden, run_golden, snr_db
 
 
 class RecordedGraph:
-    """A graph that remembers what it was given and gave, the first time."""
+    """A graph that records inputs and outputs of its first run."""
 
     def __init__(self, graph: CompiledGraph, names: list[str]):
         self._graph, self._names = graph, names
@@ -33,16 +33,16 @@ class RecordedGraph:
 
 
 def graph_parity(bundle: Bundle, tested: Stages) -> list[dict[str, Any]]:
-    """SNR in dB of each graph and branch that the golden drag runs, the worst output of each.
+    """The SNR (dB) of each graph and branch in the golden drag: its worst output.
 
-    Both are given what the CPU computed, in fp32 or, where the bundle has none, in fp16: errors do not add up.
+    Inputs are those of the CPU run (fp32, or fp16 if the bundle has no fp32), so that errors do not accumulate.
 
     Raises:
         InputError: the bundle has no golden drag.
     """
     golden = read_golden(bundle)
     if golden is None:
-        raise InputError(f"bundle '{bundle.name}' has no golden drag to compare graphs on; export it again")
+        raise InputError(f"bundle '{bundle.name}' has no golden drag; export it again")
     cpu = OnnxRuntimeCpu()
     cpu.precisions = ("fp32", "fp16")
     exact = Stages(bundle, cpu, choose_precision(bundle, cpu))

@@ -1,4 +1,4 @@
-"""INT8 beside fp32 on one device, in one run: how fast each stage is, and what becomes of real drags.
+"""INT8 against fp32 on one device, in one run: latency by stage, and the error on real drags.
 
 python -m edgedrag.benchmarks.engines.precision BUNDLE --drags FOLDER --pairs CACHE -o REPORT.json
 """
@@ -33,9 +33,9 @@ PARTS = (*STAGES, "total")
 
 
 def interleaved(runtimes: dict[str, Runtime], repeats: int) -> dict[str, Any]:
-    """Milliseconds of each stage of a first drag on a 512 x 512 photo, the precisions taking turns, and their ratio.
+    """Milliseconds by stage of first drags on a 512 x 512 photo, the precisions interleaved, and their ratio.
 
-    Of the two drags of a turn the second counts, which does not find the other's weights in the caches.
+    Each turn makes two drags and counts the second, so that the precision's weights are in the caches.
     """
     (height, width), radius = SMALL
     image = test_photo(height, width)
@@ -56,7 +56,7 @@ def interleaved(runtimes: dict[str, Runtime], repeats: int) -> dict[str, Any]:
 
 
 def damage(runtimes: dict[str, Runtime], tasks: Sequence[Task], steps: int, stlpips: STLPIPS) -> dict[str, Any]:
-    """INT8's pictures against fp32's, in the mask: means over drags, the PSNR of all pixels together, the worst."""
+    """The error of INT8 edits against fp32, in the mask: means over drags, pooled PSNR of all pixels, worst PSNR."""
     psnr, errors, distances = [], [], []
     for task in tqdm(tasks, desc=f"{steps} step(s)", unit="drag"):
         int8, fp32 = (FullEdit(runtimes[name], steps, 0)(task) for name in ("int8", "fp32"))
@@ -74,7 +74,7 @@ def damage(runtimes: dict[str, Runtime], tasks: Sequence[Task], steps: int, stlp
 
 
 def against_truth(runtimes: dict[str, Runtime], cache: Path, per_clip: int, stlpips: STLPIPS) -> dict[str, Any]:
-    """Both precisions against the true frames of clips that were held out, in the mask: means over pairs."""
+    """Both precisions against true frames of held-out clips, in the mask: means over pairs."""
     learned_from = runtimes["int8"].bundle.manifest["provenance"].get("training_clips", ())
     scores: dict[str, list[tuple[float, float]]] = {name: [] for name in runtimes}
     for task in tqdm(held_out_tasks(unseen_clips(cache, per_clip, learned_from), 0), desc="pairs"):
@@ -101,7 +101,7 @@ def perceptual_distance(stlpips: STLPIPS, one: Edit, other: Edit) -> float:
 
 
 def file_bytes(bundle: Bundle) -> dict[str, int]:
-    """Bytes of the graphs of each precision for the CPU, and what fp32 takes at 4 bytes a parameter."""
+    """Size of the CPU graph files in bytes by precision, and of fp32 at 4 bytes per parameter."""
     sizes = {"fp32_at_4_bytes": sum(4 * graph.cost["parameters"] for _, graph in bundle.graphs())}
     for precision in ("fp32", "int8"):
         files = {
@@ -135,7 +135,7 @@ def main(
     repeats: int,
     output: Path | None,
 ) -> None:
-    """Compare the INT8 of BUNDLE with its fp32."""
+    """Compare INT8 and fp32 of BUNDLE."""
     runtimes = {"fp32": open_runtime(bundle, "cpu", "fp32"), "int8": open_runtime(bundle, backend, "int8")}
     tasks = [read_sample(folder, 100.0) for folder in find_samples(drags).values()]
     stlpips = STLPIPS()

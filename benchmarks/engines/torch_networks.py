@@ -1,6 +1,6 @@
-"""LightningDrag's networks in PyTorch, random weights, one at a time: what TensorRT's engines replace, timed.
+"""Timing LightningDrag's networks in PyTorch with random weights, as the baseline of the TensorRT engines.
 
-Also what the published code runs for a drag: its schedule, with the same networks.
+Also estimates the drag of the published code: its schedule with the same networks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WARM, TIMED = 3, 20
 
 
 class AppearanceAlone(nn.Module):
-    """The appearance encoder as published: its features are projected anew in every step."""
+    """The appearance encoder as published, without the projections, which run at every step."""
 
     def __init__(self, encoder: nn.Module, prompt: Tensor):
         super().__init__()
@@ -37,7 +37,7 @@ class AppearanceAlone(nn.Module):
 
 
 def modules(size: Size) -> list[tuple[str, GraphSpec, Callable[[], nn.Module]]]:
-    """Name, whose inputs it takes, and what builds it."""
+    """Name, graph whose inputs it has, and builder of each network."""
     weights = RandomWeights(size, 0)
     built: list[tuple[str, GraphSpec, Callable[[], nn.Module]]] = []
     for spec in GRAPHS:
@@ -75,7 +75,7 @@ def inputs_of(spec: GraphSpec, size: Size, height: int, width: int, device: str,
 
 
 def median_ms(run: Callable[[], object], device: str, warm: int = WARM, timed: int = TIMED) -> float:
-    """Of single runs, each waited for."""
+    """The median time of single synchronised runs, ms."""
 
     def wait() -> None:
         if device != "cpu":
@@ -93,9 +93,13 @@ def median_ms(run: Callable[[], object], device: str, warm: int = WARM, timed: i
 
 @torch.no_grad()
 def time_networks(
-    size: Size, height: int, width: int, device: str, precision: str, compiled: bool, timed: int = TIMED
+    size: Size, height: int, width: int, device: str, compiled: bool, timed: int = TIMED
 ) -> dict[str, dict[str, float | None]]:
-    """Milliseconds of each network at batch 1, eager and through torch.compile; None where that was not run."""
+    """Milliseconds of each network at batch 1, eager and with torch.compile (None if not run).
+
+    In fp32 on "cpu", in fp16 on other devices.
+    """
+    precision = "fp32" if device == "cpu" else "fp16"
     rows: dict[str, dict[str, float | None]] = {}
     for name, spec, build in modules(size):
         with torch.device(device):  # a GPU draws random weights much faster
@@ -116,7 +120,7 @@ def time_networks(
 
 
 def published_drag_ms(rows: dict[str, dict[str, float | None]], how: str, images: int) -> float | None:
-    """A drag as the published code schedules it: its runs at batch 1, one after another for each image."""
+    """The time of a drag with the published schedule (ms): runs at batch 1, sequentially for each image."""
     names = {"appearance": "published_appearance"}
     total = 0.0
     for name, once, each in RUNS:
@@ -129,7 +133,7 @@ def published_drag_ms(rows: dict[str, dict[str, float | None]], how: str, images
 
 
 def our_drag_ms(rows: dict[str, dict[str, float | None]], how: str, pairs: int, singles: int) -> float | None:
-    """A first drag as edgedrag schedules it, in PyTorch."""
+    """The time of a first drag with edgedrag's schedule in PyTorch, ms."""
     once = [rows[spec.name][how] for spec in GRAPHS if spec.stage != "denoise"]
     loop = [rows["unet_pair"][how], rows["unet"][how]]
     if any(ms is None for ms in (*once, *loop)):

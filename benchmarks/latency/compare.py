@@ -1,4 +1,4 @@
-"""Two configurations beside each other: from two reports, or taking turns in one run."""
+"""Comparing two configurations: from two reports, or interleaved in one run."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.nvidia import Card
 from edgedrag.runtime.errors import InputError
 
-PAIRS = 5  # of processes that take turns
-DECIDES = "drag"  # the kind of query that the verdict and the exit code go by
+PAIRS = 5  # number of pairs of interleaved processes
+DECIDES = "drag"  # the kind of query that determines verdict and exit code
 CONTEXT_FIELDS = (
     "device", "cpus", "bundle", "manifest_sha256", "backend", "precision", "governor", "nvpmodel", "git_revision",
 )  # fmt: skip
 
 
 def read_report(file: Path) -> dict[str, Any]:
-    """A report of `bench latency`.
+    """Read a report of `bench latency`.
 
     Raises:
-        InputError: it is not one, or of another version.
+        InputError: the file is no such report, or has another format version.
     """
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
@@ -52,7 +52,7 @@ def read_report(file: Path) -> dict[str, Any]:
 
 
 def series_of(report: dict[str, Any]) -> dict[tuple[str, int, str], list[list[float]]]:
-    """Samples in windows, by size, steps and kind of query."""
+    """Samples by window, for each size, step count and kind of query."""
     parts = [*report["runs"], *report.get("interactive", ()), *report.get("sustained", ())]
     return {
         (part["size"], part["steps"], kind): part[kind]["samples_ms"]
@@ -63,10 +63,10 @@ def series_of(report: dict[str, Any]) -> dict[tuple[str, int, str], list[list[fl
 
 
 def compare_reports(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Ratios of all that both reports have; the intervals of all drags hold together with 95% confidence.
+    """Ratios of all series that both reports have. The intervals of drags hold jointly with 95% confidence.
 
     Raises:
-        InputError: they have nothing in common.
+        InputError: the reports have no series in common.
     """
     ours, theirs = series_of(first), series_of(second)
     shared = [key for key in ours if key in theirs]
@@ -101,12 +101,12 @@ def _row(size: str, steps: int, kind: str, windows: tuple[Any, Any], ratio: Rati
         "n": [len(side) for side in sides],
         "median_ms": [median(side) if side else None for side in sides],
         **outcome,
-        "reason": None if ratio else f"a comparison takes {ratios.LEAST_WINDOWS} windows, or pairs, of each",
+        "reason": None if ratio else f"a comparison needs {ratios.LEAST_WINDOWS} windows, or pairs, of each",
     }
 
 
 def overall(rows: list[dict[str, Any]]) -> str:
-    """Slower where any drag is; faster where some are and none is slower. Of reports without drags, all rows count."""
+    """Slower if any drag is; faster if some are and none is slower. Without drags, all rows count."""
     verdicts = {row["verdict"] for row in rows if row["kind"] == DECIDES} or {row["verdict"] for row in rows}
     return next((v for v in ("slower", "faster") if v in verdicts), "no difference shown")
 
@@ -118,11 +118,11 @@ def measure_ab(
     seconds: float,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Both sides in processes of their own, taking turns on one machine; `complete` is false where interrupted.
+    """Measure both sides in separate interleaved processes; `complete` is false if interrupted.
 
     Args:
-        first, second: what is opened, and the steps, the bundle's default where None.
-        seconds: for both together.
+        first, second: configuration and step count; None uses the bundle's default steps.
+        seconds: total time.
     """
     pairs: dict[str, list[Turns]] = {kind: [] for kind in SHARES}
     contexts: dict[str, Any] = {}
@@ -146,21 +146,8 @@ def measure_ab(
                         take_turns(askers, kind, share * seconds / PAIRS, pairs[kind][-1])
             complete = True
         except KeyboardInterrupt:
-            say("interrupted; what there is will be reported")
-    rows = []
-    for kind, taken in pairs.items():
-        whole = [turns for turns in map(whole_rounds, taken) if turns and turns["a"]]
-        if whole:
-            windows = tuple([sample for turns in whole for sample in turns[side]] for side in ("a", "b"))
-            ratio = ratios.in_pairs([(turns["a"], turns["b"]) for turns in whole])
-            rows.append(_row(str(size), steps["a"], kind, (windows[0], windows[1]), ratio))
-    differs = {
-        name: [contexts[side].get(name) for side in ("a", "b")]
-        for name in (*CONTEXT_FIELDS, "source")
-        if len(contexts) == 2 and contexts["a"].get(name) != contexts["b"].get(name)
-    }
-    if len(set(steps.values())) == 2:
-        differs["steps"] = [steps["a"], steps["b"]]
+            say("interrupted; the report has the samples so far")
+    rows = ab_rows(pairs, size, steps)
     return {
         "format": "edgedrag-ab",
         "format_version": 1,
@@ -169,15 +156,39 @@ def measure_ab(
         "in_turns": True,
         "seconds": seconds,
         "rows": rows,
-        "differs": differs,
+        "differs": ab_differences(contexts, steps),
         "a": contexts.get("a"),
         "b": contexts.get("b"),
         "samples_ms": {kind: [whole_rounds(turns) for turns in taken] for kind, taken in pairs.items()},
     }
 
 
+def ab_rows(pairs: dict[str, list[Turns]], size: Size, steps: dict[str, int]) -> list[dict[str, Any]]:
+    """The ratio of each kind of query, from its whole rounds."""
+    rows = []
+    for kind, taken in pairs.items():
+        whole = [turns for turns in map(whole_rounds, taken) if turns and turns["a"]]
+        if whole:
+            windows = tuple([sample for turns in whole for sample in turns[side]] for side in ("a", "b"))
+            ratio = ratios.in_pairs([(turns["a"], turns["b"]) for turns in whole])
+            rows.append(_row(str(size), steps["a"], kind, (windows[0], windows[1]), ratio))
+    return rows
+
+
+def ab_differences(contexts: dict[str, Any], steps: dict[str, int]) -> dict[str, list[Any]]:
+    """What differs between the sides' contexts and step counts."""
+    differs = {
+        name: [contexts[side].get(name) for side in ("a", "b")]
+        for name in (*CONTEXT_FIELDS, "source")
+        if len(contexts) == 2 and contexts["a"].get(name) != contexts["b"].get(name)
+    }
+    if len(set(steps.values())) == 2:
+        differs["steps"] = [steps["a"], steps["b"]]
+    return differs
+
+
 def side_context(subject: Subject, what: Configuration) -> dict[str, Any]:
-    """Of one side; what git says is of this checkout, not of another that is measured."""
+    """The context of one side, without git revision if another checkout is measured."""
     context = full_context(subject.opened, Card())
     if what.source is not None:
         context.update(source=what.source.name, git_revision=None)
@@ -185,10 +196,10 @@ def side_context(subject: Subject, what: Configuration) -> dict[str, Any]:
 
 
 def describe(comparison: dict[str, Any]) -> str:
-    """The comparison for people."""
-    how = "taking turns in one run" if comparison["in_turns"] else "two runs"
+    """The comparison as text."""
+    how = "interleaved in one run" if comparison["in_turns"] else "two runs"
     lines = [f"B against A, {how}: {comparison['verdict']}{'' if comparison['complete'] else ' (incomplete)'}"]
-    lines.append("  intervals hold with 95% confidence, those of all drags together")
+    lines.append("  intervals have 95% confidence, jointly for all drags")
     for name, (a, b) in comparison["differs"].items():
         lines.append(f"  {name}: A {a}, B {b}")
     lines.append(f"{'photo':<12}{'steps':>6}  {'':<12}{'A, ms':>9}{'B, ms':>9}{'B / A':>8}  interval")

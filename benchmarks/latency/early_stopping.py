@@ -1,9 +1,8 @@
-"""Percentiles that a number of queries supports: MLPerf's early stopping, as LoadGen does it.
+"""Bounds of latency percentiles by MLPerf's early-stopping rule, as LoadGen computes them.
 
-Of n latencies, sorted, the (n - t)th from 0 is an upper bound of the true percentile p with 99% confidence, where t is
-the largest number of queries over the percentile that would still pass: with as many of n over it, a process
-whose true rate over it is 1 - p would show so few in less than 1% of runs (binomial). LoadGen wants t of at least 1,
-so p90 takes 64 queries and p99 takes 662. The queries are taken for independent.
+Of n sorted latencies, the one at index n - t is an upper bound of the true percentile p with 99% confidence. t is the
+largest number for which a binomial variable with n trials and rate 1 - p is at most t with a probability below 1%.
+LoadGen requires t >= 1, so p90 needs 64 queries and p99 needs 662. Queries are assumed to be independent.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ PERCENTILES = (50, 90, 99)
 
 
 def allowed_over(n: int, percentile: int) -> int:
-    """The largest number of n independent queries that may be over a percentile; -1 where not even none may."""
+    """The number t for n queries; -1 if not even t = 0 satisfies the rule."""
     rate, chance = 1 - percentile / 100, 0.0
     for over in range(n + 1):
         log = math.lgamma(n + 1) - math.lgamma(over + 1) - math.lgamma(n - over + 1)
@@ -32,7 +31,7 @@ def allowed_over(n: int, percentile: int) -> int:
 
 @cache
 def fewest_queries(percentile: int) -> int:
-    """The least n of which one query may be over the percentile."""
+    """The smallest n with t >= 1."""
     n = 2
     while allowed_over(n, percentile) < 1:
         n += 1
@@ -40,19 +39,19 @@ def fewest_queries(percentile: int) -> int:
 
 
 def bound(latencies: Sequence[float], percentile: int) -> float | None:
-    """The upper bound of a percentile, or None where there are too few queries."""
+    """The upper bound of a percentile; None if there are too few queries."""
     n = len(latencies)
     over = allowed_over(n, percentile)
     return sorted(latencies)[n - over] if over >= 1 else None
 
 
 def percentiles(latencies: Sequence[float]) -> dict[str, dict[str, Any]]:
-    """p50, p90 and p99: the value, its bound, and the queries that it takes; None and why where there are fewer."""
+    """p50, p90 and p99: value, bound and number of queries needed; None and the reason if there are fewer."""
     results: dict[str, dict[str, Any]] = {}
     for percentile in PERCENTILES:
         least, limit = fewest_queries(percentile), bound(latencies, percentile)
         if limit is None:
-            why = f"p{percentile} takes {least} queries at {CONFIDENCE:.0%} confidence; there are {len(latencies)}"
+            why = f"p{percentile} needs {least} queries at {CONFIDENCE:.0%} confidence; there are {len(latencies)}"
             results[f"p{percentile}"] = {"ms": None, "bound_ms": None, "queries_needed": least, "reason": why}
         else:
             value = float(np.percentile(latencies, percentile, method="inverted_cdf"))

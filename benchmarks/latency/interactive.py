@@ -1,22 +1,18 @@
-"""A pointer drags, in real time: when the first preview shows, and when the result is there after the release.
+"""Interactive scenario: time to the first preview, and from the release to the result, with a moving pointer.
 
-The stored gestures are replayed as they would arrive. Between two events the newest position is previewed; what the
-pointer passed meanwhile is left out, as a program on a screen would do. Each gesture is on a photo just loaded.
+Stored gestures are replayed in real time. Each preview is of the newest position; positions that arrive during a
+preview are skipped, as an interactive program would do. Each gesture is on a newly loaded photo.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks.latency.scene import Size, read_tracks
 from edgedrag.benchmarks.latency.series import figures
-from edgedrag.benchmarks.latency.single_stream import Asker, Cell, Measured, opened_subject
-from edgedrag.benchmarks.latency.subject import Configuration
-from edgedrag.benchmarks.nvidia import Card
+from edgedrag.benchmarks.latency.single_stream import Asker, Bench, Cell
 
 PROCESSES = 3
 KINDS = {"first_preview": "first_preview_ms", "result": "result_ms", "behind": "behind_ms"}
@@ -24,24 +20,20 @@ KINDS = {"first_preview": "first_preview_ms", "result": "result_ms", "behind": "
 
 @dataclass
 class GestureTimes:
-    """Milliseconds by kind and window, and how many gestures ended before a preview showed."""
+    """Milliseconds by kind and window, and the number of gestures that ended before their first preview."""
 
     windows: dict[str, list[list[float]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     previews: list[int] = field(default_factory=list)
     without_preview: int = 0
 
 
-def run(
-    what: Configuration, steps: tuple[int, ...] | None, sizes: tuple[Size, ...], seconds: float, folder: Path,
-    card: Card, measured: Measured, gestures: dict[Cell, GestureTimes], say: Callable[[str], None],
-) -> None:  # fmt: skip
-    """Fill `measured` with cold starts and `gestures` with gestures; arguments as in `single_stream.run`."""
+def run(bench: Bench, sizes: tuple[Size, ...], seconds: float, gestures: dict[Cell, GestureTimes]) -> None:
+    """Add cold starts to `bench.measured` and times to `gestures`; `seconds` is for each cell."""
     for process in range(PROCESSES):
-        with opened_subject(what, sizes, folder, card, measured) as subject:
-            counts = steps or (measured.opened["default_steps"],)
-            for cell in (Cell(size, count) for size in sizes for count in counts):
-                say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
-                Asker(subject, cell, folder).warm_up()
+        with bench.open_subject(sizes) as subject:
+            for cell in bench.cells(sizes):
+                bench.say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
+                Asker(subject, cell, bench.folder).warm_up()
                 tracks, seen = read_tracks(cell.size), gestures.setdefault(cell, GestureTimes())
                 for kind in KINDS:
                     seen.windows[kind].append([])
@@ -55,7 +47,7 @@ def run(
 
 
 def add(seen: GestureTimes, answer: dict[str, Any]) -> None:
-    """Enter one gesture."""
+    """Add the times of one gesture."""
     seen.windows["result"][-1].append(answer["result_ms"])
     seen.windows["behind"][-1] += answer["behind_ms"]
     seen.previews.append(len(answer["behind_ms"]))
@@ -66,7 +58,7 @@ def add(seen: GestureTimes, answer: dict[str, Any]) -> None:
 
 
 def summary(gestures: dict[Cell, GestureTimes]) -> list[dict[str, Any]]:
-    """Of each cell: from the first movement to its preview, from the release to the result, how far previews lag."""
+    """For each cell: time from first movement to preview, from release to result, and the lag of previews."""
     return [
         {
             "size": str(cell.size),

@@ -1,4 +1,4 @@
-"""Several processes that take turns on one machine, so that its drift is in all of them alike."""
+"""Interleaving several processes on one machine, so that drift affects all of them equally."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from edgedrag.benchmarks.latency.series import WINDOWS
 from edgedrag.benchmarks.latency.single_stream import Asker
 
-TURN_SECONDS = 0.15  # of queries of one process at once
+TURN_SECONDS = 0.15  # length of a turn of one process
 LEAST_TURNS = 3
 
-Turns = dict[str, list[list[float]]]  # milliseconds by side and turn; of all sides the same number of turns
+Turns = dict[str, list[list[float]]]  # milliseconds by side and turn; all sides have the same number of turns
 
 
 def take_turns(askers: Mapping[str, Asker], kind: str, seconds: float, turns: Turns) -> None:
-    """Fill `turns` until the time is over; each second round goes in the opposite order.
+    """Fill `turns` until the time is over; every second round runs in reverse order.
 
-    The first query of a turn is left out: the caches hold what the other processes left there.
+    The first query of a turn is dropped, because the caches still hold data of the other processes.
     """
     sizes = {}
     for side, asker in askers.items():
@@ -33,6 +33,6 @@ def take_turns(askers: Mapping[str, Asker], kind: str, seconds: float, turns: Tu
 
 
 def whole_rounds(turns: Turns) -> Turns:
-    """Without the turns that an interruption left without their pairs."""
+    """Drop the turns of an incomplete last round."""
     least = min(map(len, turns.values()), default=0)
     return {side: taken[:least] for side, taken in turns.items()}

@@ -1,4 +1,4 @@
-"""`edgedrag bench latency`: a report of one bundle on one engine of this device."""
+"""`edgedrag bench latency`: the report of one bundle on one engine of this device."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from edgedrag.benchmarks.context import full_context
 from edgedrag.benchmarks.latency import interactive, peers, single_stream, sustained
 from edgedrag.benchmarks.latency.peaks import middle
 from edgedrag.benchmarks.latency.scene import Size
-from edgedrag.benchmarks.latency.single_stream import Cell, Measured
+from edgedrag.benchmarks.latency.single_stream import Bench, Cell
 from edgedrag.benchmarks.latency.subject import Configuration
-from edgedrag.benchmarks.nvidia import Card
 
 FORMAT, FORMAT_VERSION = "edgedrag-latency", 2
-SCENARIOS = ("single-stream", "interactive", "sustained")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is measured.
+    """What to measure.
 
     Attributes:
-        steps: counts, the bundle's default where None.
-        seconds: for each size and step count; `minutes` is of the sustained scenario.
-        peers: names of `peers.PEERS` to measure beside it.
+        steps: step counts; None uses the bundle's default.
+        scenario: "single-stream", "interactive" or "sustained".
+        seconds: for each size and step count; `minutes` is for the sustained scenario.
+        peers: names of `peers.PEERS` to compare with.
     """
 
     what: Configuration
@@ -42,31 +41,30 @@ class Request:
 
 
 def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
-    """The report; where it is interrupted, what there is, with `complete` false.
+    """Measure and return the report; after an interrupt it has the samples so far and `complete` is false.
 
     Args:
-        say: told what is being done.
+        say: called with progress messages.
     """
-    card, measured = Card(), Measured()
     gestures: dict[Cell, interactive.GestureTimes] = {}
     courses: list[sustained.Course] = []
     comparison = peers.PeerComparison()
     complete = False
-    what, steps, sizes = request.what, request.steps, request.sizes
+    sizes = request.sizes
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        bench = Bench(request.what, request.steps, Path(name), say)
+        card, measured = bench.card, bench.measured
         try:
             if request.scenario == "interactive":
-                interactive.run(what, steps, sizes, request.seconds, folder, card, measured, gestures, say)
+                interactive.run(bench, sizes, request.seconds, gestures)
             elif request.scenario == "sustained":
-                sustained.run(what, steps, sizes[0], request.minutes, folder, card, measured, courses, say)
+                sustained.run(bench, sizes[0], request.minutes, courses)
             else:
-                single_stream.run(what, steps, sizes, request.seconds, folder, card, measured, say)
-                cell = Cell(sizes[0], (steps or (measured.opened["default_steps"],))[0])
-                peers.run(what, measured.opened, request.peers, cell, request.seconds, folder, comparison, say)
+                single_stream.run(bench, sizes, request.seconds)
+                peers.run(bench, request.peers, bench.cells(sizes)[0], request.seconds, comparison)
             complete = True
         except KeyboardInterrupt:
-            say("interrupted; what there is will be reported")
+            say("interrupted; the report has the samples so far")
     report: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

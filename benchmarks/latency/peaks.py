@@ -1,7 +1,7 @@
-"""What this processor does at most: one large convolution in fp32 and in INT8 on ONNX Runtime, and copying memory.
+"""Practical peaks of this processor: a large convolution in fp32 and INT8 on ONNX Runtime, and memory copies.
 
-Measured in each window of a run, so that what slows the drags down slows these too. The planner predicts from them; a
-table's peak would say nothing of a shared or throttled machine.
+Measured in each window of a run, so that they are subject to the same load as the drags. The planner uses them, since
+nominal peaks do not apply to a shared or throttled machine.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 from edgedrag.runtime.system.cpus import default_threads
 
 PROBES = Path(__file__).with_name("probes")
-CHANNELS, SIDE = 128, 64  # of the probes' picture
-FLOPS = 2 * CHANNELS * CHANNELS * 9 * SIDE * SIDE  # of a run of a probe: 3 x 3
-COPIED = 64 * 2**20  # bytes, more than a processor's cache
-SECONDS = 0.15  # of each
+CHANNELS, SIDE = 128, 64  # of the probes' input
+FLOPS = 2 * CHANNELS * CHANNELS * 9 * SIDE * SIDE  # of a probe, a 3 x 3 convolution
+COPIED = 64 * 2**20  # bytes, more than the caches hold
+SECONDS = 0.15  # for each peak
 
 
 def typical(act: Callable[[], object]) -> float:
-    """The median time that something takes, seconds."""
+    """The median time of a function, seconds."""
     act()
     times: list[float] = []
     end = time.perf_counter() + SECONDS
@@ -36,7 +36,7 @@ def typical(act: Callable[[], object]) -> float:
 
 
 def measure_peaks(threads: int | None = None) -> dict[str, Any]:
-    """{"fp32_gflops", "int8_gops", "copy_gb_s"}; the first two None where ONNX Runtime is not installed."""
+    """{"fp32_gflops", "int8_gops", "copy_gb_s"}; the first two are None without ONNX Runtime."""
     source = np.ones(COPIED, np.uint8)
     target = np.empty_like(source)
     copied = 2 * COPIED / typical(lambda: np.copyto(target, source)) / 1e9  # read and written
@@ -58,7 +58,7 @@ def measure_peaks(threads: int | None = None) -> dict[str, Any]:
 
 
 def middle(measured: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Of several measurements over a run, the median of each; None of none."""
+    """The median of each peak over several measurements; None if there are none."""
     if not measured:
         return None
     columns = {name: [one[name] for one in measured if one[name] is not None] for name in measured[0]}

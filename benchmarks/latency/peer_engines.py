@@ -1,4 +1,4 @@
-"""The peers themselves, each in a process of its own; see `peers` for what they are."""
+"""Implementations of the peers in `peers`; each runs in its own process."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from edgedrag.runtime.session.runtime import Runtime
 
 
 def open_peer(name: str, runtime: Runtime) -> Any:
-    """Something with `load` and, of what that gives, `drag` and `undo` like edgedrag's, in the place of a runtime.
+    """A replacement for a runtime: `load` returns a photo with `drag` and `undo`.
 
     Raises:
-        EdgedragError: the peer cannot run this bundle.
+        EdgedragError: the peer does not support this bundle.
     """
     if name == "classical":
         return Classical()
@@ -39,7 +39,7 @@ def open_peer(name: str, runtime: Runtime) -> Any:
 
 
 class Classical:
-    """The warp that knows no more than the drag, at the photo's own size."""
+    """The bidirectional warp baseline, at the photo's native size."""
 
     def load(self, image: str | Path | np.ndarray) -> ClassicalPhoto:
         return ClassicalPhoto(as_rgb8(load_picture(image).pixels))
@@ -54,12 +54,12 @@ class ClassicalPhoto:
         return bidirectional_warp(self.image, points, mask != 0)
 
     def undo(self) -> None:
-        """Nothing was changed."""
+        """Does nothing: drags do not change the photo."""
 
 
 @dataclass
 class HostCopies:
-    """A graph whose inputs come from the host and whose outputs go there."""
+    """A graph whose inputs and outputs are copied through host memory."""
 
     graph: Any
     runtime: Runtime
@@ -72,7 +72,7 @@ class HostCopies:
 
 @dataclass
 class Unsplit:
-    """Every drag on a photo that nothing is known of."""
+    """A runtime that loads the photo anew for every drag."""
 
     runtime: Runtime
 
@@ -90,11 +90,11 @@ class UnsplitPhoto:
         return photo.drag(drags, mask, steps=steps)
 
     def undo(self) -> None:
-        """Each drag was on a photo of its own."""
+        """Does nothing: each drag used a new photo."""
 
 
 class TorchGraph:
-    """A network in the place of the graph that was exported from it."""
+    """A PyTorch network in place of the graph that was exported from it."""
 
     def __init__(self, graph: Graph, network: Any, torch: Any):
         self._network, self._torch = network, torch
@@ -107,7 +107,7 @@ class TorchGraph:
 
 
 class TorchBackend(OnnxBackend):
-    """What a drag asks of an engine, of PyTorch, for the embedded bundle."""
+    """A backend that runs the embedded generator's networks in PyTorch."""
 
     name, device, placement = "cpu", "PyTorch", "ort"
     precisions: tuple[str, ...] = ("fp32",)
@@ -119,7 +119,7 @@ class TorchBackend(OnnxBackend):
 
         file = clone_checkpoint()
         if sha256_of(file) != runtime.bundle.manifest["provenance"]["checkpoint_sha256"]:
-            raise EdgedragError("only the shipped bundle's networks are at hand in PyTorch")
+            raise EdgedragError("PyTorch networks are available for the shipped bundle only")
         self._torch, self._compiled = torch, compiled
         self._generator = load_checkpoint(file)[0].eval()
 

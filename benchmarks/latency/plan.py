@@ -1,4 +1,4 @@
-"""`edgedrag bench plan`: which device meets a target, and how near the prediction is to what was measured."""
+"""`edgedrag bench plan`: predicted latency by device, and the accuracy of the predictions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.latency.peaks import measure_peaks
 from edgedrag.benchmarks.latency.report import markdown, page, stem
 from edgedrag.benchmarks.latency.roofline import (
@@ -27,14 +28,14 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_aside
 from edgedrag.runtime.system.processor import cpu_name
 
-WITHIN = 0.35  # the error that the planner claims; where a point is farther off, it says so
+WITHIN = 0.35  # claimed relative error; validation points with a larger error are marked
 
 
 def choose_devices(text: str | None) -> list[Device]:
-    """By names, separated by commas; all of the table where None; "cpu" is this machine, measured now.
+    """Devices by comma-separated names; None for the whole table; "cpu" is this machine, measured now.
 
     Raises:
-        InputError: no such device.
+        InputError: an unknown device.
     """
     table = read_devices()
     names = list(table) if text is None else [part.strip() for part in text.split(",")]
@@ -49,10 +50,10 @@ def choose_devices(text: str | None) -> list[Device]:
 def predict(
     bundle: Bundle, devices: Sequence[Device], steps: Sequence[int], target: float | None
 ) -> list[dict[str, Any]]:
-    """A row for each device, precision and number of steps.
+    """Predictions for each device, precision and step count.
 
     Args:
-        target: milliseconds that a drag may take.
+        target: target latency of a drag, ms.
     """
     planner = Planner(bundle)
     rows = []
@@ -81,14 +82,14 @@ def predict(
 
 
 def verdict(low: float, middle: float, high: float, target: float | None) -> str | None:
-    """Whether a time with its band meets a target."""
+    """Whether a predicted time, with its band, meets a target."""
     if target is None:
         return None
     return "yes" if high <= target else "likely" if middle <= target else "perhaps" if low <= target else "no"
 
 
 def savings(bundle: Bundle, devices: Sequence[Device], steps: int) -> list[dict[str, Any]]:
-    """What INT8, half the steps and a smaller decoder would buy, as shares of each device's time."""
+    """Predicted savings by INT8, half the steps and a smaller decoder, as shares of each device's time."""
     planner, small = Planner(bundle), None
     published = bundle.manifest.get("published")
     decoder = next((graph for graph in bundle.stages["decode"] if graph.name == "vae_decode"), None)
@@ -111,7 +112,7 @@ def savings(bundle: Bundle, devices: Sequence[Device], steps: int) -> list[dict[
 
 
 def validate(bundle: Bundle, reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Predicted beside measured: the published points, each from the others, and reports of this bundle."""
+    """Predicted and measured times: of the published points (each predicted from the others) and of reports."""
     points, rows = read_points(), []
     for point in points:
         share = gpu_share([other for other in points if other is not point])
@@ -150,9 +151,9 @@ def _row(what: str, device: str, source: str, predicted: float, measured: float)
 
 
 def tables(plan: dict[str, Any]) -> list[Table]:
-    """Predictions, savings, validation."""
+    """The tables of predictions, savings and validation."""
     target = plan["target_ms"]
-    meets = () if target is None else (f"{target:g} ms",)
+    meets = () if target is None else (f"{number(target)} ms",)
     rows = [
         [
             row["title"], row["precision"], str(row["steps"]), f"{row['ms']:.1f}",
@@ -165,7 +166,7 @@ def tables(plan: dict[str, Any]) -> list[Table]:
     head = ("device", "precision", "steps", "drag, ms", "band", "first drag, ms", "memory, MB", "fits", *meets, "peaks")
     note = (
         "Predicted, not measured. The band is a factor to either side: 1.35 for a processor whose peaks were measured, "
-        "1.6 for a GPU of the table. Outside the graphs 6 ms are taken, twice that on a Jetson."
+        "1.6 for a GPU of the table. 6 ms outside the graphs are assumed, twice that on a Jetson."
     )
     shown = [Table(f"Predicted: {plan['bundle']}", note, head, rows)]
     kinds = ("int8", "half_the_steps", "smaller_decoder")
@@ -176,17 +177,18 @@ def tables(plan: dict[str, Any]) -> list[Table]:
     ]
     shown.append(
         Table(
-            f"What would be saved, at {plan['savings_steps']} step(s)", "Milliseconds of a drag.",
+            f"Savings, at {plan['savings_steps']} step(s)", "Milliseconds of a drag.",
             ("device", "from", "ms", "INT8", "half the steps", "a smaller decoder"), bought,
         )
     )  # fmt: skip
     checked = [
-        [row["what"], row["device"], row["source"], f"{row['predicted_ms']:.4g}", f"{row['measured_ms']:.4g}",
+        [row["what"], row["device"], row["source"],
+         number(row["predicted_ms"], significant=4), number(row["measured_ms"], significant=4),
          f"{row['error']:+.0%}", "yes" if row["within"] else "NO"]
         for row in plan["validation"]
     ]  # fmt: skip
     outside = sum(not row["within"] for row in plan["validation"])
-    note = f"{len(checked)} points, {outside} outside {WITHIN:.0%}. Each published one is predicted from the others."
+    note = f"{len(checked)} points, {outside} outside {WITHIN:.0%}. Each published point is predicted from the others."
     head = ("what", "device", "source", "predicted, ms", "measured, ms", "error", f"within {WITHIN:.0%}")
     return [*shown, Table("Predicted against measured", note, head, checked)]
 
@@ -195,7 +197,7 @@ def make_plan(
     bundle: Bundle, devices: Sequence[Device], steps: Sequence[int] | None, target: float | None,
     reports: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:  # fmt: skip
-    """All of it, as JSON has it."""
+    """The plan as a JSON object."""
     counts = list(steps or (bundle.sampler["default_steps"],))
     most = max(counts)
     return {
@@ -219,7 +221,7 @@ def as_text(plan: dict[str, Any]) -> str:
 
 
 def write(plan: dict[str, Any], output: Path | None) -> None:
-    """Write PLAN.json, PLAN.md and PLAN.html with the plot; nowhere where no file is named."""
+    """Write PLAN.json, PLAN.md and PLAN.html with the plot; does nothing if `output` is None."""
     to = stem(output)
     if to is None:
         return
@@ -228,7 +230,7 @@ def write(plan: dict[str, Any], output: Path | None) -> None:
 
         drawn = f"<figure>{predicted_against_measured(plan['validation'], WITHIN)}</figure>"
     except ImportError as error:
-        drawn = f"<p>No plot: {error.name} is not installed (pip install 'edgedrag[report]').</p>"
+        drawn = f"<p>No plot: {error.name} is not installed (extra [report]).</p>"
     title = f"edgedrag: plan for {plan['bundle']}"
     write_report(plan, to.with_name(f"{to.name}.json"))
     write_aside(to.with_name(f"{to.name}.md"), f"# {title}\n\n{as_text(plan)}".encode())

@@ -26,20 +26,20 @@ def as_svg(figure: Figure) -> str:
 
 
 def plots(reports: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Captions and SVGs of all that the reports have."""
+    """Captions and SVGs of all plots that the reports have data for."""
     with matplotlib.rc_context(STYLE):
         if any(report["runs"] for report in reports):
-            yield "How drags are spread: the share that is done within a time", spread(reports)
-            yield "Every drag in order, by window", in_order(reports)
+            yield "Cumulative distribution of drag latency", spread(reports)
+            yield "Drag latency over the run, by window", in_order(reports)
         if any(run["profile"] for report in reports for run in report["runs"]):
-            yield "Where a first drag's time goes", parts(reports)
+            yield "Time of a first drag, by graph", parts(reports)
         for report in reports:
             if (report.get("peers") or {}).get("rows"):
                 yield f"Peers, {name_of(report)}", peers(report["peers"])
             for course in report.get("sustained", ()):
-                yield f"Without a pause, {name_of(report)}", course_of(course)
+                yield f"Sustained load, {name_of(report)}", course_of(course)
         if any(report.get("interactive") for report in reports):
-            yield "From the release to the result, and to the first preview", gestures(reports)
+            yield "Time from release to result, and to the first preview", gestures(reports)
 
 
 def _labelled(reports: Sequence[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -109,7 +109,7 @@ def peers(beside: dict[str, Any]) -> str:
     ]
     axes.barh(list(rows), ratios, xerr=reach, color="tab:gray", capsize=3)
     axes.axvline(1, color="tab:blue")
-    axes.set(xlabel="times as long as edgedrag, the blue line", xlim=(0, 1.2 * max(ratios, default=1.0)))
+    axes.set(xlabel="time relative to edgedrag (blue line)", xlim=(0, 1.2 * max(ratios, default=1.0)))
     return as_svg(figure)
 
 
@@ -126,7 +126,7 @@ def course_of(course: dict[str, Any]) -> str:
         if axes.lines:
             axes.legend(fontsize=7)
         else:
-            axes.text(0.5, 0.5, "the system shows none", ha="center", transform=axes.transAxes)
+            axes.text(0.5, 0.5, "not available", ha="center", transform=axes.transAxes)
     heat.set(xlabel="minutes")
     return as_svg(figure)
 
@@ -146,7 +146,7 @@ def gestures(reports: Sequence[dict[str, Any]]) -> str:
 
 
 def predicted_against_measured(rows: Sequence[dict[str, Any]], within: float) -> str:
-    """Each point of the planner's validation, with the band that it claims."""
+    """The planner's validation points, with the claimed error band."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, 6), layout="constrained")
         axes = figure.subplots()

@@ -1,7 +1,7 @@
-"""Energy that the platform shows: RAPL's counters, a Jetson's INA3221 rails, NVML; absent where there is none.
+"""Energy counters of the platform: RAPL, a Jetson's INA3221 rails, NVML.
 
-Files are read under a root folder, "/" but in tests. All of them measure the whole machine or the whole card, not the
-process: what else runs there is in the figure.
+Files are read under a root folder, which is "/" except in tests. All sources measure the whole machine or GPU, not the
+process alone.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 from edgedrag.benchmarks.nvidia import Card
 from edgedrag.runtime.system.sensors import read_number
 
-INTERVAL = 0.05  # seconds between readings of power
-TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_TOTAL")  # rails of a Jetson that hold all others
+INTERVAL = 0.05  # seconds between power readings
+TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_TOTAL")  # a Jetson's input rails, which include all others
 
 
 @dataclass(frozen=True)
 class Counter:
-    """Joules since some time; `turns_at` is where they begin anew, joules."""
+    """A cumulative energy counter, joules; it wraps around at `turns_at` joules."""
 
     name: str
     joules: Callable[[], float]
@@ -31,14 +31,14 @@ class Counter:
 
 @dataclass(frozen=True)
 class Sensor:
-    """Watts at the moment."""
+    """A power sensor, watts."""
 
     name: str
     watts: Callable[[], float]
 
 
 def find_rapl(root: Path) -> tuple[list[Counter], str]:
-    """The processor packages' counters, and why there are none."""
+    """The counters of the processor packages, or the reason why there are none."""
     zones = [z for z in sorted((root / "sys/class/powercap").glob("*-rapl:*")) if z.name.count(":") == 1]
     counters = []
     for zone in zones:
@@ -46,7 +46,7 @@ def find_rapl(root: Path) -> tuple[list[Counter], str]:
             name, turns_at = (zone / "name").read_text().strip(), read_number(zone / "max_energy_range_uj") / 1e6
             read_number(zone / "energy_uj")
         except PermissionError:
-            return [], f"{zone / 'energy_uj'} may be read by root alone (chmod a+r, or run as root)"
+            return [], f"{zone / 'energy_uj'} is readable by root only (chmod a+r, or run as root)"
         except (OSError, ValueError):
             continue
         if name.startswith("package"):
@@ -59,7 +59,7 @@ def find_rapl(root: Path) -> tuple[list[Counter], str]:
 
 
 def find_ina3221(root: Path) -> tuple[list[Sensor], str]:
-    """A Jetson's input rail, or all of its rails where none holds the others; and why there are none."""
+    """A Jetson's input rail, or all rails if it has none; or the reason why there are none."""
     rails: dict[str, Sensor] = {}
     for chip in sorted((root / "sys/class/hwmon").glob("hwmon*")):
         try:
@@ -82,16 +82,16 @@ def find_ina3221(root: Path) -> tuple[list[Sensor], str]:
 
 
 def find_card(card: Card) -> tuple[list[Counter | Sensor], str]:
-    """The graphics card's counter, or its power where it does not count."""
+    """The GPU's energy counter, or else its power sensor; or the reason why there is neither."""
     if card.joules() is not None:
         return [Counter("NVML", lambda: card.joules() or 0.0)], ""
     if card.watts() is not None:
         return [Sensor("NVML", lambda: card.watts() or 0.0)], ""
-    return [], card.reason or "this card shows neither energy nor power"
+    return [], card.reason or "this GPU reports neither energy nor power"
 
 
 class Energy:
-    """Joules between `start` and `stop`, summed over the spans."""
+    """A context manager that adds up the energy of all its contexts, J."""
 
     def __init__(self, card: Card, root: Path = Path("/")):
         self._sources: list[Counter | Sensor] = []
@@ -132,6 +132,6 @@ class Energy:
             last = now
 
     def per(self, drags: int) -> dict[str, Any]:
-        """Joules a drag by source, and why the other sources are absent."""
+        """Joules per drag by source, and the reasons for absent sources."""
         shares = {name: round(joules / drags, 4) for name, joules in self.joules.items()} if drags else {}
         return {"joules_per_drag": shares or None, "absent": self.absent}

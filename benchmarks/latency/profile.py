@@ -1,4 +1,4 @@
-"""Where a drag's time goes: by graph, by step, and what is outside the graphs."""
+"""A drag's time by graph, by step, and outside the graphs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def median(values: Iterable[float]) -> float:
 
 
 def graph_spans(events: Iterable[Event]) -> list[Event]:
-    """The runs of graphs among recorded spans, as the host saw them: on a device they end when its work is done."""
+    """The host's spans of graph runs; on a device they end when its work is done."""
     return [event for event in events if event["cat"] == "graph" and event["tid"] != DEVICE_TRACK]
 
 
 def innermost_share(events: Sequence[Event]) -> float:
-    """Of recorded drags' whole time, the share that lies in spans of the host that hold no other span."""
+    """The share of recorded drags' total time in the host's innermost spans."""
     spans = [event for event in events if event["ph"] == "X" and event["tid"] != DEVICE_TRACK]
 
     def holds(outer: Event, inner: Event) -> bool:
@@ -31,9 +31,9 @@ def innermost_share(events: Sequence[Event]) -> float:
 
 
 def graph_figures(drags: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Medians over drags whose spans were recorded, see `worker.Worker.profile`; None of no drags.
+    """Medians over drags with recorded spans, see `worker.Worker.profile`; None if there are none.
 
-    Half of them are on photos just loaded: only these run what depends on the photo alone.
+    Half of the drags are on newly loaded photos; only these run the graphs that depend on the photo alone.
     """
     if not drags:
         return None
@@ -49,7 +49,7 @@ def graph_figures(drags: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
             inside[span["name"]] = inside.get(span["name"], 0.0) + span["dur"] / 1e3
         for name, ms in inside.items():
             graphs.setdefault(name, []).append(ms)
-        width = len({name for name, _ in loop})  # graphs a step
+        width = len({name for name, _ in loop})  # graphs per step
         steps.append([sum(ms for _, ms in loop[at : at + width]) for at in range(0, len(loop), width)])
         outside["first_drag" if drag["fresh"] else "drag"].append(drag["ms"] - sum(inside.values()))
         totals.append(drag["ms"])

@@ -1,7 +1,7 @@
-"""How many times as long one takes as the other, and how sure that is.
+"""Ratios of latencies with confidence intervals.
 
-Ratios are of medians. Their spread is found by a bootstrap of whole windows, and of blocks of neighbouring queries
-within them; windows are few, so the interval is Student's, with that bootstrap's standard error.
+Ratios are of medians. Their standard error comes from a bootstrap of whole windows and of blocks of neighbouring
+queries within them; since windows are few, the interval is Student's t with this standard error.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from edgedrag.benchmarks.latency.series import Windows
 
 RESAMPLES = 400
-BLOCK = 8  # neighbouring queries that are drawn together
+BLOCK = 8  # neighbouring queries that are resampled together
 CONFIDENCE = 0.95
 LEAST_WINDOWS = 3
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Time of the second over time of the first, with its interval."""
+    """The second's time over the first's, with its confidence interval."""
 
     value: float
     low: float
@@ -32,7 +32,7 @@ class Ratio:
 
     @property
     def verdict(self) -> str:
-        """Of the second: "faster", "slower" or "no difference shown"."""
+        """The second is "faster" or "slower", or "no difference shown"."""
         return "slower" if self.low > 1 else "faster" if self.high < 1 else "no difference shown"
 
     def as_json(self) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class Ratio:
 
 
 def student(chance: float, freedom: float) -> float:
-    """The two-sided quantile of Student's distribution, by its series about the normal one (from 2 degrees on)."""
+    """The two-sided quantile of Student's t, by its expansion about the normal quantile (freedom >= 2)."""
     z = NormalDist().inv_cdf(0.5 + chance / 2)
     return (
         z
@@ -56,7 +56,7 @@ def student(chance: float, freedom: float) -> float:
 
 
 def _resampled(window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A window of the same length, of blocks of it."""
+    """A block bootstrap sample of a window, of the same length."""
     block = max(1, min(BLOCK, len(window) // 4))
     starts = rng.integers(0, len(window) - block + 1, -(-len(window) // block))
     return window[(starts[:, None] + np.arange(block)).ravel()[: len(window)]]
@@ -65,8 +65,8 @@ def _resampled(window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _log_medians(windows: Windows, rng: np.random.Generator) -> np.ndarray:
     """Logarithms of medians of resampled runs, [RESAMPLES].
 
-    A run is its windows, drawn anew, and one more step like those between its windows: as far as two windows of a
-    run lie from each other, two runs do too, and one run alone cannot show that it is less.
+    A run is resampled from its windows. Between-run variance, estimated from the variance between windows, is added:
+    a single run does not show that it is smaller.
     """
     arrays = [np.asarray(window, float) for window in windows if len(window)]
     levels = np.array([np.log(np.median(window)) for window in arrays])
@@ -79,7 +79,7 @@ def _log_medians(windows: Windows, rng: np.random.Generator) -> np.ndarray:
 
 
 def between_runs(first: Windows, second: Windows, confidence: float = CONFIDENCE) -> Ratio | None:
-    """The ratio of two runs that were made one after the other; None where one has fewer than three windows."""
+    """The ratio of two consecutive runs; None if either has fewer than three windows."""
     first, second = ([w for w in windows if len(w)] for windows in (first, second))
     least = min(len(first), len(second))
     if least < LEAST_WINDOWS:
@@ -95,7 +95,7 @@ def between_runs(first: Windows, second: Windows, confidence: float = CONFIDENCE
 def in_turns(
     first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], confidence: float = CONFIDENCE
 ) -> Ratio | None:
-    """The ratio of two that took turns in one run, turn by turn; None where there were fewer than three turns."""
+    """The ratio of two sides interleaved in one run, turn by turn; None with fewer than three turns."""
     steps = np.array([np.log(np.median(b)) - np.log(np.median(a)) for a, b in zip(first, second)])
     if len(steps) < LEAST_WINDOWS:
         return None
@@ -106,10 +106,10 @@ def in_turns(
 
 
 def in_pairs(pairs: Sequence[tuple[Windows, Windows]], confidence: float = CONFIDENCE) -> Ratio | None:
-    """The ratio of two sides of which several pairs of processes took turns, each pair's turns in order.
+    """The ratio of two sides from several pairs of interleaved processes; each pair's turns are in order.
 
-    Two processes of one configuration differ a little for as long as they live, so it is pairs that are drawn, and
-    blocks of turns within them. None where there were fewer than three pairs.
+    Processes of the same configuration differ a little over their whole lifetime, so pairs are resampled, and blocks
+    of turns within them. None with fewer than three pairs.
     """
     steps = [np.array([np.log(np.median(b)) - np.log(np.median(a)) for a, b in zip(*pair)]) for pair in pairs]
     steps = [pair for pair in steps if len(pair)]

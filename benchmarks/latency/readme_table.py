@@ -1,4 +1,4 @@
-"""Writes the README's table of latency from the committed reports.
+"""Writes the README's latency table from the committed reports.
 
 python -m edgedrag.benchmarks.latency.readme_table
 """
@@ -12,23 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import edgedrag
+from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.latency.compare import read_report
 from edgedrag.benchmarks.latency.report import markdown
-from edgedrag.benchmarks.latency.tables import Table, number
+from edgedrag.benchmarks.latency.tables import Table
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_aside
 
-REPORTS = ("latency_int8.json", "latency_fp32.json")  # in benchmarks/results, the first is the one told of in words
+REPORTS = ("latency_int8.json", "latency_fp32.json")  # in benchmarks/results; the text describes the first
 BEGIN, END = "<!-- latency: written by python -m edgedrag.benchmarks.latency.readme_table -->", "<!-- latency: end -->"
-WIDTH = 118  # of the README's lines
+WIDTH = 118  # line length of the README
 COMPARED = {"edgedrag-fp32": "fp32", "unsplit": "the same graphs without the split", "torch": "PyTorch eager (fp32)",
             "torch-compile": "torch.compile (fp32)", "classical": "warp and inpainting without a network"}  # fmt: skip
 
 
 def percentiles(series: dict[str, Any]) -> str:
-    """The median, and p90 and p99 where there are enough drags."""
+    """The median, and p90 and p99 if there are enough drags."""
     values = [series["percentiles"][name] for name in ("p50", "p90", "p99")]
-    return " / ".join(number(percentile["ms"]) for percentile in values)
+    return " / ".join(number(percentile["ms"], 1) for percentile in values)
 
 
 def table(reports: Sequence[dict[str, Any]]) -> Table:
@@ -41,7 +42,7 @@ def table(reports: Sequence[dict[str, Any]]) -> Table:
                     f"{run['size'].replace('x', ' x ')}, mask {run['mask_width']} wide",
                     f"{report['context']['precision']}, {run['steps']} step{'s' if run['steps'] > 1 else ''}",
                     percentiles(run["drag"]), percentiles(run["first_drag"]), percentiles(run["preview"]),
-                    number(outside), number(run["host_mb"], 0),
+                    number(outside, 1), number(run["host_mb"], 0),
                 ]
             )  # fmt: skip
     head = (
@@ -57,7 +58,7 @@ def table(reports: Sequence[dict[str, Any]]) -> Table:
 
 
 def words(report: dict[str, Any]) -> str:
-    """Where it was measured, the cold start, and the peers."""
+    """The text under the table: machine, cold start, peers."""
     context, cold = report["context"], report["cold_start"]
     peers = (report.get("peers") or {"rows": {}})["rows"]
     ratios = [f"{COMPARED[name]} {row['ratio']:.2f}x" for name, row in peers.items() if "ratio" in row]
@@ -76,10 +77,10 @@ def words(report: dict[str, Any]) -> str:
 
 
 def rewritten(readme: str, reports: Sequence[dict[str, Any]]) -> str:
-    """The README's text with the part between the markers written anew.
+    """The README's text with the part between the markers replaced.
 
     Raises:
-        InputError: the markers are not there.
+        InputError: the markers are missing or repeated.
     """
     part = "\n".join([BEGIN, words(reports[0]), "", *markdown(table(reports)), END])
     text, count = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: part, readme, flags=re.S)

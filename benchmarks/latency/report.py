@@ -1,4 +1,4 @@
-"""Latency reports on disk: JSON, a Markdown summary, and one HTML file that needs no network."""
+"""Writing latency reports: JSON, a Markdown summary, and a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; min-width: 3.5
 
 
 def stem(output: Path | None) -> Path | None:
-    """REPORT without a suffix of ours, in a folder that is there; None of None.
+    """The path without one of SUFFIXES; None if `output` is None.
 
     Raises:
-        InputError: no such folder.
+        InputError: the folder does not exist.
     """
     if output is None:
         return None
@@ -39,7 +39,7 @@ def stem(output: Path | None) -> Path | None:
 
 
 def write(reports: Sequence[dict[str, Any]], to: Path | None) -> None:
-    """Write TO.md and TO.html, and TO.json where it is one report; nowhere where `to` is None."""
+    """Write TO.md and TO.html, and TO.json for a single report; does nothing if `to` is None."""
     if to is None:
         return
     if len(reports) == 1:
@@ -49,7 +49,7 @@ def write(reports: Sequence[dict[str, Any]], to: Path | None) -> None:
 
 
 def write_samples(report: dict[str, Any], file: Path) -> None:
-    """Write every sample of a report as CSV: milliseconds of each query, by size, steps, kind and window.
+    """Write all samples of a report as CSV: milliseconds of each query, with size, steps, kind and window.
 
     Raises:
         InputError: the file cannot be written.
@@ -78,7 +78,7 @@ def as_text(reports: Sequence[dict[str, Any]]) -> str:
 
 
 def markdown(table: Table) -> list[str]:
-    """A table's lines, its columns in line."""
+    """The lines of a table, with aligned columns."""
     cells = [[cell.replace("|", "/") for cell in row] for row in (table.head, *table.rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(table.head))]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in cells]
@@ -86,19 +86,19 @@ def markdown(table: Table) -> list[str]:
 
 
 def as_html(reports: Sequence[dict[str, Any]]) -> str:
-    """The page: plots where matplotlib is installed, else how to install it, and the tables."""
+    """The page: plots (or a hint if matplotlib is not installed) and tables."""
     bad = "" if all(report["complete"] for report in reports) else f'<p class="bad">{INCOMPLETE}</p>'
     try:
         from edgedrag.benchmarks.latency.plots import plots
 
         drawn = "".join(f"<figure><figcaption>{html.escape(c)}</figcaption>{svg}</figure>" for c, svg in plots(reports))
     except ImportError as error:
-        drawn = f"<p>No plots: {html.escape(str(error.name))} is not installed (pip install 'edgedrag[report]').</p>"
+        drawn = f"<p>No plots: {html.escape(str(error.name))} is not installed (extra [report]).</p>"
     return page(TITLE, bad + drawn, tables(reports))
 
 
 def page(title: str, first: str, shown: Iterable[Table]) -> str:
-    """One file with its style in it."""
+    """A self-contained HTML page."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'

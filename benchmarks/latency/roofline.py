@@ -1,8 +1,8 @@
-"""What a drag should take on a device: the graphs' FLOPs and bytes from the manifest over what the device does.
+"""A roofline model of a drag: the graphs' FLOPs and bytes from the manifest, divided by the device's peaks.
 
-On a GPU a graph takes as long as the slower of its arithmetic and its memory traffic, at the shares of the peaks that
-published times reach (points.json), and a launch. On a CPU it takes its arithmetic, at a share of what one large
-convolution reaches there (`peaks`), and, where it makes or reads a flow, looking pixels up.
+On a GPU a graph takes the longer of arithmetic and memory traffic, at the shares of the peaks that published times
+reach (points.json), plus a launch. On a CPU it takes its arithmetic, at a share of the measured speed of a large
+convolution (`peaks`), plus the time of sampling pixels if it computes or reads a flow.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, make_table
 
 HERE = Path(__file__).parent
-CPU = "cpu"  # the device that is this machine
-CPU_SHARES = {"fp32": 0.87, "int8": 0.6}  # of the probe's speed, fitted to the embedded bundle's graphs
-LOOKUP_BYTES = 2200  # a pixel, of copying, that looking pixels up by a flow costs a CPU
-HOST_MS, HOST_MS_PER_MEGAPIXEL = 5.5, 1.4  # outside the graphs
+CPU = "cpu"  # the device name of this machine
+CPU_SHARES = {"fp32": 0.87, "int8": 0.6}  # shares of the probe's speed, fitted to the embedded bundle's graphs
+LOOKUP_BYTES = 2200  # per pixel: sampling by a flow costs a CPU as much as copying these bytes
+HOST_MS, HOST_MS_PER_MEGAPIXEL = 5.5, 1.4  # time outside the graphs
 PHOTO = 0.26  # megapixels, of 512 x 512
-GPU_MEMORY_SHARE = 0.6  # of the bandwidth; an assumption
-GPU_LAUNCH_MS = 0.3  # for each graph; an assumption
-INT8_SHARE = 0.9  # of the arithmetic, where a bundle has no recipe
-CONTEXT_MB = {"gpu": 900, "cpu": 160}  # engine and runtime; of a GPU an assumption
-SYSTEM_GB = 1.5  # that a device with one memory for all keeps
-BANDS = {"cpu": 1.35, "gpu": 1.6}  # factors to either side
+GPU_MEMORY_SHARE = 0.6  # share of the bandwidth; assumed
+GPU_LAUNCH_MS = 0.3  # for each graph; assumed
+INT8_SHARE = 0.9  # share of the arithmetic in INT8 if a bundle has no recipe; assumed
+CONTEXT_MB = {"gpu": 900, "cpu": 160}  # engine and runtime; assumed for a GPU
+SYSTEM_GB = 1.5  # used by the system on a device with unified memory
+BANDS = {"cpu": 1.35, "gpu": 1.6}  # error factors to either side
 WEIGHT_BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
 
 
 @dataclass(frozen=True)
 class Device:
-    """Peaks in 10^9 operations a second by precision, GB/s, and memory in GB; `host` slows what is outside graphs."""
+    """Peaks in 10^9 operations/s by precision, GB/s, memory in GB; `host` multiplies the time outside the graphs."""
 
     name: str
     title: str
@@ -56,7 +56,7 @@ class Device:
 
     @property
     def available_mb(self) -> float | None:
-        """Memory for a bundle, None where it is not known."""
+        """Memory available for a bundle; None if unknown."""
         if self.memory_gb is None:
             return None
         return (self.memory_gb - (SYSTEM_GB if self.unified else 0)) * 1e3
@@ -75,15 +75,13 @@ def read_devices() -> dict[str, Device]:
 
 
 def cpu_device(title: str, peaks: dict[str, Any], memory_mb: float | None) -> Device:
-    """A processor whose peaks were measured.
+    """A processor with measured peaks.
 
     Raises:
-        InputError: they were not, for lack of ONNX Runtime.
+        InputError: the peaks were not measured, because ONNX Runtime is not installed.
     """
     if peaks.get("fp32_gflops") is None:
-        raise InputError(
-            f"{title}: its peaks were not measured, which takes ONNX Runtime (pip install 'edgedrag[cpu]')"
-        )
+        raise InputError(f"{title}: its peaks were not measured; that needs ONNX Runtime (extra [cpu])")
     gops = {"fp32": peaks["fp32_gflops"], "int8": peaks["int8_gops"]}
     return Device(
         CPU, title, "cpu", gops, peaks["copy_gb_s"], None if memory_mb is None else memory_mb / 1e3, True, 1.0
@@ -91,10 +89,10 @@ def cpu_device(title: str, peaks: dict[str, Any], memory_mb: float | None) -> De
 
 
 def device_of(report: dict[str, Any], title: str) -> Device:
-    """Of a report: its processor with the peaks that were measured in the same run, or its GPU, found in the table.
+    """The device of a report: its processor with the peaks of the same run, or its GPU from the table.
 
     Raises:
-        InputError: neither.
+        InputError: the device is neither.
     """
     context = report["context"] or {}
     if context.get("backend") == CPU:
@@ -104,22 +102,23 @@ def device_of(report: dict[str, Any], title: str) -> Device:
         if device.match is not None and device.match in name and context["precision"] in device.gops:
             return replace(device, title=title)
     raise InputError(
-        f"{title}: no prediction; it takes ONNX Runtime's CPU, or a GPU of devices.json in fp16 or INT8 (found:{name})"
+        f"{title}: no prediction; only ONNX Runtime on the CPU and the GPUs of devices.json in fp16 or INT8 "
+        f"are supported (found:{name})"
     )
 
 
 def read_points() -> list[dict[str, Any]]:
-    """The published times."""
+    """Published times of networks on GPUs."""
     return json.loads((HERE / "points.json").read_text())["points"]
 
 
 def reached(point: dict[str, Any]) -> float:
-    """The share of the peak in a published time."""
+    """The share of the peak that a published time reaches."""
     return point["tflop"] / (point["ms"] / 1e3) / point["tops"]
 
 
 def gpu_share(points: Sequence[dict[str, Any]]) -> float:
-    """The share of the peak that networks reach: the geometric mean of what was published."""
+    """The share of the peak that networks reach: the geometric mean of the published ones."""
     shares = [math.log(reached(point)) for point in points if point["fitted"]]
     return math.exp(sum(shares) / len(shares))
 
@@ -143,7 +142,7 @@ class Planner:
         first: bool = False,
         megapixels: float = PHOTO,
     ) -> float:
-        """A drag on a photo whose reference is known, or the first on it."""
+        """Time of a drag on a photo whose reference stage has run; with `first`, including that stage."""
         table = make_table(self.bundle.sampler, steps)
         guided = int((abs(table.guidance - 1) > GUIDANCE_EPSILON).sum())
         stages = self.bundle.stages
@@ -155,7 +154,7 @@ class Planner:
         return total + (HOST_MS + HOST_MS_PER_MEGAPIXEL * megapixels) * device.host
 
     def graph_ms(self, graph: Graph, device: Device, precision: str, pair: bool = False) -> float:
-        """One graph once."""
+        """Time of one run of a graph."""
         flops, moved = map(float, self._costs.of((graph.pair_cost if pair else None) or graph.cost))
         rest = "fp32" if device.kind == "cpu" else "fp16"
         share = self._int8_share(graph.name) if precision == "int8" else 0.0
@@ -169,13 +168,13 @@ class Planner:
         return max((low + high) / self._share, traffic) + GPU_LAUNCH_MS
 
     def memory_mb(self, device: Device, precision: str) -> float:
-        """Weights, a quarter of the busiest graph's traffic for what is alive at once, and the engine."""
+        """Weights, live tensors (estimated as a quarter of the busiest graph's traffic), and the engine."""
         weights = sum(graph.cost["parameters"] for _, graph in self.bundle.graphs()) * WEIGHT_BYTES[precision]
         busiest = max(float(self._costs.of(graph.pair_cost or graph.cost)[1]) for _, graph in self.bundle.graphs())
         return (weights + busiest / 4) / 1e6 + CONTEXT_MB[device.kind]
 
     def _int8_share(self, name: str) -> float:
-        """Of a graph's arithmetic that its recipe has in INT8."""
+        """The share of a graph's arithmetic that its recipe runs in INT8."""
         if not self._recipe:
             return INT8_SHARE
         layers = self._recipe.get(name, {"layers": []})["layers"]

@@ -1,4 +1,4 @@
-"""What is dragged when time is measured: a photo-like picture, round masks, drags, and a pointer's track."""
+"""The scenes of latency measurements: a synthetic photo, round masks, drags, and pointer tracks."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import numpy as np
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, save_picture
 
-TURNS = 16  # drags before the first comes again; more than the runtime keeps tensors for
-MASK_SHARE = 15 / 64  # a mask's radius over the photo's shorter side,
-MASK_LIMIT = 300  # and the most that it has, pixels
+TURNS = 16  # distinct drags; more than the runtime caches tensors for
+MASK_SHARE = 15 / 64  # a mask's radius as a share of the photo's shorter side
+MASK_LIMIT = 300  # largest radius, pixels
 TRACE = Path(__file__).with_name("pointer_trace.json")
 SMALL = ((512, 512), 120)  # photo (H, W), mask radius
 
 
 def test_photo(height: int, width: int) -> np.ndarray:
-    """A photo-like picture: smooth shapes and texture at all sizes, uint8 RGB, the same every time."""
+    """A synthetic photo with smooth shapes and texture at all scales, deterministic; uint8 RGB."""
     rng = np.random.default_rng(0)
     picture = np.zeros((height, width, 3), np.float32)
     for cells in (4, 16, 64, 256):
@@ -33,7 +33,7 @@ def test_photo(height: int, width: int) -> np.ndarray:
 
 
 def disc(height: int, width: int, radius: int) -> tuple[np.ndarray, tuple[float, float]]:
-    """A round mask in the middle, and its centre (x, y)."""
+    """A round mask in the middle of the picture, and its centre (x, y)."""
     mask = np.zeros((height, width), np.uint8)
     centre = (width // 2, height // 2)
     cv2.circle(mask, centre, radius, 255, -1)
@@ -52,15 +52,15 @@ class Size:
 
     @property
     def radius(self) -> int:
-        """Of the masks."""
+        """The radius of the masks, pixels."""
         return min(round(MASK_SHARE * min(self.width, self.height)), MASK_LIMIT)
 
 
 def read_sizes(text: str) -> tuple[Size, ...]:
-    """ "256,512,4000x3000" as sizes, each once: a number alone is a square's side.
+    """Parse "256,512,4000x3000" as sizes without duplicates; a single number is the side of a square.
 
     Raises:
-        InputError: not such a list, or a size that no photo may have.
+        InputError: not such a list, or a size that photos may not have.
     """
     sizes = []
     for part in text.split(","):
@@ -76,9 +76,9 @@ def read_sizes(text: str) -> tuple[Size, ...]:
 
 @cache
 def write_scene(folder: Path, size: Size) -> dict[str, Any]:
-    """Write a photo of this size and its masks to a folder, once; returns what `worker.Worker.load` takes.
+    """Write a photo of this size and its masks to a folder, once; returns the arguments of `worker.Worker.load`.
 
-    The drags lead from near the centre in all directions, a quarter of the mask's radius far.
+    The drags start near the centre and go in all directions, by a quarter of the mask's radius.
     """
     photo = folder / f"{size}.jpg"
     save_picture(photo, Picture(test_photo(size.height, size.width)))
@@ -88,16 +88,16 @@ def write_scene(folder: Path, size: Size) -> dict[str, Any]:
         file = folder / f"{size}-mask-{turn}.png"
         save_picture(file, Picture(mask))
         masks.append(str(file))
-        angle = 2 * np.pi * turn * 7 / TURNS  # the next one leads elsewhere
+        angle = 2 * np.pi * turn * 7 / TURNS  # consecutive drags have different directions
         reach = size.radius / 4
         drags.append([[x + turn % 3, y], [x + reach * float(np.cos(angle)), y + reach * float(np.sin(angle))]])
     return {"name": str(size), "photo": str(photo), "masks": masks, "drags": drags}
 
 
 def read_tracks(size: Size) -> list[list[list[float]]]:
-    """The stored pointer's gestures on a photo of this size: [[milliseconds, x, y], ...] each.
+    """The stored pointer gestures, scaled to a photo of this size; each is [[milliseconds, x, y], ...].
 
-    The file has them in units of the mask's radius around its centre.
+    The file has them in mask radii, relative to the mask's centre.
     """
     gestures = json.loads(TRACE.read_text())["gestures"]
     x, y = size.width // 2, size.height // 2

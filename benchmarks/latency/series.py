@@ -1,4 +1,4 @@
-"""Latencies of one kind of query, in windows, made into figures that can be trusted."""
+"""Statistics of the latencies of one kind of query, measured in windows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from edgedrag.benchmarks.latency.early_stopping import percentiles
 
-AGREE = 0.1  # of the middle one: windows whose medians lie this near to each other are stable
-WINDOWS = 3  # the last ones that have to agree
+AGREE = 0.1  # largest deviation of stable windows' medians from their median, relative
+WINDOWS = 3  # number of last windows that must agree
 
 Windows = Sequence[Sequence[float]]  # milliseconds, by window, in order
 
@@ -20,16 +20,16 @@ def pooled(windows: Windows) -> list[float]:
 
 
 def agree(medians: Sequence[float]) -> bool:
-    """Whether the last three of a row of medians lie within 10% of their middle one."""
+    """Whether the last WINDOWS medians deviate by at most AGREE from their median."""
     last = list(medians[-WINDOWS:])
     middle = float(np.median(last))
     return len(last) == WINDOWS and max(abs(m - middle) for m in last) <= AGREE * middle
 
 
 def figures(windows: Windows) -> dict[str, Any]:
-    """n, mean, percentiles with their bounds, coefficient of variation, stability, and the samples themselves.
+    """Count, mean, percentiles with bounds, coefficient of variation, stability, and the samples.
 
-    Windows are measured one after another, each in a process of its own.
+    Windows are measured consecutively, each in its own process.
     """
     filled = [list(window) for window in windows if len(window)]
     samples = pooled(filled)

@@ -1,4 +1,4 @@
-"""A process that is measured, seen from outside: started, told what to do, and ended."""
+"""Starting, controlling and ending the measured process."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from edgedrag.runtime.options import RuntimeOptions
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is measured.
+    """What to open.
 
     Attributes:
-        peer: a name of `peers.PEERS`, in the place of edgedrag.
-        source: a checkout whose edgedrag is measured in the place of this one.
+        peer: a name of `peers.PEERS` to measure instead of edgedrag.
+        source: another checkout whose edgedrag is measured instead of this one.
     """
 
     options: RuntimeOptions = RuntimeOptions()
@@ -35,18 +35,18 @@ class Configuration:
 
 
 class Subject:
-    """A worker process; use it in a `with` statement.
+    """A worker process; a context manager.
 
     Attributes:
-        opened: what the worker says of itself, see `worker.Worker.opened`, with `interpreter_ms` in `cold`.
-        pid: the process.
+        opened: the result of `worker.Worker.opened`, with `interpreter_ms` in `cold`.
+        pid: the process ID.
     """
 
     def __init__(self, what: Configuration, folder: Path):
-        """Start a process with its files in `folder` and wait until its bundle is open.
+        """Start a process, with its files in `folder`, and wait until its bundle is open.
 
         Raises:
-            EdgedragError: what the worker met, as it would have been met here.
+            EdgedragError: the worker's error.
         """
         script = folder / "worker.py"
         if not script.exists():
@@ -54,7 +54,7 @@ class Subject:
         root = Path(edgedrag.__file__).parents[1] if what.source is None else what.source / "src"
         if not (root / "edgedrag").exists():
             raise errors.InputError(f"{what.source}: no checkout of edgedrag (it has no src/edgedrag)")
-        # Only what was given: an older checkout does not know every option.
+        # Only those that were given: older checkouts do not support them.
         given = {n: v if isinstance(v, int) else str(v) for n, v in asdict(what.options).items() if v is not None}
         self._log = open(folder / "worker.log", "a")
         start = time.perf_counter()
@@ -65,7 +65,7 @@ class Subject:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            start_new_session=True,  # an interruption is for the parent, which then ends it
+            start_new_session=True,  # Ctrl-C goes to the parent only, which ends the process
         )
         self.pid = self._process.pid
         self._loaded: str | None = None
@@ -79,7 +79,7 @@ class Subject:
         self.opened["cold"]["interpreter_ms"] = interpreter
 
     def load(self, scene: dict[str, Any]) -> float | None:
-        """Load a scene, see `scene.write_scene`, where it is not there; returns the milliseconds that took."""
+        """Load a scene (see `scene.write_scene`); returns milliseconds, None if it is already loaded."""
         if scene["name"] == self._loaded:
             return None
         (answer,) = self.ask("load", **scene)
@@ -87,12 +87,12 @@ class Subject:
         return answer["ms"]
 
     def memory_mb(self) -> float | None:
-        """The most that the process had since its photo was loaded."""
+        """Peak memory of the process since its photo was loaded, MB."""
         (answer,) = self.ask("memory")
         return answer["host_mb"]
 
     def ask(self, do: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-        """The answers to a command, as they come."""
+        """Send a command; returns an iterator over the replies."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
         self._process.stdin.flush()
@@ -127,6 +127,6 @@ class Subject:
         if not line:
             log = Path(self._log.name).read_text().strip().splitlines()
             raise errors.EdgedragError(
-                f"the measured process ended with code {self._process.wait()}: {log[-1] if log else 'it said nothing'}"
+                f"the measured process ended with code {self._process.wait()}: {log[-1] if log else 'without output'}"
             )
         return json.loads(line)

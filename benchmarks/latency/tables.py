@@ -1,4 +1,4 @@
-"""Reports of latency as tables: what a page and a Markdown summary show."""
+"""Latency reports as tables, for the HTML page and the Markdown summary."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgedrag.benchmarks.formatting import number
+
 KINDS = {"drag": "another drag", "first_drag": "first drag", "preview": "motion-only preview"}
 POINTER = {
-    "first_preview": "first movement to its preview",
+    "first_preview": "first movement to preview",
     "result": "release to result",
-    "behind": "a preview behind the pointer",
+    "behind": "preview lag",
 }
 SHOWN_CONTEXT = (
     "time", "device", "cpus", "board", "memory_mb", "gpu", "governor", "nvpmodel", "load_1min", "platform", "python",
@@ -21,7 +23,7 @@ SHOWN_CONTEXT = (
 
 @dataclass(frozen=True)
 class Table:
-    """A title, what to know when reading, and cells of text under headings."""
+    """A table: title, note, column headings and rows of text."""
 
     title: str
     note: str
@@ -29,12 +31,8 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def number(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
 def name_of(report: dict[str, Any]) -> str:
-    """A device, engine and precision, for the rows of a fleet."""
+    """Device, engine and precision of a report, as a row label."""
     context = report["context"] or {}
     gpu = (context.get("gpu") or {}).get("name") if context.get("backend") not in ("cpu", "openvino") else None
     device = context.get("board") or gpu or f"{context.get('device')}, {context.get('cpus')} CPUs"
@@ -42,7 +40,7 @@ def name_of(report: dict[str, Any]) -> str:
 
 
 def tables(reports: Sequence[dict[str, Any]]) -> list[Table]:
-    """All tables of a report, or of several devices'; those with nothing in them are left out."""
+    """All non-empty tables of one or several reports."""
     all_tables = (
         latency(reports), pointer(reports), sustained(reports), cold_start(reports), graphs(reports), beside(reports),
         resources(reports), context(reports),
@@ -60,8 +58,8 @@ def series_row(what: Sequence[str], series: dict[str, Any]) -> list[str]:
 
 SERIES_HEAD = ("n", "p50", "p90", "p99", "CoV", "stable")
 BOUNDS = (
-    "Milliseconds. In brackets the bound that the true percentile is not above, with 99% confidence (MLPerf's early "
-    "stopping). A dash: too few queries; p50 takes 11, p90 64, p99 662. Stable: the last three windows agree to 10%."
+    "Milliseconds. In brackets: upper bound of the true percentile with 99% confidence (MLPerf's early stopping). A "
+    "dash: too few queries; p50 needs 11, p90 64, p99 662. Stable: the last three windows agree to 10%."
 )
 
 
@@ -71,7 +69,7 @@ def latency(reports: Iterable[dict[str, Any]]) -> Table:
         for run in report["runs"]:
             for kind, title in KINDS.items():
                 rows.append(series_row([name_of(report), run["size"], str(run["steps"]), title], run[kind]))
-    return Table("Latency, one drag after the other", BOUNDS, ("device", "photo", "steps", "query", *SERIES_HEAD), rows)
+    return Table("Latency, single stream", BOUNDS, ("device", "photo", "steps", "query", *SERIES_HEAD), rows)
 
 
 def pointer(reports: Iterable[dict[str, Any]]) -> Table:
@@ -80,18 +78,18 @@ def pointer(reports: Iterable[dict[str, Any]]) -> Table:
         for cell in report.get("interactive", ()):
             for kind, title in POINTER.items():
                 rows.append(series_row([name_of(report), cell["size"], str(cell["steps"]), title], cell[kind]))
-    return Table("A pointer's gestures", BOUNDS, ("device", "photo", "steps", "from", *SERIES_HEAD), rows)
+    return Table("Pointer gestures", BOUNDS, ("device", "photo", "steps", "from", *SERIES_HEAD), rows)
 
 
 def sustained(reports: Iterable[dict[str, Any]]) -> Table:
     rows = []
     for report in reports:
         for course in report.get("sustained", ()):
-            throttled = {None: "not shown", True: "yes", False: "no"}[course["throttled"]]
+            throttled = {None: "unknown", True: "yes", False: "no"}[course["throttled"]]
             rows.append(
                 [
-                    name_of(report), course["size"], number(course["minutes"]), str(course["drag"]["n"]),
-                    number(course["first_tenth_ms"]), number(course["last_tenth_ms"]), f"{course['drift']:+.1%}",
+                    name_of(report), course["size"], number(course["minutes"], 1), str(course["drag"]["n"]),
+                    number(course["first_tenth_ms"], 1), number(course["last_tenth_ms"], 1), f"{course['drift']:+.1%}",
                     throttled, ", ".join(course["absent"]) or "-",
                 ]
             )  # fmt: skip
@@ -104,21 +102,25 @@ def sustained(reports: Iterable[dict[str, Any]]) -> Table:
         "last tenth",
         "drift",
         "throttled",
-        "system does not show",
+        "not available",
     )
-    return Table("Without a pause", "Median milliseconds of the first and the last tenth of the time.", head, rows)
+    return Table("Sustained load", "Median milliseconds of the first and the last tenth of the time.", head, rows)
 
 
 def cold_start(reports: Iterable[dict[str, Any]]) -> Table:
     parts = ("interpreter", "import", "open", "load_weights", "first_photo", "first_drag", "total")
     rows = [
-        [name_of(report), str(report["cold_start"]["n"]), *(number(report["cold_start"].get(f"{p}_ms")) for p in parts)]
+        [
+            name_of(report),
+            str(report["cold_start"]["n"]),
+            *(number(report["cold_start"].get(f"{p}_ms"), 1) for p in parts),
+        ]
         for report in reports
         if report["cold_start"]["n"]
     ]
     note = (
-        "Milliseconds, medians over new processes; files are in the system's cache. `open` holds the engine's import "
-        "and the check of the bundle's hashes."
+        "Milliseconds, medians over new processes; files are in the system's cache. `open` includes the import of the "
+        "engine and the check of the bundle's hashes."
     )
     return Table("Cold start", note, ("device", "n", *(p.replace("_", " ") for p in parts)), rows)
 
@@ -132,9 +134,9 @@ def graphs(reports: Iterable[dict[str, Any]]) -> Table:
                 continue
             inside = ", ".join(f"{name} {ms:.1f}" for name, ms in profile["graphs_ms"].items())
             steps = ", ".join(f"{ms:.1f}" for ms in profile["steps_ms"])
-            outside = number(profile["outside_graphs_ms"].get("drag"))
+            outside = number(profile["outside_graphs_ms"].get("drag"), 1)
             rows.append([name_of(report), run["size"], str(run["steps"]), inside, steps, outside])
-    note = "Median milliseconds, from drags of their own whose spans were recorded."
+    note = "Median milliseconds, from separate drags with recorded spans."
     return Table("Graphs", note, ("device", "photo", "steps", "each graph", "each step", "outside the graphs"), rows)
 
 
@@ -146,10 +148,10 @@ def beside(reports: Iterable[dict[str, Any]]) -> Table:
             ratio = (
                 f"{row['ratio']:.2f} ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})" if "ratio" in row else "1"
             )
-            rows.append([name_of(report), name, row["what"], str(row["n"]), number(row["median_ms"]), ratio])
+            rows.append([name_of(report), name, row["what"], str(row["n"]), number(row["median_ms"], 1), ratio])
         for name, reason in (peers or {"absent": {}})["absent"].items():
             rows.append([name_of(report), name, f"absent: {reason}", "-", "-", "-"])
-    note = "Another drag, all taking turns in one run; the ratio is how many times as long as edgedrag it takes."
+    note = "Another drag, interleaved in one run; the ratio is the peer's time over edgedrag's."
     return Table("Peers", note, ("device", "peer", "what", "n", "median, ms", "ratio (95%)"), rows)
 
 
@@ -159,15 +161,15 @@ def resources(reports: Iterable[dict[str, Any]]) -> Table:
         energies = [part["energy"] for part in (*report["runs"], *report.get("sustained", ()))]
         for energy in energies[:1]:
             joules = energy["joules_per_drag"]
-            shown = ", ".join(f"{name} {value:g} J" for name, value in joules.items()) if joules else "absent: "
+            shown = ", ".join(f"{name} {number(value)} J" for name, value in joules.items()) if joules else "absent: "
             shown += "" if joules else "; ".join(f"{name}: {why}" for name, why in energy["absent"].items())
             memory, peaks = report["memory"], report.get("peaks") or {}
-            at_most = ", ".join(f"{key.replace('_', ' ', 1)} {value:g}" for key, value in peaks.items() if value)
+            at_most = ", ".join(f"{key.replace('_', ' ', 1)} {number(value)}" for key, value in peaks.items() if value)
             device = number(memory["device_mb"], 0) if memory["device_mb"] else f"absent: {memory['device_reason']}"
             rows.append([name_of(report), number(memory["host_mb"], 0), device, shown, at_most or "-"])
-    note = "The most memory of a process; energy of the whole machine or card; what the processor does at most."
+    note = "Peak memory of a process; energy of the whole machine or GPU; practical peaks of the processor."
     return Table(
-        "Memory, energy, peaks", note, ("device", "host, MB", "device, MB", "energy a drag", "processor at most"), rows
+        "Memory, energy, peaks", note, ("device", "host, MB", "device, MB", "energy per drag", "processor peaks"), rows
     )
 
 

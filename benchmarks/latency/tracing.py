@@ -1,7 +1,9 @@
-"""What tracing costs while it is off: this edgedrag against a copy whose spans were taken out, and while it records.
+"""The cost of tracing: while it is off, against a copy of edgedrag without spans; and while it records.
 
-The copy's `with span(...)` lines are `if True`, so that nothing of them is left to run. Both take turns in one run, as
-in `bench ab`, on one thread each: then processor time is a drag's own, whatever else the machine does.
+python -m edgedrag.benchmarks.latency.tracing -o REPORT.json
+
+In the copy, `with span(...)` is replaced by `if True`. Both are interleaved in one run, as in `bench ab`, with one
+thread each, so that CPU time does not depend on the load of the machine.
 """
 
 from __future__ import annotations
@@ -33,16 +35,16 @@ from edgedrag.runtime.trace_file import tracing
 
 SPAN = re.compile(r"^(\s*)with (?:span|on_device)\(.*\):$", re.M)
 SIZE = Size(512, 512)
-PAIRS = 5  # of processes that take turns
-TURN = 4  # drags at once; one before them warms the caches
-KINDS = ("ms", "processor_ms")  # by the wall clock, and what the processor did
+PAIRS = 5  # number of pairs of interleaved processes
+TURN = 4  # drags in a turn, after one that warms the caches
+KINDS = ("ms", "processor_ms")  # wall time and CPU time
 ONE_THREAD = RuntimeOptions(threads=1)
-CALLS = 100_000  # of a span that is off
-ROUNDS = 40  # of drags, one with a recording and one without
+CALLS = 100_000  # timed calls of a disabled span
+ROUNDS = 40  # pairs of a recorded and an unrecorded drag
 
 
 def without_spans(folder: Path) -> int:
-    """Write a checkout of the runtime without its spans; returns how many there were."""
+    """Write a copy of the runtime without spans; returns the number of removed spans."""
     package, copy = Path(edgedrag.__file__).parent, folder / "src" / "edgedrag"
     copy.mkdir(parents=True)
     shutil.copy(package / "__init__.py", copy)
@@ -56,11 +58,11 @@ def without_spans(folder: Path) -> int:
 
 
 def off_over_without(folder: Path, seconds: float, pairs: int = PAIRS) -> dict[str, Any]:
-    """Time of drags with spans that are off over drags without any, with 95% intervals.
+    """The time of drags with disabled spans over drags without spans, with 95% intervals.
 
     Args:
-        folder: for files; what `without_spans` wrote lies in `folder / "without"`.
-        seconds: for both together.
+        folder: for files; `folder / "without"` has the copy from `without_spans`.
+        seconds: total time.
     """
     sides = (Configuration(ONE_THREAD, source=folder / "without"), Configuration(ONE_THREAD))
     taken: dict[str, list[tuple[list[list[float]], list[list[float]]]]] = {kind: [] for kind in KINDS}
@@ -91,8 +93,8 @@ def off_over_without(folder: Path, seconds: float, pairs: int = PAIRS) -> dict[s
 
 
 def cost_of_spans(rounds: int = ROUNDS) -> dict[str, Any]:
-    """Spans of a drag and the share of it that they hold, processor nanoseconds of a span that is off, and recorded
-    drags' processor time over others'.
+    """The cost of spans: their number and share of a drag, CPU time of a disabled span (ns), and the CPU time of
+    recorded drags over that of others.
     """
     photo = edgedrag.open(threads=1).load(test_photo(SIZE.height, SIZE.width))
     mask, (x, y) = disc(SIZE.height, SIZE.width, SIZE.radius)
@@ -111,7 +113,7 @@ def cost_of_spans(rounds: int = ROUNDS) -> dict[str, Any]:
         with trace.recording() as events:
             drag(number)
         shares.append(innermost_share(events))
-    start = time.process_time()  # whatever else the machine does
+    start = time.process_time()
     for _ in range(CALLS):
         with trace.span("motion", "graph", stage="drag", branch="single"):
             pass
@@ -136,10 +138,10 @@ def cost_of_spans(rounds: int = ROUNDS) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--seconds", type=click.FloatRange(1), default=40.0, show_default=True, help="For both together.")
+@click.option("--seconds", type=click.FloatRange(1), default=40.0, show_default=True, help="Total time.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the figures to this JSON file.")
 def main(seconds: float, output: Path | None) -> None:
-    """Print the time of drags with spans that are off over drags without any, and what spans cost."""
+    """Print the time of drags with disabled spans over drags without spans, and the cost of spans."""
     if output is not None:
         check_file(output)
     with tempfile.TemporaryDirectory() as name:

@@ -1,8 +1,8 @@
-"""The process that is measured: opens a bundle, and runs drags as it is told, one JSON object a line.
+"""The measured process: opens a bundle and runs drags on commands from stdin, one JSON object per line.
 
-It is copied out and run as a file by `subject.Subject`, and uses nothing but edgedrag's public interface, so that
-another checkout's edgedrag can be measured with the same instrument. Its argument is
-{"options": of `edgedrag.open`, "peer"}; each command has "do", the name of a function below.
+`subject.Subject` copies this file and runs it as a script, so that another checkout's edgedrag can be measured with
+the same code. It uses edgedrag's public interface, and wraps `Stages.__init__` to time the loading of weights. Its
+argument is {"options": of `edgedrag.open`, "peer"}; the key "do" of a command names a method of `Worker`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def ms_since(start: float) -> float:
 
 
 class Worker:
-    """A runtime, or a peer in its place, and the photos that were loaded."""
+    """A runtime, or a peer instead, and the loaded photo."""
 
     def __init__(self, job: dict[str, Any]):
         self.cold: dict[str, float] = {}
@@ -53,7 +53,7 @@ class Worker:
         self.edgedrag = edgedrag
 
     def opened(self) -> Reply:
-        """What was opened, on what, and how long each part of it took."""
+        """What was opened, on which device, and the parts of the cold start."""
         runtime, manifest = self.runtime, self.runtime.bundle.manifest
         return {
             "cold": self.cold,
@@ -68,20 +68,20 @@ class Worker:
         }
 
     def load(self, name: str, photo: str, masks: list[str], drags: list[Any]) -> Iterator[Reply]:
-        """Load a photo, under a name, with the drags that will be made on it, in the place of the last one."""
+        """Load a photo under a name, with its drags and masks; it replaces the last one."""
         self.scenes.clear()
         forget_peak()
         start = time.perf_counter()
         opened = self.measured.load(photo)
         taken = ms_since(start)
-        import numpy as np  # not above: its import belongs to edgedrag's cold start
+        import numpy as np  # not at the top: its import is part of edgedrag's cold start
 
         packed = [np.packbits(self.edgedrag.load_picture(mask).pixels != 0, axis=-1) for mask in masks]
         self.scenes[name] = {"photo": opened, "image": opened.image, "masks": packed, "drags": drags}
         yield {"ms": taken}
 
     def drags(self, scene: str, steps: int | None, first: int, count: int, fresh: bool) -> Iterator[Reply]:
-        """Make drags, each on the photo as it was loaded; `fresh`: each on a photo that was just loaded."""
+        """Run drags, each on the unedited photo; with `fresh`, each on a newly loaded photo."""
         place = self.scenes[scene]
         for number in range(first, first + count):
             photo = self.measured.load(place["image"]) if fresh else place["photo"]
@@ -93,7 +93,7 @@ class Worker:
             yield {"ms": taken, "processor_ms": round(busy * 1e3, 4), "stages": getattr(edit, "timings", {})}
 
     def previews(self, scene: str, first: int, count: int) -> Iterator[Reply]:
-        """Show motion alone, on a photo whose reference is known."""
+        """Run previews, on a photo whose reference stage has run."""
         place = self.scenes[scene]
         for number in range(first, first + count):
             drag, mask = self._turn(place, number)
@@ -102,9 +102,9 @@ class Worker:
             yield {"ms": ms_since(start)}
 
     def gesture(self, scene: str, number: int, track: list[list[float]], steps: int | None) -> Iterator[Reply]:
-        """Follow a pointer in real time, showing the newest position; when it is released, make the drag.
+        """Follow a pointer in real time, previewing its newest position; run the drag on its release.
 
-        `track` is [[milliseconds, x, y], ...] in pixels, the first is the press and the last the release.
+        `track` is [[milliseconds, x, y], ...] in pixels, from the press to the release.
         """
         place = self.scenes[scene]
         photo = self.measured.load(place["image"])
@@ -129,8 +129,8 @@ class Worker:
         yield {"first_preview_ms": first_preview, "behind_ms": seen, "result_ms": result}
 
     def profile(self, scene: str, steps: int | None, first: int, count: int) -> Iterator[Reply]:
-        """Drags with their spans, in Chrome's trace event format."""
-        from edgedrag.runtime.trace import recording  # not above: older checkouts have none
+        """Run drags and return their spans, in Chrome's trace event format."""
+        from edgedrag.runtime.trace import recording  # not at the top: older checkouts do not have it
 
         for number in range(first, first + count):
             with recording() as events:
@@ -139,12 +139,12 @@ class Worker:
                 yield {**reply, "fresh": number % 2 == 0, "events": events}
 
     def memory(self) -> Iterator[Reply]:
-        """Most memory that this process has had since the photo was loaded, MB."""
+        """Peak memory of this process since the photo was loaded, MB."""
         yield {"host_mb": peak_memory_mb()}
 
     @staticmethod
     def _turn(place: dict[str, Any], number: int) -> tuple[Any, Any]:
-        """The drag and mask of a turn; masks are kept as bits, so that they are not in the memory that is told."""
+        """The drag and mask of a turn; masks are stored as bits, so that they hardly count in the measured memory."""
         import numpy as np
 
         drag, packed = (place[key][number % len(place[key])] for key in ("drags", "masks"))
@@ -153,7 +153,7 @@ class Worker:
 
 
 def peak_memory_mb() -> float | None:
-    """Of this process alone: getrusage would count the parent's memory at the time of the fork."""
+    """Peak memory of this process, MB; getrusage would include the parent's memory at the fork."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return round(float(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024, 1)
@@ -162,15 +162,15 @@ def peak_memory_mb() -> float | None:
 
 
 def forget_peak() -> None:
-    """Let the peak begin at what the process has now, where the system can."""
+    """Reset the peak memory counter, if the system supports it."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        pass  # then it is the most since the start
+        pass  # the peak is then that since the start
 
 
 def serve(job: dict[str, Any], commands: TextIO, out: TextIO) -> None:
-    """Answer commands until there are no more; every answer ends with a line {"done": true}."""
+    """Answer commands until stdin ends; every answer ends with a line {"done": true}."""
 
     def say(reply: Reply) -> None:
         out.write(json.dumps(reply) + "\n")
@@ -181,7 +181,7 @@ def serve(job: dict[str, Any], commands: TextIO, out: TextIO) -> None:
             for reply in act():
                 say(reply)
             say({"done": True})
-        except Exception as error:  # told to the parent, which shows it as it would its own
+        except Exception as error:  # the parent raises it
             say({"error": str(error) or repr(error), "kind": type(error).__name__})
 
     worker: Worker | None = None
@@ -200,5 +200,5 @@ def serve(job: dict[str, Any], commands: TextIO, out: TextIO) -> None:
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what packages print must not come between the answers
+    os.dup2(2, 1)  # packages may print to stdout; redirect that to stderr
     serve(json.loads(sys.argv[1]), sys.stdin, answers)

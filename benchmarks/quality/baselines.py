@@ -1,7 +1,7 @@
-"""What an edit is held against: nothing done, and two warps that know no more than the drag.
+"""Baselines for edits: the unedited photo, and two warps computed from the drag alone.
 
 Photos are uint8 RGB [H, W, 3], points [N, 4] of handle x, y, target x, y in pixels, masks bool [H, W].
-Outside the mask all of them leave the photo as it is.
+None of them changes pixels outside the mask.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import numpy as np
 
 from edgedrag.runtime.drag.flow import bidirectional_flow, edge_fade, inverse_distance, warp
 
-FADE = 12.0  # pixels over which the inverse-distance warp falls to zero at the mask's edge
+FADE = 12.0  # pixels over which the inverse-distance warp fades to zero at the mask's edge
 INPAINT_RADIUS = 5.0  # pixels
 
 
 def unedited(photo: np.ndarray, points: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The photo as it was."""
+    """The unchanged photo."""
     return photo
 
 
 def inverse_distance_warp(photo: np.ndarray, points: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Warped by the drags' inverse-distance mean around the targets, fading at the mask's edge."""
+    """A warp by the inverse-distance weighted mean of the drags, fading at the mask's edge."""
     field = inverse_distance(points[:, 2:], points[:, :2] - points[:, 2:], mask.shape) * edge_fade(mask, FADE)
     return np.where(mask[..., None], warp(photo, np.moveaxis(field, 0, -1)), photo)
 
 
 def bidirectional_warp(photo: np.ndarray, points: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Pixels moved forward and looked up backward, what that reveals inpainted.
+    """A bidirectional warp with inpainted revealed pixels.
 
-    Inpaint4Drag (Lu and Han, ICCV 2025) with Telea's inpainting (2004) in the place of a diffusion model.
+    Inpaint4Drag (Lu and Han, ICCV 2025) with Telea's inpainting (2004) instead of a diffusion model.
     """
     flow, revealed = bidirectional_flow(points, mask)
     filled = cv2.inpaint(warp(photo, flow), revealed.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA)

@@ -1,4 +1,4 @@
-"""Edits without a truth: folders of DragBench's form, judged by where the content went and what it looks like."""
+"""Quality without ground truth: folders in DragBench's format, scored by landing distance and image fidelity."""
 
 from __future__ import annotations
 
@@ -21,21 +21,25 @@ from edgedrag.metrics.xfeat import XFeat, landings
 from edgedrag.runtime.drag.checks import Checks
 from edgedrag.runtime.errors import InputError
 
-PAGE_ROWS = 14  # at most, evenly spread over the samples
+PAGE_ROWS = 14  # largest number of rows, evenly spread over the samples
 
 
 @dataclass(frozen=True)
 class Score:
-    """What one method did with one sample.
+    """The scores of a method on a sample.
 
-    `in_discs` and `anywhere`: each drag's distance from where its content is found to its target, pixels;
-    `relative`: the former with x over the width and y over the height; `energy`: (result's, photo's).
+    Attributes:
+        in_discs, anywhere: each drag's distance between the found content and its target, pixels.
+        relative: `in_discs` with x divided by the width and y by the height.
+        fidelity: 1 - ST-LPIPS of the whole result against the photo.
+        energy: gradient energies of (result, photo) in the mask.
+        outside: largest error outside the mask, grey levels.
     """
 
     in_discs: list[float]
     anywhere: list[float]
     relative: list[float]
-    likeness: float
+    fidelity: float
     energy: tuple[float, float]
     outside: int
     seconds: float
@@ -43,7 +47,7 @@ class Score:
 
 
 def score_all(task: Task, results: dict[Method, Made], stlpips: STLPIPS, xfeat: XFeat) -> dict[Method, Score]:
-    """Every result of a sample on every ruler."""
+    """Score every result of a sample."""
     before = xfeat.descriptors(task.photo)
     own_energy = gradient_energy(task.photo, task.mask)
     targets, size = task.points[:, 2:], np.array(task.mask.shape[::-1])
@@ -55,7 +59,7 @@ def score_all(task: Task, results: dict[Method, Made], stlpips: STLPIPS, xfeat: 
             in_discs=np.linalg.norm(near, axis=1).tolist(),
             anywhere=np.linalg.norm(anywhere, axis=1).tolist(),
             relative=np.linalg.norm(near / size, axis=1).tolist(),
-            stlpips=1 - stlpips.whole(result.image, task.photo),
+            fidelity=1 - stlpips.whole(result.image, task.photo),
             energy=(gradient_energy(result.image, task.mask), own_energy),
             outside=error_outside_mask(result.image, task.photo, task.mask),
             seconds=result.seconds,
@@ -65,15 +69,16 @@ def score_all(task: Task, results: dict[Method, Made], stlpips: STLPIPS, xfeat: 
 
 
 def tabulate(scores: Sequence[Score]) -> Figures:
-    """A method's row: means, of distances in pixels over drags as DragDiffusion's, of the rest over samples.
+    """A method's row of the table.
 
-    Sharpness is a ratio of sums, the error the largest, the time the median.
+    Distances in pixels are means over drags, as DragDiffusion's; sharpness is a ratio of sums, the error the maximum,
+    the time the median; the others are means over samples.
     """
     return {
         "md_px": mean((d for s in scores for d in s.in_discs), 2),
         "md_whole_px": mean((d for s in scores for d in s.anywhere), 2),
         "md_regiondrag": mean((float(np.mean(s.relative)) for s in scores), 4),
-        "if": mean((s.likeness for s in scores), 4),
+        "if": mean((s.fidelity for s in scores), 4),
         "sharpness": ratio([s.energy for s in scores]),
         "error_outside_mask": max(s.outside for s in scores),
         "seconds": median((s.seconds for s in scores), 4),
@@ -83,7 +88,7 @@ def tabulate(scores: Sequence[Score]) -> Figures:
 def measure_dragbench(
     rows: LineUp, folders: dict[str, Path], max_megapixels: float, stlpips: STLPIPS, xfeat: XFeat
 ) -> tuple[dict[str, Any], Page]:
-    """The figures of `find_samples`, and a page of results; damaged samples are named and skipped.
+    """The figures of all samples, and a page of results; damaged samples are reported and skipped.
 
     Raises:
         InputError: no sample can be used.

@@ -1,4 +1,4 @@
-"""`edgedrag bench quality`: a bundle beside what it should beat, on pairs with a truth or on DragBench's samples."""
+"""`edgedrag bench quality`: a bundle against baselines, on pairs with ground truth or on DragBench's samples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.quality.methods import LineUp, line_up
 from edgedrag.benchmarks.quality.pairs import unseen_clips
 from edgedrag.benchmarks.quality.tables import as_text
-from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.session.runtime import Runtime
 
 
@@ -22,11 +21,11 @@ class Request:
     """What to measure.
 
     Attributes:
-        pairs, dragbench: the folder of mined pairs or of samples; one of them is None.
-        weights: folder of the metric networks' weights, None for those of the installed packages.
-        per_clip: pairs of real frames taken of each clip.
+        pairs, dragbench: folder of mined pairs, or of samples; one of them is None.
+        weights: folder of the metric networks' weights; None uses the installed packages.
+        per_clip: number of pairs of real frames from each clip.
         compare: name -> further bundle.
-        relatives: whether to export and compare the embedded generator's relatives.
+        relatives: whether to export and compare the embedded generator's teacher and regression checkpoints.
     """
 
     pairs: Path | None
@@ -41,19 +40,17 @@ class Request:
 
 
 def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndarray]:
-    """The report, and a page of results, uint8 RGB.
+    """The report, and a page of results (uint8 RGB).
 
     Raises:
-        InputError: no metric networks, nothing to measure on, or options that make no sense.
+        InputError: no metric networks, nothing to measure on, or invalid options.
     """
-    try:
-        from edgedrag.benchmarks.quality.dragbench import measure_dragbench
-        from edgedrag.benchmarks.quality.pairs_quality import measure_pairs
-        from edgedrag.metrics.drag_sets import find_samples
-        from edgedrag.metrics.stlpips import STLPIPS
-        from edgedrag.metrics.xfeat import XFeat
-    except ImportError as error:
-        raise InputError(f"{error.name} is not installed: install edgedrag[quality]") from None
+    from edgedrag.benchmarks.quality.dragbench import measure_dragbench
+    from edgedrag.benchmarks.quality.pairs_quality import measure_pairs
+    from edgedrag.metrics.drag_sets import find_samples
+    from edgedrag.metrics.stlpips import STLPIPS
+    from edgedrag.metrics.xfeat import XFeat
+
     stlpips = STLPIPS(request.weights)
     weights = {"stlpips": stlpips.sha256}
     with tempfile.TemporaryDirectory() as relatives:
@@ -94,9 +91,11 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
 
 
 def describe(figures: dict[str, Any]) -> str:
-    """The report for people."""
+    """The report as text."""
     if figures["kind"] == "pairs":
-        lines = [f"{figures['pairs']} pairs of real frames, of {figures['clips']} clips that were not learned from"]
+        lines = [
+            f"{figures['pairs']} pairs of real frames from {figures['clips']} clips that are not in the training data"
+        ]
         groups = {"real frames and made motion": figures["all_kinds"], **figures["by_kind"]}
         tables = {f"{kind} ({g['pairs']} pairs)": g["methods"] for kind, g in groups.items()}
         tables |= {f"{clip} ({g['pairs']} pairs)": g["methods"] for clip, g in figures["by_clip"].items()}

@@ -1,4 +1,4 @@
-"""What is compared: baselines, bundles at their steps, and what a bundle does without its denoiser."""
+"""The compared methods: baselines, bundles at several step counts, and a bundle without its denoiser."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from edgedrag.benchmarks.quality.baselines import bidirectional_warp, inverse_di
 from edgedrag.metrics.drag_sets import Task
 from edgedrag.runtime.drag.checks import Checks
 from edgedrag.runtime.errors import EdgedragError, InputError
+from edgedrag.runtime.extras import missing_package
 from edgedrag.runtime.sampling.sampler import make_table
 from edgedrag.runtime.session.edit import Edit
 from edgedrag.runtime.session.runtime import Runtime, open_runtime
 
 OWN = "edgedrag"  # the row of the measured bundle
-WARP = "inverse_distance_warp"  # the row that it is held against
+WARP = "inverse_distance_warp"  # the row of the main baseline
 TEACHER = "teacher"
 BASELINES = {"unedited": unedited, WARP: inverse_distance_warp, "bidirectional_warp": bidirectional_warp}
-# Checkpoints of the embedded generator's relatives, beside its own; exported to be measured with it.
+# Checkpoints related to the embedded generator, in the same folder; they are exported to be measured with it.
 RELATIVES = {"one_step_regression": "regression.safetensors", TEACHER: "teacher.safetensors"}
 
-OWN_ROWS = {**{f"{OWN}_{n}": n for n in (1, 2, 4)}, OWN: None}  # row -> steps, None for the default
+OWN_ROWS = {**{f"{OWN}_{n}": n for n in (1, 2, 4)}, OWN: None}  # row -> steps; None: the default
 TEACHER_ROWS = {f"{TEACHER}_{n}": n for n in (4, 1)}
 MOTION = "without_denoise"
 
 
 @dataclass(frozen=True)
 class FullEdit:
-    """A bundle's edit of a photo just loaded; equal where it would give the same result."""
+    """A bundle's edit of a newly loaded photo; instances compare equal if they give the same result."""
 
     runtime: Runtime
     steps: int
@@ -43,7 +44,7 @@ class FullEdit:
 
 @dataclass(frozen=True)
 class MotionAlone:
-    """A bundle's flow without what its denoiser would add."""
+    """A bundle's warp without its denoiser."""
 
     runtime: Runtime
 
@@ -66,7 +67,7 @@ Method = FullEdit | MotionAlone | Baseline
 
 @dataclass(frozen=True)
 class Made:
-    """A method's result, uint8 RGB, how long it took, and what the checks say where there are any."""
+    """A method's result (uint8 RGB), its time in seconds, and the checks of an edit."""
 
     image: np.ndarray
     seconds: float
@@ -85,10 +86,10 @@ class LineUp:
     """The rows of a table.
 
     Attributes:
-        runtime, steps: the measured bundle and the steps of its own row.
-        methods: row -> method, in the table's order; rows of one configuration share an equal method.
-        bundles: name -> bundle that the measured one is compared with.
-        left_out: row -> why it is not there.
+        runtime, steps: the measured bundle and the step count of its row.
+        methods: row -> method, in the table's order; rows of the same configuration have equal methods.
+        bundles: name -> bundle to compare with.
+        left_out: row -> reason for leaving it out.
     """
 
     runtime: Runtime
@@ -98,25 +99,25 @@ class LineUp:
     left_out: dict[str, str]
 
     def make_all(self, task: Task) -> dict[Method, Made]:
-        """Every configuration's result, each made once."""
+        """The results of all methods; equal methods run once."""
         return {method: make(method, task) for method in dict.fromkeys(self.methods.values())}
 
 
 def line_up(runtime: Runtime, steps: int | None, seed: int, compare: dict[str, str], relatives: Path | None) -> LineUp:
-    """Everything to be compared with a bundle.
+    """Assemble the methods to compare with a bundle.
 
     Args:
-        steps: of the bundle's own row, its default where None.
-        compare: name -> further bundle, run at its default steps; `teacher` also at 4 steps and at 1.
-        relatives: an empty folder to export the embedded generator's relatives to; None where another
+        steps: of the bundle's row; None uses its default.
+        compare: name -> further bundle, run at its default steps; `teacher` also at 4 and 1 steps.
+        relatives: an empty folder for exporting the embedded generator's related checkpoints; None if another
             bundle is measured.
 
     Raises:
-        InputError: steps that the bundle cannot do, or a name in `compare` that is another row's.
+        InputError: unsupported step count, or a name in `compare` that is already used.
     """
     taken = {*BASELINES, *OWN_ROWS, *TEACHER_ROWS, MOTION} & set(compare)
     if taken:
-        raise InputError(f"compare: {', '.join(sorted(taken))} is a row of its own; take another name")
+        raise InputError(f"compare: {', '.join(sorted(taken))} is already the name of a row; use another name")
     own_steps = len(make_table(runtime.bundle.sampler, steps).steps)
     rows = LineUp(runtime, own_steps, {name: Baseline(edit) for name, edit in BASELINES.items()}, {}, {})
     for name, bundle in compare.items():
@@ -150,10 +151,10 @@ def line_up(runtime: Runtime, steps: int | None, seed: int, compare: dict[str, s
 
 
 def export_relative(checkpoint: str, folder: Path | None) -> Path:
-    """Export a checkpoint that lies beside the embedded generator's to `folder`; returns the bundle's folder.
+    """Export a checkpoint in the embedded generator's folder to `folder`; returns the bundle's folder.
 
     Raises:
-        InputError: there is none, or none is wanted.
+        InputError: the checkpoint does not exist, or `folder` is None.
         EdgedragError: a package is missing, or the export fails.
     """
     if folder is None:
@@ -161,8 +162,8 @@ def export_relative(checkpoint: str, folder: Path | None) -> Path:
     try:
         from edgedrag.export.embedded import export_embedded
         from edgedrag.generator.training.checkpoint import clone_checkpoint
-    except ImportError as error:
-        raise EdgedragError(f"{error.name} is not installed: install edgedrag[quality]") from None
+    except ModuleNotFoundError as error:
+        raise missing_package(error.name or "", "quality") or error from None
     file = clone_checkpoint(checkpoint)
     bundle = folder / file.stem
     export_embedded(file, bundle)

@@ -1,4 +1,4 @@
-"""A page of results to look at: a row for each photo, a column for each method."""
+"""A picture of results: a row for each photo, a column for each method."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from edgedrag.benchmarks.quality.methods import OWN, RELATIVES, WARP, LineUp, Ma
 from edgedrag.metrics.drag_sets import Task
 from edgedrag.runtime.session.sheet import draw_drag
 
-COLUMNS = (WARP, "bidirectional_warp", *RELATIVES, OWN)  # of these, the ones that were run
-TILE = 384  # pixels, of a tile's longer side at most
-AROUND = 0.15  # of the mask's box, shown around it at each side where the photo is larger than a tile
+COLUMNS = (WARP, "bidirectional_warp", *RELATIVES, OWN)  # those that were run are shown
+TILE = 384  # largest side of a tile, pixels
+AROUND = 0.15  # margin shown around the mask's box, as a share of its size, if the photo is larger than a tile
 GAP = 4
-CAPTION = 28  # pixels high
+CAPTION = 28  # height, pixels
 PAPER, INK = 255, 0
 
 
@@ -21,16 +21,16 @@ class Page:
     """Rows of tiles."""
 
     def __init__(self, rows: LineUp):
-        """For the methods of a line-up."""
+        """Create an empty page for the methods of a line-up."""
         self._methods = {name: rows.methods[name] for name in COLUMNS if name in rows.methods}
         self._rows: list[list[np.ndarray]] = []
 
     def add(self, task: Task, by_method: dict[Method, Made], truth: np.ndarray | None = None, motion: str = "") -> None:
-        """A row for a task, with the verdict under each result that has one.
+        """Add a row for a task, with the verdict under each result that has one.
 
         Args:
             truth: uint8 RGB [H, W, 3].
-            motion: its name, written under the drag.
+            motion: name of the kind of motion, written under the drag.
         """
         results = [by_method[m] for m in self._methods.values()]
         pictures = [task.photo, *(result.image for result in results)]
@@ -50,7 +50,7 @@ class Page:
         self._rows.append(tiles)
 
     def draw(self) -> np.ndarray:
-        """The page, uint8 RGB, with the columns' names at its top."""
+        """The page as uint8 RGB, with column headings."""
         tiles = [tile for row in self._rows for tile in row]
         width = max(t.shape[1] for t in tiles) + GAP
         names = ["the drag", *self._methods, "truth"][: len(self._rows[0])]
@@ -62,7 +62,7 @@ class Page:
 
 
 def part_to_show(mask: np.ndarray) -> tuple[slice, slice]:
-    """The mask's box with some of its surroundings, at least a tile, as far as the photo goes."""
+    """The mask's box with a margin, at least a tile in size, clipped to the photo."""
     box = []
     for along, length in zip((mask.any(1), mask.any(0)), mask.shape):
         inside = np.flatnonzero(along)
@@ -74,7 +74,7 @@ def part_to_show(mask: np.ndarray) -> tuple[slice, slice]:
 
 
 def fit(picture: np.ndarray, how: int = cv2.INTER_AREA) -> np.ndarray:
-    """Shrunk to a tile where it is larger."""
+    """Shrink a picture to a tile if it is larger."""
     scale = min(1.0, TILE / max(picture.shape[:2]))
     size = [max(1, round(n * scale)) for n in picture.shape[1::-1]]
     return cv2.resize(picture, size, interpolation=how)
@@ -86,7 +86,7 @@ def on_paper(tile: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def caption(name: str, width: int) -> np.ndarray:
-    """A column's name or a verdict on white, as large as fits."""
+    """A column's name or a verdict as text on white, in the largest size that fits."""
     strip = np.full((CAPTION, width, 3), PAPER, np.uint8)
     text = name.replace("_", " ")
     needed = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)[0][0]

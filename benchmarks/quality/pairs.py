@@ -1,4 +1,4 @@
-"""Drags with a truth: pairs of a cache, with the drag that their own motion draws."""
+"""Drags with ground truth: pairs of a cache, with drags sampled from their flow."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from edgedrag.metrics.drag_sets import Task
 from edgedrag.runtime.drag.drags import check_drags, check_handles_in_mask
 from edgedrag.runtime.errors import InputError
 
-VIDEO = "video"  # the kind of pairs of real frames; the other kinds are motion made from stills
-MADE_SHARE = 4  # of made motion, each kind gets this part of the pairs that real frames get
-MOVED = 1.0  # pixels; what moves less counts as still
-MASK_GROWTH = 9  # pixels, the width of the square that masks are grown by
+VIDEO = "video"  # kind of the pairs of real frames; the other kinds are synthetic motion
+MADE_SHARE = 4  # a kind of synthetic motion gets 1 / MADE_SHARE as many pairs as real frames
+MOVED = 1.0  # pixels; smaller motion counts as still
+MASK_GROWTH = 9  # size of the square kernel that dilates masks, pixels
 
 
 @dataclass(frozen=True)
 class PairTask(Task):
-    """A drag that was drawn from a pair's true motion.
+    """A drag sampled from a pair's true flow.
 
-    `truth` uint8 RGB [H, W, 3]; `moved` and `revealed`, bool [H, W], are the parts of the mask that the
-    photo shows elsewhere and that it does not show.
+    Attributes:
+        truth: uint8 RGB [H, W, 3].
+        moved, revealed: bool [H, W], the parts of the mask whose content is elsewhere in the photo, and is not in it.
     """
 
     clip: str
@@ -37,23 +38,23 @@ class PairTask(Task):
 
 
 def unseen_clips(cache: Path, per_clip: int, learned_from: Sequence[str]) -> list[tuple[Path, list[int]]]:
-    """Files of clips to measure on, and the pairs to take of each: evenly spread, of real frames and of each made kind.
+    """Files of clips to measure on, each with evenly spread indices of its pairs, real and synthetic.
 
-    All that is in CACHE/held_out, and of CACHE/train what a bundle that names its clips did not learn from.
+    All clips in CACHE/held_out, and those in CACHE/train that are not among the bundle's training clips.
 
     Args:
-        learned_from: file names of the clips that the bundle learned from; empty where it does not say.
+        learned_from: file names of the bundle's training clips; empty if it does not list them.
 
     Raises:
-        InputError: there is none, or a file is damaged.
+        InputError: there are no such clips, or a file is damaged.
     """
     files = sorted((cache / "held_out").glob("*.npz"))
     if learned_from:
         files += [file for file in sorted((cache / "train").glob("*.npz")) if file.stem not in learned_from]
     if not files:
         raise InputError(
-            f"{cache}: no pairs of clips that the bundle did not learn from; "
-            f"make them with `edgedrag pairs VIDEOS... -o {cache}`"
+            f"{cache}: no pairs from clips outside the bundle's training data; "
+            f"make them with `edgedrag learn pairs VIDEOS... -o {cache}`"
         )
     clips = []
     for file in files:
@@ -68,20 +69,20 @@ def unseen_clips(cache: Path, per_clip: int, learned_from: Sequence[str]) -> lis
 
 
 def evenly(indices: np.ndarray, count: int) -> list[int]:
-    """Up to `count` of the indices, evenly spread, with the first and the last."""
+    """Up to `count` evenly spread indices, including the first and the last."""
     return indices[np.unique(np.linspace(0, len(indices) - 1, count).astype(int))].tolist() if len(indices) else []
 
 
 def grown(mask: np.ndarray) -> np.ndarray:
-    """A pair's mask as a person would draw it, a little larger; bool [H, W]."""
+    """A pair's mask, dilated as a person would draw it; bool [H, W]."""
     return cv2.dilate(mask.astype(np.uint8), np.ones((MASK_GROWTH, MASK_GROWTH), np.uint8)).astype(bool)
 
 
 def load_clip(file: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Arrays of a clip's pairs; older files name no `kind`: all of theirs are of real frames.
+    """Arrays of a clip's pairs. In older files without `kind`, all pairs are of real frames.
 
     Raises:
-        InputError: the file is damaged or holds something else.
+        InputError: the file is damaged or is no clip's pairs.
     """
     try:
         with np.load(file, allow_pickle=False) as stored:
@@ -95,7 +96,7 @@ def load_clip(file: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def held_out_tasks(clips: Sequence[tuple[Path, list[int]]], seed: int) -> Iterator[PairTask | None]:
-    """The pairs with a drag drawn on each; None where a pair's motion gives none."""
+    """A drag for each pair; None if none can be sampled from the pair's flow."""
     for file, indices in clips:
         arrays = load_clip(file, ("source", "target", "flow", "valid", "mask", "kind"))
         for index in indices:

@@ -1,7 +1,9 @@
-"""Edits against the truth: pairs of clips that were held out from training.
+"""Quality against ground truth, on pairs of clips that were held out from training.
 
-A result is compared with the target frame inside the mask; outside it the truth stands in for the
-result, so that rulers which look around a pixel see the edit alone.
+A result is compared with the target frame inside the mask. Outside the mask the result is replaced by the target, so
+that metrics with a receptive field see no other difference.
+
+The clips are held out, but ST-LPIPS is also a training loss, so it is not independent evidence.
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ from edgedrag.metrics.pixels import error_outside_mask, gradient_energy, psnr_in
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.errors import InputError
 
-# A row of the page for each clip: real frames and every made motion in turn.
+# The kinds of pair on the page, in turn; one row for each clip.
 PAGE_KINDS = tuple(name for kind in KINDS for name in (VIDEO, kind))
 
 
 @dataclass(frozen=True)
 class Score:
-    """What one method did with one pair; gradient energies are (result's, truth's)."""
+    """The scores of a method on a pair; gradient energies are of (result, truth)."""
 
     clip: str
     kind: str
@@ -44,7 +46,7 @@ class Score:
 
 
 def score_all(task: PairTask, results: dict[Method, Made], stlpips: STLPIPS) -> dict[Method, Score]:
-    """Every result of a pair on every ruler."""
+    """Score every result of a pair."""
     true_features = stlpips.features(task.truth)
     regions = (task.moved, task.revealed)
     true_energies = [gradient_energy(task.truth, region) for region in regions]
@@ -68,7 +70,7 @@ def score_all(task: PairTask, results: dict[Method, Made], stlpips: STLPIPS) -> 
 
 
 def tabulate(scores: Sequence[Score]) -> Figures:
-    """A method's row: means over pairs, ratios of sums for sharpness, the largest error, the median time."""
+    """A method's row of the table: means over pairs, ratios of sums for sharpness, maximum error, median time."""
     return {
         "psnr_db": mean((s.psnr for s in scores), 3),
         "ssim": mean((s.ssim for s in scores), 4),
@@ -85,10 +87,10 @@ def measure_pairs(
 ) -> tuple[dict[str, Any], Page]:
     """The figures of `unseen_clips`, and a page of results.
 
-    The headline is of pairs of real frames alone; made motion has its rows in `by_kind` and its part in `all_kinds`.
+    `methods` counts pairs of real frames only; synthetic motion is in `by_kind` and `all_kinds`.
 
     Raises:
-        InputError: no pair of real frames is among them.
+        InputError: there is no pair of real frames.
     """
     total = sum(len(indices) for _, indices in clips)
     page = Page(rows)
@@ -113,7 +115,7 @@ def measure_pairs(
 
     video = [s for s in scored if s[rows.methods[OWN]].kind == VIDEO]
     if not video:
-        raise InputError("no pair of real frames that a drag could be drawn on")
+        raise InputError("no drag could be sampled from any pair of real frames")
     methods, by_clip = table(video), tables("clip", video)
     verdicts = {name: [s[method].verdict for s in video] for name, method in rows.methods.items()}
     return {

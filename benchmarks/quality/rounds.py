@@ -1,9 +1,9 @@
-"""`edgedrag bench rounds`: what is left of a photo after many drags and their inverses.
+"""`edgedrag bench rounds`: how much of a photo survives many drags and their inverses.
 
-Three protocols of random drags, the same for both methods: `alternating`, each drag followed by its
-inverse; `nested`, all drags and then their inverses in reverse order; and `near_inverse`, alternating
-with inverses that miss by 1.5 generator pixels, so that no round is recognised as the last one reversed
-and it is the composed flow alone that must lead back. The naive chain opens each result as a new photo.
+Three protocols of random drags: `alternating`, each drag followed by its inverse; `nested`, all drags, then their
+inverses in reverse order; `near_inverse`, alternating with inverses that miss by 1.5 generator pixels, so that no
+round is recognised as an exact reversal and only the composed flow can restore the photo. Both methods get the same
+drags; the naive chain loads each result as a new photo.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from edgedrag.runtime.session.runtime import Runtime
 
 METHODS = ("edgedrag", "naive_chain")
 PROTOCOLS = ("alternating", "nested", "near_inverse")
-MARKS = (2, 6, 10)  # rounds after which the picture is compared, and after the last
-LENGTHS = (0.04, 0.12)  # of a drag, in short sides of the photo
-MIDDLE = (0.25, 0.75)  # of the photo's width and height; handles lie in it, so that drags meet
-RADIUS = 1.5  # of the mask's disc around a drag's middle, in its lengths
-MISS = 1.5  # generator pixels that an inverse of `near_inverse` misses the handle by
-SMALLEST = 64  # pixels, of a photo's short side
+MARKS = (2, 6, 10)  # rounds after which the picture is compared; the last round is added
+LENGTHS = (0.04, 0.12)  # of a drag, as shares of the photo's shorter side
+MIDDLE = (0.25, 0.75)  # range of handles, as shares of width and height, so that drags overlap
+RADIUS = 1.5  # of the disc mask around a drag's midpoint, in lengths of the drag
+MISS = 1.5  # distance of the inverse's end from the handle in `near_inverse`, generator pixels
+SMALLEST = 64  # smallest shorter side of a photo, pixels
 
 Scores = dict[str, dict[str, dict[int, list[float]]]]  # protocol -> method -> rounds -> PSNR of each sequence
 
@@ -47,7 +47,7 @@ class Move:
     mask: np.ndarray
 
     def inverse(self, miss: np.ndarray) -> Move:
-        """The way back, ending `miss` (x, y) pixels off."""
+        """The reverse move, whose end misses the handle by `miss` (x, y) pixels."""
         (x, y), target = self.drag
         return Move((target, (x + float(miss[0]), y + float(miss[1]))), self.mask)
 
@@ -64,7 +64,7 @@ def random_move(shape: tuple[int, ...], rng: np.random.Generator) -> Move:
 
 
 def sequence(protocol: str, runtime: Runtime, shape: tuple[int, ...], rounds: int, seed: list[int]) -> list[Move]:
-    """The rounds of a protocol, half of them drags and half inverses."""
+    """The moves of a protocol: half of them drags, half inverses."""
     rng = np.random.default_rng(seed)
     moves = [random_move(shape, rng) for _ in range(rounds // 2)]
     if protocol == "nested":
@@ -76,7 +76,7 @@ def sequence(protocol: str, runtime: Runtime, shape: tuple[int, ...], rounds: in
 
 
 def pixel(runtime: Runtime, move: Move) -> float:
-    """Photo pixels that a generator pixel stands for in a drag's window."""
+    """The size of a generator pixel in photo pixels, in a move's window."""
     points = np.array([[*move.drag[0], *move.drag[1]]], np.float32)
     margin = runtime.bundle.manifest["window"]["margin"]
     return float(choose_window(move.mask, points, margin, runtime.bundle.sizes).scale.mean())
@@ -102,10 +102,10 @@ def measure(
     seed: int,
     max_megapixels: float,
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """PSNR against the photo in the union of the masks, mean over photos and seeds; and a page, uint8 RGB.
+    """Mean PSNR (dB) against the photo in the union of the masks, over photos and seeds; and a page (uint8 RGB).
 
     Raises:
-        InputError: not photos, too small ones, or an odd number of rounds.
+        InputError: a file is no photo or too small, or the number of rounds is odd.
     """
     if rounds < 2 or rounds % 2:
         raise InputError(f"--rounds {rounds}: give an even number, each drag has its inverse")
@@ -148,7 +148,7 @@ def measure(
 
 
 def page(rows: list[list[np.ndarray]]) -> np.ndarray:
-    """For each photo: itself, and what each method leaves of it after the last round."""
+    """A row for each photo: the photo, and each method's picture after the last round."""
     names = ["photo", *(f"{protocol}: {method}" for protocol, method in product(PROTOCOLS, METHODS))]
     width = max(tile.shape[1] for row in rows for tile in row) + GAP
     lines = [np.hstack([caption(name, width) for name in names])]
@@ -158,9 +158,9 @@ def page(rows: list[list[np.ndarray]]) -> np.ndarray:
 
 
 def describe(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """The figures as text."""
     marks = list(figures["protocols"]["alternating"][METHODS[0]])
-    lines = [f"PSNR in the masks after so many rounds, dB; {figures['psnr_of_an_exact_return']} is exact"]
+    lines = [f"PSNR in the masks by number of rounds, dB; an exact return has {figures['psnr_of_an_exact_return']}"]
     lines += [f"{', '.join(figures['photos'])}; {figures['seeds']} sequence(s) of each"]
     lines.append(" " * 28 + "".join(f"{mark:>9}" for mark in marks))
     for protocol, methods in figures["protocols"].items():

@@ -1,4 +1,4 @@
-"""Numbers of many edits made into a table's."""
+"""Aggregating the scores of many edits into tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-Figures = dict[str, Any]  # metric -> number, None where nothing could be measured
+from edgedrag.benchmarks.formatting import number
+
+Figures = dict[str, Any]  # metric -> number; None if it could not be measured
 
 
 def mean(values: Iterable[float], digits: int) -> float:
@@ -20,7 +22,7 @@ def median(values: Iterable[float], digits: int) -> float:
 
 
 def ratio(energies: Sequence[tuple[float, float]], digits: int = 3) -> float | None:
-    """Sum over sum of (result's, reference's) energies, so that flat pictures weigh little; None where all are flat."""
+    """Ratio of summed (result, reference) energies, so that flat pictures count little; None if all are flat."""
     result, reference = np.sum(energies, axis=0)
     return round(float(result / reference), digits) if reference > 0 else None
 
@@ -31,12 +33,12 @@ def count_verdicts(verdicts: Iterable[str]) -> dict[str, int]:
 
 
 def as_text(rows: dict[str, Figures]) -> list[str]:
-    """A table's lines: a row for each method, a column for each metric."""
+    """The lines of a table: a row for each method, a column for each metric."""
     columns = list(next(iter(rows.values())))
     widths = [max(len(c), 8) + 2 for c in columns]
     first = max(map(len, rows)) + 2
     lines = [" " * first + "".join(f"{c:>{w}}" for c, w in zip(columns, widths))]
     for name, figures in rows.items():
-        cells = ("-" if figures[c] is None else f"{figures[c]:g}" for c in columns)
+        cells = (number(figures[c]) for c in columns)
         lines.append(f"{name:<{first}}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths)))
     return lines

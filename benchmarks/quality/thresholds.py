@@ -1,11 +1,10 @@
-"""Where true and failed edits lie on the rulers of `runtime/drag/checks.py`.
+"""The distribution of the measures in `runtime/drag/checks.py` over true and failed edits, to set their thresholds.
 
 python -m edgedrag.benchmarks.quality.thresholds CACHE -o REPORT.json
 
-Uses pairs of training clips, so that held-out clips stay untouched. True edits are real next frames;
-failed ones are the unedited photo (the content never arrived), the content pasted at the target with a
-hard edge (it arrived and shows a seam), the true frame blurred by 1.5 pixels, and the region pulled by half
-its size and held fast at its edge (torn).
+Uses pairs of training clips only. True edits are real frames. Failed edits are the unedited photo (the content does
+not arrive), the content pasted at the target with a hard edge (a seam), the true frame blurred with a sigma of 1.5
+pixels, and the region moved by half its size with its edge fixed (torn).
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import click
 import cv2
 import numpy as np
 
+from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.quality.pairs import VIDEO, evenly, grown, load_clip
 from edgedrag.generator.data.pairs import draggable, sample_points
 from edgedrag.runtime.drag.checks import apart, check, detail, landing_errors, seam, torn
@@ -29,13 +29,13 @@ QUANTILES = (1, 2, 5, 20, 25, 50, 75, 90, 95, 99)
 
 
 def pasted(source: np.ndarray, mask: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The masked region shifted by the first drag, nothing blended."""
+    """The masked region shifted by the first drag, without blending."""
     shift = np.broadcast_to((points[0, :2] - points[0, 2:]).astype(np.float32), (*mask.shape, 2))
     return np.where(mask[..., None], warp(source, shift), source)
 
 
 def pulled(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The flow that pulls the masked region by half its size along the first drag, held fast at its edge."""
+    """The flow that moves the masked region by half its size along the first drag, with its edge fixed."""
     way = points[:1, 2:] - points[:1, :2]
     way *= 0.5 * np.sqrt(mask.sum()) / np.hypot(*way.T)
     return prior_flow(np.hstack([points[:1, 2:] - way, points[:1, 2:]]).astype(np.float32), mask)
@@ -44,7 +44,7 @@ def pulled(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
 def edits(
     source: np.ndarray, target: np.ndarray, flow: np.ndarray, valid: np.ndarray, mask: np.ndarray, points: np.ndarray
 ) -> dict[str, tuple[np.ndarray, Generated]]:
-    """The true edit of a pair and four failed ones, each with the motion that it was made by."""
+    """The true edit of a pair and four failed ones, each with its motion."""
     inside = mask[..., None]
     true = Generated(None, flow * inside, (inside & ~valid[..., None]).astype(np.float32))
     still, pull = Generated(None, np.zeros_like(flow), None), pulled(mask, points)
@@ -100,7 +100,7 @@ def main(cache: Path, per_clip: int, output: Path | None) -> None:
     for name, counts in verdicts.items():
         figures[f"verdicts {name}"] = {k: round(counts[k] / counts.total(), 3) for k in ("good", "doubtful", "bad")}
     for name, row in figures.items():
-        click.echo(f"{name:<18} " + "  ".join(f"{k} {v:g}" for k, v in row.items()))
+        click.echo(f"{name:<18} " + "  ".join(f"{k} {number(v)}" for k, v in row.items()))
     if output is not None:
         write_aside(output, (json.dumps(figures, indent=1) + "\n").encode())
 

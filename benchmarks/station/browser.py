@@ -1,4 +1,4 @@
-"""A person at the station: Chromium without a window, driven by Playwright through real touch events."""
+"""A simulated user of the station: headless Chromium, driven by Playwright with touch events."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from typing import Any
 from edgedrag.runtime.errors import InputError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ("--no-sandbox", "--enable-unsafe-swiftshader")  # as root in a container, and WebGL without a graphics card
+FLAGS = ("--no-sandbox", "--enable-unsafe-swiftshader")  # for root in a container; WebGL without a GPU
 KIOSK, PHONE = (1280, 800), (390, 844)
 ANSWER_SECONDS = 30
-STEP_SECONDS = 0.025  # between the points of a pull: 40 a second
+STEP_SECONDS = 0.025  # between touch events of a pull
 
 
 def find_chromium() -> str | None:
-    """The browser: of $EDGEDRAG_CHROMIUM, or one that is installed."""
+    """The browser's path: $EDGEDRAG_CHROMIUM, or an installed Chromium; None if there is none."""
     named = os.environ.get("EDGEDRAG_CHROMIUM")
     return named or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    """Playwright's browser. Raises InputError where Playwright or Chromium is missing."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise InputError("playwright is not installed: install edgedrag[test]") from None
+    """A running browser. Raises ModuleNotFoundError without Playwright, InputError without Chromium."""
+    from playwright.sync_api import sync_playwright
+
     chromium = find_chromium()
     if chromium is None:
-        raise InputError("no Chromium here: install it (Debian: apt install chromium), or set EDGEDRAG_CHROMIUM")
+        raise InputError(
+            "Chromium is not installed: install it (Debian: apt install chromium), or set EDGEDRAG_CHROMIUM"
+        )
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield running
@@ -41,7 +41,7 @@ def browser() -> Iterator[Any]:
 
 
 class Visitor:
-    """One visitor's tab, with the complaints of its page in `complaints`."""
+    """A visitor's tab; errors of the page are collected in `complaints`."""
 
     def __init__(self, running: Any, url: str, size: tuple[int, int] = KIOSK, language: str = "en"):
         self.context = running.new_context(
@@ -60,7 +60,7 @@ class Visitor:
         self.page.wait_for_selector("body[data-ready]")
 
     def open(self, photo: Path, width: int, height: int) -> None:
-        """Choose a file of that size; returns once it is shown."""
+        """Open a photo file of this size; returns when it is shown."""
         self.photo = (width, height)
         self.page.set_input_files("#file", photo)
         self.page.wait_for_selector("#edit:not([hidden])")
@@ -68,11 +68,11 @@ class Visitor:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until what was asked for is drawn."""
+        """Wait for two animation frames, so that pending drawing is done."""
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def at(self, x: float, y: float) -> dict[str, float]:
-        """Where a photo pixel lies on the screen, while the whole photo is shown."""
+        """The screen position of a photo pixel, while the whole photo is visible."""
         box = self.page.locator("#overlay").bounding_box()
         scale = min(box["width"] / self.photo[0], box["height"] / self.photo[1])
         left = box["x"] + (box["width"] - self.photo[0] * scale) / 2
@@ -80,12 +80,12 @@ class Visitor:
         return {"x": left + (x + 0.5) * scale, "y": top + (y + 0.5) * scale}
 
     def touch(self, kind: str, *points: dict[str, float]) -> None:
-        """A touch event: touchStart, touchMove or touchEnd."""
+        """Send a touch event: touchStart, touchMove or touchEnd."""
         marked = [{**point, "id": number} for number, point in enumerate(points)]
         self._touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": marked})
 
     def pull(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12, let_go: bool = True) -> None:
-        """A finger from one photo pixel to another."""
+        """Move a finger from one photo pixel to another."""
         self.touch("touchStart", self.at(*start))
         for step in range(1, steps + 1):
             share = step / steps
@@ -95,7 +95,7 @@ class Visitor:
             self.touch("touchEnd")
 
     def edit(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> str:
-        """A pull, until its result is shown; its verdict."""
+        """Pull and wait for the result; returns its verdict."""
         self.forget_result()
         self.pull(start, end, steps)
         self.shown()
@@ -105,7 +105,7 @@ class Visitor:
         self.page.evaluate("performance.clearMeasures('release to result')")
 
     def shown(self) -> None:
-        """Wait for a result on the screen; Playwright's own waiting would need `eval`, which the page forbids."""
+        """Wait for a result on the screen; Playwright's wait functions need `eval`, which the page's CSP forbids."""
         for _ in range(round(ANSWER_SECONDS / 0.02)):
             if self.page.evaluate("performance.getEntriesByName('release to result').length"):
                 return
@@ -113,18 +113,18 @@ class Visitor:
         raise AssertionError(f"no result within {ANSWER_SECONDS} s")
 
     def frames(self) -> int:
-        """How many preview frames were drawn since `forget_frames`."""
+        """The number of preview frames drawn since `forget_frames`."""
         return int(self.page.evaluate("performance.getEntriesByName('preview frame').length"))
 
     def forget_frames(self) -> None:
         self.page.evaluate("performance.clearMarks('preview frame')")
 
     def release_ms(self) -> float:
-        """From letting go to the result on the screen, of the last edit."""
+        """Milliseconds from the release to the displayed result, for the last edit."""
         return float(self.page.evaluate("performance.getEntriesByName('release to result').at(-1).duration"))
 
     def saved(self, file: Path) -> Path:
-        """Press Save and put the download into a file."""
+        """Press Save and store the download in a file."""
         with self.page.expect_download() as download:
             self.page.click("#save")
         download.value.save_as(file)

@@ -1,4 +1,4 @@
-"""Many visitors at once, without a browser: sessions, previews, edits and undos over HTTP and WebSocket."""
+"""Load generator without a browser: sessions, previews, edits and undos over HTTP and WebSocket."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from urllib.request import Request, urlopen
 from websockets.asyncio.client import ClientConnection, connect
 
 PREVIEWS = 4  # before each edit
-SECONDS = 30.0  # that an answer may take
+SECONDS = 30.0  # timeout of a reply
 
 
 @dataclass
 class Tally:
-    """What a visitor saw."""
+    """Counts and times of a visitor."""
 
     edits: int = 0
     previews: int = 0
@@ -32,7 +32,7 @@ class Tally:
 async def request(
     tally: Tally, url: str, method: str, path: str, data: bytes | None = None, kind: str = ""
 ) -> dict[str, Any]:
-    """One HTTP call, made again while the station is busy; the JSON of its answer."""
+    """An HTTP request, repeated while the station is busy; returns the JSON reply."""
 
     def call() -> tuple[dict[str, Any], float]:
         headers = {"Content-Type": kind} if kind else {}
@@ -54,7 +54,7 @@ async def request(
 
 
 def header(message: str | bytes) -> dict[str, Any]:
-    """What a message of the station says."""
+    """The JSON header of a message of the station."""
     if isinstance(message, str):
         return json.loads(message)
     (length,) = struct.unpack("<I", message[:4])
@@ -62,7 +62,7 @@ def header(message: str | bytes) -> dict[str, Any]:
 
 
 async def visit(url: str, photo: bytes, tally: Tally, until: float, edits: int, seed: int) -> None:
-    """One visitor: a photo and edits until `until` (time.monotonic) or so many are done; then the session ends."""
+    """Run a session: a photo and edits, until the time `until` (time.monotonic) or `edits` edits are done."""
     rng = random.Random(seed)
     try:
         session = (await request(tally, url, "POST", "/api/sessions"))["session"]
@@ -78,7 +78,7 @@ async def visit(url: str, photo: bytes, tally: Tally, until: float, edits: int, 
 
 
 async def _edit(line: ClientConnection, state: dict[str, Any], tally: Tally, rng: random.Random) -> int:
-    """Previews, an edit, sometimes its undo; how many edits were done."""
+    """Previews, an edit, sometimes its undo; returns the number of edits done."""
     width, height = state["width"], state["height"]
     x, y = rng.uniform(0.3, 0.7) * width, rng.uniform(0.3, 0.7) * height
     dx, dy = (rng.uniform(-0.04, 0.04) * width for _ in range(2))
@@ -96,7 +96,7 @@ async def _edit(line: ClientConnection, state: dict[str, Any], tally: Tally, rng
 
 
 async def _ask(line: ClientConnection, tally: Tally, kind: str, number: int, drags: Any = None) -> str:
-    """Send a message and wait for its answer; what came."""
+    """Send a message and wait for its reply; returns the reply's type."""
     await line.send(json.dumps({"type": kind, "id": number} | ({"drags": drags} if drags else {})))
     while True:
         answer = header(await asyncio.wait_for(line.recv(), SECONDS))
@@ -113,7 +113,7 @@ async def _ask(line: ClientConnection, tally: Tally, kind: str, number: int, dra
 
 
 async def crowd(url: str, photo: bytes, visitors: int, seconds: float) -> list[Tally]:
-    """So many visitors for so long."""
+    """Concurrent visitors for a number of seconds."""
     tallies = [Tally() for _ in range(visitors)]
     until = time.monotonic() + seconds
     await asyncio.gather(*(visit(url, photo, tally, until, 10**9, seed) for seed, tally in enumerate(tallies)))
@@ -121,7 +121,7 @@ async def crowd(url: str, photo: bytes, visitors: int, seconds: float) -> list[T
 
 
 async def row(url: str, photo: bytes, visitors: int, edits_each: int, seed: int) -> Tally:
-    """One visitor after the other, so many edits each."""
+    """Visitors one after the other, with a number of edits each."""
     tally = Tally()
     for number in range(visitors):
         await visit(url, photo, tally, float("inf"), edits_each, seed + number)

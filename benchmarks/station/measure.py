@@ -1,4 +1,4 @@
-"""`edgedrag bench studio`: the station under one finger in a real browser, under many visitors, and over many edits."""
+"""`edgedrag bench studio`: the station with one browser, under load, and over many edits."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from edgedrag.benchmarks.context import context
+from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.station.browser import Visitor, browser
 from edgedrag.benchmarks.station.load import Tally, crowd, row
 from edgedrag.benchmarks.station.process import Kiosk
@@ -25,15 +26,15 @@ from edgedrag.studio.health.memory import resident_mb
 
 SIZES = {"0.24 MP": (600, 400), "12 MP": (4000, 3000)}  # of the photos in the browser
 CROWD_SIZE = (1200, 800)
-QUEUE = 16  # of the station under the crowd: small, so that "busy" is seen
-PULLS = 8  # in the browser, of each photo
-EDITS_EACH = 10  # of each visitor, where memory is watched
-SWEPT_SECONDS = 3  # in which the memory of sessions that ended goes back to the system
+QUEUE = 16  # queue length under load; short, so that "busy" replies occur
+PULLS = 8  # in the browser, for each photo
+EDITS_EACH = 10  # of each visitor in the memory test
+SWEPT_SECONDS = 3  # wait until memory of ended sessions is returned to the system
 FIRST, LAST = 50, 500  # edits after which memory is compared
 
 
 def picture(size: tuple[int, int]) -> np.ndarray:
-    """A made photo with edges and texture at every scale, the same every time; uint8 RGB."""
+    """A synthetic photo with edges and texture at all scales, deterministic; uint8 RGB."""
     width, height = size
     rng = np.random.default_rng(3)
     image = np.zeros((height, width, 3), np.float32)
@@ -47,7 +48,7 @@ def picture(size: tuple[int, int]) -> np.ndarray:
 
 
 def in_browser(folder: Path) -> dict[str, Any]:
-    """Preview frames a second and time from release to result, by photo."""
+    """Preview frames per second and time from release to result, by photo."""
     figures: dict[str, Any] = {}
     with Kiosk(folder / "one") as kiosk, browser() as running:
         for name, size in SIZES.items():
@@ -79,7 +80,7 @@ def in_browser(folder: Path) -> dict[str, Any]:
 
 
 def under_load(folder: Path, visitors: int, seconds: float) -> dict[str, Any]:
-    """A crowd at a small queue."""
+    """Concurrent visitors with a short queue."""
     photo = encode_picture(Path("photo.jpg"), Picture(picture(CROWD_SIZE)))
     with Kiosk(folder / "crowd", "--queue", str(QUEUE)) as kiosk:
         tallies = asyncio.run(crowd(kiosk.url, photo, visitors, seconds))
@@ -106,7 +107,7 @@ def under_load(folder: Path, visitors: int, seconds: float) -> dict[str, Any]:
 
 
 def over_many_edits(folder: Path) -> dict[str, Any]:
-    """What the process holds after FIRST and after LAST edits, by visitors who come and go."""
+    """Resident memory after FIRST and after LAST edits of consecutive visitors."""
     photo = encode_picture(Path("photo.jpg"), Picture(picture(CROWD_SIZE)))
     with Kiosk(folder / "many") as kiosk:
         held, errors = [], 0
@@ -124,13 +125,13 @@ def over_many_edits(folder: Path) -> dict[str, Any]:
 
 
 def fairness(counts: Sequence[int]) -> float:
-    """Jain's index: 1 where all get the same, 1 / n where one gets all."""
+    """Jain's fairness index: 1 if all counts are equal, 1 / n if one visitor gets everything."""
     squares = sum(count**2 for count in counts)
     return round(sum(counts) ** 2 / (len(counts) * squares), 4) if squares else 0.0
 
 
 def spread(tallies: Sequence[Tally]) -> dict[str, float]:
-    """Median and 95th percentile of edits, from request to result."""
+    """Median and 95th percentile of the time from request to result, ms."""
     seconds = sorted(second for tally in tallies for second in tally.seconds)
     if not seconds:
         return {}
@@ -141,7 +142,7 @@ def spread(tallies: Sequence[Tally]) -> dict[str, float]:
 
 
 def measure(runtime: Runtime, visitors: int, seconds: float) -> dict[str, Any]:
-    """All figures; `browser` says why where there is none."""
+    """All figures; `in_browser` has the reason if no browser is available."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         try:
@@ -150,7 +151,7 @@ def measure(runtime: Runtime, visitors: int, seconds: float) -> dict[str, Any]:
             seen = {"skipped": str(error)}
         return {
             **context(runtime),
-            "load_average": round(os.getloadavg()[0], 2),  # of what else ran, before
+            "load_average": round(os.getloadavg()[0], 2),  # before the measurement
             "in_browser": seen,
             "over_many_edits": over_many_edits(folder),
             "under_load": under_load(folder, visitors, seconds),
@@ -158,21 +159,24 @@ def measure(runtime: Runtime, visitors: int, seconds: float) -> dict[str, Any]:
 
 
 def describe(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """The figures as text."""
     lines = []
     for name, seen in figures["in_browser"].items():
         if isinstance(seen, dict):
             lines.append(
-                f"{name:<8} {seen['preview_frames_per_s']:g} preview frames a second, "
-                f"result {seen['release_to_result_ms']:g} ms after release"
+                f"{name:<8} {number(seen['preview_frames_per_s'])} preview frames a second, "
+                f"result {number(seen['release_to_result_ms'])} ms after release"
             )
         else:
             lines.append(f"{name:<8} {seen}")
     many, load = figures["over_many_edits"], figures["under_load"]
     held = many["memory_mb"]
-    lines.append(f"memory   {held[0]:g} MB after {FIRST} edits, {held[1]:g} MB after {LAST} ({many['growth']:+.1%})")
     lines.append(
-        f"load     {load['visitors']} visitors for {load['seconds']:g} s: {load['edits']} edits, {load['busy']} busy, "
-        f"{load['errors']} errors, fairness {load['fairness']:g}, 95% within {load.get('edit_ms_95', 0):g} ms"
+        f"memory   {number(held[0])} MB after {FIRST} edits, {number(held[1])} MB after {LAST} ({many['growth']:+.1%})"
+    )
+    lines.append(
+        f"load     {load['visitors']} visitors for {number(load['seconds'])} s: {load['edits']} edits, "
+        f"{load['busy']} busy, {load['errors']} errors, fairness {number(load['fairness'])}, "
+        f"95% within {number(load.get('edit_ms_95', 0))} ms"
     )
     return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""The station's screens as pictures: `python -m edgedrag.benchmarks.station.pictures PHOTO -o FOLDER`.
+"""Screenshots of the station: `python -m edgedrag.benchmarks.station.pictures PHOTO -o FOLDER`.
 
-PHOTO is examples/coffee.png for those of the README and docs/studio.md.
+The screenshots in README and docs/studio.md are of examples/coffee.png.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HANDLE, TARGET = (0.61, 0.71), (0.643, 0.77)  # of the photo's width and height
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True)
 def main(photo: Path, folder: Path) -> None:
-    """Take the pictures studio.jpg, studio_phone.jpg and studio_ja.jpg of a pull on PHOTO."""
+    """Write studio.jpg, studio_phone.jpg and studio_ja.jpg, screenshots of a pull on PHOTO."""
     check_folder(folder)
     height, width = load_picture(photo).pixels.shape[:2]
     start, end = ((x * width, y * height) for x, y in (HANDLE, TARGET))

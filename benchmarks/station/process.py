@@ -1,4 +1,4 @@
-"""A station in a process of its own, and a browser on it: what the tests, the bench and the pictures share."""
+"""A station in its own process, shared by tests, benchmark and screenshots."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Kiosk:
         self._news.put({"event": "gone"})
 
     def wait_for(self, event: str, seconds: float = READY_SECONDS) -> dict[str, Any]:
-        """The next line of the log about an event; fails where the process ends or the time runs out."""
+        """The next log line of an event. Raises AssertionError if the process ends, queue.Empty on a timeout."""
         while True:
             line = self._news.get(timeout=seconds)
             if line["event"] == event:
@@ -49,11 +49,11 @@ class Kiosk:
 
     @property
     def staff(self) -> dict[str, str]:
-        """The header that staff send."""
+        """The request header with the staff code."""
         return {"Authorization": f"Bearer {(self.state / 'staff-code').read_text().strip()}"}
 
     def kill(self) -> None:
-        """As a power cut does."""
+        """End the process without warning, like a power failure."""
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
 

@@ -1,4 +1,4 @@
-"""The trtexec command that builds and times a bundle's graph with the options of `edgedrag build`."""
+"""The trtexec command that builds and times a bundle's graph with the options of `edgedrag engines build`."""
 
 from __future__ import annotations
 

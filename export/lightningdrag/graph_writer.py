@@ -12,6 +12,7 @@ import onnxruntime as ort
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from edgedrag.export.cuda_fusion import fuse, fused_file
 from edgedrag.export.golden import golden_inputs
 from edgedrag.export.half import Peaks, halve, watch
 from edgedrag.export.lightningdrag.graphs import LEAST, MOST, MULTIPLE, Branch, GraphSpec, is_half, shape_of
@@ -77,6 +78,7 @@ class GraphWriter:
         if (branch, tuple(fp32)) not in self._traced:
             self._traced[branch, tuple(fp32)] = self._trace(module, spec, given)
         self._save(self._traced[branch, tuple(fp32)], spec, file)
+        self._write_fused(spec, file)
         del module
         gc.collect()  # a module and its graph's program hold each other
         snr = self._compare(spec, file, given, expected)
@@ -126,6 +128,14 @@ class GraphWriter:
             for value, name in zip(values, names, strict=True):
                 value.name = name
         ir.save(model, file)
+
+    def _write_fused(self, spec: GraphSpec, file: Path) -> None:
+        """The same graph for ONNX Runtime's CUDA provider, where its operators replace attention and group norms."""
+        model = ir.load(file)
+        fused = fuse(model)
+        if fused.attention and fused.group_norm:
+            self._data[spec.data].take(model, from_files=False)
+            ir.save(model, fused_file(file))
 
     def _compare(self, spec: GraphSpec, file: Path, given: list[Tensor], expected: list[Tensor]) -> float:
         """The worst SNR of a graph's outputs on ONNX Runtime against its module's in float32, dB."""

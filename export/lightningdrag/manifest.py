@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.export.bundle_writer import file_variant
+from edgedrag.export.cuda_fusion import fused_file
 from edgedrag.export.lightningdrag.costs import published_schedule
 from edgedrag.export.lightningdrag.graphs import LEAST, MOST, MULTIPLE, GraphSpec, is_half, meaning_of, shape_of
 from edgedrag.generator.networks.lightningdrag.sizes import CLIP_MEAN, CLIP_SIDE, CLIP_STD, Size
@@ -42,15 +43,14 @@ def graph_entry(
             for name in names
         ]
 
-    data = folder / spec.data_file
+    data = folder / spec.data_file if (folder / spec.data_file).exists() else None
+    files = [(folder / spec.file_name(branch), "ort", branch.name) for branch in spec.branches]
+    files += [(fused_file(file), "cuda", branch) for file, _, branch in files if fused_file(file).exists()]
     entry = {
         "name": spec.name,
         "inputs": tensors(spec.inputs),
         "outputs": tensors(spec.outputs),
-        "variants": [
-            file_variant(folder / spec.file_name(b), precision, "ort", b.name, data if data.exists() else None)
-            for b in spec.branches
-        ],
+        "variants": [file_variant(file, precision, placement, branch, data) for file, placement, branch in files],
         "cost": costs[spec.name, "single"],
     }
     pair = costs.get((spec.name, "pair"))

@@ -62,7 +62,7 @@ class PairCache:
     def __init__(self, folder: Path):
         files = sorted(folder.glob("*.npz"))
         if not files:
-            raise InputError(f"{folder}: no mined pairs here; make them with `edgedrag pairs VIDEOS... -o CACHE`")
+            raise InputError(f"{folder}: no mined pairs here; make them with `edgedrag learn pairs VIDEOS... -o CACHE`")
         self.names = [file.stem for file in files]
         self.clips: list[dict[str, np.ndarray]] = []
         digest = hashlib.sha256()

@@ -161,7 +161,7 @@ def distill(
     Only the denoiser is trained; the appearance and motion networks are shared with the teacher.
 
     Args:
-        pairs: a folder written by `edgedrag pairs`; None uses the one that the teacher was trained on.
+        pairs: a folder written by `edgedrag learn pairs`; None uses the one that the teacher was trained on.
         perceptual_loss: a further loss of the edit, with the config's weight `perceptual`.
 
     Raises:

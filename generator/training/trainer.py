@@ -33,7 +33,7 @@ class TrainConfig(LoopConfig):
     """Configuration of a training run; see LoopConfig for the other attributes.
 
     Attributes:
-        pairs: a folder written by `edgedrag pairs`, with train/ and held_out/.
+        pairs: a folder written by `edgedrag learn pairs`, with train/ and held_out/.
         generator: "embedded" or "lightningdrag-sd15".
         objective: "diffusion" or "regression".
         learns: the trained parts: "all", "denoiser" or "motion"; the others stay frozen.

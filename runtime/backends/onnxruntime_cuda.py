@@ -25,11 +25,14 @@ TRIES = 2  # CUDA tells the failure of a recording once more, to what runs after
 class OrtCudaNetwork:
     """See `device.Network`: a session whose inputs and outputs lie where it is told; its inner tensors are its own."""
 
-    def __init__(self, graph: Graph, file: Path, device: int, stream: int):
+    def __init__(self, graph: Graph, file: Path, device: int, stream: int, channels_last: bool):
         options = ort.SessionOptions()
         options.intra_op_num_threads = default_threads()  # see `onnxruntime.OrtGraph`
         options.enable_mem_pattern = False  # it would take memory anew in the second run, the one that is recorded
-        provider = (PROVIDER, {"device_id": device, "user_compute_stream": str(stream)})
+        provider = (
+            PROVIDER,
+            {"device_id": device, "user_compute_stream": str(stream), "prefer_nhwc": str(int(channels_last))},
+        )
         self._session: ort.InferenceSession | None = open_session(graph, file, options, [provider])
         if self._session.get_providers()[0] != PROVIDER:
             raise EngineError(
@@ -76,16 +79,20 @@ class OrtCudaNetwork:
 
 
 class OnnxRuntimeCuda(DeviceBackend):
-    """See `base.Backend`."""
+    """See `base.Backend`.
+
+    Attributes:
+        placement: "cuda" for graphs with the provider's fused operators where a bundle has them; "ort" after
+            `use_plain_graphs`.
+    """
 
     name = "cuda"
-    placement = "ort"
     # INT8 through Q/DQ nodes has no fast kernels in the CUDA provider.
     precisions: tuple[str, ...] = ("fp16", "fp32")
 
     def __init__(self, budget: int | None = None, index: int = 0):
         """`budget`: bytes of device memory for weights."""
-        self.device = find_gpu(index).name
+        self.device, self.placement = find_gpu(index).name, "cuda"
         cuda = CudaDevice(index)
         super().__init__(cuda, budget)
         self._stream, self._index = cuda.stream, index
@@ -96,11 +103,17 @@ class OnnxRuntimeCuda(DeviceBackend):
         file = bundle.verified_file(variant)
 
         def session(size: Size) -> tuple[int, Callable[[], OrtCudaNetwork]]:
-            return variant.nbytes(bundle.folder), lambda: OrtCudaNetwork(graph, file, self._index, self._stream)
+            # The fused group norms take channels last; so the convolutions between them do.
+            fused = variant.placement == "cuda"
+            return variant.nbytes(bundle.folder), lambda: OrtCudaNetwork(graph, file, self._index, self._stream, fused)
 
         seldom = graph in bundle.stages["reference"]
         name = f"{graph.name} {variant.branch} {precision}"
         return DeviceGraph(graph, name, self.workspace, session, seldom, every_size=True)
+
+    def use_plain_graphs(self) -> None:
+        """From now on load graphs without the fused operators."""
+        self.placement = "ort"
 
     def sizes(self, bundle: Bundle, precision: str) -> list[Size]:
         return bundle.sizes

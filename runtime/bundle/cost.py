@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -49,19 +50,39 @@ def describe_cost(bundle: Bundle) -> str:
     costs = Costs(bundle, height, width)
     lines = [f"{bundle.name} at {width} x {height}; bytes of fp32, each tensor read and written once", ""]
     lines.append(f"{'per':<6} {'graph':<22} {'parameters':>13} {'GFLOP':>9} {'MB moved':>9}")
-    for stage, graph in bundle.graphs():
-        branches = [(graph.name, graph.cost)]
-        if graph.pair_cost:
-            branches.append((f"{graph.name}, guidance pair", graph.pair_cost))
-        for name, cost in branches:
-            flops, moved = costs.of(cost)
-            lines.append(
-                f"{PERIODS[stage]:<6} {name:<22} {cost['parameters']:>13,} {flops / 1e9:>9.1f} {moved / 1e6:>9.0f}"
-            )
+    for stage, name, cost in _branches(bundle):
+        flops, moved = costs.of(cost)
+        lines.append(
+            f"{PERIODS[stage]:<6} {name:<22} {cost['parameters']:>13,} {flops / 1e9:>9.1f} {moved / 1e6:>9.0f}"
+        )
     lines += ["", f"{'a drag':<52} {'TFLOP':>7} {'GB moved':>9}"]
     lines += [_line(name, work) for name, work in _schedules(bundle, costs)]
     published = bundle.manifest.get("published")
     return "\n".join(lines if published is None else [*lines, "", *_compare(bundle, costs, published)])
+
+
+def costs_as_json(bundle: Bundle) -> dict[str, Any]:
+    """The same figures at the largest window, without the published code: of each graph, and of the schedules."""
+    height, width = max(bundle.sizes, key=lambda s: s[0] * s[1])
+    costs = Costs(bundle, height, width)
+
+    def work(found: Work) -> dict[str, float]:
+        return {"flops": float(found[0]), "bytes": float(found[1])}
+
+    graphs = [
+        {"stage": stage, "graph": name, "per": PERIODS[stage], "parameters": cost["parameters"], **work(costs.of(cost))}
+        for stage, name, cost in _branches(bundle)
+    ]
+    schedules = [{"schedule": name, **work(found)} for name, found in _schedules(bundle, costs)]
+    return {"width": width, "height": height, "graphs": graphs, "schedules": schedules}
+
+
+def _branches(bundle: Bundle) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Stage, name and cost of each graph, and of its pair under guidance where it has one."""
+    for stage, graph in bundle.graphs():
+        yield stage, graph.name, graph.cost
+        if graph.pair_cost:
+            yield stage, f"{graph.name}, guidance pair", graph.pair_cost
 
 
 def _line(name: str, work: Work) -> str:

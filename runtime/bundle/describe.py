@@ -53,9 +53,28 @@ def describe_bundle(bundle: Bundle) -> str:
         )
     for name, value in provenance.get("figures", {}).items():
         lines.append(f"{name:<40} {value:g}")
-    if "recipe" in manifest:
-        lines += ["", "INT8", *describe_recipe(json.loads(bundle.verified_recipe().read_text(encoding="utf-8")))]
+    recipe = _recipe(bundle)
+    if recipe is not None:
+        lines += ["", "INT8", *describe_recipe(recipe)]
     return "\n".join(lines)
+
+
+def bundle_as_json(bundle: Bundle) -> dict[str, Any]:
+    """The same for programs: the manifest as it is, and the recipe of the INT8 variants, None where there are none."""
+    return {
+        "bundle": bundle.name,
+        "folder": str(bundle.folder),
+        "native_resolution": bundle.gives_flow,
+        "manifest": bundle.manifest,
+        "recipe": _recipe(bundle),
+    }
+
+
+def _recipe(bundle: Bundle) -> dict[str, Any] | None:
+    if "recipe" not in bundle.manifest:
+        return None
+    recipe: dict[str, Any] = json.loads(bundle.verified_recipe().read_text(encoding="utf-8"))
+    return recipe
 
 
 def describe_recipe(recipe: Mapping[str, Any]) -> list[str]:

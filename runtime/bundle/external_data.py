@@ -82,13 +82,13 @@ def check_external_data(file: Path, external: Mapping[str, int]) -> None:
         raise BundleError(f"{file}: empty or larger than 2 GiB; this is no ONNX file")
     try:
         with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as data:
-            for start, end in _tensors(data):
+            for start, end in tensor_ranges(data):
                 _check_tensor(data, start, end, external)
     except ValueError as error:
         raise BundleError(f"{file}: {error}; get the bundle from its maker again, or export it again") from None
 
 
-def _tensors(data: Data) -> Iterator[tuple[int, int]]:
+def tensor_ranges(data: Data) -> Iterator[tuple[int, int]]:
     """The byte ranges of all tensors that may have external data, in graphs, subgraphs and functions."""
     pending = [("model", 0, len(data), 0)]
     while pending:

@@ -64,12 +64,10 @@ class Graph:
     pair_cost: dict[str, Any] | None = None
 
     def files(self, precision: str, placement: str) -> dict[str, Variant]:
-        """The files of a precision, by branch. Only INT8 files differ between placements."""
-        return {
-            variant.branch: variant
-            for variant in self.variants
-            if variant.precision == precision and (variant.placement == placement or precision != "int8")
-        }
+        """The files of a precision, by branch: those placed for an engine, else, but for INT8, those that all run."""
+        general = placement if precision == "int8" else "ort"
+        usable = [v for v in self.variants if v.precision == precision and v.placement in (placement, general)]
+        return {v.branch: v for v in sorted(usable, key=lambda v: v.placement == placement)}
 
     @property
     def file_outputs(self) -> dict[str, str]:

@@ -146,8 +146,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     version = manifest.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise BundleError(
-            f"{path}: bundle format {version}, this edgedrag reads up to {FORMAT_VERSION}; "
-            "upgrade with `pip install --upgrade edgedrag`"
+            f"{path}: bundle format {version}, this edgedrag reads up to {FORMAT_VERSION}; upgrade edgedrag"
         )
     try:
         _validate()(manifest)

@@ -11,6 +11,7 @@ from edgedrag.runtime.errors import InputError
 MAX_DRAGS = 64
 
 Drag = tuple[tuple[float, float], tuple[float, float]]
+Drags = Sequence[Sequence[Sequence[float] | np.ndarray] | np.ndarray] | np.ndarray  # as people give them: `as_points`
 
 
 def parse_drag(text: str) -> Drag:
@@ -28,18 +29,37 @@ def parse_drag(text: str) -> Drag:
     return (hx, hy), (tx, ty)
 
 
-def check_drags(drags: Sequence[Drag], height: int, width: int) -> np.ndarray:
+def as_points(drags: Drags) -> np.ndarray:
+    """Drags as float64 [N, 4]: handle x, y, target x, y; whether the values make sense is not checked.
+
+    Args:
+        drags: [((handle x, handle y), (target x, target y)), ...] of lists, tuples or arrays, or one array
+            [N, 2, 2] or [N, 4].
+
+    Raises:
+        InputError: nested otherwise, not numbers, none, or too many.
+    """
+    try:
+        if not isinstance(drags, (Sequence, np.ndarray)) or isinstance(drags, (str, bytes)):
+            raise TypeError
+        if not 1 <= len(drags) <= MAX_DRAGS:
+            raise InputError(f"drags: {len(drags)} given; give 1 to {MAX_DRAGS}")
+        points = np.asarray(drags)
+    except (TypeError, ValueError, OverflowError):
+        points = np.empty(0)
+    shaped = points.shape[1:] == (2, 2) or (isinstance(drags, np.ndarray) and points.shape[1:] == (4,))
+    if not shaped or points.dtype.kind not in "iuf":
+        raise InputError("drags: give a list of ((handle x, handle y), (target x, target y)), all numbers")
+    return points.reshape(-1, 4).astype(np.float64)
+
+
+def check_drags(drags: Drags, height: int, width: int) -> np.ndarray:
     """The drags as float32 [N, 4] (handle x, y, target x, y) after every check that needs no mask.
 
     Raises:
         InputError: none or too many, not numbers, outside the photo, two targets for one handle.
     """
-    try:
-        points = np.array([[*handle, *target] for handle, target in drags], np.float64).reshape(-1, 4)
-    except (TypeError, ValueError):
-        raise InputError("drags: give a list of ((handle x, handle y), (target x, target y))") from None
-    if not 1 <= len(points) <= MAX_DRAGS:
-        raise InputError(f"drags: {len(points)} given; give 1 to {MAX_DRAGS}")
+    points = as_points(drags)
     if not np.isfinite(points).all():
         raise InputError("drags: a coordinate is not a finite number")
     for hx, hy, tx, ty in points:

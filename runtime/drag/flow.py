@@ -13,9 +13,9 @@ import numpy as np
 
 FADE = 6.0  # pixels over which a prior falls to zero at the mask's edge
 SOFTENING = 4.0  # square pixels added to squared distances
-REACH = 2.0  # spreads of the drags around their middle: so far they turn and scale what lies around them
-LIMIT = 1.0  # change of a vector, as a share of it, by which drags are taken for a turn or a scaling
-STRIP = 256  # rows at once, times points: what is summed up stays in the caches
+REACH = 2.0  # distance from the centre, in spreads of the drags, at which a fitted rotation and scaling has faded
+LIMIT = 1.0  # change of a vector, as a share of it, from which on a fitted rotation or scaling is damped
+STRIP = 256  # rows at once, times points, so that the sums stay in the caches
 
 
 def grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -55,8 +55,8 @@ def inverse_distance(at: np.ndarray, values: np.ndarray, shape: tuple[int, int])
 def prior_flow(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The backward flow that a drag alone suggests: around each target, what lies at its handle.
 
-    Several drags together turn and scale what lies around them; what that leaves of each, and all of a single one, is
-    spread by inverse distance.
+    Several drags together rotate and scale what lies around them. What the fit leaves of each vector (of a single drag,
+    all of it) is spread by inverse distance.
 
     Args:
         points: [N, 4] with N >= 1; a repeated row changes nothing.
@@ -67,31 +67,32 @@ def prior_flow(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if len(drags) == 1:
         field = inverse_distance(targets, shifts, mask.shape)
     else:
-        turned = turn_and_scale(targets, shifts)
-        field = inverse_distance(targets, shifts - turned(*targets.T).T, mask.shape)
-        field += turned(*grid(mask.shape))
+        fitted = fit_rotation_and_scaling(targets, shifts)
+        field = inverse_distance(targets, shifts - fitted(*targets.T).T, mask.shape)
+        field += fitted(*grid(mask.shape))
     field *= edge_fade(mask)
     return np.moveaxis(field, 0, -1)
 
 
-def turn_and_scale(at: np.ndarray, shifts: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The turn and scaling about their middle that fits shifts [N, 2] at points [N, 2] best (least squares).
+def fit_rotation_and_scaling(at: np.ndarray, shifts: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The rotation and scaling about their centre that fits shifts [N, 2] at points [N, 2] best (least squares).
 
     Returns:
         A function of x and y (pixels, broadcast) that gives the shift there, [2, ...]. It fades out with the distance
-        from the middle (REACH), and a strong turn or scaling is hardly believed (LIMIT): to close a mouth is none.
+        from the centre (REACH). Large fitted rotations and scales are damped (LIMIT): closing a mouth only resembles
+        scaling.
     """
-    middle = at.mean(0)
-    x, y = (at - middle).T
+    centre = at.mean(0)
+    x, y = (at - centre).T
     spread = float((x * x + y * y).mean()) + 1e-6  # square pixels
     scaling = float((x * shifts[:, 0] + y * shifts[:, 1]).mean()) / spread
-    turn = float((x * shifts[:, 1] - y * shifts[:, 0]).mean()) / spread
-    belief = 1 / (1 + ((scaling**2 + turn**2) / LIMIT**2) ** 2)
+    rotation = float((x * shifts[:, 1] - y * shifts[:, 0]).mean()) / spread
+    damping = 1 / (1 + ((scaling**2 + rotation**2) / LIMIT**2) ** 2)
 
     def shift(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        x, y = x - middle[0], y - middle[1]
-        near = np.float32(belief) / (1 + (x * x + y * y) * np.float32(1 / (REACH**2 * spread)))
-        return np.stack([(scaling * x - turn * y) * near, (turn * x + scaling * y) * near])
+        x, y = x - centre[0], y - centre[1]
+        near = np.float32(damping) / (1 + (x * x + y * y) * np.float32(1 / (REACH**2 * spread)))
+        return np.stack([(scaling * x - rotation * y) * near, (rotation * x + scaling * y) * near])
 
     return shift
 

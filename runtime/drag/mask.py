@@ -1,4 +1,4 @@
-"""The editable region: checked where given, made from the drags where not."""
+"""The editable region: a given mask checked, or a mask made from the drags."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from edgedrag.runtime.errors import InputError
 
 WORK_SIDE = 144  # pixels; the automatic mask is found in a picture of this size
 GRABCUT_ROUNDS = 2
-MARGIN = 5  # pixels of that picture, kept around what moves,
-MARGIN_SHARE = 0.5  # and this share of the longest drag: surroundings give way as far as they are pulled
+MARGIN = 5  # pixels of that picture by which the moving region is dilated,
+MARGIN_SHARE = 0.5  # plus this share of the longest drag: surroundings are stretched further by longer drags
 
 
 def check_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -34,7 +34,7 @@ def check_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def automatic_mask(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """A region from the drags alone: what each handle sits on (GrabCut), swept to its target.
+    """A region from the drags alone: the segment under each handle (GrabCut), swept to its target.
 
     Args:
         picture: uint8 [H, W, 3].

@@ -26,7 +26,7 @@ class DragRun:
         picture, mask, points: the window at the generator's size: uint8 RGB [H, W, 3], bool [H, W],
             [N, 4] in its pixels.
         tensors: what is on the backend, by name.
-        timings: milliseconds by stage so far; further entries are the caller's.
+        timings: milliseconds by stage so far; the caller may add entries.
     """
 
     def __init__(
@@ -46,44 +46,44 @@ class DragRun:
         self._photo_inputs = PhotoInputs(bundle.manifest["inputs"], picture)
         self._drag_inputs = DragInputs(self._photo_inputs, mask, points)
         self._noise: list[Array] = []
-        self._kept: dict[str, Array] = {}
+        self._reused: dict[str, Array] = {}
 
-    def keep(self, masked: dict[str, Array]) -> None:
-        """Take over what an earlier drag on the same window made of the same mask."""
-        self._kept = masked
+    def reuse(self, masked: dict[str, Array]) -> None:
+        """Use `reusable()` of an earlier drag on the same window with the same mask."""
+        self._reused = masked
         self.tensors.update(masked)
 
-    def masked(self) -> dict[str, Array]:
-        """After `start`: what further drags on this window with this mask may take over."""
+    def reusable(self) -> dict[str, Array]:
+        """After `start`: tensors that other drags on this window with this mask can reuse."""
         return {name: self.tensors[name] for name in self._bundle.masked_tensors}
 
     def reference(self) -> None:
-        """What depends on the photo alone; `tensors` then hold what may be kept for further drags."""
+        """Run the stage of the photo alone; `tensors` then hold its outputs, which other drags on it can reuse."""
         with timed(self.timings, "reference", "stage"):
             self._stages.run("reference", self.tensors, self._supply)
             self._stages.backend.wait()
 
     def motion(self) -> Generated:
-        """Only the flow, for a preview; for bundles that give one."""
+        """The flow alone, for a preview; for bundles that give one."""
         with timed(self.timings, "drag", "stage", until="flow"):
-            self._stages.run("drag", self.tensors, self._supply, until="flow", kept=self._kept)
+            self._stages.run("drag", self.tensors, self._supply, until="flow", available=self._reused)
             return self._generated(with_result=False)
 
     def start(self, table: Table, seed: int) -> None:
-        """The `drag` stage, with the latent that the loop starts from; all noise goes up here."""
+        """Run the `drag` stage, which makes the latent that the loop starts from; uploads the noise of all steps."""
         with timed(self.timings, "drag", "stage"):
             shape = self._noise_shape()
             if shape is not None:
-                silence = self._upload(np.zeros(shape))
+                zeros = self._upload(np.zeros(shape))
                 rows = (table.start[2], *table.steps[:, 2])
-                self._noise = [self._upload(normal(seed, k, shape)) if c else silence for k, c in enumerate(rows)]
+                self._noise = [self._upload(normal(seed, k, shape)) if c else zeros for k, c in enumerate(rows)]
                 self.tensors["noise"] = self._noise[0]
             self.tensors["coefficients"] = self._upload(table.start)
-            self._stages.run("drag", self.tensors, self._supply, kept=self._kept)
+            self._stages.run("drag", self.tensors, self._supply, available=self._reused)
             self._stages.backend.wait()
 
     def denoise(self, table: Table, step: int) -> None:
-        """One step: the latent is replaced by the next one, on the backend."""
+        """Run one step: the latent is replaced by the next one, on the backend."""
         with timed(self.timings, "denoise", "step", step=step, steps=len(table.steps)):
             scale = table.guidance[step]
             pair = self._stages.has_pair() and abs(scale - 1) > GUIDANCE_EPSILON
@@ -95,28 +95,26 @@ class DragRun:
             self._stages.run("denoise", self.tensors, self._supply, branch="pair" if pair else "single")
             self._stages.backend.wait()
 
-    def whole(self, table: Table, seed: int) -> Generated:
-        """All four stages, with nothing kept from earlier drags."""
+    def run(self, table: Table, seed: int) -> Generated:
+        """Run all four stages, reusing nothing from earlier drags."""
         self.reference()
-        return self.settled(self._drawn(table, seed), table, seed)
+        return self.with_fixed_change(self._run_from_drag(table, seed), table, seed)
 
-    def settled(self, generated: Generated, table: Table, seed: int) -> Generated:
-        """What was drawn with a seed, and the change of what moved as seed 0 makes it: only what is revealed is drawn
-        anew with another seed.
-        """
+    def with_fixed_change(self, generated: Generated, table: Table, seed: int) -> Generated:
+        """What a seed generated, with `change` as seed 0 makes it: another seed changes revealed areas only."""
         if seed == 0 or generated.change is None:
             return generated
-        return replace(generated, change=self._drawn(table, 0).change)
+        return replace(generated, change=self._run_from_drag(table, 0).change)
 
-    def _drawn(self, table: Table, seed: int) -> Generated:
-        """From the `drag` stage on."""
+    def _run_from_drag(self, table: Table, seed: int) -> Generated:
+        """Run the stages from `drag` on."""
         self.start(table, seed)
         for step in range(len(table.steps)):
             self.denoise(table, step)
         return self.decode()
 
     def decode(self) -> Generated:
-        """The picture, and the flow where the bundle gives one, on the host."""
+        """Run the last stage; the picture, and the flow where the bundle gives one, on the host."""
         with timed(self.timings, "decode", "stage"):
             self._stages.run("decode", self.tensors, self._supply)
             return self._generated(with_result=True)

@@ -13,11 +13,11 @@ from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
 from edgedrag.runtime.trace import span
 
-Supply = Callable[[str], np.ndarray]  # makes an input of the closed list by name
+Supply = Callable[[str], np.ndarray]  # makes a graph input (runtime/bundle/graph_inputs.py) by name
 
 
 def choose_precision(bundle: Bundle, backend: Backend, precision: str = "auto") -> str:
-    """The precision to run: as asked, or the backend's favourite that every graph has a file of, ready to be run.
+    """The precision to run: as asked, or the backend's first choice for which every graph has what it needs.
 
     Raises:
         EngineError: the bundle or the backend lacks it; the message says what there is.
@@ -75,7 +75,7 @@ class Stages:
                 self._graphs[stage].append((graph, compiled))
 
     def graphs(self) -> Iterator[tuple[str, Graph, dict[str, CompiledGraph]]]:
-        """Stage, graph and what runs it, by branch, in the order of a drag; what is put in the place of one runs."""
+        """Stage, graph and its compiled graphs by branch, in the order of a drag; the caller may replace these."""
         for stage in STAGES:
             for graph, compiled in self._graphs[stage]:
                 yield stage, graph, compiled
@@ -91,18 +91,18 @@ class Stages:
         supply: Supply,
         branch: str = "single",
         until: str | None = None,
-        kept: Collection[str] = (),
+        available: Collection[str] = (),
     ) -> None:
-        """Run a stage's graphs in order; stop early once the tensor `until` is made.
+        """Run a stage's graphs in order, up to the one that makes the tensor `until`.
 
         Args:
             tensors: by name, on the backend: outputs of earlier stages and inputs already uploaded.
                 What this stage makes or uploads is added.
             supply: called for every input that is not yet there.
-            kept: tensors of this stage that are there from an earlier drag; what makes only such does not run.
+            available: tensors of this stage from an earlier drag; a graph that makes no others is skipped.
         """
         for graph, compiled in self._graphs[stage]:
-            if all(tensor.name in kept for tensor in graph.outputs):
+            if all(tensor.name in available for tensor in graph.outputs):
                 continue
             for tensor in graph.inputs:
                 if tensor.name not in tensors:

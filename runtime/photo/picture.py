@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import cv2
 import numpy as np
-from PIL import Image, ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL import Image
 
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import check_file, write_aside
+from edgedrag.runtime.photo.decode import damage_as_input_error, decode, open_image
 from edgedrag.runtime.trace import span
 
 MAX_MEGAPIXELS = 100.0
 SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
-ORIENTATION_TAG = 0x0112
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Picture:
     """Pixels [H, W] (grey), [H, W, 2] (grey, alpha), [H, W, 3] (RGB) or [H, W, 4] (RGBA), uint8 or uint16.
 
@@ -33,102 +33,92 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
 
+    def __repr__(self) -> str:
+        kept = [name for name, value in (("ICC profile", self.icc), ("EXIF", self.exif)) if value]
+        return f"<Picture {', '.join([describe(self.pixels), *kept])}>"
 
-def load_picture(source: str | Path | bytes | np.ndarray, max_megapixels: float = MAX_MEGAPIXELS) -> Picture:
-    """Read a JPEG, PNG or WebP file, by its path or from its bytes, or take an array.
+
+class HasPicture(Protocol):
+    """A Photo, an Edit or a Change."""
+
+    @property
+    def picture(self) -> Picture: ...
+
+
+Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray  # what a picture is loaded from
+
+
+def load_picture(source: Source, max_megapixels: float = MAX_MEGAPIXELS, argument: str = "photo") -> Picture:
+    """Read a JPEG, PNG or WebP file, or take a picture that is in memory.
+
+    Args:
+        source: a path, a file opened for reading bytes, the file's bytes, a Pillow image, or an array as in `Picture`.
+        max_megapixels: larger pictures are refused before they are decoded.
+        argument: what errors call a source that has no path.
 
     Raises:
         InputError: not a file, not such an image, damaged, too large, or an array of another form.
     """
+    if isinstance(max_megapixels, bool) or not isinstance(max_megapixels, Real) or not max_megapixels > 0:
+        raise InputError(f"max_megapixels: {max_megapixels!r:.80} is not a number above 0")
     if isinstance(source, np.ndarray):
-        return Picture(_checked_array(source, max_megapixels))
-    path = "photo" if isinstance(source, bytes) else Path(source)
-    try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        _check_array(source, argument)
+        _check_size(argument, source.shape[1::-1], max_megapixels)
+        return Picture(np.array(source))
+    if isinstance(source, Image.Image):
+        _check_size(argument, source.size, max_megapixels)
+        with damage_as_input_error(argument):
+            return Picture(*decode(source.copy()))
+    name, data = _read(source, argument)
     if not data:
-        raise InputError(f"{path}: the file is empty")
-    read_header = _format_of(data)
-    if read_header is None:
-        raise InputError(f"{path}: not an image; JPEG, PNG and WebP are read")
+        raise InputError(f"{name}: the file is empty")
+    with damage_as_input_error(name), open_image(name, data) as image:
+        _check_size(name, image.size, max_megapixels)
+        with span("decode picture", "decode"):
+            return Picture(*decode(image, data))
+
+
+def _read(source: object, argument: str) -> tuple[str, bytes]:
+    """A file's name for errors, and its bytes."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return argument, bytes(source)
+    name = argument
     try:
-        with read_header(io.BytesIO(data)) as image:
-            _check_size(path, image.size, max_megapixels)
-            with span("decode picture", "decode"):
-                return _decode(image, data)
-    except Image.DecompressionBombError:  # Pillow's own limit, which it applies to WebP whoever opens it
-        raise InputError(f"{path}: has more pixels than are read of a WebP file; save it as PNG or JPEG") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise InputError(f"{path}: damaged or cut short ({error})") from None
-
-
-def _format_of(data: bytes) -> type[ImageFile.ImageFile] | None:
-    """Pillow's class for a file, by its first bytes.
-
-    Not `Image.open`: its limit of pixels is one for the whole process, and ours is of each call.
-    """
-    if data.startswith(b"\xff\xd8\xff"):
-        return JpegImageFile
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImageFile
-    return WebPImageFile if data.startswith(b"RIFF") and data[8:12] == b"WEBP" else None
-
-
-def _check_size(name: object, size: tuple[int, int], max_megapixels: float) -> None:
-    if size[0] * size[1] > max_megapixels * 1e6:
+        if isinstance(source, (str, os.PathLike)):
+            name = os.fsdecode(source)
+            return name, Path(name).read_bytes()
+        data = source.read()  # type: ignore[attr-defined]
+    except AttributeError:
+        kind = type(source).__name__
         raise InputError(
-            f"{name}: {size[0]} x {size[1]} pixels are more than the limit of {max_megapixels:g} megapixels"
-        )
+            f"{argument}: cannot be read from a {kind}; give a path, an open file, bytes, a Pillow image or an array"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if not isinstance(data, bytes):
+        raise InputError(f"{argument}: the file gives {type(data).__name__}, not bytes; open it in mode 'rb'")
+    return name, data
 
 
-def _checked_array(pixels: np.ndarray, max_megapixels: float) -> np.ndarray:
+def _check_size(name: str, size: tuple[int, ...], max_megapixels: float) -> None:
+    width, height = size
+    if not width * height:
+        raise InputError(f"{name}: {width} x {height} pixels, which is none")
+    if width * height > max_megapixels * 1e6:
+        raise InputError(f"{name}: {width} x {height} pixels are more than the limit of {max_megapixels:g} megapixels")
+
+
+def _check_array(pixels: np.ndarray, argument: str) -> None:
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"photo: an array of {pixels.dtype}; give uint8 or uint16")
+        raise InputError(f"{argument}: an array of {pixels.dtype}; give uint8 or uint16")
     if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))) or 0 in pixels.shape:
-        raise InputError(f"photo: an array of shape {pixels.shape}; give [H, W] or [H, W, 2, 3 or 4]")
-    _check_size("photo", (pixels.shape[1], pixels.shape[0]), max_megapixels)
-    return pixels.copy()
+        raise InputError(f"{argument}: an array of shape {pixels.shape}; give [H, W] or [H, W, 2, 3 or 4]")
 
 
-def _decode(image: ImageFile.ImageFile, data: bytes) -> Picture:
-    deep = image.format == "PNG" and data[24] == 16  # bit depth in the PNG header
-    icc = image.info.get("icc_profile")
-    exif = image.getexif()
-    orientation = exif.pop(ORIENTATION_TAG, 1)
-    if image.mode == "CMYK":
-        icc = None  # describes inks, and the pixels become RGB
-    image.load()  # also where OpenCV decodes: Pillow notices files that are cut short
-    if deep:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is None:
-            raise InputError("a 16-bit PNG that OpenCV cannot decode")
-        if pixels.ndim == 3:
-            pixels = np.ascontiguousarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]])
-    else:
-        pixels = np.asarray(image.convert(_plain_mode(image)))
-    return Picture(np.ascontiguousarray(_upright(pixels, orientation)), icc, exif.tobytes() if len(exif) else None)
-
-
-def _plain_mode(image: Image.Image) -> str:
-    """The mode among L, LA, RGB and RGBA that holds the image without loss."""
-    transparent = "transparency" in image.info
-    if image.mode in ("1", "L"):
-        return "LA" if transparent else "L"
-    if image.mode in ("LA", "RGBA"):
-        return image.mode
-    return "RGBA" if transparent else "RGB"
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Apply an EXIF orientation, 1 to 8."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return pixels
+def describe(pixels: np.ndarray) -> str:
+    """Size and form of a picture in words."""
+    form = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}[1 if pixels.ndim == 2 else pixels.shape[2]]
+    return f"{pixels.shape[1]} x {pixels.shape[0]} {form} {pixels.dtype}"
 
 
 def colour_and_alpha(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -159,17 +149,35 @@ def check_output(path: Path) -> None:
     check_file(path)
 
 
-def save_picture(path: str | Path, picture: Picture) -> None:
+def save_picture(path: str | os.PathLike[str], picture: Picture | HasPicture | np.ndarray) -> None:
     """Write a picture in the format of its suffix; the file appears whole or not at all.
 
     PNG and WebP are lossless, JPEG is not.
 
+    Args:
+        path: ends in .png, .webp, .jpg or .jpeg.
+        picture: a Photo, an Edit, a Picture, or an array as in `Picture`; a mask (bool [H, W]) is written as 0 and 255.
+
     Raises:
         InputError: a format that cannot hold the pixels, or a folder that cannot be written to.
     """
-    path = Path(path)
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"path: {path!r:.80} is not a path")
+    path = Path(os.fsdecode(path))
     check_output(path)
-    write_aside(path, encode_picture(path, picture))
+    write_aside(path, encode_picture(path, as_picture(picture)))
+
+
+def as_picture(picture: Picture | HasPicture | np.ndarray) -> Picture:
+    """What is to be saved, as a Picture; raises InputError where it is none."""
+    if isinstance(picture, np.ndarray):
+        pixels = picture.astype(np.uint8) * 255 if picture.dtype == bool else picture
+        _check_array(pixels, "picture")
+        return Picture(pixels)
+    picture = picture if isinstance(picture, Picture) else getattr(picture, "picture", picture)
+    if not isinstance(picture, Picture):
+        raise InputError(f"picture: give a Photo, an Edit, a Picture or an array, not a {type(picture).__name__}")
+    return picture
 
 
 def encode_picture(path: Path, picture: Picture) -> bytes:

@@ -1,7 +1,7 @@
-"""The window: the part of the photo that the generator sees, from a fixed ladder.
+"""The window: the part of the photo that the generator sees, of fixed sides and positions.
 
 Sides are 256, 384, 512, 768, 1024, ... pixels; positions are multiples of an eighth of the side.
-So nearby drags share one window, and with it the cached `reference` stage. Where a rung is larger
+So nearby drags share one window, and with it the cached `reference` stage. Where a side is larger
 than the photo, the window ends with the photo.
 """
 
@@ -33,7 +33,7 @@ class Window:
 
     @property
     def scale(self) -> np.ndarray:
-        """Photo pixels a generator pixel stands for, (x, y)."""
+        """Photo pixels in a generator pixel, (x, y)."""
         return np.array([self.width / self.size[1], self.height / self.size[0]], np.float32)
 
     def to_generator(self, xy: np.ndarray) -> np.ndarray:
@@ -41,7 +41,8 @@ class Window:
         return ((xy - [self.left, self.top] + 0.5) / self.scale - 0.5).astype(np.float32)
 
 
-def rungs() -> Iterator[int]:
+def _sides() -> Iterator[int]:
+    """Sides of windows, rising without end."""
     side = FIRST_SIDE
     while True:
         yield side
@@ -50,7 +51,7 @@ def rungs() -> Iterator[int]:
 
 
 def _place(low: int, high: int, side: int, length: int) -> int | None:
-    """The ladder's position for a window of `side` that holds low..high (high excluded) of a photo's `length`."""
+    """The position of a window of `side` that holds low..high (high excluded) of a photo's `length`, if any does."""
     if side >= length:
         return 0
     step = side // POSITIONS
@@ -65,12 +66,12 @@ def nearest_size(height: int, width: int, sizes: Sequence[tuple[int, int]]) -> t
 
 
 def choose_window(mask: np.ndarray, points: np.ndarray, margin: float, sizes: Sequence[tuple[int, int]]) -> Window:
-    """The smallest window of the ladder that holds mask and points with room to spare.
+    """The smallest window that holds mask and points with a margin.
 
     Args:
         mask: bool [H, W] of the photo, not empty.
         points: [N, 4] in photo pixels.
-        margin: room around them, as a share of the window's side; cut at the photo's border.
+        margin: distance around them, as a share of the window's side; cut at the photo's border.
         sizes: the generator sizes (H, W) to pick from, by aspect.
     """
     height, width = mask.shape
@@ -79,12 +80,12 @@ def choose_window(mask: np.ndarray, points: np.ndarray, margin: float, sizes: Se
     xs, ys = points[:, [0, 2]], points[:, [1, 3]]
     top, bottom = min(rows[0], int(ys.min())), max(rows[-1], int(np.ceil(ys.max()))) + 1
     left, right = min(columns[0], int(xs.min())), max(columns[-1], int(np.ceil(xs.max()))) + 1
-    for side in rungs():
-        room = round(margin * side)
-        y = _place(max(top - room, 0), min(bottom + room, height), side, height)
-        x = _place(max(left - room, 0), min(right + room, width), side, width)
+    for side in _sides():
+        around = round(margin * side)
+        y = _place(max(top - around, 0), min(bottom + around, height), side, height)
+        x = _place(max(left - around, 0), min(right + around, width), side, width)
         if x is not None and y is not None:
             h, w = min(side, height), min(side, width)
             size = nearest_size(h, w, sizes)
             return Window(int(y), int(x), h, w, size)
-    raise AssertionError("a rung larger than the photo always fits")
+    raise AssertionError("a side larger than the photo always fits")

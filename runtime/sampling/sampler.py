@@ -18,7 +18,7 @@ GUIDANCE_EPSILON = 0.05  # scales this near 1 run the single branch
 
 @dataclass(frozen=True)
 class Table:
-    """What the graphs are told at each step.
+    """The sampler's numbers for each step.
 
     `start` is the row (a, 0, c) that makes the first latent from the prior; `steps` [S, 3] holds
     a, b, c; `timesteps` [S]; `guidance` [S] the scale of the guidance pair. float64.

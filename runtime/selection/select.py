@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.backends.registry import open_backend
@@ -13,6 +13,7 @@ from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.stages import Stages, choose_precision, is_complete
 from edgedrag.runtime.errors import EdgedragError, EngineError, summary
+from edgedrag.runtime.extras import install_command
 from edgedrag.runtime.options import AUTO, BACKENDS, PRECISIONS, RuntimeOptions
 from edgedrag.runtime.selection.self_test import Golden, self_test
 from edgedrag.runtime.system.processor import multiplies_int8
@@ -27,6 +28,15 @@ class Compiling(Protocol):
     """A backend that compiles on the device when a graph first runs, and can keep what it compiled."""
 
     def keep_compiled(self) -> None: ...
+
+
+@runtime_checkable
+class Fusing(Protocol):
+    """A backend that prefers graphs with operators of its own, and runs plain ones too."""
+
+    placement: str
+
+    def use_plain_graphs(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -69,9 +79,7 @@ def select_backend(bundle: Bundle, options: RuntimeOptions) -> Selection:
             fallback.append(Fallback(name, error.code, str(error)))
     reasons = "; ".join(f"{step.backend}: {step.reason}" for step in fallback)
     bare = all(step.code == Code.NOT_INSTALLED for step in fallback if step.backend in ("cpu", "openvino"))
-    raise EngineError(
-        f"no usable engine ({reasons})" + ("; for the CPU: `pip install 'edgedrag[cpu]'`" if bare else "")
-    )
+    raise EngineError(f"no usable engine ({reasons})" + (f"; for the CPU: {install_command('cpu')}" if bare else ""))
 
 
 def more_precise(bundle: Bundle, stages: Stages, options: RuntimeOptions) -> Stages | None:
@@ -96,11 +104,27 @@ def _open(bundle: Bundle, options: RuntimeOptions) -> tuple[Stages, Golden | Non
     with span(f"open {name}", "open"):
         backend = open_backend(options)
     try:
+        if isinstance(backend, Fusing) and _has_placement(bundle, backend.placement):
+            return _fused_or_plain(bundle, backend, options.precision)
         return _tested(bundle, backend, options.precision)
     except EdgedragError:
         raise
     except Exception as error:  # libraries raise what they like; the message says what it was
         raise EngineError(f"{name} does not run bundle '{bundle.name}' ({summary(error)})") from error
+
+
+def _has_placement(bundle: Bundle, placement: str) -> bool:
+    return any(variant.placement == placement for _, graph in bundle.graphs() for variant in graph.variants)
+
+
+def _fused_or_plain(bundle: Bundle, backend: Any, precision: str) -> tuple[Stages, Golden | None]:
+    """The bundle's fused graphs, or the plain ones, with a warning, where those fail."""
+    try:
+        return _tested(bundle, backend, precision)
+    except EngineError as error:
+        warnings.warn(f"{backend.name}: fused graphs fail, the plain ones run ({error})", RuntimeWarning, stacklevel=6)
+        backend.use_plain_graphs()
+        return _tested(bundle, backend, precision)
 
 
 def _tested(bundle: Bundle, backend: Backend, precision: str) -> tuple[Stages, Golden | None]:

@@ -50,7 +50,7 @@ def read_golden(bundle: Bundle) -> dict[str, np.ndarray] | None:
 def run_golden(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray]) -> tuple[np.ndarray, DragRun]:
     """The edited picture, uint8 RGB, and the run that made it."""
     run = DragRun(bundle, stages, golden["picture"], golden["mask"], golden["points"])
-    made = run.whole(make_table(bundle.sampler, int(golden["steps"])), seed=0)
+    made = run.run(make_table(bundle.sampler, int(golden["steps"])), seed=0)
     return compose(golden["picture"], golden["mask"], made), run
 
 

@@ -1,4 +1,4 @@
-"""What a drag gives back: its progress, the finished edit, or its motion alone."""
+"""What a photo gives back: the progress of a drag, what an edit changed, or the motion alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from edgedrag.runtime.bundle.graphs import STAGES
 from edgedrag.runtime.drag.checks import Checks
-from edgedrag.runtime.drag.composite import Generated, enlarge
+from edgedrag.runtime.drag.composite import Box, Generated, enlarge
+from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.selection.select import Fallback
 
@@ -17,27 +18,48 @@ TOTAL = "photo.drag"  # the span that holds all of a drag
 
 @dataclass(frozen=True)
 class Progress:
-    """Yielded before each step of a drag."""
+    """Yielded before each denoising step of a drag; `step` counts from 0."""
 
     step: int
     steps: int
 
 
-@dataclass(frozen=True)
-class Edit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Change:
+    """The photo after a drag, undo or redo.
+
+    Attributes:
+        picture: the whole photo, with its ICC profile and EXIF.
+        box: rows and columns of the photo outside which nothing changed.
+    """
+
+    picture: Picture
+    box: Box
+
+    def __repr__(self) -> str:
+        rows, columns = self.box
+        where = f"rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}"
+        return f"<{type(self).__name__} of {where}: {self.picture!r}>"
+
+    @property
+    def image(self) -> np.ndarray:
+        """The whole photo's pixels: size, channels (RGB order) and depth of the input."""
+        return self.picture.pixels
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Edit(Change):
     """A finished drag.
 
     Attributes:
-        image: the whole photo, edited: size, channels (RGB order) and depth of the input.
         mask: bool [H, W], the region that could change, as given or as made from the drags.
         checks: how far to trust the result.
         timings: milliseconds by stage; `composite` is all that is outside the four stages.
         steps, seed: what the sampler ran with.
         backend, precision: what made it; another than the runtime's where that gave no picture.
-        fallback: the backends that come before it and do not serve, or gave no picture, and why.
+        fallback: the backends and precisions tried before these, and why each did not serve.
     """
 
-    image: np.ndarray
     mask: np.ndarray
     checks: Checks
     timings: dict[str, float]
@@ -48,6 +70,11 @@ class Edit:
     fallback: tuple[Fallback, ...]
     _window: Window
     _generated: Generated
+
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        made_by = f"{self.timings['total']:.1f} ms on {self.backend} {self.precision}"
+        return f"<Edit {self.checks.verdict}: {width} x {height} pixels, {self.steps} steps, {made_by}>"
 
     @property
     def flow(self) -> np.ndarray | None:
@@ -62,7 +89,7 @@ class Edit:
         return whole
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Motion:
     """A drag's motion alone, for a preview that is drawn elsewhere.
 

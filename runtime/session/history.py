@@ -1,13 +1,14 @@
-"""What was done to a photo: its rounds, to be undone and redone, and the picture that a further one makes.
+"""The edit history of a photo: what can be undone and redone, and the pixels that a further drag makes.
 
-A round whose window holds nothing that an earlier one touched is composed by itself (`compose`). On
-touched ground the picture is made anew from the original photo (`layers`), so rounds do not wear it out.
+A drag whose window holds nothing that an earlier one touched is composited by itself (`compose`). Elsewhere
+its pixels are rendered from the original photo through the edit stack, so that repeated drags do not blur it.
 
-A drag that reverses the last round there takes it back: inside the drag's mask, the state from before
-that round returns. The last round there is the newest whose mask shares a pixel with the drag's; a round
-that was taken back as a whole does not count any more, nor does the one that did it, but for being taken
-back itself. To reverse is to have as many drags, each from where one ended to where it began, within a
-generator pixel and half its length. So any nesting of drags and their inverses ends where it began.
+A drag that reverses an earlier one restores, inside its mask, the state from before that drag:
+- It is compared with the newest entry whose mask shares a pixel with its own. An entry that was reversed over
+  its whole mask is skipped, and so is its reversal; a reversal can itself be reversed.
+- It reverses an entry when it has as many drags, each from where one of the entry's ended to where that one
+  began, within one generator pixel and half the drag's length.
+So any nesting of drags and their reversals ends in the pixels it began with.
 """
 
 from __future__ import annotations
@@ -33,22 +34,24 @@ from edgedrag.runtime.session.edit_stack import (
 from edgedrag.runtime.session.lattice import Lattice, common, within
 from edgedrag.runtime.session.round_state import round_state
 
-SAME = 1.0  # generator pixels; ends of two drags nearer than this are one place
+SAME = 1.0  # generator pixels; ends of two drags nearer than this count as one place
 
 
 @dataclass(frozen=True, eq=False)
-class Round:
+class Entry:
     """One drag, and the state before and after it.
 
     Attributes:
+        original: the photo that the edit stack renders from.
         box: of the photo, holding the mask.
         mask: bool [h, w], the box's.
         points: float32 [N, 4], handle and target in photo pixels.
         before, after: the box's pixels.
-        layers_before, layers_after: where the photo's pixels come from.
-        took_back: the earlier round that this one took back as a whole.
+        layers_before, layers_after: the edit stack.
+        reversed: the earlier entry whose whole mask this one restored, if any.
     """
 
+    original: np.ndarray
     box: Box
     mask: np.ndarray
     points: np.ndarray
@@ -56,91 +59,114 @@ class Round:
     layers_before: Layers
     after: np.ndarray
     layers_after: Layers
-    took_back: Round | None = None
+    reversed: Entry | None = None
 
 
-class Rounds:
-    """A photo's history."""
+class History:
+    """The entries of one photo.
 
-    def __init__(self, photo: np.ndarray):
-        self._photo = photo  # the original
-        self._done: list[Round] = []
-        self._undone: list[Round] = []
+    Args:
+        original: the photo's pixels as it was opened.
+        limit: entries that can be undone; at the limit a further drag starts a new history, with the photo as it
+            is then as the original. No limit where None.
+    """
+
+    def __init__(self, original: np.ndarray, limit: int | None = None):
+        self._original = original
+        self._limit = limit
+        self._done: list[Entry] = []
+        self._undone: list[Entry] = []
+
+    @property
+    def undo_count(self) -> int:
+        """Entries that can be undone."""
+        return len(self._done)
+
+    @property
+    def redo_count(self) -> int:
+        """Entries that can be redone."""
+        return len(self._undone)
 
     def compose(
         self, picture: np.ndarray, window: Window, mask: np.ndarray, points: np.ndarray, generated: Generated
-    ) -> Round:
-        """What a drag makes of the picture; nothing is entered yet.
+    ) -> Entry:
+        """What a drag makes of the photo; the history is unchanged until `add`.
 
         Args:
-            picture: as the last round left it.
+            picture: the photo as the last entry left it.
             mask: bool, of the photo.
             points: [N, 4] in its pixels.
         """
+        if self._limit is not None and len(self._done) >= self._limit:
+            return History(picture).compose(picture, window, mask, points, generated)
         layers = self._done[-1].layers_after if self._done else ()
         box, region = box_of(mask), mask[window.box].copy()  # copies: views would keep the whole photo's
         inside = within(box, window.box)
         before, masked = picture[box].copy(), mask[box].copy()
-        drawn = partial(Round, box, masked, points, before, layers)
+        entry = partial(Entry, self._original, box, masked, points, before, layers)
         if not generated.is_finite():
-            return drawn(before, layers)
+            return entry(before, layers)
         lattice = Lattice.of(window, box)
         last = self._reversed_by(points, box, masked, SAME * float(window.scale.mean()))
         if last is not None:
             weight = _weight_on(last, window, region, seam_width(region, generated))[inside]
-            after = _returned(before, last, box, weight)
+            after = _restored(before, last, box, weight)
             if mask[last.box][last.mask].all():
                 newer = (layer for layer in layers if layer not in last.layers_after)
-                return drawn(after, (*last.layers_before, *newer), last)
+                return entry(after, (*last.layers_before, *newer), last)
             make = partial(crossfade_states, now=layers, then=last.layers_before, weight=weight)
-            return drawn(after, on_top(layers, Layer(lattice, masked, make)))
-        make = partial(round_state, photo=self._photo, before=layers, window=window, mask=region, generated=generated)
+            return entry(after, on_top(layers, Layer(lattice, masked, make)))
+        original = self._original
+        make = partial(round_state, photo=original, before=layers, window=window, mask=region, generated=generated)
         layer = Layer(lattice, masked, make)
         if touches(layers, window.box):
             after = before.copy()
-            np.copyto(colour_and_alpha(after)[0], render(self._photo, layer), where=masked[..., None])
+            np.copyto(colour_and_alpha(after)[0], render(original, layer), where=masked[..., None])
         else:
             after = compose(picture[window.box], region, generated)[inside].copy()
-        return drawn(after, on_top(layers, layer))
+        return entry(after, on_top(layers, layer))
 
-    def enter(self, made: Round) -> None:
-        """Make a round the last one; what was undone is gone."""
-        self._done.append(made)
+    def add(self, entry: Entry) -> None:
+        """Make an entry the last one; undone entries are dropped."""
+        if entry.original is not self._original:
+            self._original = entry.original
+            self._done.clear()
+        self._done.append(entry)
         self._undone.clear()
 
-    def undo(self) -> Round:
-        """Take the last round out and return it. Raises InputError where there is none."""
+    def undo(self) -> Entry:
+        """Take the last entry back and return it. Raises InputError where there is none."""
         if not self._done:
             raise InputError("nothing to undo")
         self._undone.append(self._done.pop())
         return self._undone[-1]
 
-    def redo(self) -> Round:
-        """Put an undone round back and return it. Raises InputError where there is none."""
+    def redo(self) -> Entry:
+        """Make the last undone entry again and return it. Raises InputError where there is none."""
         if not self._undone:
             raise InputError("nothing to redo")
         self._done.append(self._undone.pop())
         return self._done[-1]
 
-    def _reversed_by(self, points: np.ndarray, box: Box, mask: np.ndarray, near: float) -> Round | None:
-        """The round that drags with a mask, bool, of the photo's box take back, if they do."""
-        settled: list[Round] = []
+    def _reversed_by(self, points: np.ndarray, box: Box, mask: np.ndarray, near: float) -> Entry | None:
+        """The entry that drags [N, 4] with a mask (bool, of the photo's `box`) reverse, if any."""
+        cancelled: list[Entry] = []
         for done in reversed(self._done):
             shared = common(done.box, box)
-            if shared is None or done in settled:
+            if shared is None or done in cancelled:
                 continue
             if not (mask[within(shared, box)] & done.mask[within(shared, done.box)]).any():
                 continue
             if _reverses(points, done.points, near):
                 return done
-            if done.took_back is None:
+            if done.reversed is None:
                 return None
-            settled.append(done.took_back)
+            cancelled.append(done.reversed)
         return None
 
 
 def _reverses(points: np.ndarray, earlier: np.ndarray, near: float) -> bool:
-    """Whether drags [N, 4] lead from where others ended to where those began, whatever their order."""
+    """Whether drags [N, 4] lead from where earlier ones ended to where those began, in any order."""
     if len(points) != len(earlier):
         return False
     ends = (points[:, None] - earlier[None, :, [2, 3, 0, 1]]).reshape(len(points), len(earlier), 2, 2)
@@ -149,8 +175,8 @@ def _reverses(points: np.ndarray, earlier: np.ndarray, near: float) -> bool:
     return bool(same.any(0).all() and same.any(1).all())
 
 
-def _weight_on(last: Round, window: Window, mask: np.ndarray, seam: float) -> np.ndarray:
-    """1 in the window's mask, float32 [h, w, 1], fading out only where its edge cuts through a round's mask."""
+def _weight_on(last: Entry, window: Window, mask: np.ndarray, seam: float) -> np.ndarray:
+    """1 in the window's mask, float32 [h, w, 1], fading out only where its edge cuts through an entry's mask."""
     changed, shared = np.zeros_like(mask), common(last.box, window.box)
     assert shared is not None, "the masks share a pixel"
     changed[within(shared, window.box)] = last.mask[within(shared, last.box)]
@@ -158,8 +184,8 @@ def _weight_on(last: Round, window: Window, mask: np.ndarray, seam: float) -> np
     return seam_fade(mask | ~changed, every, seam) * mask[..., None]
 
 
-def _returned(pixels: np.ndarray, last: Round, box: Box, weight: np.ndarray) -> np.ndarray:
-    """A box's pixels with those from before a round in them, by weight."""
+def _restored(pixels: np.ndarray, last: Entry, box: Box, weight: np.ndarray) -> np.ndarray:
+    """A box's pixels blended, by weight, with those from before an entry."""
     out = pixels.copy()
     shared = common(last.box, box)
     assert shared is not None, "the masks share a pixel"

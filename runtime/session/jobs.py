@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ import numpy as np
 
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, check_output, is_lossless, save_picture
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, check_output, is_lossless, save_picture
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.sheet import make_sheet
 from edgedrag.runtime.trace import span
@@ -24,12 +25,12 @@ NAME = re.compile(r"[^/\\\x00-\x1f]{1,200}")
 
 @dataclass(frozen=True)
 class Job:
-    """A drag on a file, and where its result goes."""
+    """A drag on a file, given by its path or its bytes, and where its result goes."""
 
-    photo: Path
+    photo: Path | bytes
     drags: Sequence[Drag]
     output: Path
-    mask: Path | None = None
+    mask: Path | bytes | None = None
     sheet: Path | None = None
     mask_out: Path | None = None
     steps: int | None = None
@@ -42,7 +43,8 @@ def check_outputs(job: Job) -> None:
     for path in (job.output, job.sheet, job.mask_out):
         if path is not None:
             check_output(path)
-            if path.exists() and job.photo.exists() and path.samefile(job.photo):
+            photo = job.photo
+            if isinstance(photo, Path) and path.exists() and photo.exists() and path.samefile(photo):
                 raise InputError(f"{path}: is the photo itself, which is kept; name another file")
 
 
@@ -61,14 +63,14 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
     before = photo.image
     load = opened_ms + (time.perf_counter() - start) * 1e3
     edit = photo.drag(job.drags, job.mask, steps=job.steps, seed=job.seed)
-    save_picture(job.output, photo.picture)
+    save_picture(job.output, edit)
     if job.sheet is not None:
         points = np.array([[*handle, *target] for handle, target in job.drags])
         with span("draw sheet", "composite"):
             sheet = make_sheet(before, edit.image, edit.mask, points)
-        save_picture(job.sheet, Picture(sheet))
+        save_picture(job.sheet, sheet)
     if job.mask_out is not None:
-        save_picture(job.mask_out, Picture(edit.mask.astype(np.uint8) * 255))
+        save_picture(job.mask_out, edit.mask)
     total = opened_ms + (time.perf_counter() - start) * 1e3
     return {
         "output": str(job.output),
@@ -94,17 +96,18 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
 def read_jobs(
     file: Path, outdir: Path, steps: int | None, seed: int, max_megapixels: float
 ) -> Iterator[tuple[str, Job | InputError]]:
-    """The jobs of a JSONL file, by name; a line that makes no job gives the reason instead.
+    """The jobs of a JSONL file, by name; for a line that is no job, the error instead.
 
     A line is {"name", "image", "mask"?, "drags": [[[hx, hy], [tx, ty]], ...], "seed"?}; other keys
     are ignored. Relative paths start at the file's folder, or at the current one where that has no
-    such file.
+    such file. The file `-` is stdin.
 
     Raises:
         InputError: the file cannot be read.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        data = sys.stdin.buffer.read() if file == Path("-") else file.read_bytes()
+        lines = data.decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read as a list of jobs ({error})") from None
     seen: set[str] = set()
@@ -129,7 +132,7 @@ def _name(entry: Any, fallback: str, seen: set[str]) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name) or name.startswith("."):
         raise InputError(f"{fallback}: 'name' must be a file name without a path, not {name!r}")
     if name in seen:
-        raise InputError(f"{fallback}: the name '{name}' stands on an earlier line too")
+        raise InputError(f"{fallback}: the name '{name}' is on an earlier line too")
     seen.add(name)
     return name
 

@@ -1,4 +1,4 @@
-"""Tensors of earlier drags that stay on the backend, the last used ones."""
+"""A cache of tensors on the backend, from earlier drags."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from edgedrag.runtime.backends.base import Array
 LIMIT = 4
 
 
-class Kept:
-    """Up to `LIMIT` sets of tensors, each under what it was made from."""
+class LruCache:
+    """Up to `LIMIT` sets of named tensors; the least recently used one is dropped first."""
 
     def __init__(self) -> None:
         self._sets: OrderedDict[Hashable, dict[str, Array]] = OrderedDict()
 
-    def find(self, made_from: Hashable) -> dict[str, Array] | None:
-        """The tensors, or None where there are none."""
-        if made_from not in self._sets:
+    def find(self, key: Hashable) -> dict[str, Array] | None:
+        """The tensors stored under a key, or None."""
+        if key not in self._sets:
             return None
-        self._sets.move_to_end(made_from)
-        return self._sets[made_from]
+        self._sets.move_to_end(key)
+        return self._sets[key]
 
-    def put(self, made_from: Hashable, tensors: dict[str, Array]) -> None:
-        """Keep tensors; those that were not used for longest go."""
-        self._sets[made_from] = dict(tensors)
-        self._sets.move_to_end(made_from)
+    def put(self, key: Hashable, tensors: dict[str, Array]) -> None:
+        """Store tensors, which the caller may change afterwards."""
+        self._sets[key] = dict(tensors)
+        self._sets.move_to_end(key)
         while len(self._sets) > LIMIT:
             self._sets.popitem(last=False)

@@ -1,47 +1,45 @@
-"""A drag as it was asked for: checked, and brought to the generator's size."""
+"""A drag request: its arguments checked, photo, mask and points at the generator's size."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import operator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from edgedrag.runtime.bundle.manifest import Bundle
-from edgedrag.runtime.drag.drags import Drag, check_drags, check_handles_in_mask
+from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
 from edgedrag.runtime.drag.mask import automatic_mask, check_mask
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
-from edgedrag.runtime.photo.picture import as_rgb8, load_picture
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Source, as_rgb8, load_picture
 from edgedrag.runtime.photo.window import Window, choose_window
 from edgedrag.runtime.trace import span
-
-Mask = str | Path | np.ndarray | None
 
 
 @dataclass(frozen=True)
 class Request:
-    """A checked drag: where it is in the photo, and its run through the stages."""
+    """A checked drag: its place in the photo, and its run through the stages."""
 
     photo: np.ndarray  # as it was when the drag began
     window: Window
     native: np.ndarray  # the window's pixels
-    mask: np.ndarray  # of the photo
+    mask: np.ndarray  # bool [H, W], of the photo
     points: np.ndarray  # [N, 4], in its pixels
     run: DragRun
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
-        """The window and its content."""
+        """Cache key: the window and its content."""
         return self.window, digest(self.native)
 
     @cached_property
     def masked(self) -> tuple[tuple[Window, bytes], bytes]:
-        """The same, and the mask at the generator's size."""
+        """Cache key: the same, and the mask at the generator's size."""
         return self.pixels, digest(self.run.mask)
 
 
@@ -49,14 +47,14 @@ def prepare(
     bundle: Bundle,
     stages: Stages,
     photo: np.ndarray,
-    drags: Sequence[Drag],
-    mask: Mask,
+    drags: Drags,
+    mask: Source | None,
     timings: dict[str, float] | None = None,
 ) -> Request:
     """Check a drag, and bring photo, mask and points to the generator's size; `timings` are the run's.
 
     Raises:
-        InputError: drags or mask that make no sense; says which and why.
+        InputError: drags or mask that cannot be used; says which and why.
     """
     height, width = photo.shape[:2]
     points = check_drags(drags, height, width)
@@ -64,8 +62,7 @@ def prepare(
         if mask is None:
             region = automatic_mask(as_rgb8(photo), points)
         else:
-            given = mask if isinstance(mask, np.ndarray) else load_picture(mask).pixels
-            region = check_mask(given, height, width)
+            region = check_mask(_mask_array(mask, height * width / 1e6), height, width)
         check_handles_in_mask(points, region)
     with span("window", "prepare"):
         window = choose_window(region, points, bundle.manifest["window"]["margin"], stages.sizes)
@@ -77,6 +74,25 @@ def prepare(
     return Request(photo, window, native, region, points, run)
 
 
+def _mask_array(mask: Source, photo_megapixels: float) -> np.ndarray:
+    """A mask as an array, read where it is a file or picture; raises InputError where it holds no numbers."""
+    if not isinstance(mask, np.ndarray):
+        return load_picture(mask, max(photo_megapixels, MAX_MEGAPIXELS), "mask").pixels
+    if mask.dtype.kind not in "biuf":
+        raise InputError(f"mask: an array of {mask.dtype}; give booleans or numbers, nonzero = may change")
+    return mask
+
+
+def whole_number(argument: str, value: object) -> int:
+    """An integer of any kind, NumPy's included; raises InputError for all else, booleans too."""
+    try:
+        if not isinstance(value, (bool, np.bool_)):
+            return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise InputError(f"{argument}: {value!r:.80} is not a whole number")
+
+
 def digest(array: np.ndarray) -> bytes:
     """A hash of an array's values; SHA-256, since processors have instructions for it."""
     with span("digest", "prepare"):
@@ -86,7 +102,7 @@ def digest(array: np.ndarray) -> bytes:
 def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A window's pixels at the generator's size (H, W).
 
-    By areas, or bilinear where there is less than half to lose: OpenCV's areas of broken sizes are slow.
+    INTER_AREA from a 2x reduction on, else bilinear; INTER_AREA is slow at fractional ratios.
     """
     broad = max(pixels.shape[0] / size[0], pixels.shape[1] / size[1]) >= 2
     return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if broad else cv2.INTER_LINEAR)

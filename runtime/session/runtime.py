@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.stages import Stages
+from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.options import RuntimeOptions
-from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, load_picture
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Source, load_picture
 from edgedrag.runtime.selection.select import Fallback, more_precise, select_backend
 from edgedrag.runtime.selection.self_test import Golden
 from edgedrag.runtime.session.photo import Photo
+from edgedrag.runtime.session.request import whole_number
 from edgedrag.runtime.trace import span
 
 
@@ -21,7 +22,7 @@ class Runtime:
     """A bundle on a backend, ready to edit photos.
 
     Attributes:
-        fallback: the backends that come before this one and do not serve, and why.
+        fallback: the backends and precisions that would come first, and why each does not serve.
         golden: what the self-test measured, where the engine takes one.
         options: what it was opened with.
     """
@@ -44,19 +45,31 @@ class Runtime:
         self._precise: Stages | None = None
 
     def more_precise(self) -> Stages | None:
-        """For a result that is no picture: stages of higher precision, opened when first needed, if there are any."""
+        """Stages of a higher precision, if any, for a result that is no picture; opened when first needed."""
         if self._precise is None:
             self._precise = more_precise(self.bundle, self.stages, self.options)
         return self._precise
 
-    def load(self, image: str | Path | np.ndarray, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
-        """Open a photo: a file (JPEG, PNG, WebP) or an array [H, W], [H, W, 3] RGB, [H, W, 4] RGBA.
+    def __repr__(self) -> str:
+        return f"<Runtime {self.bundle.name} on {self.backend.name} {self.precision}: {self.backend.device}>"
+
+    def load(self, image: Source, max_megapixels: float = MAX_MEGAPIXELS, *, undo_limit: int | None = None) -> Photo:
+        """Open a photo.
+
+        Args:
+            image: a JPEG, PNG or WebP file (path, open file or bytes), a Pillow image, or an array [H, W],
+                [H, W, 2] grey with alpha, [H, W, 3] RGB or [H, W, 4] RGBA, uint8 or uint16.
+            max_megapixels: larger photos are refused.
+            undo_limit: edits that can be undone; at the limit a further edit makes the photo as it is then the new
+                original. No limit where None: each edit holds its mask's pixels twice.
 
         Raises:
-            InputError: it is not a photo, is damaged, or has more than `max_megapixels`.
+            InputError: it is not a photo, is damaged, or is too large; names the file or argument.
         """
+        if undo_limit is not None and whole_number("undo_limit", undo_limit) < 1:
+            raise InputError(f"undo_limit: {undo_limit} is less than 1")
         with span("photo.load", "load"):
-            return Photo(self, load_picture(image, max_megapixels))
+            return Photo(self, load_picture(image, max_megapixels), undo_limit)
 
 
 def open_runtime(
@@ -71,7 +84,7 @@ def open_runtime(
 
     Args:
         backend: one of `options.BACKENDS`, or "auto": the first of them that can serve.
-        engines: folder of engines that `edgedrag build` made; the user's cache where None. For TensorRT.
+        engines: folder of engines that `edgedrag engines build` made; the user's cache where None. For TensorRT.
         memory_budget: bytes of device memory for weights; all that there is where None. On a GPU.
         threads: of a backend on the CPU, and of OpenCV in this process; as many as the CPUs that affinity and
             control groups leave to this process where None.

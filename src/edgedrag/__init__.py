@@ -1,13 +1,29 @@
-"""edgedrag: drag-based photo editing that runs on the device itself.
+"""Drag-based photo editing on the device itself: grab a point, move it, and the photo changes as the object would.
 
->>> import edgedrag
->>> photo = edgedrag.open().load("photo.jpg")
->>> edit = photo.drag([((120, 80), (140, 80))])
+Open a runtime once, load a photo, drag, and save:
+
+    import edgedrag
+
+    runtime = edgedrag.open()                                # the bundle that ships, on the best backend here
+    photo = runtime.load("photo.jpg")                        # or an open file, bytes, a Pillow image, an array
+    edit = photo.drag([((120, 80), (140, 80))])              # handle -> target, pixels of the photo as displayed
+    edit.checks.verdict                                      # "good", "doubtful" or "bad"
+    photo.undo()
+    photo.redo()
+    edgedrag.save_picture("out.png", photo)
+
+Pixels are uint8 or uint16 in RGB order; outside `edit.mask` they stay exactly as they were. `photo.drag_steps` is
+the same drag as a generator, for progress and cancelling; `photo.preview` shows the motion alone.
+
+Everything that can go wrong is an `EdgedragError`: `InputError` for what was given, `BundleError` for the bundle's
+files, `EngineError` for the backend. A Runtime and its photos are used from one thread at a time.
 """
 
+from edgedrag.runtime.drag.checks import Checks
+from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.runtime.errors import BundleError, EdgedragError, EngineError, InputError
 from edgedrag.runtime.photo.picture import Picture, load_picture, save_picture
-from edgedrag.runtime.session.edit import Edit, Progress
+from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.runtime import open_runtime as open
@@ -15,13 +31,18 @@ from edgedrag.runtime.session.runtime import open_runtime as open
 __version__ = "0.1.0"
 __all__ = [
     "BundleError",
+    "Change",
+    "Checks",
     "EdgedragError",
     "Edit",
     "EngineError",
     "InputError",
+    "Motion",
     "Photo",
     "Picture",
     "Progress",
+    "Reason",
+    "ReasonCode",
     "Runtime",
     "load_picture",
     "open",

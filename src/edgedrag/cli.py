@@ -8,39 +8,27 @@ import click
 
 import edgedrag
 from edgedrag.commands.bench import bench
-from edgedrag.commands.build import calibrate, export
-from edgedrag.commands.edit import batch, doctor, drag, info
-from edgedrag.commands.engines import build, engines
-from edgedrag.commands.learn import average, distill, finetune, pairs, train
+from edgedrag.commands.bundle import bundle
+from edgedrag.commands.edit import batch, drag
+from edgedrag.commands.engines import engines
+from edgedrag.commands.info import doctor, info
+from edgedrag.commands.learn import learn
+from edgedrag.commands.renamed import RootFamily
+from edgedrag.commands.streams import stdout_error, stdout_failed
 from edgedrag.commands.studio import studio
+from edgedrag.runtime.codes import ExitCode
 from edgedrag.runtime.errors import EdgedragError
 
-COMMANDS = (
-    drag,
-    batch,
-    info,
-    doctor,
-    pairs,
-    train,
-    distill,
-    average,
-    finetune,
-    export,
-    calibrate,
-    build,
-    engines,
-    studio,
-    bench,
-)
+COMMANDS = (drag, batch, info, doctor, studio, bench, engines, bundle, learn)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=RootFamily, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(edgedrag.__version__, prog_name="edgedrag")
 def cli() -> None:
-    """Edit photos by dragging: grab a point, move it, and the picture changes as the object would.
+    """Edit photos by dragging: grab a point, move it, and the picture changes as the real object would.
 
-    Runs on this device alone. Exit codes: 0 done, 2 bad usage or input, 3 no usable engine or
-    bundle, 4 slower (bench compare and ab), 1 anything else.
+    Everything runs on this device. Exit codes: 0 done, 2 bad usage or input, 3 no usable engine or
+    bundle, or a package is missing, 4 slower (bench compare and ab), 1 anything else.
     """
 
 
@@ -49,7 +37,7 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """The console script: messages for people, no traceback for what they can mend."""
+    """The console script: one-sentence errors, and a traceback only for a bug."""
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -58,6 +46,11 @@ def main() -> None:
     except EdgedragError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if not stdout_failed():
+            raise
+        click.echo(f"error: {stdout_error(error)}", err=True)
+        sys.exit(ExitCode.OTHER)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(1)
+        sys.exit(ExitCode.OTHER)

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, the page's files, and one form for all that goes wrong."""
+"""The ASGI application: routes, the page's files, and one form for all errors."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.studio.api import live, staff, visitors
 from edgedrag.studio.api.guard import Guard
 from edgedrag.studio.api.live import WIPED
-from edgedrag.studio.api.problems import Refusal, body, responses
-from edgedrag.studio.api.visitors import Here
+from edgedrag.studio.api.problems import ApiError, body, responses
+from edgedrag.studio.api.visitors import StationDep
 from edgedrag.studio.editing.sessions import Session
 from edgedrag.studio.editing.worker import Busy, Superseded
 from edgedrag.studio.health.metrics import CONTENT_TYPE
 from edgedrag.studio.station import Station
 
 STATIC = Path(__file__).parents[1] / "static"
-EXPECTED = (Refusal, InputError, RequestValidationError, Busy, Superseded, ClientDisconnect, HTTPException)
-HUNG_SECONDS = 10.0  # an engine that takes longer over a step is not ready for visitors
+HUNG_SECONDS = 10.0  # a station whose worker takes longer over a turn is not ready for visitors
 
 
 class Status(BaseModel):
@@ -57,19 +56,19 @@ def make_app(station: Station) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.station = station
-    app.state.lines = {}
+    app.state.connections = {}
 
-    def hang_up(session: Session) -> None:
-        line = app.state.lines.get(session.id)
-        if line is not None:
-            line.close(WIPED)
+    def close_connection(session: Session) -> None:
+        connection = app.state.connections.get(session.id)
+        if connection is not None:
+            connection.close(WIPED)
 
-    station.ended = hang_up
+    station.on_session_end = close_connection
     _add_probes(app)
     for router in (visitors.about_router, visitors.router, live.router, staff.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    _add_problems(app, station)
+    _add_error_answers(app, station)
     app.add_middleware(Guard, settings=station.settings)
     return app
 
@@ -89,36 +88,36 @@ def _add_probes(app: FastAPI) -> None:
         return Status(status="alive")
 
     @app.get("/readyz", tags=["probes"], responses=responses(503))
-    async def readyz(station: Here) -> Status:
-        """Whether it can serve a visitor now: the engine moves and the queue has room."""
-        if station.engine.turn_seconds > HUNG_SECONDS:
-            raise Refusal(503, "the engine hangs")
-        if station.engine.waiting >= station.settings.queue:
-            raise Refusal(503, "the queue is full", {"Retry-After": "1"})
+    async def readyz(station: StationDep) -> Status:
+        """Whether it can serve a visitor now: the worker is not stuck and the queue has room."""
+        if station.worker.turn_seconds > HUNG_SECONDS:
+            raise ApiError(503, "the engine hangs")
+        if station.worker.waiting >= station.settings.queue:
+            raise ApiError(503, "the queue is full", {"Retry-After": "1"})
         return Status(status="ready")
 
     @app.get("/metrics", tags=["probes"], response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def metrics(station: Here) -> Response:
+    async def metrics(station: StationDep) -> Response:
         """For Prometheus."""
         return PlainTextResponse(station.metrics.text(), media_type=CONTENT_TYPE)
 
 
-def _add_problems(app: FastAPI, station: Station) -> None:
+def _add_error_answers(app: FastAPI, station: Station) -> None:
     async def answer(request: Request, error: Exception) -> Response:
-        refusal = _refusal(error)
+        answered = _api_error(error)
         if isinstance(error, Busy):
             station.metrics.busy.inc()
-        if refusal is None:
+        if answered is None:
             station.failed(error)
-            refusal = Refusal(500, "the station failed at this; staff see why")
-        if refusal.status == 405:  # Starlette names the methods of the first route of this path alone
+            answered = ApiError(500, "the station failed at this; staff see why")
+        if answered.status == 405:  # Starlette names the methods of the first route of this path alone
             paths = app.openapi()["paths"]
             allowed = ", ".join(sorted(_methods(paths, request.url.path)))
-            refusal.headers = {"Allow": allowed} if allowed else refusal.headers
-        return JSONResponse(body(refusal.status, refusal.detail), refusal.status, refusal.headers)
+            answered.headers = {"Allow": allowed} if allowed else answered.headers
+        return JSONResponse(body(answered.status, answered.detail), answered.status, answered.headers)
 
     for kind in (
-        Refusal,
+        ApiError,
         InputError,
         RequestValidationError,
         Busy,
@@ -136,21 +135,21 @@ def _methods(paths: dict[str, Any], path: str) -> set[str]:
     return {method.upper() for methods in found for method in methods}
 
 
-def _refusal(error: Exception) -> Refusal | None:
+def _api_error(error: Exception) -> ApiError | None:
     """What an error means to the client; None where the station itself is at fault."""
-    if isinstance(error, Refusal):
+    if isinstance(error, ApiError):
         return error
     if isinstance(error, InputError):
-        return Refusal(422, str(error))
+        return ApiError(422, str(error))
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        return Refusal(422, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+        return ApiError(422, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
     if isinstance(error, Busy):
-        return Refusal(503, str(error), {"Retry-After": str(error.retry_after)})
+        return ApiError(503, str(error), {"Retry-After": str(error.retry_after)})
     if isinstance(error, Superseded):
-        return Refusal(409, "cancelled: a newer request took its place")
+        return ApiError(409, "cancelled: a newer request took its place")
     if isinstance(error, ClientDisconnect):
-        return Refusal(400, "the upload was cut off")
+        return ApiError(400, "the upload was cut off")
     if isinstance(error, HTTPException):
-        return Refusal(error.status_code, str(error.detail), dict(error.headers or {}))
+        return ApiError(error.status_code, str(error.detail), dict(error.headers or {}))
     return None

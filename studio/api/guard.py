@@ -1,4 +1,4 @@
-"""The door: whom the station talks to, how much it reads, and what browsers may do with its answers."""
+"""Access control: who may use the station, how much it reads, and what browsers may do with its answers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edgedrag.studio.api.problems import Refusal, body
+from edgedrag.studio.api.problems import ApiError, body
 from edgedrag.studio.settings import Settings
 
 PROTOCOL = "edgedrag"  # of the WebSocket; the token may follow as "bearer.TOKEN"
-SMALL_BODY = 64 << 10  # bytes, of everything that is no picture
+SMALL_BODY = 64 << 10  # bytes, of every body but a picture's
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -42,11 +42,11 @@ class Guard:
             return
         try:
             self._check(scope)
-        except Refusal as refusal:
+        except ApiError as error:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             else:
-                answer = JSONResponse(body(refusal.status, refusal.detail), refusal.status, refusal.headers)
+                answer = JSONResponse(body(error.status, error.detail), error.status, error.headers)
                 await answer(scope, receive, _with_headers(scope, send))
             return
         if scope["type"] == "websocket":
@@ -58,24 +58,24 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._settings.loopback and _name(host) not in (*LOOPBACK_NAMES, self._settings.host):
-            raise Refusal(421, "this station answers to localhost alone")
+            raise ApiError(421, "this station answers to localhost alone")
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
         if origin is not None and changes and urlsplit(origin).netloc != host:
-            raise Refusal(403, "another site's page may not use this station")
+            raise ApiError(403, "another site's page may not use this station")
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._limit(scope["path"]):
-            raise Refusal(413, _too_large(self._limit(scope["path"])))
+            raise ApiError(413, _too_large(self._limit(scope["path"])))
         if self._settings.token is not None and _needs_token(scope["path"]):
-            if not hmac.compare_digest(_shown(headers).encode(), self._settings.token.encode()):
-                raise Refusal(401, "the station's token is missing or wrong", {"WWW-Authenticate": "Bearer"})
+            if not hmac.compare_digest(_token_of(headers).encode(), self._settings.token.encode()):
+                raise ApiError(401, "the station's token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
     def _limit(self, path: str) -> int:
         picture = path.endswith(("/photo", "/mask"))
         return int(self._settings.upload_mb * 1e6) if picture else SMALL_BODY
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        """Counts what is read: a length may be missing or a lie."""
+        """Counts what is read: the declared length may be missing or wrong."""
         limit, read = self._limit(scope["path"]), 0
 
         async def counted() -> Message:
@@ -83,7 +83,7 @@ class Guard:
             message = await receive()
             read += len(message.get("body", b""))
             if read > limit:
-                raise Refusal(413, _too_large(limit))
+                raise ApiError(413, _too_large(limit))
             return message
 
         return counted
@@ -111,8 +111,8 @@ def _needs_token(path: str) -> bool:
     return (path.startswith("/api/") and not path.startswith("/api/staff/")) or path == "/metrics"
 
 
-def _shown(headers: Headers) -> str:
-    """The token that a request shows, or nothing."""
+def _token_of(headers: Headers) -> str:
+    """The token of a request, or an empty string."""
     kind, _, value = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return value.strip()

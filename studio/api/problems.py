@@ -1,4 +1,4 @@
-"""Answers that are no success, in one form: {"detail": for people, "code": for programs}."""
+"""Errors as answers, in one form: {"detail": for people, "code": for programs}."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Problem(BaseModel):
     code: str
 
 
-class Refusal(Exception):
-    """An answer with another status than success."""
+class ApiError(Exception):
+    """An error as the client gets it: status, detail, headers."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None):
         super().__init__(detail)

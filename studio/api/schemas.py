@@ -1,4 +1,4 @@
-"""What requests and answers hold; the OpenAPI description is made from these."""
+"""The fields of requests and answers; the OpenAPI description is made from these."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.studio.editing.frames import view_size
-from edgedrag.studio.editing.sessions import MAX_STEPS, Edited, Session, Wish, mask_size
+from edgedrag.studio.editing.sessions import MAX_STEPS, EditParameters, FinishedEdit, Session, mask_size
 from edgedrag.studio.station import Station
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -23,13 +23,13 @@ Steps = Annotated[int | None, Field(strict=True, ge=1, le=MAX_STEPS)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
 
 
-class Closed(BaseModel):
-    """Refuses fields that it does not know."""
+class StrictModel(BaseModel):
+    """Rejects unknown fields."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class EditRequest(Closed):
+class EditRequest(StrictModel):
     """An edit: drags, and the motion alone where `motion_only`."""
 
     drags: Pulls
@@ -37,10 +37,11 @@ class EditRequest(Closed):
     steps: Steps = None
     seed: Seed | None = None
 
-    def wish(self, station: Station) -> Wish:
+    def parameters(self, station: Station) -> EditParameters:
+        """With the station's steps and seed where none are given."""
         settings = station.settings
         seed = settings.seed if self.seed is None else self.seed
-        return Wish(as_drags(self.drags), self.motion_only, self.steps or settings.steps, seed)
+        return EditParameters(as_drags(self.drags), self.motion_only, self.steps or settings.steps, seed)
 
 
 class About(BaseModel):
@@ -69,7 +70,7 @@ class SessionState(BaseModel):
 
 
 class StepDown(BaseModel):
-    """A better engine that does not serve, and why."""
+    """A backend that would come first but does not serve, and why."""
 
     backend: str
     code: str
@@ -93,7 +94,7 @@ class EditResult(BaseModel):
     state: SessionState
 
 
-class PreviewMessage(Closed):
+class PreviewMessage(StrictModel):
     type: Literal["preview"]
     id: int
     drags: Pulls
@@ -104,7 +105,7 @@ class EditMessage(EditRequest):
     id: int
 
 
-class PlainMessage(Closed):
+class PlainMessage(StrictModel):
     type: Literal["undo", "redo", "cancel", "touch"]
     id: int
 
@@ -130,8 +131,8 @@ def state(station: Station, session: Session) -> SessionState:
         view_height=view[0] if view else None,
         mask_width=mask[1] if mask else None,
         mask_height=mask[0] if mask else None,
-        undo=len(session.done),
-        redo=len(session.undone),
+        undo=session.undo_count,
+        redo=session.redo_count,
         mask="automatic" if session.mask is None else "painted",
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
@@ -147,7 +148,7 @@ def reason_fields(reasons: Sequence[Reason]) -> dict[str, list[Any]]:
     }
 
 
-def result(station: Station, session: Session, edited: Edited) -> dict[str, Any]:
+def result(station: Station, session: Session, edited: FinishedEdit) -> dict[str, Any]:
     """An edit as EditResult has it."""
     checks = edited.edit.checks
     return {

@@ -1,4 +1,4 @@
-"""What staff see and do: health, the record, the self-test, bad edits to keep."""
+"""The staff's HTTP API: health, the record, the self-test, bad edits to keep."""
 
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ import edgedrag
 from edgedrag.runtime.drag.reasons import ReasonCode
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.session.sheet import make_sheet
-from edgedrag.studio.api.problems import Refusal, responses
-from edgedrag.studio.api.schemas import Closed, reason_fields
-from edgedrag.studio.api.visitors import Here, picture_answer
+from edgedrag.studio.api.problems import ApiError, responses
+from edgedrag.studio.api.schemas import StrictModel, reason_fields
+from edgedrag.studio.api.visitors import StationDep, picture_answer
 from edgedrag.studio.health.memory import resident_mb
 from edgedrag.studio.records.review import BadEdit
 
-SHUT_SECONDS = 60.0  # as many wrong codes as the station notes in so long, and all must wait
+LOCKOUT_SECONDS = 60.0  # in which ten wrong codes lock everybody out
 
 bearer = HTTPBearer(auto_error=False, description="the staff code")
 
 
-async def staff_only(station: Here, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-    """Let staff in; too many wrong codes shut the door for a while."""
+async def staff_only(
+    station: StationDep, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> None:
+    """Check the staff code; too many wrong ones lock everybody out for a while."""
     now, wrong = time.monotonic(), station.wrong_codes
-    if len(wrong) == wrong.maxlen and now - wrong[0] < SHUT_SECONDS:
-        raise Refusal(429, "too many wrong codes; wait a minute", {"Retry-After": str(int(SHUT_SECONDS))})
+    if len(wrong) == wrong.maxlen and now - wrong[0] < LOCKOUT_SECONDS:
+        raise ApiError(429, "too many wrong codes; wait a minute", {"Retry-After": str(int(LOCKOUT_SECONDS))})
     code = station.settings.staff_code or ""
     if shown is None:
-        raise Refusal(401, "the staff code is missing", {"WWW-Authenticate": "Bearer"})
+        raise ApiError(401, "the staff code is missing", {"WWW-Authenticate": "Bearer"})
     if not hmac.compare_digest(shown.credentials.encode(), code.encode()):
         wrong.append(now)
-        raise Refusal(401, "the staff code is wrong", {"WWW-Authenticate": "Bearer"})
+        raise ApiError(401, "the staff code is wrong", {"WWW-Authenticate": "Bearer"})
 
 
 router = APIRouter(
@@ -49,7 +51,7 @@ router = APIRouter(
 
 
 class Health(BaseModel):
-    """How the station is."""
+    """The state of the station."""
 
     version: str
     python: str
@@ -67,7 +69,7 @@ class Health(BaseModel):
     turn_s: float = Field(description="how long the engine's current step lasts")
     drift: dict[str, Any]
     pixels: bool
-    held: int = Field(description="bad edits that wait for a choice")
+    held: int = Field(description="held bad edits")
     kept: int
     errors: list[dict[str, Any]] = Field(description="the newest first")
 
@@ -80,14 +82,14 @@ class TestReport(BaseModel):
     figures: dict[str, Any]
 
 
-class Pixels(Closed):
+class Pixels(StrictModel):
     """Whether bad edits are held for review."""
 
     pixels: Annotated[bool, Field(strict=True)]
 
 
 class Held(BaseModel):
-    """A bad edit that waits for a choice."""
+    """A bad edit that is held for review."""
 
     name: str
     reasons: list[str] = Field(description="why, in English")
@@ -98,7 +100,7 @@ class Held(BaseModel):
 
 
 @router.get("/health")
-async def health(station: Here) -> Health:
+async def health(station: StationDep) -> Health:
     """Versions, load, memory, the drift alarm, the last errors."""
     runtime, records = station.runtime, station.records
     return Health(
@@ -113,9 +115,9 @@ async def health(station: Here) -> Health:
         uptime_s=round(time.time() - station.started, 1),
         memory_mb=round(resident_mb(), 1),
         sessions=len(station.sessions),
-        queue=station.engine.waiting,
+        queue=station.worker.waiting,
         queue_bound=station.settings.queue,
-        turn_s=round(station.engine.turn_seconds, 2),
+        turn_s=round(station.worker.turn_seconds, 2),
         drift=asdict(records.drift),
         pixels=records.review.pixels,
         held=len(records.review.held()),
@@ -125,13 +127,13 @@ async def health(station: Here) -> Health:
 
 
 @router.get("/edits", responses=responses(422))
-async def edits(station: Here, limit: Annotated[int, Query(ge=1, le=5000)] = 500) -> list[dict[str, Any]]:
+async def edits(station: StationDep, limit: Annotated[int, Query(ge=1, le=5000)] = 500) -> list[dict[str, Any]]:
     """The newest edits of the record, the newest first."""
     return await asyncio.wrap_future(station.records.monitor.edits(limit))
 
 
 @router.get("/edits.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
-async def edits_csv(station: Here) -> Response:
+async def edits_csv(station: StationDep) -> Response:
     """The whole record, the oldest edit first."""
     text = await asyncio.wrap_future(station.records.monitor.as_csv())
     headers = {"Content-Disposition": 'attachment; filename="edgedrag-edits.csv"'}
@@ -139,40 +141,40 @@ async def edits_csv(station: Here) -> Response:
 
 
 @router.post("/self-test", responses=responses(503))
-async def self_test(station: Here) -> TestReport:
-    """A drag whose right answer is known, on the station's own engine."""
+async def self_test(station: StationDep) -> TestReport:
+    """A drag whose right result is known, through the station's own queue."""
     report = await station.test()
     return TestReport(passed=report.passed, problems=list(report.problems), figures=report.figures)
 
 
 @router.put("/pixels", responses=responses(400, 413, 415, 422))
-async def pixels(station: Here, wish: Pixels) -> Pixels:
+async def pixels(station: StationDep, setting: Pixels) -> Pixels:
     """Hold bad edits for review, in memory, or stop and forget those that wait. Off at every start."""
-    station.records.review.turn_pixels(wish.pixels)
-    return wish
+    station.records.review.turn_pixels(setting.pixels)
+    return setting
 
 
 @router.get("/held")
-async def held(station: Here) -> list[Held]:
-    """The bad edits that wait for a choice, the newest first."""
+async def held(station: StationDep) -> list[Held]:
+    """The held bad edits, the newest first."""
     return [
         Held(name=edit.name, **reason_fields(edit.reasons), width=edit.mask.shape[1], height=edit.mask.shape[0])
         for edit in station.records.review.held()
     ]
 
 
-async def the_held(station: Here, name: str) -> BadEdit:
+async def get_held(station: StationDep, name: str) -> BadEdit:
     found = station.records.review.find(name)
     if found is None:
-        raise Refusal(404, "no such edit waits; it may have made room for newer ones")
+        raise ApiError(404, "no such edit waits; it may have made room for newer ones")
     return found
 
 
-Edit = Annotated[BadEdit, Depends(the_held)]
+Edit = Annotated[BadEdit, Depends(get_held)]
 
 
 @router.get("/held/{name}/sheet", response_class=Response, responses={**picture_answer("image/png"), **responses(404)})
-async def sheet(station: Here, edit: Edit) -> Response:
+async def sheet(station: StationDep, edit: Edit) -> Response:
     """Before, the drags, and after, side by side, as PNG."""
     points = np.array([[*handle, *target] for handle, target in edit.drags])
     page = await asyncio.to_thread(make_sheet, edit.before, edit.after, edit.mask, points)
@@ -182,12 +184,12 @@ async def sheet(station: Here, edit: Edit) -> Response:
 
 
 @router.post("/held/{name}/keep", status_code=204, responses=responses(404, 422))
-async def keep(station: Here, edit: Edit) -> None:
+async def keep(station: StationDep, edit: Edit) -> None:
     """Write it to the station's `kept` folder: a job for `edgedrag batch` and `calibrate`, and a pair."""
     await asyncio.to_thread(station.records.review.keep, edit.name)
 
 
 @router.delete("/held/{name}", status_code=204, responses=responses(404))
-async def discard(station: Here, edit: Edit) -> None:
-    """Forget it."""
+async def discard(station: StationDep, edit: Edit) -> None:
+    """Drop it."""
     station.records.review.discard(edit.name)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 import edgedrag
-from edgedrag.studio.api.problems import Refusal, responses
+from edgedrag.studio.api.problems import ApiError, responses
 from edgedrag.studio.api.schemas import About, EditRequest, EditResult, SessionState, result, state
 from edgedrag.studio.editing.frames import view
 from edgedrag.studio.editing.sessions import Session
@@ -22,16 +22,15 @@ router = APIRouter(prefix="/api/sessions", tags=["visitor"])
 about_router = APIRouter(prefix="/api", tags=["visitor"])
 
 
-async def the_station(request: Request) -> Station:
+async def get_station(request: Request) -> Station:
     return request.app.state.station
 
 
-Here = Annotated[Station, Depends(the_station)]
-Name = Annotated[str, Path(description="as POST /api/sessions gave it")]
+StationDep = Annotated[Station, Depends(get_station)]
 
 
 @about_router.get("/about")
-async def about(station: Here) -> About:
+async def about(station: StationDep) -> About:
     """What a visitor may know before a session begins."""
     return About(
         version=edgedrag.__version__,
@@ -40,23 +39,23 @@ async def about(station: Here) -> About:
     )
 
 
-async def the_session(
-    station: Here, session: Annotated[str, Path(description="as POST /api/sessions gave it")]
+async def get_session(
+    station: StationDep, session: Annotated[str, Path(description="as POST /api/sessions gave it")]
 ) -> Session:
     found = station.sessions.find(session)
     if found is None:
-        raise Refusal(404, "no such session; it may have been wiped after a pause: begin a new one")
+        raise ApiError(404, "no such session; it may have been wiped after a pause: begin a new one")
     return found
 
 
-async def the_opened(session: Annotated[Session, Depends(the_session)]) -> Session:
+async def get_open_session(session: Annotated[Session, Depends(get_session)]) -> Session:
     if session.photo is None:
-        raise Refusal(409, "no photo yet: PUT one to /api/sessions/{session}/photo first")
+        raise ApiError(409, "no photo yet: PUT one to /api/sessions/{session}/photo first")
     return session
 
 
-Whose = Annotated[Session, Depends(the_session)]
-Opened = Annotated[Session, Depends(the_opened)]
+SessionDep = Annotated[Session, Depends(get_session)]
+OpenSessionDep = Annotated[Session, Depends(get_open_session)]
 
 
 def picture_body(*types: str) -> dict[str, Any]:
@@ -73,36 +72,36 @@ async def read_picture(request: Request, *types: str) -> bytes:
     """The body, which must be what its type says."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in types:
-        raise Refusal(415, f"send one of {', '.join(types)}")
+        raise ApiError(415, f"send one of {', '.join(types)}")
     try:
         data = await asyncio.wait_for(request.body(), READ_SECONDS)
     except asyncio.TimeoutError:
-        raise Refusal(408, f"the upload took longer than {READ_SECONDS} s") from None
+        raise ApiError(408, f"the upload took longer than {READ_SECONDS} s") from None
     if data and not data.startswith(MAGIC[kind]):
-        raise Refusal(415, f"the file is not {kind}")
+        raise ApiError(415, f"the file is not {kind}")
     return data
 
 
 @router.post("", status_code=201, responses=responses(503))
-async def begin(station: Here) -> SessionState:
+async def begin(station: StationDep) -> SessionState:
     """Begin a session; its name is the key to it, so keep it."""
     return state(station, station.sessions.begin())
 
 
 @router.get("/{session}", responses=responses(404))
-async def look(station: Here, session: Whose) -> SessionState:
+async def look(station: StationDep, session: SessionDep) -> SessionState:
     """The session as it is."""
     return state(station, session)
 
 
 @router.delete("/{session}", status_code=204, responses=responses(404))
-async def end(station: Here, session: Whose) -> None:
+async def end(station: StationDep, session: SessionDep) -> None:
     """Wipe the session: photo, mask and edits."""
     station.end(session)
 
 
 @router.put("/{session}/photo", responses=responses(404, 408, 413, 415, 422, 503), openapi_extra=picture_body(*MAGIC))
-async def put_photo(station: Here, session: Whose, request: Request) -> SessionState:
+async def put_photo(station: StationDep, session: SessionDep, request: Request) -> SessionState:
     """Open a photo; an earlier one and its edits are gone."""
     with station.uploading():
         await station.open_photo(session, await read_picture(request, *MAGIC))
@@ -112,7 +111,7 @@ async def put_photo(station: Here, session: Whose, request: Request) -> SessionS
 @router.get(
     "/{session}/view", response_class=Response, responses={**picture_answer("image/png"), **responses(404, 409, 422)}
 )
-async def get_view(station: Here, session: Opened, original: bool = False) -> Response:
+async def get_view(station: StationDep, session: OpenSessionDep, original: bool = False) -> Response:
     """The picture as it is now, or the photo, shrunk by a whole number so that no side is longer than 2048, as PNG."""
     picture = session.original if original else session.opened().picture
     assert picture is not None, "opened"
@@ -125,7 +124,9 @@ async def get_view(station: Here, session: Opened, original: bool = False) -> Re
     response_class=Response,
     responses={**picture_answer(*TYPES.values()), **responses(404, 409, 422)},
 )
-async def get_picture(station: Here, session: Opened, format: Literal["png", "webp", "jpeg"] = "png") -> Response:
+async def get_picture(
+    station: StationDep, session: OpenSessionDep, format: Literal["png", "webp", "jpeg"] = "png"
+) -> Response:
     """The picture at full size, to be saved; png and webp are lossless, and keep profile and EXIF as jpeg does."""
     data = await station.encoded(session.opened().picture, format)
     headers = {"Content-Disposition": f'attachment; filename="edgedrag.{format}"'}
@@ -135,7 +136,7 @@ async def get_picture(station: Here, session: Opened, format: Literal["png", "we
 @router.put(
     "/{session}/mask", responses=responses(404, 408, 409, 413, 415, 422, 503), openapi_extra=picture_body("image/png")
 )
-async def put_mask(station: Here, session: Opened, request: Request) -> SessionState:
+async def put_mask(station: StationDep, session: OpenSessionDep, request: Request) -> SessionState:
     """Paint the next edit's mask: a PNG as large as the photo, or mask_width x mask_height; white may change."""
     with station.uploading():
         await station.open_mask(session, await read_picture(request, "image/png"))
@@ -145,41 +146,41 @@ async def put_mask(station: Here, session: Opened, request: Request) -> SessionS
 @router.get(
     "/{session}/mask", response_class=Response, responses={**picture_answer("image/png"), **responses(404, 409)}
 )
-async def get_mask(station: Here, session: Opened) -> Response:
+async def get_mask(station: StationDep, session: OpenSessionDep) -> Response:
     """The painted mask, or the one that the last edit used, mask_width x mask_height, 255 = may change."""
     data = await station.mask_file(session)
     if data is None:
-        raise Refusal(409, "no mask yet: paint one or make an edit")
+        raise ApiError(409, "no mask yet: paint one or make an edit")
     return Response(data, media_type="image/png")
 
 
 @router.delete("/{session}/mask", responses=responses(404, 409, 503))
-async def delete_mask(station: Here, session: Opened) -> SessionState:
+async def delete_mask(station: StationDep, session: OpenSessionDep) -> SessionState:
     """Back to masks made from the drags."""
     await station.run(session, session.paint(None))
     return state(station, session)
 
 
 @router.post("/{session}/edits", responses=responses(400, 404, 409, 413, 415, 422, 503))
-async def edit(station: Here, session: Opened, wish: EditRequest) -> EditResult:
+async def edit(station: StationDep, session: OpenSessionDep, request: EditRequest) -> EditResult:
     """Make an edit and wait for it."""
-    edited = await station.edit(session, wish.wish(station))
+    edited = await station.edit(session, request.parameters(station))
     return EditResult(**result(station, session, edited))
 
 
 @router.post("/{session}/undo", responses=responses(404, 409, 503))
-async def undo(station: Here, session: Opened) -> SessionState:
+async def undo(station: StationDep, session: OpenSessionDep) -> SessionState:
     """Take the last edit back."""
-    if not session.done:
-        raise Refusal(409, "nothing to undo")
+    if not session.undo_count:
+        raise ApiError(409, "nothing to undo")
     await station.run(session, session.undo())
     return state(station, session)
 
 
 @router.post("/{session}/redo", responses=responses(404, 409, 503))
-async def redo(station: Here, session: Opened) -> SessionState:
+async def redo(station: StationDep, session: OpenSessionDep) -> SessionState:
     """Make an undone edit again."""
-    if not session.undone:
-        raise Refusal(409, "nothing to redo")
+    if not session.redo_count:
+        raise ApiError(409, "nothing to redo")
     await station.run(session, session.redo())
     return state(station, session)

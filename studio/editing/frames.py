@@ -1,4 +1,4 @@
-"""What goes to the page as binary: a header in JSON and the arrays or files behind it.
+"""Binary messages to the page: a header in JSON, then arrays or files.
 
 A frame is a little-endian uint32, the header's length; the header, padded with spaces so that what follows
 starts at a multiple of 4; and the payload.
@@ -38,7 +38,7 @@ def reduction(height: int, width: int) -> int:
 
 
 def view_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of a photo's view; what is left of a last block is not shown."""
+    """Height and width of a photo's view; a last, partial block is not shown."""
     k = reduction(height, width)
     return max(height // k, 1), max(width // k, 1)
 

@@ -1,7 +1,7 @@
-"""One engine for all sessions: a thread, and a fair queue with a bound.
+"""One worker thread for all sessions, with a bounded, fair queue.
 
-A job is a generator; each `next` is a turn. Turns go round the sessions that have work, so nobody waits for
-another's whole edit, and within a session jobs keep their order.
+A job is a generator; each `next` is a turn. Sessions with work take turns (round robin), so nobody waits for
+another's whole edit; within a session jobs keep their order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Busy(Exception):
 
 
 class Superseded(Exception):
-    """A newer request, or a cancellation, took this job's place."""
+    """The job was cancelled, or replaced by a newer request."""
 
 
 class Job:
@@ -36,7 +36,7 @@ class Job:
 
     def __init__(self, turns: Turns, replaceable: bool, on_progress: Callable[[Progress], None] | None):
         self.done: Future[Any] = Future()
-        self.done.set_running_or_notify_cancel()  # who waits may go away; the job is dropped through the engine
+        self.done.set_running_or_notify_cancel()  # a waiter may go away; jobs are dropped by `drop`
         self.replaceable = replaceable
         self.cancelled = False
         self.started = False
@@ -67,18 +67,18 @@ class Job:
         self.done.set_exception(Superseded())
 
 
-class Engine:
-    """The thread and its queue. Every method may be called from any thread."""
+class Worker:
+    """The thread and its queues. Every method may be called from any thread."""
 
     def __init__(self, bound: int):
         self.turns_since_start = 0
         self._bound = bound
         self._ready = threading.Condition()
-        self._lines: dict[str, deque[Job]] = {}  # by session, in the order of its requests
+        self._queues: dict[str, deque[Job]] = {}  # by session, in the order of its requests
         self._order: deque[str] = deque()  # sessions with work, the next one first
         self._turn_began: float | None = None
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
     def submit(
@@ -92,41 +92,41 @@ class Engine:
         """Queue a job behind the session's others.
 
         Args:
-            replaceable: a newer such job of the session takes the place of this one while it waits.
-            on_progress: called before each step, on the engine's thread.
+            replaceable: dropped for a newer replaceable job of the session while it waits.
+            on_progress: called before each step, on the worker's thread.
 
         Raises:
-            Busy: as many jobs wait as the queue holds, or the engine is stopped.
+            Busy: as many jobs wait as the queue holds, or the worker is stopped.
         """
         job = Job(turns, replaceable, on_progress)
         with self._ready:
-            line = self._lines.get(session, deque())
-            outdated = [old for old in line if replaceable and old.replaceable and not old.started]
+            queue = self._queues.get(session, deque())
+            outdated = [old for old in queue if replaceable and old.replaceable and not old.started]
             if self._stopped or self._waiting() - len(outdated) >= self._bound:
                 turns.close()
                 raise Busy("the station is busy")
             for old in outdated:
-                line.remove(old)
+                queue.remove(old)
                 old.drop()
-            if session not in self._lines:
-                self._lines[session] = line
+            if session not in self._queues:
+                self._queues[session] = queue
                 self._order.append(session)
-            line.append(job)
+            queue.append(job)
             self._ready.notify()
         return job
 
     def cancel(self, session: str) -> None:
         """Drop all jobs of a session; a running one ends at its next step."""
         with self._ready:
-            for job in self._lines.get(session, ()):
+            for job in self._queues.get(session, ()):
                 job.cancelled = True
 
     def stop(self) -> None:
-        """Take no more work, and drop what waits."""
+        """Accept no more jobs, and drop those that wait."""
         with self._ready:
             self._stopped = True
-            for line in self._lines.values():
-                for job in line:
+            for queue in self._queues.values():
+                for job in queue:
                     job.cancelled = True
             self._ready.notify()
         self._thread.join(timeout=5)
@@ -139,12 +139,12 @@ class Engine:
 
     @property
     def turn_seconds(self) -> float:
-        """How long the current turn lasts already; 0 between turns."""
+        """How long the current turn has lasted; 0 between turns."""
         began = self._turn_began
         return 0.0 if began is None else time.monotonic() - began
 
     def _waiting(self) -> int:
-        return sum(len(line) for line in self._lines.values())
+        return sum(len(queue) for queue in self._queues.values())
 
     def _run(self) -> None:
         while True:
@@ -154,8 +154,8 @@ class Engine:
                         return
                     self._ready.wait()
                 session = self._order.popleft()
-                line = self._lines[session]
-                job = line[0]
+                queue = self._queues[session]
+                job = queue[0]
                 if not job.started:
                     waited("queue wait", "queue", job.queued)
                 job.started = True
@@ -166,9 +166,9 @@ class Engine:
             self.turns_since_start += 1
             with self._ready:
                 if over:
-                    line.popleft()
-                if line:
+                    queue.popleft()
+                if queue:
                     self._order.append(session)  # behind all others
                 else:
-                    del self._lines[session]
-            del job, line  # a session that is wiped meanwhile must not live on here
+                    del self._queues[session]
+            del job, queue  # a session that is wiped meanwhile must not be kept alive here

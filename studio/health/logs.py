@@ -44,10 +44,10 @@ def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
 
 
 def warn(event: str) -> None:
-    """Write a line of what went wrong without a visitor's doing."""
+    """Write a warning."""
     log(event, logging.WARNING)
 
 
 def short(session: str) -> str:
-    """A session in the logs: enough to tell two apart, too little to enter one."""
+    """A session's name in the logs: a hash too short to find the session by."""
     return hashlib.sha256(session.encode()).hexdigest()[:8]

@@ -11,14 +11,14 @@ M_ARENA_MAX = -8  # of glibc's mallopt
 
 
 def keep_one_heap() -> None:
-    """Have all threads that start later share one heap: glibc gives no other back whole. With others, nothing."""
+    """Have threads that start later share one heap: glibc returns no other whole. Without glibc, nothing."""
     option = getattr(ctypes.CDLL(None), "mallopt", None)
     if option is not None:
         option(M_ARENA_MAX, 1)
 
 
 def sweep() -> None:
-    """Return freed pages to the system, which hands them on zeroed; with another C library than glibc, nothing."""
+    """Return freed pages to the system, which clears them; without glibc, nothing."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -26,7 +26,7 @@ def sweep() -> None:
 
 
 def resident_mb(process: int | str = "self") -> float:
-    """What a process holds in memory, MB; 0 where the system does not say."""
+    """Resident memory of a process, MB; 0 where the system does not report it."""
     try:
         return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE / 1e6
     except OSError:

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics."""
+"""The metrics that Prometheus reads at /metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Metrics:
     """Counters and gauges of one station."""
 
     def __init__(self, waiting: Callable[[], float], sessions: Callable[[], float], turn: Callable[[], float]):
-        """Given what to call for the gauges, whenever they are read."""
+        """The arguments are called for the gauges whenever these are read."""
         disable_created_metrics()
         self._registry = CollectorRegistry()
         make: dict[str, Any] = {"registry": self._registry, "namespace": "edgedrag"}

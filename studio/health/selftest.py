@@ -1,4 +1,4 @@
-"""The self-test: a drag on a made picture whose right answer is known."""
+"""The self-test: a drag on a synthetic picture whose right result is known."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from edgedrag.runtime.session.runtime import Runtime
 
 SIDE = 320
 HANDLE, TARGET = (150.0, 160.0), (166.0, 160.0)
-FARTHEST = 8.0  # pixels, of the handle's content from its target
+MAX_LANDING_ERROR = 8.0  # pixels
 
 
 @dataclass(frozen=True)
 class Report:
-    """Whether all is well, what is not, and what was measured."""
+    """Whether it passed, what failed, and what was measured."""
 
     passed: bool
     problems: tuple[str, ...]
@@ -27,8 +27,8 @@ class Report:
 
 
 def self_test(runtime: Runtime) -> Generator[Progress, None, Report]:
-    """Drag, undo and compare, as a job for the engine."""
-    picture = made_picture()
+    """Drag, undo and compare, as a job for the worker."""
+    picture = synthetic_picture()
     y, x = np.mgrid[:SIDE, :SIDE]
     mask = np.hypot(x - 158, y - 160) < 70
     photo = runtime.load(picture)
@@ -38,17 +38,17 @@ def self_test(runtime: Runtime) -> Generator[Progress, None, Report]:
         problems.append("pixels outside the mask changed")
     if np.array_equal(edit.image, picture):
         problems.append("the drag changed nothing")
-    if off is None or off > FARTHEST:
+    if off is None or off > MAX_LANDING_ERROR:
         problems.append(f"the handle's content is {off} px from its target")
     if edit.checks.verdict == "bad":
         problems += map(str, edit.checks.reasons)
-    if not np.array_equal(photo.undo(), picture):
+    if not np.array_equal(photo.undo().image, picture):
         problems.append("undo did not give the photo back")
     figures = {"verdict": edit.checks.verdict, "landing_error_px": off, "total_ms": edit.timings["total"]}
     return Report(not problems, tuple(problems), figures)
 
 
-def made_picture() -> np.ndarray:
+def synthetic_picture() -> np.ndarray:
     """A disc of coarse texture on a ground of another, the same every time; uint8 RGB [SIDE, SIDE, 3]."""
     rng = np.random.default_rng(7)
     ground, disc = (

@@ -1,7 +1,7 @@
-"""The drift alarm: does the share of bad verdicts rise?
+"""The drift alarm: has the share of bad verdicts risen?
 
 The newest edits are compared with those before them. A camera out of focus, a new kind of goods or a
-damaged bundle shows there first.
+damaged bundle shows here first.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-MOST_EDITS = 100_000  # the oldest beyond go
-MOST_ERRORS = 1_000
+MAX_EDITS = 100_000  # older ones are deleted at the start
+MAX_ERRORS = 1_000
 T = TypeVar("T")
 
 
@@ -52,10 +52,10 @@ SCHEMA = (
 
 
 class Monitor:
-    """The record. One thread does all its work, so that a slow disk keeps nobody waiting."""
+    """The record. A thread of its own does all the work, so that a slow disk delays nobody."""
 
     def __init__(self, file: Path):
-        """Opens or makes it; a damaged file is put aside as FILE.damaged."""
+        """Opens or creates it; a damaged file is renamed to FILE.damaged."""
         self._file = file
         self._thread = ThreadPoolExecutor(1, "monitor")
         self._database: sqlite3.Connection = self._thread.submit(self._open).result()
@@ -96,7 +96,7 @@ class Monitor:
         return self._do(write)
 
     def close(self) -> None:
-        """After what was asked for is written."""
+        """Write what is queued, then close."""
         self._thread.submit(self._database.close)
         self._thread.shutdown()
 
@@ -126,7 +126,7 @@ def _connect(file: Path) -> sqlite3.Connection:
             raise sqlite3.DatabaseError("damaged")
         with database:
             database.executescript(SCHEMA)
-            for table, most in (("edits", MOST_EDITS), ("errors", MOST_ERRORS)):
+            for table, most in (("edits", MAX_EDITS), ("errors", MAX_ERRORS)):
                 database.execute(f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?", (most,))
             database.execute("SELECT " + ", ".join(COLUMNS) + " FROM edits LIMIT 1")
     except sqlite3.DatabaseError:

@@ -1,4 +1,4 @@
-"""What is written down of each edit: the local record, the metrics, the log, the alarm, bad ones for review."""
+"""Where each edit is recorded: the local record, the metrics, the log, the drift alarm, bad edits for review."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 from pathlib import Path
 
 from edgedrag.runtime.session.runtime import Runtime
-from edgedrag.studio.editing.sessions import Edited, Session, Wish
+from edgedrag.studio.editing.sessions import EditParameters, FinishedEdit, Session
 from edgedrag.studio.health.logs import log, short
 from edgedrag.studio.health.metrics import Metrics
 from edgedrag.studio.records.drift import BEFORE, RECENT, Drift, drift
@@ -17,7 +17,7 @@ from edgedrag.studio.records.review import Review
 
 
 class Records:
-    """The station's memory of how it fares; used by the event loop's thread."""
+    """The station's records; used by the event loop's thread."""
 
     def __init__(self, runtime: Runtime, folder: Path, metrics: Metrics):
         self.monitor = Monitor(folder / "monitor.sqlite")
@@ -27,8 +27,8 @@ class Records:
         self.drift: Drift = drift(self._verdicts)
         metrics.drift_alarm.set(self.drift.alarm)
 
-    def write(self, session: Session, wish: Wish, edited: Edited, seconds: float) -> None:
-        """Enter an edit that took so long from request to result."""
+    def write(self, session: Session, parameters: EditParameters, edited: FinishedEdit, seconds: float) -> None:
+        """Record an edit; `seconds` from request to result."""
         edit, runtime = edited.edit, self._runtime
         height, width = edited.before.shape[:2]
         entry = Entry(
@@ -44,7 +44,7 @@ class Records:
             composite_ms=edit.timings["composite"],
             total_ms=edit.timings["total"],
             steps=edit.steps,
-            drags=len(wish.drags),
+            drags=len(parameters.drags),
             width=width,
             height=height,
             own_mask=int(edited.painted),
@@ -57,11 +57,13 @@ class Records:
         self._metrics.edit_seconds.observe(seconds)
         log("edit", session=short(session.id), verdict=entry.verdict, reasons=entry.reasons, ms=entry.total_ms)
         if entry.verdict == "bad":
-            self.review.offer(edited.before, edit.image, edit.mask, wish.drags, wish.seed, edit.checks.reasons)
+            self.review.offer(
+                edited.before, edit.image, edit.mask, parameters.drags, parameters.seed, edit.checks.reasons
+            )
         self._watch(entry.verdict)
 
     def failed(self, what: str) -> None:
-        """Enter something that broke."""
+        """Record an error of the station."""
         self._metrics.errors.inc()
         self.monitor.add_error(what)
 

@@ -1,7 +1,6 @@
-"""Bad edits that staff look at and may keep: drags for `edgedrag batch` and `calibrate`, and pairs for review.
+"""Bad edits that staff review and may keep: drags for `edgedrag batch` and `calibrate`, and before/after pairs.
 
-Only while staff have turned pixels on are bad edits held, in memory, the newest ones; a person's choice alone
-writes one to the disk.
+Bad edits are held only while staff have turned this on, in memory, the newest ones; only `keep` writes to disk.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.reasons import Reason
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_aside
-from edgedrag.runtime.photo.picture import Picture, save_picture
+from edgedrag.runtime.photo.picture import save_picture
 
-MOST_HELD = 12
+MAX_HELD = 12
 JOBS = "jobs.jsonl"
 
 
@@ -40,7 +39,7 @@ class BadEdit:
 
 
 class Review:
-    """What waits for a choice, and the folder of what was kept; used by the event loop's thread alone."""
+    """The held edits and the folder of kept ones; used by the event loop's thread alone."""
 
     def __init__(self, folder: Path):
         self.pixels = False
@@ -48,7 +47,7 @@ class Review:
         self._held: OrderedDict[str, BadEdit] = OrderedDict()
 
     def turn_pixels(self, on: bool) -> None:
-        """Turned off, what waits is forgotten; what was kept stays."""
+        """Hold bad edits from now on, or drop the held ones; kept ones stay."""
         self.pixels = on
         if not on:
             self._held.clear()
@@ -66,11 +65,11 @@ class Review:
         if self.pixels:
             name = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
             self._held[name] = BadEdit(name, before, after, mask, drags, seed, why)
-            while len(self._held) > MOST_HELD:
+            while len(self._held) > MAX_HELD:
                 self._held.popitem(last=False)
 
     def held(self) -> list[BadEdit]:
-        """What waits, the newest first."""
+        """The held edits, the newest first."""
         return list(reversed(self._held.values()))
 
     def find(self, name: str) -> BadEdit | None:
@@ -91,9 +90,9 @@ class Review:
             pair.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{pair}: cannot be made ({error.strerror})") from None
-        save_picture(pair / "before.png", Picture(edit.before))
-        save_picture(pair / "after.png", Picture(edit.after))
-        save_picture(pair / "mask.png", Picture(edit.mask.astype(np.uint8) * 255))
+        save_picture(pair / "before.png", edit.before)
+        save_picture(pair / "after.png", edit.after)
+        save_picture(pair / "mask.png", edit.mask)
         jobs = self._folder / JOBS
         lines = jobs.read_text(encoding="utf-8") if jobs.exists() else ""
         write_aside(jobs, (lines + json.dumps(_job(edit)) + "\n").encode())

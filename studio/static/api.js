@@ -1,11 +1,11 @@
-// The service, as the page calls it: HTTP for pictures, a WebSocket for what must be quick.
+// The station's API: HTTP for pictures, a WebSocket for previews and edits.
 
-const UNDER_WAY = 2; // previews: one is made while another is drawn
-const TRIES = 5; // of a call that the station is too busy for
+const MAX_PENDING = 2; // previews: one is made while another is drawn
+const TRIES = 5; // of a call while the station is busy
 const decoder = new TextDecoder();
 
-/** An answer that is no success; `status` 0 where there was none. */
-export class Refusal extends Error {
+/** An error that the station answered; `status` 0 where there was no answer. */
+export class ApiError extends Error {
   constructor(status, detail) {
     super(detail);
     this.status = status;
@@ -22,7 +22,7 @@ export function token() {
   return sessionStorage.getItem("token");
 }
 
-/** One HTTP call; a busy station is asked again after the time that it names. */
+/** One HTTP call, repeated while the station is busy, after the time that it names. */
 export async function call(method, path, { body, type, secret = token(), tries = TRIES } = {}) {
   const headers = {};
   if (secret) headers.Authorization = `Bearer ${secret}`;
@@ -31,7 +31,7 @@ export async function call(method, path, { body, type, secret = token(), tries =
   try {
     answer = await fetch(path, { method, headers, body });
   } catch {
-    throw new Refusal(0, "no connection");
+    throw new ApiError(0, "no connection");
   }
   if (answer.status === 503 && tries > 1) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * (answer.headers.get("Retry-After") ?? 1)));
@@ -39,7 +39,7 @@ export async function call(method, path, { body, type, secret = token(), tries =
   }
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({}));
-    throw new Refusal(answer.status, problem.detail ?? answer.statusText);
+    throw new ApiError(answer.status, problem.detail ?? answer.statusText);
   }
   return answer;
 }
@@ -77,8 +77,8 @@ export class Live {
   constructor(session, on) {
     this.on = on;
     this.number = 0;
-    this.asked = []; // previews under way
-    this.next = null; // drags to preview after them
+    this.pending = []; // ids of previews under way
+    this.next = null; // drags to preview next
     const protocols = ["edgedrag", ...(token() ? [`bearer.${token()}`] : [])];
     const address = new URL(`${session.path}/live`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
@@ -95,23 +95,23 @@ export class Live {
     return this.number;
   }
 
-  /** Ask for a preview; while enough are under way the newest drags wait, and older ones are forgotten. */
+  /** Request a preview; while enough are pending, the newest drags wait and replace older ones. */
   preview(drags) {
-    if (this.asked.length >= UNDER_WAY) this.next = drags;
-    else this.asked.push(this.send("preview", { drags }));
+    if (this.pending.length >= MAX_PENDING) this.next = drags;
+    else this.pending.push(this.send("preview", { drags }));
   }
 
-  /** Forget previews that were asked for. */
-  quiet() {
+  /** Ignore the previews that are pending. */
+  dropPreviews() {
     this.next = null;
-    this.asked = [];
+    this.pending = [];
   }
 
   take(message) {
-    const known = this.asked.indexOf(message.id);
+    const known = this.pending.indexOf(message.id);
     if (message.type === "preview" && known < 0) return;
     if (known >= 0) {
-      this.asked.splice(0, known + 1); // answers come in order; one that was replaced comes as "cancelled"
+      this.pending.splice(0, known + 1); // answers come in order; one that was replaced comes as "cancelled"
       if (this.next) [this.next] = [null, this.preview(this.next)];
     }
     this.on[message.type]?.(message);

@@ -4,7 +4,7 @@ export class Area {
   constructor() {
     this.canvas = document.createElement("canvas");
     this.pen = this.canvas.getContext("2d", { alpha: false, willReadFrequently: true });
-    this.own = false; // whether the visitor's, and not found by the service
+    this.own = false; // whether the visitor painted it
   }
 
   /** Another photo: nothing is painted. */
@@ -21,7 +21,7 @@ export class Area {
     this.pen.fillRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
-  /** Begin with what the service found: the mask of a preview's motion field. */
+  /** Start from the automatic mask: the one of a preview's motion field. */
   takeMotion({ box, grid: [w, h], inside }) {
     const small = document.createElement("canvas");
     [small.width, small.height] = [w, h];

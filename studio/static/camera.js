@@ -1,12 +1,12 @@
-// The camera, where the browser has one to give.
+// The camera, where the browser gives access to one.
 
 const $ = (id) => document.getElementById(id);
 let stream = null;
 
-/** Whether it could be asked for: browsers give cameras to localhost and https alone. */
+/** Whether it can be requested: browsers allow cameras on localhost and https alone. */
 export const hasCamera = () => Boolean(navigator.mediaDevices?.getUserMedia);
 
-/** Show what it sees; rejects where it is not given. */
+/** Show the camera's picture; rejects where access is denied. */
 export async function startCamera() {
   stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1920 }, height: { ideal: 1080 } } });
   $("video").srcObject = stream;
@@ -18,7 +18,7 @@ export function stopCamera() {
   stream = $("video").srcObject = null;
 }
 
-/** What it sees now, as a file. */
+/** The current frame as a JPEG file. */
 export function shoot() {
   const video = $("video");
   const canvas = document.createElement("canvas");

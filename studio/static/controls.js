@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const KEY_STEP = 4; // screen pixels that an arrow key moves; with shift 5 times as far
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Have an editor do what the buttons say. */
+/** Connect the buttons to an editor. */
 export function listenToButtons(editor) {
   for (const tool of ["pull", "paint", "erase"]) $(`tool-${tool}`).addEventListener("click", () => editor.choose(tool));
   $("several").addEventListener("click", () => {
@@ -36,8 +36,8 @@ export function listenToButtons(editor) {
   for (const name of ["pointerup", "pointercancel", "pointerleave", "keyup", "blur"]) $("compare").addEventListener(name, hold(false));
 }
 
-/** Have it do what a key says: move the cross, take hold, pull, let go, zoom, undo. */
-export function obeyKey(editor, event) {
+/** Handle a key: move the cross, take hold, pull, let go, zoom, undo. */
+export function handleKey(editor, event) {
   if (MOVES[event.key]) {
     const far = (KEY_STEP * (event.shiftKey ? 5 : 1) * editor.view.k) / editor.view.scale;
     editor.cross ??= [editor.state.width / 2, editor.state.height / 2];

@@ -1,8 +1,8 @@
 // The editing screen: pulls, the area, results and their verdicts.
 
 import { Area } from "./area.js";
-import { Live, Refusal } from "./api.js";
-import { listenToButtons, obeyKey } from "./controls.js";
+import { Live, ApiError } from "./api.js";
+import { listenToButtons, handleKey } from "./controls.js";
 import { listen } from "./gestures.js";
 import { drawOverlay } from "./overlay.js";
 import { Stage } from "./stage.js";
@@ -11,15 +11,15 @@ import { t } from "./words.js";
 import { View } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
-const SHORTEST = 8; // screen pixels; a shorter pull is a slip of the finger
+const SHORTEST = 8; // screen pixels; a shorter pull is taken for a tap
 const GRIP = 36; // screen pixels around an arrow's tip where a finger takes hold of it
 const BRUSH = 26; // radius, screen pixels
-const TRIES = 8; // of an edit that the station is too busy for
+const TRIES = 8; // of an edit while the station is busy
 
 export class Editor {
-  /** `told`: toast(text), closed(code). */
-  constructor(told) {
-    this.told = told;
+  /** `callbacks`: toast(text), closed(code). */
+  constructor(callbacks) {
+    this.callbacks = callbacks;
     this.view = new View();
     this.area = new Area();
     this.stage = new Stage($("picture"));
@@ -40,7 +40,7 @@ export class Editor {
       },
     });
     listenToButtons(this);
-    $("overlay").addEventListener("keydown", (event) => obeyKey(this, event));
+    $("overlay").addEventListener("keydown", (event) => handleKey(this, event));
   }
 
   reset() {
@@ -50,9 +50,9 @@ export class Editor {
     this.arrows = [];
     this.pull = null; // the arrow under the finger
     this.last = null; // the last edit: its arrows, and whether its area was painted
-    this.wish = null; // the edit under way
+    this.pending = null; // the edit that the station works on
     this.cross = this.pointer = this.stroke = null;
-    this.saved = Promise.resolve(); // the painted area is at the service
+    this.saved = Promise.resolve(); // resolves when the station has the painted area
     this.comparing = false;
     this.state = null;
   }
@@ -78,14 +78,14 @@ export class Editor {
   connect() {
     this.live = new Live(this.session, {
       preview: (frame) => this.preview(frame),
-      progress: ({ id, step, steps }) => id === this.wish?.id && this.progress((step + 1) / (steps + 1)),
+      progress: ({ id, step, steps }) => id === this.pending?.id && this.progress((step + 1) / (steps + 1)),
       result: (frame) => this.result(frame),
       undo: (frame) => this.stepped(frame),
       redo: (frame) => this.stepped(frame),
       busy: (message) => this.busy(message),
-      cancelled: ({ id }) => id === this.wish?.id && this.over(),
+      cancelled: ({ id }) => id === this.pending?.id && this.over(),
       error: (message) => this.failed(message),
-      closed: (code) => this.told.closed(code),
+      closed: (code) => this.callbacks.closed(code),
     });
   }
 
@@ -159,7 +159,7 @@ export class Editor {
 
   /** Take hold of the photo at a point, or of the tip of an arrow that is there. */
   take(point, at) {
-    if (this.wish) this.live.send("cancel");
+    if (this.pending) this.live.send("cancel");
     this.over();
     hideVerdict();
     this.hint("");
@@ -173,7 +173,7 @@ export class Editor {
       this.pull = [point, point];
       if (this.area.own && !this.area.holds(point)) this.dropArea(t("area_left"));
     }
-    this.look();
+    this.requestPreview();
   }
 
   move(at) {
@@ -184,7 +184,7 @@ export class Editor {
 
   pullTo(point) {
     this.pull[1] = point;
-    this.look();
+    this.requestPreview();
   }
 
   end(at) {
@@ -199,9 +199,9 @@ export class Editor {
     const short = Math.hypot(from.x - to.x, from.y - to.y) < SHORTEST;
     if (!short) this.arrows.push(this.pull);
     this.pull = null;
-    if (this.arrows.length && (this.collecting || short)) this.look();
+    if (this.arrows.length && (this.collecting || short)) this.requestPreview();
     else if (this.arrows.length) this.commit();
-    else this.calm();
+    else this.endPreview();
     this.refresh();
     if (short) this.hint(t("too_short"));
   }
@@ -209,13 +209,13 @@ export class Editor {
   stop() {
     this.stroke = null;
     this.pull = null;
-    if (this.arrows.length) this.look();
-    else this.calm();
+    if (this.arrows.length) this.requestPreview();
+    else this.endPreview();
     this.redraw();
   }
 
-  /** Ask for a preview of all arrows. */
-  look() {
+  /** Request a preview of all arrows. */
+  requestPreview() {
     const arrows = this.all();
     if (arrows.length) this.saved.then(() => this.live?.preview(arrows));
     this.redraw();
@@ -229,30 +229,30 @@ export class Editor {
     this.redraw();
   }
 
-  /** No preview any more. */
-  calm() {
-    this.live?.quiet();
+  /** End the preview. */
+  endPreview() {
+    this.live?.dropPreviews();
     this.stage.rest();
     this.redraw();
   }
 
-  /** Have the arrows made into an edit. */
+  /** Request an edit by the arrows. */
   async commit({ motionOnly = false, tries = TRIES } = {}) {
     const drags = this.arrows.map((arrow) => arrow.map(([x, y]) => [x, y]));
     performance.mark("release");
     this.progress(0.05);
-    const wish = (this.wish = { drags, motionOnly, tries, painted: this.area.own });
-    this.live.quiet();
+    const pending = (this.pending = { drags, motionOnly, tries, painted: this.area.own });
+    this.live.dropPreviews();
     await this.saved;
-    if (this.wish === wish) wish.id = this.live.send("edit", { drags, motion_only: motionOnly });
+    if (this.pending === pending) pending.id = this.live.send("edit", { drags, motion_only: motionOnly });
   }
 
   busy({ id, retry_after }) {
-    if (id !== this.wish?.id) return;
-    const { motionOnly, tries } = this.wish;
+    if (id !== this.pending?.id) return;
+    const { motionOnly, tries } = this.pending;
     if (!tries) return this.failed({ id, code: "busy" });
-    this.told.toast(t("error_busy"));
-    this.again = setTimeout(() => this.wish && this.commit({ motionOnly, tries: tries - 1 }), retry_after * 1000);
+    this.callbacks.toast(t("error_busy"));
+    this.again = setTimeout(() => this.pending && this.commit({ motionOnly, tries: tries - 1 }), retry_after * 1000);
   }
 
   async result(frame) {
@@ -260,16 +260,16 @@ export class Editor {
     if (!this.state) return;
     this.stage.patch(frame.box, bitmap);
     this.setState(frame.state);
-    const wish = this.wish;
-    if (frame.id !== wish?.id) return this.redraw(); // it was done before it could be cancelled
-    this.last = { drags: wish.drags, painted: wish.painted };
+    const pending = this.pending;
+    if (frame.id !== pending?.id) return this.redraw(); // finished before it could be cancelled
+    this.last = { drags: pending.drags, painted: pending.painted };
     this.over();
     this.arrows = [];
     this.retrying = false;
     this.area.wipe();
     this.stage.cover(null);
-    this.calm();
-    showVerdict(frame, wish.motionOnly);
+    this.endPreview();
+    showVerdict(frame, pending.motionOnly);
     this.refresh();
     requestAnimationFrame(() => requestAnimationFrame(() => {
       performance.mark("shown");
@@ -278,20 +278,20 @@ export class Editor {
   }
 
   failed({ id, code, detail }) {
-    if (id !== null && id !== this.wish?.id) return;
+    if (id !== null && id !== this.pending?.id) return;
     if (id !== null) {
       this.over();
       this.arrows = [];
-      this.calm();
+      this.endPreview();
     }
-    this.told.toast(code === "unusable" ? t("error_pull", { detail }) : t(code === "busy" ? "error_busy" : "error_failed"));
+    this.callbacks.toast(code === "unusable" ? t("error_pull", { detail }) : t(code === "busy" ? "error_busy" : "error_failed"));
     this.refresh();
   }
 
-  /** The edit under way is over, or given up. */
+  /** The pending edit is finished or cancelled. */
   over() {
     clearTimeout(this.again);
-    this.wish = null;
+    this.pending = null;
     this.progress(null);
   }
 
@@ -316,27 +316,27 @@ export class Editor {
     this.stroke = null;
     if (this.area.empty) return this.dropArea(t("area_empty"));
     this.sendArea();
-    if (this.arrows.length) this.look();
+    if (this.arrows.length) this.requestPreview();
     this.refresh();
   }
 
-  /** Bring the painted area to the service, behind what is on its way. */
+  /** Send the painted area, after the requests that are on their way. */
   sendArea() {
     this.saved = this.saved
       .then(async () => this.session.putMask(await this.area.file()))
-      .catch((error) => this.told.toast(t(error instanceof Refusal && error.status === 0 ? "error_offline" : "error_failed")));
+      .catch((error) => this.callbacks.toast(t(error instanceof ApiError && error.status === 0 ? "error_offline" : "error_failed")));
     return this.saved;
   }
 
   dropArea(why) {
-    if (why) this.told.toast(why);
+    if (why) this.callbacks.toast(why);
     this.area.wipe();
     this.stage.cover(null);
     this.saved = this.saved.then(() => this.session.dropMask()).catch(() => {});
     this.redraw();
   }
 
-  /** Take the last edit's area back to correct it. */
+  /** Load the last edit's area to correct it. */
   async fetchArea() {
     this.area.takePicture(await createImageBitmap(await this.session.mask()));
     this.area.own = true;
@@ -346,7 +346,7 @@ export class Editor {
 
   // After a result
 
-  /** Take the edit back and give its arrows and area back to be corrected. */
+  /** Undo the edit and restore its arrows and area to be corrected. */
   async retry() {
     hideVerdict();
     this.live.send("undo");
@@ -354,10 +354,10 @@ export class Editor {
     this.retrying = true;
     await this.fetchArea();
     this.choose("paint");
-    this.look();
+    this.requestPreview();
   }
 
-  /** What the preview showed, in place of what the generator made. */
+  /** Replace the generator's result by what the preview showed. */
   async keepPreview() {
     hideVerdict();
     this.live.send("undo");
@@ -382,12 +382,12 @@ export class Editor {
 
   /** Forget arrows and area. */
   clear() {
-    if (this.wish) this.live.send("cancel");
+    if (this.pending) this.live.send("cancel");
     this.over();
     this.arrows = [];
     this.retrying = false;
     if (this.area.own) this.dropArea();
-    this.calm();
+    this.endPreview();
     this.refresh();
   }
 
@@ -406,9 +406,9 @@ export class Editor {
     this.refresh();
   }
 
-  /** Texts and buttons as they are now. */
+  /** Update texts and buttons. */
   refresh() {
-    $("apply").hidden = !(this.collecting && this.arrows.length) || Boolean(this.wish);
+    $("apply").hidden = !(this.collecting && this.arrows.length) || Boolean(this.pending);
     $("clear").disabled = !this.arrows.length && !this.area.own;
     const key = this.comparing ? "hint_before" : this.retrying ? "hint_retry" : this.tool !== "pull" ? `hint_${this.tool}` : this.several ? "hint_several" : "hint_pull";
     this.hint(this.state?.undo && key === "hint_pull" ? "" : t(key));

@@ -1,4 +1,4 @@
-// Fingers, pens, the mouse and its wheel on the stage. One pointer works, two zoom and move the photo.
+// Touch, pen, mouse and wheel on the stage. One pointer edits, two zoom and move the photo.
 
 /** `on`: start, move, end (points of the stage), stop (taken back), pinch (from, to, factor), hover. */
 export function listen(element, on) {

@@ -1,13 +1,13 @@
-// Notices that nobody is there any more: asks, counts down, and then tells.
+// Ends a session that nobody uses: asks, counts down, then calls `gone`.
 
 import { t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const WARNING = 20; // seconds of asking, at most half of the time
+const WARNING = 20; // seconds of countdown, at most half of the timeout
 const EVENTS = ["pointerdown", "pointermove", "click", "keydown", "wheel"];
 
 export class Idle {
-  /** `gone` is called when time is up, `touch` now and then while somebody is there. */
+  /** `gone` is called when time is up, `touch` at intervals while somebody uses the page. */
   constructor(gone, touch) {
     this.gone = gone;
     this.touch = touch;
@@ -20,15 +20,15 @@ export class Idle {
   /** Begin to count, or stop with null. */
   watch(seconds) {
     this.seconds = seconds;
-    this.last = this.told = Date.now();
+    this.last = this.touched = Date.now();
     if ($("still-there").open) $("still-there").close();
   }
 
   seen() {
     this.last = Date.now();
     if (this.seconds === null) return;
-    if (this.last - this.told > Math.min(10, this.seconds / 4) * 1000) {
-      this.told = this.last;
+    if (this.last - this.touched > Math.min(10, this.seconds / 4) * 1000) {
+      this.touched = this.last;
       this.touch();
     }
   }

@@ -1,6 +1,6 @@
-// The page: its screens, and how a visitor comes, works and goes.
+// The page: its screens, and a visit from the first screen to the last.
 
-import { Refusal, Session, call, token } from "./api.js";
+import { ApiError, Session, call, token } from "./api.js";
 import { hasCamera, shoot, startCamera, stopCamera } from "./camera.js";
 import { Editor } from "./editor.js";
 import { Idle } from "./idle.js";
@@ -16,11 +16,11 @@ let toasting = 0;
 
 function show(screen) {
   for (const element of document.querySelectorAll(".screen")) element.hidden = element.id !== screen;
-  if (screen === "attract") tellOfPixels();
+  if (screen === "attract") showReviewNote();
 }
 
-/** Visitors know before they begin whether staff may look at failed edits. */
-async function tellOfPixels() {
+/** Say on the first screen whether staff may look at failed edits. */
+async function showReviewNote() {
   const about = await call("GET", "/api/about").then((answer) => answer.json(), () => ({}));
   $("kept-note").hidden = !about.pixels_kept;
 }
@@ -35,7 +35,7 @@ function toast(text) {
 function explain(error) {
   const keys = { 0: "error_offline", 401: "error_token", 413: "error_large", 415: "error_type", 422: "error_unusable", 503: "error_busy" };
   console.error(error);
-  toast(t(error instanceof Refusal ? (keys[error.status] ?? "error_failed") : "error_failed"));
+  toast(t(error instanceof ApiError ? (keys[error.status] ?? "error_failed") : "error_failed"));
 }
 
 /** Open a photo in the visitor's session, a new one where there is none. */
@@ -59,7 +59,7 @@ async function enter(state) {
   idle.watch(state.idle_seconds);
 }
 
-/** Back to the beginning; the service wipes the session, if it has not yet. */
+/** Back to the first screen; the station wipes the session, if it has not yet. */
 async function leave(why) {
   idle.watch(null);
   stopCamera();
@@ -73,12 +73,12 @@ async function leave(why) {
   await ending?.end().catch(() => {});
 }
 
-/** The connection went: for good, or to be made again. */
+/** The connection was closed: for good, or to be opened again. */
 async function closed(code) {
   if (!session) return;
   if (code === WIPED || code === UNKNOWN) return leave("wiped");
   if (code === MOVED) {
-    session = null; // it lives on, elsewhere
+    session = null; // it goes on in another window
     return leave("moved");
   }
   toast(t("error_offline"));
@@ -91,7 +91,7 @@ async function resume(name) {
   try {
     session = new Session(name);
     const state = await session.look();
-    if (!state.width) throw new Refusal(404, "no photo");
+    if (!state.width) throw new ApiError(404, "no photo");
     await enter(state);
     $("toast").hidden = true;
   } catch (error) {
@@ -154,7 +154,7 @@ for (const name of ["pointerup", "pointercancel", "pointerleave"]) $("title").ad
 
 await speak(firstLanguage());
 token();
-tellOfPixels();
+showReviewNote();
 try {
   editor = new Editor({ toast, closed });
 } catch (error) {

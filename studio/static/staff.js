@@ -1,12 +1,12 @@
-// The staff page: how the station is, how its edits fare, and what to keep of those that failed.
+// The staff page: health, verdicts and times of the edits, and failed edits to keep.
 
-import { Refusal, call } from "./api.js";
+import { ApiError, call } from "./api.js";
 import { drawValues, drawVerdicts } from "./chart.js";
 import { LANGUAGES, firstLanguage, language, reasonText, speak, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const EVERY = 5000; // milliseconds
-const LONGEST = 300_000; // milliseconds without a touch, until the page locks itself
+const LONGEST = 300_000; // milliseconds without input until the page locks itself
 let secret = sessionStorage.getItem("staff-code");
 
 const ask = (method, path, body) =>
@@ -91,13 +91,13 @@ async function refresh() {
 }
 
 function refused(error) {
-  if (error instanceof Refusal && error.status === 401) {
+  if (error instanceof ApiError && error.status === 401) {
     secret = null;
     sessionStorage.removeItem("staff-code");
     $("enter").hidden = false;
     $("board").hidden = true;
   }
-  $("refused").textContent = error instanceof Refusal && error.status === 401 ? t("staff_wrong") : error.message;
+  $("refused").textContent = error instanceof ApiError && error.status === 401 ? t("staff_wrong") : error.message;
   return false;
 }
 
@@ -134,7 +134,7 @@ document.querySelector(".language").addEventListener("click", async () => {
   if (secret) refresh();
 });
 
-/** Lock the page and give the screen back to visitors. */
+/** Lock the page and return to the visitors' screen. */
 function done() {
   sessionStorage.removeItem("staff-code");
   location.replace("/");

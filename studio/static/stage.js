@@ -1,5 +1,5 @@
 // Draws the photo with WebGL 2: warped by the preview's motion field, with the area that may change tinted.
-// While only a preview changes, only its part of the canvas is drawn: many kiosks have no graphics card.
+// While only the preview changes, only its part of the canvas is redrawn: many kiosks have no graphics card.
 
 const SHRUNK = 0.45; // screen pixels of a view pixel, below which smaller copies of the photo are drawn: they cost time
 
@@ -71,7 +71,7 @@ export class Stage {
     this.gl.bindTexture(this.gl.TEXTURE_2D, this.textures[name].texture);
   }
 
-  /** Nothing to see any more; the photo leaves the graphics memory too. */
+  /** Clear the stage; the photo leaves the graphics memory too. */
   clear() {
     const { gl } = this;
     this.motion = this.drawn = null;

@@ -66,7 +66,7 @@ class HostTensorRt:
 
     def INetworkDefinition__get_input(self, network: Specified, index: int) -> Specified:
         name, shape = network.known["inputs"][index]
-        return network._library.make("ITensor", name=name, shape=shape)
+        return network.library.make("ITensor", name=name, shape=shape)
 
     def IOptimizationProfile__set_shape(self, profile: Specified, input: str, min: Any, opt: Any, max: Any) -> None:
         profile.known[input] = (min, opt, max)
@@ -80,7 +80,7 @@ class HostTensorRt:
     ) -> Specified | None:
         if serialized_timing_cache == BROKEN:
             return None
-        return config._library.make("ITimingCache", data=serialized_timing_cache or self.version.encode())
+        return config.library.make("ITimingCache", data=serialized_timing_cache or self.version.encode())
 
     def IBuilderConfig__set_timing_cache(self, config: Specified, cache: Specified, ignore_mismatch: bool) -> bool:
         matches = cache.known["data"] == self.version.encode()
@@ -119,7 +119,7 @@ class HostTensorRt:
         tensors = [(t.name, modes.INPUT) for t in session.get_inputs()]
         tensors += [(t.name, modes.OUTPUT) for t in session.get_outputs()]
         inputs = [SimpleNamespace(name=t.name, dtype=NUMPY[t.type]) for t in session.get_inputs()]
-        return runtime._library.make("ICudaEngine", file=plan["file"], tensors=tensors, inputs=inputs)
+        return runtime.library.make("ICudaEngine", file=plan["file"], tensors=tensors, inputs=inputs)
 
     def ICudaEngine__get_tensor_name(self, engine: Specified, index: int) -> str:
         return engine.known["tensors"][index][0]
@@ -149,7 +149,7 @@ class HostTensorRt:
         assert strategy == self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
         graph: Any = SimpleNamespace(inputs=engine.known["inputs"])
         network = HostNetwork(self.device, graph, engine.known["file"], WEIGHTS)
-        return engine._library.make("IExecutionContext", network=network, shapes={})
+        return engine.library.make("IExecutionContext", network=network, shapes={})
 
     def IExecutionContext__set_input_shape(self, context: Specified, name: str, shape: Any) -> bool:
         context.known["shapes"][name] = tuple(shape)

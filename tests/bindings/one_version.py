@@ -56,7 +56,7 @@ def stand_in_for_the_gpu(device: HostDevice) -> None:
 def check_the_start(module: ModuleType) -> None:
     """A library that is all there, without a driver: its null object is refused with what it reported, and no crash."""
     from edgedrag.runtime.backends.tensorrt.library import start
-    from edgedrag.runtime.backends.tensorrt.runner import _make_log
+    from edgedrag.runtime.backends.tensorrt.runner import make_log
 
     try:
         cuda.find_gpu()
@@ -64,7 +64,7 @@ def check_the_start(module: ModuleType) -> None:
         with pytest.raises(
             edgedrag.EngineError, match=r"TensorRT does not start \(.*CUDA.*driver new enough"
         ) as caught:
-            start(module.Runtime, _make_log(module), "tensorrt")
+            start(module.Runtime, make_log(module), "tensorrt")
         assert caught.value.code == "load-failed"
 
 

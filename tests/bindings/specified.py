@@ -60,7 +60,7 @@ class Specified:
     """See the module. `known` is the test's own: what the object stands for."""
 
     def __init__(self, library: SpecifiedLibrary, kind: type, known: dict[str, Any]):
-        object.__setattr__(self, "_library", library)
+        object.__setattr__(self, "library", library)
         object.__setattr__(self, "_kind", kind)
         object.__setattr__(self, "known", known)
 
@@ -70,12 +70,12 @@ class Specified:
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._kind, name)  # AttributeError where the real class lacks it
-        answer = self._library.answers.get(f"{self._kind.__name__}.{name}")
+        answer = self.library.answers.get(f"{self._kind.__name__}.{name}")
         if isinstance(member, property):
             if answer is None:
                 raise AssertionError(f"the test says nothing of {self._kind.__name__}.{name}")
             return answer(self)
-        return lambda *args, **named: self._library.call(self, member, answer, args, named)
+        return lambda *args, **named: self.library.call(self, member, answer, args, named)
 
     def __setattr__(self, name: str, value: Any) -> None:
         member = getattr(self._kind, name)

@@ -210,20 +210,20 @@ def test_a_tensor_that_is_not_a_number_stops_it(tmp_path: Path, drags: Path) -> 
         manifest["stages"]["reference"][0]["variants"][0]["sha256"] = sha256_of(broken / "encoder.onnx")
 
     rewrite_manifest(broken, as_exported)
-    with pytest.raises(EdgedragError, match=r"encoder: tensor '.*' is not a number"):
+    with pytest.raises(EdgedragError, match=r"encoder: tensor '.*' has NaN or infinite values"):
         calibrate(broken, request(drags), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_the_command_line(edit_cli: Callable, calibrated: Path, drags: Path, tmp_path: Path) -> None:
-    both = edit_cli("calibrate", "embedded", "-o", tmp_path / "b")
+    both = edit_cli("bundle", "calibrate", "embedded", "-o", tmp_path / "b")
     assert both.returncode == 2 and "give one of --drags and --recipe" in both.stderr
-    nowhere = edit_cli("calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
-    assert nowhere.returncode == 2 and "no such folder" in nowhere.stderr
-    pattern = edit_cli("calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
+    nowhere = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
+    assert nowhere.returncode == 2 and "does not exist" in nowhere.stderr
+    pattern = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
     assert pattern.returncode == 2 and "is no pattern" in pattern.stderr
     recipe, plot = calibrated / "recipe.json", tmp_path / "p.png"
-    done = edit_cli("calibrate", "embedded", "--recipe", recipe, "-o", tmp_path / "b", "--plot", plot)
+    done = edit_cli("bundle", "calibrate", "embedded", "--recipe", recipe, "-o", tmp_path / "b", "--plot", plot)
     assert done.returncode == 0, done.stderr
     assert "layers; for TensorRT" in done.stdout and plot.stat().st_size > 5000
     shown = edit_cli("info", tmp_path / "b")

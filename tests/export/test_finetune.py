@@ -33,7 +33,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_sites_videos_become_a_bundle(edit_cli: Callable, clip: Path, tmp_path: Path) -> None:
     options = ("--updates", "12", "--count", "16", "--json")
-    done = edit_cli("finetune", clip, "-o", tmp_path / "site", *options)
+    done = edit_cli("learn", "finetune", clip, "-o", tmp_path / "site", *options)
     figures = json.loads((tmp_path / "site.work" / "figures.json").read_text())
     assert figures["psnr_unedited_db"] < figures["psnr_before_db"]
     if figures["psnr_after_db"] > figures["psnr_before_db"]:
@@ -42,7 +42,7 @@ def test_a_sites_videos_become_a_bundle(edit_cli: Callable, clip: Path, tmp_path
         provenance = open_bundle(tmp_path / "site").manifest["provenance"]
         assert provenance["figures"]["psnr_after_db"] == figures["psnr_after_db"]
         assert provenance["training_clips"] == ["line.mp4"]
-        assert edit_cli("finetune", clip, "-o", tmp_path / "site", *options).returncode == 2, "it exists"
+        assert edit_cli("learn", "finetune", clip, "-o", tmp_path / "site", *options).returncode == 2, "it exists"
     else:
         assert done.returncode == 1 and "no bundle was written" in done.stderr
         assert not (tmp_path / "site").exists()
@@ -63,9 +63,9 @@ def test_a_bundle_that_got_worse_is_not_handed_over(
 
 def test_videos_that_cannot_be_tuned_to(edit_cli: Callable, tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    done = edit_cli("finetune", tmp_path / "broken.mp4", "-o", tmp_path / "site")
+    done = edit_cli("learn", "finetune", tmp_path / "broken.mp4", "-o", tmp_path / "site")
     assert done.returncode == 2 and "broken.mp4: cannot be decoded" in done.stderr
-    done = edit_cli("finetune", tmp_path / "broken.mp4", "-o", tmp_path / "nowhere" / "site")
+    done = edit_cli("learn", "finetune", tmp_path / "broken.mp4", "-o", tmp_path / "nowhere" / "site")
     assert done.returncode == 2 and "no such folder" in done.stderr
 
 

@@ -247,7 +247,7 @@ def test_a_file_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.Mo
         trace.detach(sink)
         sink.close()
     read(tmp_path / "t.json")
-    assert 3000 <= (tmp_path / "t.json").stat().st_size < 3500 and not sink._pending
+    assert 3000 <= (tmp_path / "t.json").stat().st_size < 3500 and not sink.pending
 
 
 def test_nvtx_ranges_have_the_names_of_spans(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +256,7 @@ def test_nvtx_ranges_have_the_names_of_spans(monkeypatch: pytest.MonkeyPatch) ->
         push_range=lambda message, domain, category: calls.append((message, domain, category)),
         pop_range=lambda domain: calls.append((domain,)),
     )
-    monkeypatch.setattr(trace, "_nvtx", lambda: ranges)
+    monkeypatch.setattr(trace, "load_nvtx", lambda: ranges)
     with trace.span("motion", "graph"), trace.span("inner", "copy"):
         pass
     assert calls == [("motion", "edgedrag", "graph"), ("inner", "edgedrag", "copy"), ("edgedrag",), ("edgedrag",)]
@@ -264,7 +264,7 @@ def test_nvtx_ranges_have_the_names_of_spans(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_real_nvtx_takes_them() -> None:
     pytest.importorskip("nvtx", reason="nvtx is not installed")
-    code = "from edgedrag.runtime import trace\nwith trace.span('a', 'graph'): print(trace._nvtx().__name__)"
+    code = "from edgedrag.runtime import trace\nwith trace.span('a', 'graph'): print(trace.load_nvtx().__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "nvtx\n", done.stderr
 

@@ -46,11 +46,11 @@ def test_the_trace_is_there_while_it_runs_and_after_a_power_cut(tmp_path: Path) 
     after = json.loads(file.read_text() + "]")
     assert after[: len(events)] == events
     tracks = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
-    assert "engine" in tracks.values() and any(name.startswith("codec") for name in tracks.values())
+    assert "worker" in tracks.values() and any(name.startswith("codec") for name in tracks.values())
     assert {"queue wait", "turn", "photo.motion", "photo.drag", "motion", "encode preview"} <= {
         e["name"] for e in after
     }
-    assert {tracks[e["tid"]] for e in events if e["name"] == "turn"} == {"engine"}
+    assert {tracks[e["tid"]] for e in events if e["name"] == "turn"} == {"worker"}
     waits = [e["ph"] for e in after if e["name"] == "queue wait"]
     assert waits.count("b") == waits.count("e") >= 3, "of opening, preview and edit"
 

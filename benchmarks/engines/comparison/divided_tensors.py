@@ -1,4 +1,4 @@
-"""The tensors that an INT8 graph holds divided by channel, as its recipe says (`calibration.smoothing`)."""
+"""The tensors of an INT8 graph that are divided by channel, from its recipe (`calibration.graphs.smoothing`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgedrag.runtime.bundle.manifest import Bundle
 
 
 def divided_tensors(bundle: Bundle, graph: Graph, branch: str) -> Divisors:
-    """Tensors whose layer's weight is divided in the place of what it gives, by name in a branch of the fp32 graph."""
+    """The divisors of tensors whose division is folded into a weight, by their names in a branch of the fp32 graph."""
     if "recipe" not in bundle.manifest:
         return {}
     recipe = json.loads(bundle.verified_recipe().read_text(encoding="utf-8"))

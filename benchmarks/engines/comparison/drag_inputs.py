@@ -1,4 +1,4 @@
-"""What each graph of a bundle is given while drags run on the CPU, in the bundle's highest precision."""
+"""Recording the inputs of a bundle's graphs while drags run on the CPU in the bundle's highest precision."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS
 from edgedrag.runtime.session.jobs import Job, read_jobs
 from edgedrag.runtime.session.runtime import Runtime
 
-RUNS = 2  # of a graph kept from each drag: the first and the last
+RUNS = 2  # recorded runs of a graph in each drag: the first and the last
 
 Feed = dict[str, np.ndarray]  # a graph's inputs by name
 Place = tuple[str, str]  # a graph's name and the name of one of its branches
 
 
 def read_drags(file: Path | None) -> list[Job]:
-    """The drags of a list as `edgedrag batch` takes it.
+    """The drags of a job list as for `edgedrag batch`.
 
     Raises:
-        InputError: the file cannot be read, a line of it makes no drag, or there are none.
+        InputError: the file cannot be read, has an invalid line, or has no drags.
     """
     if file is None:
         return []
@@ -39,12 +39,12 @@ def read_drags(file: Path | None) -> list[Job]:
             raise job
         jobs.append(job)
     if not jobs:
-        raise InputError(f"{file}: no drags in it")
+        raise InputError(f"{file}: it has no drags")
     return jobs
 
 
 class RecordingGraph:
-    """A graph that keeps its inputs of the first and the last run of each drag."""
+    """A graph that records its inputs in the first and the last run of each drag."""
 
     def __init__(self, graph: CompiledGraph, names: Sequence[str], backend: Backend):
         self._graph, self._names, self._backend = graph, names, backend
@@ -63,13 +63,13 @@ class RecordingGraph:
 
 
 def record_inputs(bundle: Bundle, jobs: Sequence[Job]) -> dict[Place, list[Feed]]:
-    """Run drags and return what each graph and branch that they reach was given, in the order of a drag.
+    """Run drags; returns the inputs of each graph and branch that ran, in execution order.
 
     Args:
-        jobs: the drags; where there are none, one on the photo-like picture that drags are timed on.
+        jobs: the drags; if empty, one drag on the synthetic photo of the latency benchmarks.
 
     Raises:
-        InputError: a drag that makes no sense; says which and why.
+        InputError: a drag is invalid; says which and why.
         EngineError: ONNX Runtime is not installed.
     """
     backend = open_backend(RuntimeOptions(backend="cpu"))
@@ -87,7 +87,7 @@ def record_inputs(bundle: Bundle, jobs: Sequence[Job]) -> dict[Place, list[Feed]
 
 
 def _run_each(runtime: Runtime, jobs: Sequence[Job]) -> Iterator[None]:
-    """Run the drags; yields after each."""
+    """Run the drags, yielding after each."""
     for job in jobs:
         runtime.load(job.photo, job.max_megapixels).drag(job.drags, job.mask, steps=job.steps, seed=job.seed)
         yield

@@ -1,6 +1,6 @@
-"""Two engines on the graphs of one bundle, tensor by tensor, by Polygraphy's comparator.
+"""Comparing two engines on a bundle's graphs, tensor by tensor, with Polygraphy's comparator.
 
-Both are given the same recorded inputs, graph by graph: what one graph does wrong does not reach the next.
+Both engines run each graph on the same recorded inputs, so that errors of one graph do not reach the next.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from edgedrag.benchmarks.engines.comparison.divided_tensors import divided_tensors
 from edgedrag.benchmarks.engines.comparison.drag_inputs import Feed, Place
 from edgedrag.benchmarks.engines.comparison.marked_graphs import GraphFile, Marked, shared_groups
-from edgedrag.benchmarks.engines.comparison.runners import Side, make_runner, silence
+from edgedrag.benchmarks.engines.comparison.runners import Side, make_runner, mute_polygraphy_log
 from edgedrag.calibration.graphs.layers import CHANNEL_AXIS, along
 from edgedrag.calibration.graphs.smoothing import Divisors
 from edgedrag.runtime.bundle.graphs import Graph
@@ -24,19 +24,19 @@ from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EdgedragError, EngineError
 
-# dB that a tensor's signal must lie above the difference: by the lower of the two precisions.
+# Required SNR in dB, by the lower of the two precisions.
 TOLERANCES = {"fp32": 60.0, "fp16": 40.0, "int8": 20.0}  # fp32 on a GPU may be TF32
-EQUAL_DB = 200.0  # stands for tensors that are equal to the bit
+EQUAL_DB = 200.0  # SNR of bit-identical tensors
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a tensor of one side lies from the other's, in the worst of the runs.
+    """The difference of a tensor between the two sides, in the worst of the runs.
 
     Attributes:
-        op, node, layer: what makes it in the first side's file; `layer` as the checkpoint calls it, or "".
-        snr_db: signal to difference; at most EQUAL_DB; None where a value is not a number.
-        within: the tolerance.
+        op, node, layer: the node that computes it in the first side's file; `layer` is its checkpoint name, or "".
+        snr_db: signal to difference, at most EQUAL_DB; None if a value is NaN.
+        within: whether it is within the tolerance.
     """
 
     tensor: str
@@ -49,7 +49,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class GraphDifference:
-    """A graph's outputs, from the bundle's own files, and its layers, from files that give their inner tensors."""
+    """A graph's outputs, from the bundle's files, and its layers, from files with all tensors as outputs."""
 
     graph: str
     branch: str
@@ -63,23 +63,23 @@ class GraphDifference:
 
 
 def tolerance(sides: tuple[Side, Side]) -> float:
-    """dB: of the lower precision."""
+    """The required SNR in dB, that of the lower precision."""
     return min(TOLERANCES[side.precision] for side in sides)
 
 
 def compare_graphs(
     bundle: Bundle, sides: tuple[Side, Side], inputs: Mapping[Place, Sequence[Feed]], least_db: float
 ) -> Iterator[GraphDifference]:
-    """Compare the second side with the first on the graphs that have inputs, one after the other.
+    """Compare the second side with the first, graph by graph, on the recorded inputs.
 
     Args:
-        least_db: the tolerance, see `tolerance`.
+        least_db: required SNR, see `tolerance`.
 
     Raises:
         BundleError: a file is missing or damaged.
-        EngineError: a side does not load or run a graph; says which and why.
+        EngineError: a side cannot load or run a graph; says which and why.
     """
-    silence()
+    mute_polygraphy_log()
     graphs = {graph.name: graph for _, graph in bundle.graphs()}
     for (name, branch), feeds in inputs.items():
         yield _compare_graph(bundle, sides, graphs[name], branch, feeds, least_db)
@@ -108,11 +108,11 @@ def _compare_graph(
 
 
 def _run(side: Side, file: Path, feeds: Sequence[Feed], names: Mapping[str, str], divisors: Divisors) -> Any:
-    """A stream of Polygraphy's results, which runs as it is read.
+    """Polygraphy's results as a stream; a run happens when its result is read.
 
     Args:
-        names: tensors to keep -> what they are called in the file.
-        divisors: of tensors whose channels are divided in the file.
+        names: tensors to keep -> their names in the file.
+        divisors: of the tensors that are divided by channel in the file.
     """
     from polygraphy.comparator import Comparator, IterationResult
 
@@ -126,7 +126,7 @@ def _run(side: Side, file: Path, feeds: Sequence[Feed], names: Mapping[str, str]
 
 
 def _differences(tensors: Sequence[Marked], runs: Sequence[Any], least_db: float) -> list[Difference]:
-    """Run both sides, and the least SNR of each tensor over their runs."""
+    """Run both sides; returns the lowest SNR of each tensor over the runs."""
     from polygraphy.comparator import Comparator, SnrCompareFunc
 
     compare = SnrCompareFunc(least_db, find_output_func=lambda name, index, result: [name])
@@ -141,7 +141,7 @@ def _differences(tensors: Sequence[Marked], runs: Sequence[Any], least_db: float
 
 
 def _worst(tensor: Marked, results: Sequence[Any], least_db: float) -> Difference:
-    """Of the comparator's results of a tensor, one for each run; False stands for shapes that differ."""
+    """The worst of the comparator's results for a tensor, one for each run; False means that shapes differ."""
     measured = [result.snr if result is not False else math.nan for result in results]
     snr = None if any(math.isnan(db) for db in measured) else max(-EQUAL_DB, min(EQUAL_DB, *measured))
     db = None if snr is None else round(snr, 1)

@@ -1,8 +1,8 @@
-"""Graphs that also give their inner tensors: those that two files of one graph share by name.
+"""Graphs with intermediate tensors as additional outputs: those that two files of one graph share by name.
 
-ONNX Runtime multiplies in 8 bits only where nothing else reads what lies between a layer and the QuantizeLinear after
-it: to give every tensor, as `polygraphy run --onnx-outputs mark all` does, undoes all of that. So a tensor that is
-rounded as soon as it is made is read after its rounding.
+ONNX Runtime runs a layer in INT8 only if nothing else reads the tensor between the layer and its QuantizeLinear.
+Making every tensor an output, as `polygraphy run --onnx-outputs mark all` does, would turn all layers into float. So a
+tensor that is quantized at once is read after its DequantizeLinear.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFL
 
 @dataclass(frozen=True)
 class Marked:
-    """A tensor of a graph and the node that makes it.
+    """A tensor of a graph and the node that computes it.
 
     Attributes:
-        layer: what the checkpoint calls the node, by its weight; "" where it has none.
-        read_as: the tensor's name after it was rounded, in the file that rounds it; else its own.
-        elem_type: of the tensor that is read, as ONNX counts types.
+        layer: name of the node's weight in the checkpoint; "" if it has none.
+        read_as: the tensor's name after its rounding, in a file that rounds it; otherwise its name.
+        elem_type: ONNX type of the tensor that is read.
     """
 
     name: str
@@ -48,12 +48,12 @@ class GraphFile:
     """A file of a graph.
 
     Attributes:
-        tensors: the float tensors that depend on the graph's inputs, in the order in which they are made, by name.
-        known: their types and shapes.
+        tensors: the float tensors that depend on the graph's inputs, by name, in execution order.
+        known: types and shapes of the tensors.
     """
 
     def __init__(self, bundle: Bundle, variant: Variant, sizes: Mapping[str, Collection[int]]):
-        """`sizes`: of the inputs. Raises BundleError where the file is not the one that was exported."""
+        """`sizes`: shapes of the inputs. Raises BundleError if the file is missing or damaged."""
         self._folder, self._variant = bundle.folder, variant
         self.path = bundle.verified_file(variant)
         self._outputs = {value.name for value in self._load().graph.output}
@@ -62,10 +62,10 @@ class GraphFile:
 
     @contextmanager
     def marked(self, wanted: Sequence[Marked]) -> Iterator[Path]:
-        """The path of the graph giving these tensors too, while the context is open.
+        """The path of a copy of the graph with these tensors as outputs, while the context is open.
 
         Raises:
-            EdgedragError: the folder for temporary files is full or cannot be written.
+            EdgedragError: the temporary folder is full or cannot be written.
         """
         model = self._load()
         for tensor in wanted:
@@ -79,7 +79,7 @@ class GraphFile:
                 file.write_bytes(model.SerializeToString())
             except OSError as error:
                 raise EdgedragError(
-                    f"{scratch}: cannot be written ({error.strerror}); TMPDIR names the folder"
+                    f"{scratch}: cannot be written ({error.strerror}); set TMPDIR to another folder"
                 ) from None
             yield file
 
@@ -88,7 +88,7 @@ class GraphFile:
 
 
 def shared_groups(first: GraphFile, second: GraphFile) -> Iterator[list[tuple[Marked, Marked]]]:
-    """The tensors that both files have, in the first one's order, as many at a time as memory should hold."""
+    """The tensors of both files, in the order of the first, in groups of bounded size."""
     shared = [name for name in first.tensors if name in second.tensors]
     for group in in_groups(shared, first.known):
         yield [(first.tensors[name], second.tensors[name]) for name in group]
@@ -120,7 +120,7 @@ def _layer_name(node: onnx.NodeProto) -> str:
 
 
 def _after_rounding(name: str, readers: Mapping[str, list[onnx.NodeProto]]) -> str:
-    """What a tensor is called after its QuantizeLinear and DequantizeLinear, where nothing else reads it."""
+    """The tensor's name after its QuantizeLinear and DequantizeLinear, if nothing else reads it."""
     if [node.op_type for node in readers[name]] != ["QuantizeLinear"]:
         return name
     after = readers[readers[name][0].output[0]]
@@ -128,7 +128,7 @@ def _after_rounding(name: str, readers: Mapping[str, list[onnx.NodeProto]]) -> s
 
 
 def _link(file: Path, place: Path) -> None:
-    """A second name for a file, or a copy of it on another file system."""
+    """Hard-link a file, or copy it if that is not possible."""
     try:
         os.link(file, place)
     except OSError:

@@ -1,4 +1,4 @@
-"""What `edgedrag engines compare` says: one table on a terminal, one JSON object for scripts."""
+"""The output of `edgedrag engines compare`: a table for a terminal, a JSON object for scripts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ComparisonReport:
     """A comparison, filled graph by graph.
 
     Attributes:
-        sides: the reference, and what is compared with it.
-        tolerance_db: least signal to difference.
+        sides: the reference and the compared side.
+        tolerance_db: required SNR.
     """
 
     bundle: str
@@ -26,7 +26,7 @@ class ComparisonReport:
     graphs: list[GraphDifference] = field(default_factory=list)
 
     def first_beyond(self) -> tuple[GraphDifference, Difference] | None:
-        """The first layer beyond the tolerance, in the order of a drag."""
+        """The first layer beyond the tolerance, in execution order."""
         return next(((g, layer) for g in self.graphs for layer in g.layers if not layer.within), None)
 
     def as_json(self) -> dict[str, Any]:
@@ -46,11 +46,11 @@ class ComparisonReport:
         reference, compared = self.sides
         yield f"{self.bundle}: {compared} against {reference}, {cpu_name()}"
         if "cpu:int8" in map(str, self.sides) and not multiplies_int8():
-            yield "this processor saturates sums of 8-bit products: with VNNI, or on Arm, INT8 lies nearer"
+            yield "this processor saturates sums of 8-bit products; with VNNI, or on Arm, INT8 is more accurate"
         yield f"signal to difference in dB, worst of the runs; tolerance {self.tolerance_db:g} dB"
 
     def rows(self, graph: GraphDifference, every_layer: bool) -> Iterator[str]:
-        """Lines of a graph: its outputs, then its layers or a summary of them."""
+        """The lines of a graph: its outputs, then its layers or a summary."""
         yield f"{graph.title}, {graph.runs} run{'s' if graph.runs > 1 else ''}"
         for output in graph.outputs:
             yield _row("output", output)

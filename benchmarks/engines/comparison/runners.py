@@ -1,4 +1,4 @@
-"""Polygraphy's runners for a graph's file: ONNX Runtime on the CPU and with CUDA, TensorRT, TensorRT-RTX."""
+"""Polygraphy runners for a graph's file: ONNX Runtime on CPU and CUDA, TensorRT, TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from edgedrag.runtime.backends.tensorrt.library import MODULES, import_library
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
+from edgedrag.runtime.extras import install_command
 
 PLACEMENTS = {"cpu": "ort", "cuda": "ort", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt"}  # by backend
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-PRECISIONS = ("fp32", "fp16", "int8")  # that a bundle has files of, the highest first
+PRECISIONS = ("fp32", "fp16", "int8")  # of a bundle's files, the highest first
 NEEDED = {"polygraphy": "polygraphy", "onnx": "onnx", "onnx_ir": "onnx-ir"}  # package by module
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: a backend, and the precision of the files that it runs."""
+    """One side of a comparison: a backend, and the precision of its files."""
 
     backend: str
     precision: str
@@ -38,17 +39,17 @@ class Side:
 
 
 def check_installed() -> None:
-    """Raise EngineError where a package is missing that comparisons need."""
+    """Raise EngineError if a package that comparisons need is missing."""
     absent = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if absent:
         raise EngineError(
-            f"comparing takes {' and '.join(absent)}, not installed here; `pip install 'edgedrag[compare]'`",
+            f"comparing needs {' and '.join(absent)}, which is not installed; {install_command('compare')}",
             Code.NOT_INSTALLED,
         )
 
 
 def parse_side(text: str, bundle: Bundle) -> Side:
-    """ "cpu:int8" as a side; without a precision, the highest that the bundle has.
+    """Parse a side such as "cpu:int8"; the default precision is the highest of the bundle.
 
     Raises:
         InputError: no such backend or precision.
@@ -70,28 +71,28 @@ def parse_side(text: str, bundle: Bundle) -> Side:
 
 
 def parse_sides(backends: Sequence[str], bundle: Bundle) -> tuple[Side, Side]:
-    """The reference and what is compared with it; the CPU in the bundle's highest precision and in INT8 by default.
+    """The reference and the compared side; by default the CPU in the bundle's highest precision and in INT8.
 
     Raises:
-        InputError: not two backends, or two libraries that one process cannot hold; see also `parse_side`.
+        InputError: not two backends, or two libraries that cannot load in one process; see also `parse_side`.
         EngineError: the bundle has no files of a precision.
     """
     if len(backends) not in (0, 2):
         raise InputError("--backend: give it twice, the reference first, or not at all")
     first, second = (parse_side(text, bundle) for text in backends or ("cpu", "cpu:int8"))
     if {first.backend, second.backend} == set(MODULES):
-        raise InputError("--backend: tensorrt and tensorrt-rtx do not load side by side; compare each with cpu")
+        raise InputError("--backend: tensorrt and tensorrt-rtx cannot load in one process; compare each with cpu")
     return first, second
 
 
 def precisions_of(bundle: Bundle, backend: str) -> list[str]:
-    """Those that every graph has a file of, the highest first."""
+    """The precisions of which every graph has a file, the highest first."""
     placement = PLACEMENTS[backend]
     return [p for p in PRECISIONS if all("single" in graph.files(p, placement) for _, graph in bundle.graphs())]
 
 
 def check_usable(side: Side) -> None:
-    """Raise EngineError where this machine cannot run a side; says why."""
+    """Raise EngineError, with the reason, if this machine cannot run a side."""
     finding = probe(side.backend)
     if not finding.usable:
         raise EngineError(finding.reason, finding.code or Code.FAILED)
@@ -99,18 +100,18 @@ def check_usable(side: Side) -> None:
         import_library(side.backend)
 
 
-def silence() -> None:
-    """Keep Polygraphy's log off stdout: what it finds is read from its results."""
+def mute_polygraphy_log() -> None:
+    """Keep Polygraphy's log off stdout; findings are read from its results."""
     from polygraphy.logger import G_LOGGER
 
     G_LOGGER.module_severity = G_LOGGER.CRITICAL
 
 
 def make_runner(side: Side, file: Path, feeds: Sequence[Mapping[str, np.ndarray]]) -> Any:
-    """A runner that loads an ONNX file when it is entered.
+    """A runner that loads an ONNX file when its context is entered.
 
     Args:
-        feeds: the inputs that it is to run on; an engine is built for the range of their shapes.
+        feeds: the inputs to run on; an engine is built for the range of their shapes.
     """
     if side.backend in MODULES:
         return _tensorrt_runner(side, file, feeds)
@@ -134,22 +135,22 @@ def _open_session(file: Path, provider: str) -> Any:
 
 
 def _tensorrt_runner(side: Side, file: Path, feeds: Sequence[Mapping[str, np.ndarray]]) -> Any:
-    """An engine as `edgedrag build` makes it, in memory alone."""
+    """A runner of an engine as `edgedrag engines build` makes it, in memory only."""
     from polygraphy import config
 
-    config.USE_TENSORRT_RTX = side.backend == "tensorrt-rtx"  # read when the next module is first imported
+    config.USE_TENSORRT_RTX = side.backend == "tensorrt-rtx"  # read by the import of the next module
     from polygraphy.backend.trt import EngineFromBytes, TrtRunner
 
     from edgedrag.export.engines.builder import THIS_GPU, build_file
 
     shapes = shape_ranges(feeds)
     plan = EngineFromBytes(lambda: build_file(file, shapes, THIS_GPU, side.backend).plan)
-    # Engines are built to have their memory given to them; "profile" lets Polygraphy do so.
+    # Engines are built for user-allocated memory, which "profile" makes Polygraphy allocate.
     return TrtRunner(plan, name=str(side), allocation_strategy="profile")
 
 
 def shape_ranges(feeds: Sequence[Mapping[str, np.ndarray]]) -> dict[str, tuple[tuple[int, ...], ...]]:
-    """The least, a usual and the largest shape of each input."""
+    """The smallest, a usual and the largest shape of each input."""
     ranges = {}
     for name, first in feeds[0].items():
         shapes = np.array([feed[name].shape for feed in feeds], dtype=int).reshape(len(feeds), first.ndim)

@@ -1,8 +1,8 @@
-"""Makes the graphs beside this file: a convolution of 3 x 3, 128 channels to 128, 64 x 64 pixels, by precision.
+"""Writes the probe graphs in this folder: a 3 x 3 convolution, 128 to 128 channels, 64 x 64 pixels, by precision.
 
-python -m edgedrag.benchmarks.probes.make
+python -m edgedrag.benchmarks.latency.probes.make
 
-The weights are made inside the graph and folded by the engine, so the files are small. Needs `edgedrag[export]`.
+The graphs compute constant weights, which the engine folds, so that the files are small. Needs `edgedrag[export]`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ conv (uint8[1, {CHANNELS}, {SIDE}, {SIDE}] x) => (uint8[1, {CHANNELS}, {SIDE}, {
 
 
 def main() -> None:
-    """Write the files."""
+    """Write the graph files."""
     for name, text in (("fp32", FP32), ("int8", INT8)):
         model = parser.parse_model(text)
         onnx.checker.check_model(model, full_check=True)

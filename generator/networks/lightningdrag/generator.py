@@ -203,7 +203,7 @@ class LightningDragTeacher(LightningDragGenerator):
 
 
 class LightningDragStudent(LightningDragGenerator):
-    """A teacher with a trainable LoRA of the denoiser; the file is for `edgedrag export --lora`."""
+    """A teacher with a trainable LoRA of the denoiser; the file is for `edgedrag bundle export --lora`."""
 
     guidance = 1.0
     file = "lora.safetensors"

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, summary
+from edgedrag.runtime.extras import install_command
 
 MODULES = {"tensorrt-rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
 TITLES = {"tensorrt-rtx": "TensorRT-RTX", "tensorrt": "TensorRT"}
@@ -25,9 +26,8 @@ BUILD_OPTIONS: dict[str, tuple[str, ...]] = {
 def import_library(library: str) -> Any:
     """The library's module. Raises EngineError where it is not installed, or does not load."""
     if importlib.util.find_spec(MODULES[library]) is None:
-        how = f"`pip install 'edgedrag[{EXTRAS[library]}]'`"
         jetson = "; on a Jetson it comes with JetPack, see docs/jetson.md" if library == "tensorrt" else ""
-        raise EngineError(f"{library} is not installed; {how}{jetson}", Code.NOT_INSTALLED)
+        raise EngineError(f"{library} is not installed; {install_command(EXTRAS[library])}{jetson}", Code.NOT_INSTALLED)
     try:
         return importlib.import_module(MODULES[library])
     except Exception as error:  # whatever a broken or foreign package raises

@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX on a GPU, from engines that `edgedrag build` made."""
+"""TensorRT and TensorRT-RTX on a GPU, from engines that `edgedrag engines build` made."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class TensorRtBackend(DeviceBackend):
         self.name, self.device = library, self._gpu.name
         version, store = trt.__version__, EngineStore(folder)
         self._lookup = EngineLookup(store, library, version, self._gpu.target)
-        log = _make_log(trt)
+        log = make_log(trt)
         self._library = Library(library, trt, start(trt.Runtime, log, library), log)
         self._cache: Any = None
         self._cache_file = store.folder / f"{library}-{version}-{self._gpu.target}.runtime-cache"
@@ -128,7 +128,7 @@ class TensorRtBackend(DeviceBackend):
         return made
 
 
-def _make_log(trt: Any) -> Any:
+def make_log(trt: Any) -> Any:
     class Log(trt.ILogger):
         """Keeps what went wrong, to be told with the error that follows."""
 

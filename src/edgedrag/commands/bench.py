@@ -3,125 +3,162 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgedrag.commands.bench_latency import ab, compare, latency, plan, report
+from edgedrag.commands.family import Family, json_option
+from edgedrag.commands.option_groups import option, option_groups
 from edgedrag.commands.options import FILE, Engine, engine_options
 
+if TYPE_CHECKING:
+    import numpy as np
 
-@click.group()
+
+@click.group(cls=Family)
 def bench() -> None:
-    """Measure latency, quality, what many rounds leave, and the touch station."""
+    """Measure latency, quality and the touch station; compare reports."""
 
 
 for command in (latency, compare, ab, plan, report):
     bench.add_command(command)
 
 
-@bench.command()
-@click.option("--pairs", type=FILE, help="Folder of mined pairs: compare with the true frames of CACHE/held_out.")
-@click.option("--dragbench", type=FILE, help="Folder of samples in DragBench's form: see where the content went.")
-@click.option("--per-clip", default=12, show_default=True, type=click.IntRange(1),
-              help="Pairs of real frames of each clip; each kind of made motion gets a quarter.")  # fmt: skip
-@click.option("--compare", multiple=True, metavar="NAME=BUNDLE", help="A further bundle in the table; repeatable.")
-@click.option("--weights", type=FILE, help="Folder of the metric networks' weights.  [default: of their packages]")
-@engine_options
-@click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
-@click.option("--sheet", type=FILE, help="Write a picture of results side by side.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def quality(
-    pairs: Path | None,
-    dragbench: Path | None,
-    per_clip: int,
-    compare: tuple[str, ...],
-    weights: Path | None,
-    engine: Engine,
-    output: Path | None,
-    sheet: Path | None,
-    as_json: bool,
-) -> None:
-    """Compare edits with the true frames of held-out clips, or judge them on drags without a truth; and baselines."""
-    from edgedrag.benchmarks.quality.measure import Request, describe, measure
-    from edgedrag.benchmarks.report import write_report
-    from edgedrag.runtime.files import check_folder
-    from edgedrag.runtime.photo.picture import Picture, check_output, save_picture
+@dataclass(frozen=True)
+class Written:
+    """Where figures and pictures of results are written."""
 
-    if (pairs is None) == (dragbench is None):
+    output: Path | None = option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
+    sheet: Path | None = option("--sheet", type=FILE, help="Write a picture of results side by side.")
+
+    def check(self) -> None:
+        """Raise InputError where a file could not be written, before any work is done."""
+        from edgedrag.runtime.files import check_folder
+        from edgedrag.runtime.photo.picture import check_output
+
+        if self.sheet is not None:
+            check_output(self.sheet)
+        if self.output is not None:
+            check_folder(self.output.parent)
+
+    def write(self, figures: dict[str, Any], picture: np.ndarray) -> None:
+        """Write what was asked for; `picture` is uint8 RGB."""
+        from edgedrag.benchmarks.report import write_report
+        from edgedrag.runtime.photo.picture import Picture, save_picture
+
+        write_report(figures, self.output)
+        if self.sheet is not None:
+            save_picture(self.sheet, Picture(picture))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What `bench quality` measures on, and what beside the bundle."""
+
+    pairs: Path | None = option(
+        "--pairs", type=FILE, help="Folder of mined pairs: compare with the true frames of CACHE/held_out."
+    )
+    dragbench: Path | None = option(
+        "--dragbench", type=FILE, help="Folder of samples in DragBench's form: measure where the content moved."
+    )
+    per_clip: int = option(
+        "--per-clip",
+        default=12,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Pairs of real frames of each clip; each kind of made motion gets a quarter.",
+    )
+    compare: tuple[str, ...] = option(
+        "--compare", multiple=True, metavar="NAME=BUNDLE", help="A further bundle in the table; repeatable."
+    )
+    weights: Path | None = option(
+        "--weights", type=FILE, help="Folder of the metric networks' weights.  [default: of their packages]"
+    )
+
+    def further_bundles(self) -> dict[str, str]:
+        """The bundles of --compare by name."""
+        further = dict(text.partition("=")[::2] for text in self.compare)
+        if not all(further) or not all(further.values()):
+            raise click.BadParameter("write it as NAME=BUNDLE", param_hint="--compare")
+        return further
+
+
+@bench.command(extra="quality")
+@option_groups(samples=Samples)
+@engine_options
+@option_groups(written=Written)
+@json_option
+def quality(samples: Samples, engine: Engine, written: Written, as_json: bool) -> None:
+    """Compare edits with true frames, or judge them on DragBench's drags.
+
+    Beside the bundle stand the unedited photo and an inverse-distance warp, and with the embedded generator its
+    teacher and a regression network.
+    """
+    from edgedrag.benchmarks.quality.measure import Request, describe, measure
+
+    if (samples.pairs is None) == (samples.dragbench is None):
         raise click.UsageError("give one of --pairs and --dragbench")
-    further = dict(text.partition("=")[::2] for text in compare)
-    if not all(further) or not all(further.values()):
-        raise click.BadParameter("write it as NAME=BUNDLE", param_hint="--compare")
-    if sheet is not None:
-        check_output(sheet)
-    if output is not None:
-        check_folder(output.parent)
+    further = samples.further_bundles()
+    written.check()
     runtime, _ = engine.open()
     relatives = engine.options.bundle == "embedded"
     figures, picture = measure(
         runtime,
         Request(
-            pairs, dragbench, weights, per_clip, further, relatives, engine.steps, engine.seed, engine.max_megapixels
+            samples.pairs,
+            samples.dragbench,
+            samples.weights,
+            samples.per_clip,
+            further,
+            relatives,
+            engine.steps,
+            engine.seed,
+            engine.max_megapixels,
         ),
     )
-    write_report(figures, output)
-    if sheet is not None:
-        save_picture(sheet, Picture(picture))
+    written.write(figures, picture)
     click.echo(json.dumps(figures) if as_json else describe(figures))
 
 
-@bench.command()
+@bench.command(extra="quality")
 @click.argument("photos", nargs=-1, required=True, type=FILE)
-@click.option("--rounds", default=10, show_default=True, help="Drags and inverses in all, an even number.")
+@click.option("--rounds", "count", default=10, show_default=True, help="Drags and inverses in all, an even number.")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Random sequences of each photo.")
 @engine_options
-@click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
-@click.option("--sheet", type=FILE, help="Write a picture of what is left of each photo.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def rounds(
-    photos: tuple[Path, ...],
-    rounds: int,
-    seeds: int,
-    engine: Engine,
-    output: Path | None,
-    sheet: Path | None,
-    as_json: bool,
-) -> None:
-    """Drag PHOTOS forth and back, many times: what is left of them, and of a chain of single edits."""
-    from edgedrag.benchmarks.quality.rounds import describe, measure
-    from edgedrag.benchmarks.report import write_report
-    from edgedrag.runtime.files import check_folder
-    from edgedrag.runtime.photo.picture import Picture, check_output, save_picture
+@option_groups(written=Written)
+@json_option
+def rounds(photos: tuple[Path, ...], count: int, seeds: int, engine: Engine, written: Written, as_json: bool) -> None:
+    """Drag PHOTOS forth and back many times, and measure what changed.
 
-    if sheet is not None:
-        check_output(sheet)
-    if output is not None:
-        check_folder(output.parent)
+    A chain of single edits, each of the file that the last one wrote, is measured beside it.
+    """
+    from edgedrag.benchmarks.quality.rounds import describe, measure
+
+    written.check()
     runtime, _ = engine.open()
-    figures, picture = measure(runtime, photos, rounds, seeds, engine.steps, engine.seed, engine.max_megapixels)
-    write_report(figures, output)
-    if sheet is not None:
-        save_picture(sheet, Picture(picture))
+    figures, picture = measure(runtime, photos, count, seeds, engine.steps, engine.seed, engine.max_megapixels)
+    written.write(figures, picture)
     click.echo(json.dumps(figures) if as_json else describe(figures))
 
 
-@bench.command()
+@bench.command(extra="studio")
 @click.option("--visitors", default=32, show_default=True, type=click.IntRange(1), help="At once, under load.")
 @click.option("--seconds", default=120.0, show_default=True, type=click.FloatRange(1), help="Of load.")
 @click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option
 def studio(visitors: int, seconds: float, output: Path | None, as_json: bool) -> None:
-    """Time the touch station: previews and results in a real browser, memory over many edits, many visitors."""
+    """Time the touch station in a real browser, and under many visitors.
+
+    Measured are previews and results under a finger, and memory over many edits.
+    """
     import edgedrag
     from edgedrag.benchmarks.report import write_report
-    from edgedrag.runtime.errors import InputError
+    from edgedrag.benchmarks.station.measure import describe, measure
     from edgedrag.runtime.files import check_folder
 
-    try:
-        from edgedrag.benchmarks.station.measure import describe, measure
-    except ImportError as error:
-        raise InputError(f"{error.name} is not installed: install edgedrag[studio]") from None
     if output is not None:
         check_folder(output.parent)
     figures = measure(edgedrag.open(), visitors, seconds)

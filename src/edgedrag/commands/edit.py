@@ -1,67 +1,96 @@
-"""Editing, and what it needs to know of a bundle and a machine."""
+"""Editing: one drag, or a list of them."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-import edgedrag
+from edgedrag.commands.family import Command, json_option
+from edgedrag.commands.option_groups import option, option_groups
 from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
+from edgedrag.commands.streams import DASH, check_dashes, piped_outputs, read_inputs
+from edgedrag.runtime.codes import ExitCode
 from edgedrag.runtime.errors import EdgedragError, InputError
 
 if TYPE_CHECKING:
     from edgedrag.runtime.session.jobs import Job
 
 
-@click.command()
+@dataclass(frozen=True)
+class EditFiles:
+    """The mask that a drag reads, and the pictures that it writes; `-` is stdin or stdout."""
+
+    mask: Path | None = option(
+        "--mask",
+        type=FILE,
+        help="Picture of the photo's size, nonzero = may change; - is stdin.  [default: made from the drags]",
+    )
+    output: Path | None = option(
+        "-o",
+        "--output",
+        type=FILE,
+        help="PNG or WebP (lossless) or JPEG; - is PNG on stdout.  [default: ./PHOTO-edited.png]",
+    )
+    sheet: Path | None = option("--sheet", type=FILE, help="Also write before, drag and after side by side.")
+    mask_out: Path | None = option(
+        "--mask-out", type=FILE, help="Also write the mask that was used, to correct it and pass it as --mask."
+    )
+
+
+@click.command(cls=Command, extra="cpu")
 @click.argument("photo", type=FILE)
-@click.option("--drag", "drags", multiple=True, required=True, metavar="X,Y:X,Y",
-              help="Handle and target in pixels of the photo as displayed; repeat for several points.")  # fmt: skip
 @click.option(
-    "--mask", type=FILE, help="Picture of the photo's size, nonzero = may change.  [default: made from the drags]"
+    "--drag",
+    "drags",
+    multiple=True,
+    required=True,
+    metavar="X,Y:X,Y",
+    help="Handle and target in pixels of the photo as displayed; repeat for several points.",
 )
-@click.option("-o", "--output", type=FILE, help="PNG or WebP (lossless) or JPEG.  [default: ./PHOTO-edited.png]")
-@click.option("--sheet", type=FILE, help="Also write before, drag and after side by side.")
-@click.option("--mask-out", type=FILE, help="Also write the mask that was used, to correct it and give it as --mask.")
+@option_groups(files=EditFiles)
 @engine_options
 @TRACE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option
 def drag(
-    photo: Path,
-    drags: tuple[str, ...],
-    mask: Path | None,
-    output: Path | None,
-    sheet: Path | None,
-    mask_out: Path | None,
-    engine: Engine,
-    trace: Path | None,
-    as_json: bool,
+    photo: Path, drags: tuple[str, ...], files: EditFiles, engine: Engine, trace: Path | None, as_json: bool
 ) -> None:
-    """Edit PHOTO: what lies at each handle moves to its target.
+    """Edit PHOTO: what lies at each handle moves to its target. PHOTO - is stdin.
 
     \b
     edgedrag drag cat.jpg --drag 120,80:140,80 --mask mask.png -o out.png --sheet sheet.png
+    edgedrag drag - --drag 120,80:140,80 -o - < cat.jpg > out.png
     """
     from edgedrag.runtime.drag.drags import parse_drag
     from edgedrag.runtime.session.jobs import Job, check_outputs, run_job
     from edgedrag.runtime.trace_file import tracing
 
-    output = output or Path(f"{photo.stem}-edited.png")
+    if photo == DASH and files.output is None:
+        raise click.UsageError("a photo from stdin has no name: give -o FILE, or -o - for stdout")
+    outputs = (files.output or Path(f"{photo.stem}-edited.png"), files.sheet, files.mask_out)
+    to_stdout = check_dashes(outputs, as_json)
     pairs = [parse_drag(text) for text in drags]
-    job = Job(photo, pairs, output, mask, sheet, mask_out, engine.steps, engine.seed, engine.max_megapixels)
-    check_outputs(job)
-    with tracing(trace, "edgedrag drag"):
-        runtime, opened_ms = engine.open()
-        _tell(run_job(runtime, job, opened_ms), as_json)
+    with piped_outputs(outputs) as (output, sheet, mask_out):
+        assert output is not None
+        source, mask = read_inputs(photo, files.mask)
+        assert source is not None
+        job = Job(source, pairs, output, mask, sheet, mask_out, engine.steps, engine.seed, engine.max_megapixels)
+        check_outputs(job)
+        with tracing(trace, "edgedrag drag"):
+            runtime, opened_ms = engine.open()
+            report = run_job(runtime, job, opened_ms)
+    if outputs[0] == DASH:
+        report["output"] = "stdout"
+    _print_report(report, as_json, err=to_stdout)
 
 
-def _tell(report: dict[str, Any], as_json: bool) -> None:
-    """Print what a drag did."""
+def _print_report(report: dict[str, Any], as_json: bool, err: bool) -> None:
+    """Print what a drag did, on stderr where a picture went to stdout."""
     output = report["output"]
     if not report["outside_exact"]:
         click.echo(f"warning: {output}: JPEG changes pixels outside the mask too; write a .png to keep them", err=True)
@@ -69,40 +98,52 @@ def _tell(report: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(report))
         return
     checks = report["checks"]
-    click.echo(f"{output}  {checks['verdict']}, {report['timings_ms']['total']:.0f} ms on {report['backend']}")
+    total_ms = report["timings_ms"]["total"]
+    click.echo(f"{output}  {checks['verdict']}, {total_ms:.0f} ms on {report['backend']}", err=err)
     for reason in checks["reasons"]:
-        click.echo(f"  {reason}")
+        click.echo(f"  {reason}", err=err)
 
 
-@click.command()
+@click.command(cls=Command, extra="cpu")
 @click.argument("jobs", type=FILE, metavar="JOBS.jsonl")
-@click.option("-o", "--output", "outdir", type=FILE, required=True, help="Existing folder for NAME.png of each job.")
+@click.option(
+    "-o",
+    "--output",
+    "outdir",
+    type=FILE,
+    required=True,
+    help="Folder for NAME.png of each job; made where there is none.",
+)
 @engine_options
 @TRACE
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each job.")
-def batch(
-    jobs: Path,
-    outdir: Path,
-    engine: Engine,
-    trace: Path | None,
-    as_json: bool,
-) -> None:
-    """Run every drag of JOBS.jsonl; results that exist are kept, so a stopped run goes on.
+def batch(jobs: Path, outdir: Path, engine: Engine, trace: Path | None, as_json: bool) -> None:
+    """Run every drag of JOBS.jsonl. A stopped run continues: results that exist are not made again. - is stdin.
 
     \b
     A line: {"name": "a", "image": "a.jpg", "mask": "m.png", "drags": [[[120, 80], [140, 80]]], "seed": 0}
-    mask and seed may be left out. A bad job is reported and the rest goes on; exit code 1 then.
+    mask and seed may be left out. A bad job is reported and the others run; exit code 1 then.
     """
-    from edgedrag.runtime.files import check_folder
     from edgedrag.runtime.session.jobs import read_jobs
     from edgedrag.runtime.trace_file import tracing
 
-    check_folder(outdir)
     listed = list(read_jobs(jobs, outdir, engine.steps, engine.seed, engine.max_megapixels))
+    _make_folder(outdir)
     with tracing(trace, "edgedrag batch"):
         failed = _run_jobs(listed, engine, as_json)
     if failed:
-        sys.exit(1)
+        sys.exit(ExitCode.OTHER)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder where there is none. Raises InputError where it cannot be, or cannot be written to."""
+    from edgedrag.runtime.files import check_folder
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be made ({error.strerror})") from None
+    check_folder(folder)
 
 
 def _run_jobs(listed: Sequence[tuple[str, Job | InputError]], engine: Engine, as_json: bool) -> int:
@@ -132,31 +173,3 @@ def _run_jobs(listed: Sequence[tuple[str, Job | InputError]], engine: Engine, as
             click.echo(json.dumps(line))
     click.echo(f"{len(listed) - failed - skipped} done, {skipped} were there, {failed} failed", err=True)
     return failed
-
-
-@click.command()
-@click.argument("bundle", default="embedded")
-@click.option("--cost", is_flag=True, help="What a drag costs: by graph, by schedule, beside the published code.")
-def info(bundle: str, cost: bool) -> None:
-    """Show what is in BUNDLE (a folder or a shipped name), where it came from, and its figures."""
-    from edgedrag.runtime.bundle.cost import describe_cost
-    from edgedrag.runtime.bundle.describe import describe_bundle
-    from edgedrag.runtime.bundle.manifest import open_bundle
-
-    opened = open_bundle(bundle)
-    click.echo(describe_cost(opened) if cost else describe_bundle(opened))
-
-
-@click.command()
-@click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name.")
-@click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def doctor(bundle: str, engines: Path | None, as_json: bool) -> None:
-    """Show which engines this machine has, which would be chosen, why not the others, and test the chosen one."""
-    from edgedrag.runtime.selection.doctor import describe, examine
-
-    facts = examine(edgedrag.__version__, bundle, engines)
-    click.echo(json.dumps(facts) if as_json else describe(facts))
-    test = facts["bundle"]["self_test"]
-    if facts["chosen"] is None or (test is not None and not test["passed"]):
-        sys.exit(3)

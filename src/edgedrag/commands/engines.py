@@ -4,80 +4,85 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from edgedrag.commands.engines_compare import compare
+from edgedrag.commands.family import Family, json_option
+from edgedrag.commands.option_groups import option, option_groups
 from edgedrag.commands.options import FILE
 from edgedrag.runtime.backends.tensorrt.library import MODULES
+from edgedrag.runtime.codes import ExitCode
+
+BUILT_PRECISION = click.Choice(["auto", "fp16", "int8", "fp32"])
+BUILT_PRECISION_HELP = "auto: INT8 where the bundle has a recipe, else fp16."
 
 
-@click.command()
+@click.group(cls=Family)
+def engines() -> None:
+    """Build engines for NVIDIA GPUs, manage their cache, compare two."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What `engines build` builds, and where to."""
+
+    library: str = option("--engine", type=click.Choice([*MODULES]), required=True, help="The library to build with.")
+    targets: str = option(
+        "--target",
+        default="this-gpu",
+        show_default=True,
+        help="For TensorRT-RTX: generations of GPUs, as sm_75,sm_86,sm_89, or this-gpu.",
+    )
+    precision: str = option(
+        "--precision", type=BUILT_PRECISION, default="auto", show_default=True, help=BUILT_PRECISION_HELP
+    )
+    shapes: str | None = option(
+        "--shapes", help="Window sizes, as 512,384x640 (height x width).  [default: all of the bundle's]"
+    )
+    output: Path | None = option("-o", "--output", type=FILE, help="Folder of engines.  [default: the user's cache]")
+
+
+@engines.command(extra="rtx")
 @click.argument("bundle", default="embedded")
-@click.option("--engine", "library", type=click.Choice([*MODULES]), required=True, help="The library to build with.")
-@click.option("--target", "targets", default="this-gpu", show_default=True,
-              help="For TensorRT-RTX: generations of GPUs, as sm_75,sm_86,sm_89, or this-gpu.")  # fmt: skip
-@click.option("--precision", type=click.Choice(["auto", "fp16", "int8", "fp32"]), default="auto", show_default=True,
-              help="auto: INT8 where the bundle has a recipe, else fp16.")  # fmt: skip
-@click.option("--shapes", help="Window sizes, as 512,384x640 (height x width).  [default: all of the bundle's]")
-@click.option("-o", "--output", type=FILE, help="Folder of engines.  [default: the user's cache]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def build(
-    bundle: str,
-    library: str,
-    targets: str,
-    precision: str,
-    shapes: str | None,
-    output: Path | None,
-    as_json: bool,
-) -> None:
-    """Build engines of BUNDLE's graphs, one for each window size; those that are there already are kept.
+@option_groups(options=Build)
+@json_option
+def build(bundle: str, options: Build, as_json: bool) -> None:
+    """Build engines of BUNDLE's graphs, one for each window size. Engines that exist are not built again.
 
     \b
-    edgedrag build embedded --engine tensorrt-rtx --target sm_86,sm_89
+    edgedrag engines build embedded --engine tensorrt-rtx --target sm_86,sm_89
     """
     from edgedrag.export.engines.build import Request, build_engines, parse_sizes
     from edgedrag.runtime.backends.tensorrt.cache import EngineStore
     from edgedrag.runtime.bundle.manifest import open_bundle
 
     opened = open_bundle(bundle)
-    wanted = tuple(dict.fromkeys(part.strip() for part in targets.split(",")))
-    request = Request(library, wanted, precision, parse_sizes(shapes, opened))
+    wanted = tuple(dict.fromkeys(part.strip() for part in options.targets.split(",")))
+    request = Request(options.library, wanted, options.precision, parse_sizes(options.shapes, opened))
     rows = []
-    for row in build_engines(opened, request, output):
+    for row in build_engines(opened, request, options.output):
         rows.append(row)
         if not as_json:
             how = "cached" if row["cached"] else f"{row['seconds']:.1f} s"
             click.echo(f"{Path(row['file']).name}  {row['bytes'] / 1e6:.1f} MB  {how}")
-    folder = str(EngineStore(output).folder)
+    folder = str(EngineStore(options.output).folder)
     if as_json:
         click.echo(json.dumps({"bundle": opened.name, "folder": folder, "engines": rows}))
     else:
         click.echo(f"{len(rows)} engines in {folder}, {sum(not r['cached'] for r in rows)} of them new")
 
 
-@click.group()
-def engines() -> None:
-    """The cache of built engines, and engines compared."""
-
-
-engines.add_command(compare)
-
-
-def cache_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Which cache, and how to print."""
-    with_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(command)
-    return click.option("--engines", "folder", type=FILE, help="Folder of engines.  [default: the user's cache]")(
-        with_json
-    )
+CACHE = click.option("--engines", "folder", type=FILE, help="Folder of engines.  [default: the user's cache]")
 
 
 @engines.command("list")
-@cache_options
+@CACHE
+@json_option
 def list_engines(folder: Path | None, as_json: bool) -> None:
-    """Show what was built, for what."""
+    """List the engines in the cache, with their size, library and version."""
     from edgedrag.runtime.backends.tensorrt.cache import EngineStore
 
     store = EngineStore(folder)
@@ -92,9 +97,10 @@ def list_engines(folder: Path | None, as_json: bool) -> None:
 
 
 @engines.command()
-@cache_options
+@CACHE
+@json_option
 def verify(folder: Path | None, as_json: bool) -> None:
-    """Check that every engine is the one that was built; exit code 3 where one is not."""
+    """Check that every engine is the file that was built. Exit code 3 where one is not."""
     from edgedrag.runtime.backends.tensorrt.cache import EngineStore
 
     store = EngineStore(folder)
@@ -110,14 +116,15 @@ def verify(folder: Path | None, as_json: bool) -> None:
             click.echo(f"{name}  left over from a build that was stopped; `edgedrag engines prune` removes it")
         click.echo(f"{len(faults)} engines in {store.folder}, {sum(f is not None for f in faults.values())} damaged")
     if any(faults.values()):
-        sys.exit(3)
+        sys.exit(ExitCode.UNAVAILABLE)
 
 
 @engines.command()
-@cache_options
+@CACHE
+@json_option
 @click.option("--all", "everything", is_flag=True, help="Remove whole engines too.")
 def prune(folder: Path | None, as_json: bool, everything: bool) -> None:
-    """Remove damaged engines, those of other versions of an installed library, and what stopped builds left."""
+    """Remove damaged and outdated engines. Outdated: of another version of an installed library."""
     from edgedrag.runtime.backends.tensorrt.cache import EngineStore
     from edgedrag.runtime.backends.tensorrt.pruning import prune as prune_store
 
@@ -131,16 +138,23 @@ def prune(folder: Path | None, as_json: bool, everything: bool) -> None:
     click.echo(f"{len(removed)} files removed from {store.folder}")
 
 
+engines.add_command(compare)
+
+
 @engines.command()
 @click.argument("graph")
 @click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name.")
-@click.option("--branch", type=click.Choice(["single", "pair"]), default="single", show_default=True,
-              help="Of a graph that runs in pairs under guidance.")  # fmt: skip
-@click.option("--precision", type=click.Choice(["auto", "fp16", "int8", "fp32"]), default="auto", show_default=True,
-              help="auto: INT8 where the bundle has a recipe, else fp16.")  # fmt: skip
+@click.option(
+    "--branch",
+    type=click.Choice(["single", "pair"]),
+    default="single",
+    show_default=True,
+    help="Of a graph that runs in pairs under guidance.",
+)
+@click.option("--precision", type=BUILT_PRECISION, default="auto", show_default=True, help=BUILT_PRECISION_HELP)
 @click.option("--shapes", help="Window sizes, as 512,384x640 (height x width), a line each.  [default: the first]")
 def command(graph: str, bundle: str, branch: str, precision: str, shapes: str | None) -> None:
-    """Print the trtexec command that builds and times GRAPH as `edgedrag build --engine tensorrt` builds it.
+    """Print the trtexec command that builds and times GRAPH. It builds what `engines build --engine tensorrt` does.
 
     \b
     edgedrag engines command motion

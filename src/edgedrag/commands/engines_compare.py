@@ -7,21 +7,38 @@ from pathlib import Path
 
 import click
 
+from edgedrag.commands.family import Command, json_option
 from edgedrag.commands.options import FILE
 from edgedrag.runtime.errors import InputError
 
 
-@click.command()
+@click.command(cls=Command, extra="compare")
 @click.argument("bundle", default="embedded")
 @click.option("--graph", metavar="G", help="Only this graph of the bundle, with every layer of it in the table.")
-@click.option("--backend", "backends", multiple=True, metavar="A", help="Twice: the reference, and what is compared "
-              "with it. BACKEND or BACKEND:PRECISION, of cpu, cuda (ONNX Runtime), tensorrt, tensorrt-rtx and fp32, "
-              "fp16, int8; without PRECISION the bundle's highest.  [default: cpu:fp32 and cpu:int8]")  # fmt: skip
-@click.option("--drag", "jobs", type=FILE, metavar="JOBS",
-              help="JSONL of drags as for `batch`, for inputs.  [default: a drag on a made picture]")  # fmt: skip
-@click.option("--tolerance", "least_db", type=click.FloatRange(0, 200), metavar="DB",
-              help="Least signal to difference.  [default: 60, with fp16 40, with int8 20]")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="A",
+    help="Twice: the reference, and what is compared "
+    "with it. BACKEND or BACKEND:PRECISION, of cpu, cuda (ONNX Runtime), tensorrt, tensorrt-rtx and fp32, "
+    "fp16, int8; without PRECISION the bundle's highest.  [default: cpu:fp32 and cpu:int8]",
+)
+@click.option(
+    "--drag",
+    "jobs",
+    type=FILE,
+    metavar="JOBS",
+    help="JSONL of drags as for `batch`, as inputs.  [default: a drag on a synthetic picture]",
+)
+@click.option(
+    "--tolerance",
+    "least_db",
+    type=click.FloatRange(0, 200),
+    metavar="DB",
+    help="Least signal to difference.  [default: 60, with fp16 40, with int8 20]",
+)
+@json_option
 def compare(
     bundle: str,
     graph: str | None,
@@ -30,7 +47,7 @@ def compare(
     least_db: float | None,
     as_json: bool,
 ) -> None:
-    """Compare two engines on BUNDLE's graphs by output and by layer; names the first layer beyond tolerance.
+    """Compare two engines on BUNDLE's graphs, layer by layer. Names the first layer beyond tolerance.
 
     \b
     edgedrag engines compare embedded --backend cpu:fp32 --backend tensorrt:int8 --drag jobs.jsonl

@@ -206,7 +206,7 @@ def test_without_matplotlib_the_page_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "edgedrag.benchmarks.latency.plots", None)
     page = latency_report.as_html([report])
-    assert "<svg" not in page and "edgedrag[report]" in page and "<table>" in page
+    assert "<svg" not in page and "extra [report]" in page and "<table>" in page
 
 
 def test_an_interruption_leaves_the_figures_so_far() -> None:
@@ -236,7 +236,7 @@ def test_a_sustained_run_has_a_course(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(course["shown"]) == 6 and course["drag"]["n"] >= 6
     assert course["drift"] == pytest.approx(course["last_tenth_ms"] / course["first_tenth_ms"] - 1, abs=1e-3)
     assert course["throttled"] is None or not course["absent"].count("throttle")
-    assert "Without a pause" in latency_report.as_html([report])
+    assert "Sustained load" in latency_report.as_html([report])
 
 
 def test_what_the_bundle_lacks_is_told_as_ever() -> None:

@@ -1,4 +1,4 @@
-"""`edgedrag build` and `edgedrag engines`: TensorRT-RTX, ahead of time, without a GPU."""
+"""`edgedrag engines build` and `edgedrag engines`: TensorRT-RTX, ahead of time, without a GPU."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ONE = ("--shapes", "256x256")
 
 
 def build_json(edit_cli: Cli, *args: str | Path) -> list[dict]:
-    done = edit_cli("build", "embedded", *RTX, *args, "--json")
+    done = edit_cli("engines", "build", "embedded", *RTX, *args, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["engines"]
 
@@ -92,7 +92,7 @@ def test_another_recipe_is_another_engine(tmp_path: Path) -> None:
 
 
 def test_two_builders_at_once_build_each_engine_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "edgedrag", "build", "embedded", *RTX, "--target", "sm_86", "--json"]
+    command = [sys.executable, "-m", "edgedrag", "engines", "build", "embedded", *RTX, "--target", "sm_86", "--json"]
     command += ["--shapes", "256x256,256x192", "-o", str(tmp_path)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(2)]
     rows = [json.loads(process.communicate(timeout=300)[0])["engines"] for process in both]
@@ -110,7 +110,19 @@ def heed_interrupts() -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_build_goes_on_where_it_was(edit_cli: Cli, tmp_path: Path, how: signal.Signals) -> None:
-    command = [sys.executable, "-m", "edgedrag", "build", "embedded", *RTX, "--target", "sm_86", "-o", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "edgedrag",
+        "engines",
+        "build",
+        "embedded",
+        *RTX,
+        "--target",
+        "sm_86",
+        "-o",
+        str(tmp_path),
+    ]
     errors = tmp_path.parent / f"{tmp_path.name}.err"
     with errors.open("w") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, preexec_fn=heed_interrupts)
@@ -166,7 +178,7 @@ def test_the_default_folder_is_the_same_for_all(edit_cli: Cli, tmp_path: Path, m
     ],
 )
 def test_what_cannot_be_built_is_said(edit_cli: Cli, args: tuple[str, ...], code: int, said: str) -> None:
-    done = edit_cli("build", "embedded", *args)
+    done = edit_cli("engines", "build", "embedded", *args)
     assert done.returncode == code and said in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
 
@@ -183,7 +195,7 @@ def test_a_library_that_is_not_installed(edit_cli: Cli, tmp_path: Path) -> None:
     before = sorted(store.folder.iterdir())
     for command in (
         (*drag, "--backend", "tensorrt"),
-        ("build", "embedded", "--engine", "tensorrt", "-o", store.folder),
+        ("engines", "build", "embedded", "--engine", "tensorrt", "-o", store.folder),
     ):
         done = edit_cli(*command)
         assert done.returncode == 3 and "tensorrt is not installed" in done.stderr, done.stderr

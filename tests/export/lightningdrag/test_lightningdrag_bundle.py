@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory, published: tuple[Path, Pa
     arguments = {"fp16": (published[0], "--lora", published[1]), "fp32": ("--random-weights", "5", "--size", "tiny")}
     with ThreadPoolExecutor() as pool:
         running = {
-            precision: pool.submit(edit_cli, "export", *given, "--precision", precision, "-o", folder / precision)
+            precision: pool.submit(
+                edit_cli, "bundle", "export", *given, "--precision", precision, "-o", folder / precision
+            )
             for precision, given in arguments.items()
         }
     for done in running.values():
@@ -125,6 +128,23 @@ def check_against_pytorch(folder: Path, weights: Weights, precision: str, least:
     assert whole >= least
 
 
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_the_denoisers_have_a_form_for_the_cuda_provider(exported: dict[str, Path], precision: str) -> None:
+    bundle = open_bundle(exported[precision])
+    fused = {v.file: (g, v) for _, g in bundle.graphs() for v in g.variants if v.placement == "cuda"}
+    denoisers = {"appearance.cuda.onnx", "unet.cuda.onnx", "unet_pair.cuda.onnx"}
+    assert set(fused) == {*denoisers, "vae_decode.cuda.onnx"}
+    for graph, variant in (fused[name] for name in sorted(denoisers)):
+        plain = graph.files(precision, "ort")[variant.branch]
+        assert variant.external == plain.external, "the weights are shared"
+        new, old = (
+            Counter(node.op_type for node in onnx.load(bundle.verified_file(v), load_external_data=False).graph.node)
+            for v in (variant, plain)
+        )
+        assert (new["MultiHeadAttention"], new["GroupNorm"]) == (old["Softmax"], old["InstanceNormalization"])
+        assert not new["Softmax"] + new["InstanceNormalization"] and new["GroupNorm"] > 10
+
+
 def test_a_whole_drag_equals_pytorch_in_fp32(fp32: Path) -> None:
     check_against_pytorch(fp32, RandomWeights(TINY, 5), "fp32", 80)
 
@@ -161,15 +181,14 @@ def test_the_command_that_drags_takes_any_bundle(
 def test_what_a_second_drag_does_not_run_again(fp32: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = edgedrag.open(fp32)
     ran: list[str] = []
-    for graphs in runtime.stages._graphs.values():
-        for graph, compiled in graphs:
-            for branch in compiled.values():
+    for _, graph, compiled in runtime.stages.graphs():
+        for branch in compiled.values():
 
-                def noted(tensors: dict, name: str = graph.name, run: Callable = branch.run) -> dict:
-                    ran.append(name)
-                    return run(tensors)
+            def noted(tensors: dict, name: str = graph.name, run: Callable = branch.run) -> dict:
+                ran.append(name)
+                return run(tensors)
 
-                monkeypatch.setattr(branch, "run", noted)
+            monkeypatch.setattr(branch, "run", noted)
     photo = runtime.load(np.random.default_rng(2).integers(0, 255, (256, 256, 3), dtype=np.uint8))
     mask = np.zeros((256, 256), np.uint8)
     mask[60:200, 60:200] = 255
@@ -268,7 +287,7 @@ def test_too_little_room_is_said_in_numbers(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(InputError, match=r"too little memory: the export needs 3\.\d GB, 0\.5 GB are free"):
         export_random(0, "tiny", tmp_path / "bundle")
     monkeypatch.setattr(room, "read_memory", lambda: None)
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: SimpleNamespace(total=10, used=9, free=1))
     with pytest.raises(InputError, match=r"too little disk space: the bundle needs 0\.1 GB, 0\.0 GB are free"):
         export_random(0, "tiny", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()

@@ -224,5 +224,5 @@ def test_the_committed_split_keeps_sources_apart() -> None:
 
 
 def test_no_pairs_no_training(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="edgedrag pairs"):
+    with pytest.raises(InputError, match="edgedrag learn pairs"):
         PairCache(tmp_path)

@@ -27,7 +27,7 @@ def test_each_part_has_its_share_of_the_new(tmp_path: Path) -> None:
     new, old = written(tmp_path / "new.safetensors", 2), written(tmp_path / "old.safetensors", 1)
     out = tmp_path / "mean.safetensors"
     shares = ["--motion", "0.75", "--denoiser", "0.5", "--reveal", "2"]
-    done = CliRunner().invoke(cli, ["average", str(new), str(old), "-o", str(out), *shares])
+    done = CliRunner().invoke(cli, ["learn", "average", str(new), str(old), "-o", str(out), *shares])
     assert done.exit_code == 0 and done.stdout.strip() == str(out)
     mean, metadata = load_checkpoint(out)
     assert metadata["default_steps"] == "2"

@@ -94,12 +94,12 @@ def test_the_command_line_passes_the_perceptual_loss(
 ) -> None:
     settings = {**asdict(config(cache, 1)), "sizes": [[64, 1, 1.0]], "perceptual": 0.5}
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    done = edit_cli("train", tmp_path / "config.json", "-o", tmp_path / "run")
+    done = edit_cli("learn", "train", tmp_path / "config.json", "-o", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert "perceptual" in json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
     weights = tmp_path / "run" / "weights.safetensors"
     steps = ("--steps", "1", "--teacher-steps", "2", "--updates", "1", "--perceptual", "0.5")
-    done = edit_cli("distill", weights, *steps, "-o", tmp_path / "student")
+    done = edit_cli("learn", "distill", weights, *steps, "-o", tmp_path / "student")
     assert done.returncode == 0, done.stderr
     assert load_checkpoint(tmp_path / "student" / "weights.safetensors")[1]["objective"] == "distillation"
 
@@ -107,7 +107,17 @@ def test_the_command_line_passes_the_perceptual_loss(
 def test_two_processes_learn_the_same_weights(cache: Path, tmp_path: Path) -> None:
     settings = {**asdict(config(cache, 2)), "sizes": [[64, 1, 1.0]]}
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "edgedrag", "train"]
+    command = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "edgedrag",
+        "learn",
+        "train",
+    ]
     done = subprocess.run(
         [sys.executable, *command, str(tmp_path / "config.json"), "-o", str(tmp_path / "run")],
         capture_output=True,
@@ -146,7 +156,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(cache: Path, tmp_path: Pat
     before = {name: (run / name).read_bytes() for name in ("state.pt", "weights.safetensors")}
     (tmp_path / "config.json").write_text(json.dumps({**asdict(config(cache, 4)), "sizes": [[64, 1, 1.0]]}))
     done = subprocess.run(
-        [sys.executable, "-m", "edgedrag", "train", str(tmp_path / "config.json"), "-o", str(run)],
+        [sys.executable, "-m", "edgedrag", "learn", "train", str(tmp_path / "config.json"), "-o", str(run)],
         capture_output=True,
         text=True,
         timeout=240,

@@ -266,7 +266,7 @@ def test_the_shipped_graphs_are_read_as_protobuf_reads_them(placement: str) -> N
     for _, graph in bundle.graphs():
         for precision in ("fp32", "fp16", "int8"):
             data = (bundle.folder / graph.files(precision, placement)["single"].file).read_bytes()
-            found = [TensorProto.FromString(data[start:end]) for start, end in external_data._tensors(data)]
+            found = [TensorProto.FromString(data[start:end]) for start, end in external_data.tensor_ranges(data)]
             ours = sorted(t.name for t in found if t.external_data)
             theirs = sorted(t.name for t in tensors(ModelProto.FromString(data)) if t.external_data)
             assert ours == theirs

@@ -44,7 +44,7 @@ def test_nearby_drags_share_a_window() -> None:
     assert len(windows) <= 2
 
 
-def test_size_follows_the_aspect_and_the_ladder() -> None:
+def test_size_follows_the_aspect_and_the_fixed_sides() -> None:
     wide = choose_window(np.ones((300, 600), bool), np.array([[10, 10, 500, 200]]), 0.06, SIZES)
     assert (wide.height, wide.width, wide.size) == (300, 600, (128, 256))
     small = choose_window(box_mask((2000, 2000), 900, 900, 1000, 1000), np.array([[950, 950, 960, 950]]), 0.06, SIZES)

@@ -12,7 +12,7 @@ from edgedrag.runtime.drag.composite import Generated, compose
 from edgedrag.runtime.drag.flow import warp
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.edit_stack import render
-from edgedrag.runtime.session.history import Round, Rounds
+from edgedrag.runtime.session.history import Entry, History
 
 RED, GREY = np.array([1, 0, 0], np.float32), np.array([0.4, 0.4, 0.4], np.float32)
 
@@ -22,13 +22,13 @@ class Editor:
 
     def __init__(self, photo: np.ndarray):
         self.picture = photo
-        self.rounds = Rounds(photo)
-        self.made: list[Round] = []
+        self.history = History(photo)
+        self.made: list[Entry] = []
 
     def move(self, window: Window, mask: np.ndarray, generated: Generated) -> np.ndarray:
         points = np.full((1, 4), 100 * len(self.made), np.float32)
-        made = self.rounds.compose(self.picture, window, mask, points, generated)
-        self.rounds.enter(made)
+        made = self.history.compose(self.picture, window, mask, points, generated)
+        self.history.add(made)
         self.made.append(made)
         self.picture = self.picture.copy()
         self.picture[made.box] = made.after

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import edgedrag
+from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import make_table
@@ -88,12 +89,12 @@ def test_undo_redo_and_building_on_the_last_result(runtime: edgedrag.Runtime, ca
     two = photo.drag([((170, 120), (180, 125))], oval(cat.shape, (170, 120))).image
     assert not np.array_equal(one, two)
     kept = one.copy()
-    assert np.array_equal(photo.undo(), one)
-    assert np.array_equal(photo.undo(), cat)
+    assert np.array_equal(photo.undo().image, one)
+    assert np.array_equal(photo.undo().image, cat)
     with pytest.raises(edgedrag.InputError, match="nothing to undo"):
         photo.undo()
-    assert np.array_equal(photo.redo(), one)
-    assert np.array_equal(photo.redo(), two)
+    assert np.array_equal(photo.redo().image, one)
+    assert np.array_equal(photo.redo().image, two)
     with pytest.raises(edgedrag.InputError, match="nothing to redo"):
         photo.redo()
     photo.undo()
@@ -167,7 +168,7 @@ def test_a_move_makes_the_preview_an_edit(runtime: edgedrag.Runtime, cat: np.nda
     edit = photo.move(DRAG, mask)
     assert np.array_equal(edit.image, shown) and np.array_equal(photo.image, shown) and edit.steps == 0
     assert edit.checks.verdict in ("good", "doubtful", "bad") and edit.checks.landing_error_px is not None
-    assert np.array_equal(photo.undo(), cat) and np.array_equal(photo.redo(), shown)
+    assert np.array_equal(photo.undo().image, cat) and np.array_equal(photo.redo().image, shown)
 
 
 def test_preview_shows_the_motion_and_changes_nothing(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
@@ -213,14 +214,14 @@ def test_guidance_pair_runs_where_the_scale_is_off_one(toy: Path) -> None:
     runtime = edgedrag.open(toy)
     photo = np.full((128, 128, 3), 150, np.uint8)
     mask = np.ones((128, 128), bool)
-    edit = runtime.load(photo).drag([((60, 60), (70, 60))], mask, seed=3, steps=8)
     table = make_table(runtime.bundle.sampler, 8)
+    run = DragRun(runtime.bundle, runtime.stages, photo, mask, np.array([[60.0, 60, 70, 60]]))
+    made = run.whole(table, seed=3).result
     assert abs(table.guidance[-1] - 1) < 0.05 < table.guidance[-2] - 1, "both branches are used"
     x = table.start[0] * (150 / 127.5 - 1) + table.start[2] * normal(3, 0, (1, 3, 16, 16)).astype(np.float64)
     for i, (a, b, c) in enumerate(table.steps):
         guided = table.guidance[i] if i < 7 else 1.0
         x = a * x + b * 0.5 * guided * x + c * normal(3, i + 1, (1, 3, 16, 16))
     expected = np.clip(x[0].transpose(1, 2, 0), -1, 1)
-    made = edit._generated.result
     assert made is not None
     np.testing.assert_allclose(made[4::8, 4::8] * 2 - 1, expected, atol=2e-4)

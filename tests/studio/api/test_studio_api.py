@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 import edgedrag
 from edgedrag.benchmarks.station.load import header
 from edgedrag.benchmarks.station.process import Kiosk
-from edgedrag.studio.editing.sessions import LONGEST_HISTORY, Session, Wish
-from edgedrag.studio.station import UPLOADS_AT_ONCE
+from edgedrag.studio.editing.sessions import UNDO_LIMIT, EditParameters, Session
+from edgedrag.studio.station import MAX_UPLOADS
 
 __all__ = ["client", "kiosk"]
 COFFEE = picture(PNG)
@@ -123,13 +123,15 @@ def test_the_history_has_an_end_and_the_photo_does_not_change_with_it(
 ) -> None:
     session = Session("one")
     list(session.open(runtime, edgedrag.Picture(cat)))
-    wishes = [Wish([((265.0, 240.0), (260.0 - k % 3, 243.0))], motion_only=True) for k in range(LONGEST_HISTORY + 1)]
-    for wish in wishes[:-1]:
-        list(session.edit(runtime, wish))
+    edits = [
+        EditParameters([((265.0, 240.0), (260.0 - k % 3, 243.0))], motion_only=True) for k in range(UNDO_LIMIT + 1)
+    ]
+    for parameters in edits[:-1]:
+        list(session.edit(parameters))
     full = session.opened().image
-    assert len(session.done) == LONGEST_HISTORY
-    list(session.edit(runtime, wishes[-1]))
-    assert len(session.done) == 1
+    assert session.undo_count == UNDO_LIMIT
+    list(session.edit(edits[-1]))
+    assert session.undo_count == 1
     list(session.undo())
     assert np.array_equal(session.opened().image, full)
 
@@ -137,7 +139,7 @@ def test_the_history_has_an_end_and_the_photo_does_not_change_with_it(
 def test_many_slow_uploads_are_busy_not_memory(kiosk: Kiosk, client: httpx.Client) -> None:
     path = opened(client)
     head = f"PUT {path}/photo HTTP/1.1\r\nHost: 127.0.0.1:{kiosk.port}\r\nContent-Type: image/png\r\n"
-    slow = [socket.create_connection(("127.0.0.1", kiosk.port)) for _ in range(UPLOADS_AT_ONCE + 2)]
+    slow = [socket.create_connection(("127.0.0.1", kiosk.port)) for _ in range(MAX_UPLOADS + 2)]
     for connection in slow:
         connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode() + b"\x89PNG")
     refused, _, _ = select.select(slow, [], [], 30)  # some are answered at once: there are more than may be

@@ -1,4 +1,4 @@
-"""The engine's queue: turns go round, the bound holds, newer requests take the place of older ones."""
+"""The worker's queue: turns go round, the bound holds, newer requests take the place of older ones."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from edgedrag.runtime.session.edit import Progress
-from edgedrag.studio.editing.worker import Busy, Engine, Superseded
+from edgedrag.studio.editing.worker import Busy, Superseded, Worker
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
-    made = Engine(bound=6)
+def worker() -> Iterator[Worker]:
+    made = Worker(bound=6)
     yield made
     made.stop()
 
 
 class Gate:
-    """Work that holds the engine until it is opened."""
+    """Work that holds the worker until it is opened."""
 
     def __init__(self) -> None:
         self.entered, self.opened, self.closed = threading.Event(), threading.Event(), False
@@ -42,40 +42,40 @@ def steps(log: list[str], name: str, count: int) -> Generator[Progress, None, st
     return name
 
 
-def test_sessions_take_turns_and_each_keeps_its_order(engine: Engine) -> None:
+def test_sessions_take_turns_and_each_keeps_its_order(worker: Worker) -> None:
     gate, log = Gate(), []
-    engine.submit("gate", gate.turns())
+    worker.submit("gate", gate.turns())
     gate.entered.wait(10)
-    jobs = [engine.submit("a", steps(log, "a1", 3)), engine.submit("a", steps(log, "a2", 1))]
-    jobs += [engine.submit("b", steps(log, "b", 3))]
+    jobs = [worker.submit("a", steps(log, "a1", 3)), worker.submit("a", steps(log, "a2", 1))]
+    jobs += [worker.submit("b", steps(log, "b", 3))]
     gate.opened.set()
     assert [job.done.result(10) for job in jobs] == ["a1", "a2", "b"]
     assert log[:6] == ["a1", "b", "a1", "b", "a1", "b"], "nobody waits for another's whole edit"
     assert log[6:] == ["a2"]
 
 
-def test_a_full_queue_is_busy_and_recovers(engine: Engine) -> None:
+def test_a_full_queue_is_busy_and_recovers(worker: Worker) -> None:
     gate = Gate()
-    jobs = [engine.submit("gate", gate.turns())]
+    jobs = [worker.submit("gate", gate.turns())]
     gate.entered.wait(10)
-    jobs += [engine.submit(f"s{k}", steps([], "x", 1)) for k in range(5)]
+    jobs += [worker.submit(f"s{k}", steps([], "x", 1)) for k in range(5)]
     with pytest.raises(Busy, match="try again in 1 s"):
-        engine.submit("late", steps([], "x", 1))
+        worker.submit("late", steps([], "x", 1))
     gate.opened.set()
     for job in jobs:
         job.done.result(10)
-    assert engine.submit("late", steps([], "late", 1)).done.result(10) == "late"
-    assert engine.waiting == 0
+    assert worker.submit("late", steps([], "late", 1)).done.result(10) == "late"
+    assert worker.waiting == 0
 
 
-def test_the_newest_preview_takes_the_place_of_those_that_wait(engine: Engine) -> None:
+def test_the_newest_preview_takes_the_place_of_those_that_wait(worker: Worker) -> None:
     gate, log = Gate(), []
-    engine.submit("a", gate.turns())
+    worker.submit("a", gate.turns())
     gate.entered.wait(10)
-    old = engine.submit("a", steps(log, "old", 1), replaceable=True)
-    edit = engine.submit("a", steps(log, "edit", 1))
-    other = engine.submit("b", steps(log, "other", 1), replaceable=True)
-    new = engine.submit("a", steps(log, "new", 1), replaceable=True)
+    old = worker.submit("a", steps(log, "old", 1), replaceable=True)
+    edit = worker.submit("a", steps(log, "edit", 1))
+    other = worker.submit("b", steps(log, "other", 1), replaceable=True)
+    new = worker.submit("a", steps(log, "new", 1), replaceable=True)
     with pytest.raises(Superseded):
         old.done.result(10)
     gate.opened.set()
@@ -83,12 +83,12 @@ def test_the_newest_preview_takes_the_place_of_those_that_wait(engine: Engine) -
     assert "old" not in log
 
 
-def test_cancelling_ends_a_running_job_at_its_next_step(engine: Engine) -> None:
+def test_cancelling_ends_a_running_job_at_its_next_step(worker: Worker) -> None:
     gate, log = Gate(), []
-    running = engine.submit("a", gate.turns())
-    waiting, other = engine.submit("a", steps(log, "a", 1)), engine.submit("b", steps(log, "b", 1))
+    running = worker.submit("a", gate.turns())
+    waiting, other = worker.submit("a", steps(log, "a", 1)), worker.submit("b", steps(log, "b", 1))
     gate.entered.wait(10)
-    engine.cancel("a")
+    worker.cancel("a")
     gate.opened.set()
     for job in (running, waiting):
         with pytest.raises(Superseded):
@@ -96,21 +96,21 @@ def test_cancelling_ends_a_running_job_at_its_next_step(engine: Engine) -> None:
     assert gate.closed and other.done.result(10) == "b" and log == ["b"]
 
 
-def test_an_error_reaches_who_asked_and_the_engine_goes_on(engine: Engine) -> None:
+def test_an_error_reaches_who_asked_and_the_engine_goes_on(worker: Worker) -> None:
     def broken() -> Generator[Progress, None, None]:
         yield Progress(0, 1)
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        engine.submit("a", broken()).done.result(10)
-    assert engine.submit("a", steps([], "next", 1)).done.result(10) == "next"
+        worker.submit("a", broken()).done.result(10)
+    assert worker.submit("a", steps([], "next", 1)).done.result(10) == "next"
 
 
-def test_progress_is_told_and_a_long_turn_is_seen(engine: Engine) -> None:
+def test_progress_is_told_and_a_long_turn_is_seen(worker: Worker) -> None:
     gate, told = Gate(), []
-    job = engine.submit("a", gate.turns(), on_progress=told.append)
+    job = worker.submit("a", gate.turns(), on_progress=told.append)
     gate.entered.wait(10)
-    assert engine.turn_seconds > 0
+    assert worker.turn_seconds > 0
     gate.opened.set()
     job.done.result(10)
     assert told == [Progress(0, 1)]

@@ -14,7 +14,7 @@ from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.runtime.session.jobs import Job, read_jobs, run_job
 from edgedrag.studio.records.drift import drift
 from edgedrag.studio.records.monitor import Entry, Monitor
-from edgedrag.studio.records.review import MOST_HELD, Review
+from edgedrag.studio.records.review import MAX_HELD, Review
 from edgedrag.studio.serve import prepared
 from edgedrag.studio.settings import Settings
 
@@ -64,12 +64,12 @@ def test_bad_edits_are_held_only_when_staff_want_and_written_only_when_they_choo
     review.offer(cat, cat, mask, DRAG, 3, (Reason(ReasonCode.MISSED, {"pixels": 12}),))
     assert not review.held(), "pixels are off"
     review.turn_pixels(True)
-    for _ in range(MOST_HELD + 3):
+    for _ in range(MAX_HELD + 3):
         review.offer(cat, cat[::-1], mask, DRAG, 3, (Reason(ReasonCode.MISSED, {"pixels": 12}),))
-    assert len(review.held()) == MOST_HELD and not list(tmp_path.rglob("*.png"))
+    assert len(review.held()) == MAX_HELD and not list(tmp_path.rglob("*.png"))
     names = [edit.name for edit in review.held()[:2]]
     jobs, _ = (review.keep(name) for name in names)
-    assert review.kept() == 2 and len(review.held()) == MOST_HELD - 2
+    assert review.kept() == 2 and len(review.held()) == MAX_HELD - 2
     listed = list(read_jobs(jobs, tmp_path, None, 0, 100))
     assert [name for name, _ in listed] == names
     job = listed[0][1]

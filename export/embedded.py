@@ -137,31 +137,12 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
     for weight in generator.parameters():
         weight.data = weight.data.half().float()
     stages: dict[str, list[dict[str, Any]]] = {}
-    figures_of_parity = []
+    parity_figures: list[dict[str, Any]] = []
     with new_bundle(folder) as aside:
         for spec in tqdm(GRAPHS, desc="graphs"):
-            module = spec.module(generator)
-            names = input_names(module)
-            file = aside / f"{spec.name}.onnx"
-            shapes = [shape_of(n, generator) for n in names]
-            example = example_inputs(generator, names, 96, 160)
-            trace(module, example, names, file_outputs(names, spec.outputs), shapes, MULTIPLE, file)
-            for h, w in PARITY_SIZES:
-                snr = parity(module, file, generator, spec.outputs, h, w)
-                if snr < MIN_SNR_DB:
-                    raise EdgedragError(
-                        f"{spec.name} at {h} x {w}: SNR {snr:.1f} dB against PyTorch, below {MIN_SNR_DB}"
-                    )
-                figures_of_parity.append({"graph": spec.name, "height": h, "width": w, "snr_db": round(snr, 1)})
-            stages.setdefault(spec.stage, []).append(
-                {
-                    "name": spec.name,
-                    "inputs": [tensor_entry(n, generator) for n in names],
-                    "outputs": [tensor_entry(n, generator) for n in spec.outputs],
-                    "variants": [file_variant(file, "fp32", "ort")],
-                    "cost": measure_cost(copy.deepcopy(module).to("meta"), shapes),
-                }
-            )
+            entry = write_graph(spec, generator, aside / f"{spec.name}.onnx")
+            stages.setdefault(spec.stage, []).append(entry)
+            parity_figures += check_parity(spec, generator, aside / f"{spec.name}.onnx")
         provenance = {
             "checkpoint_sha256": sha256_of(checkpoint),
             "training_data_sha256": metadata.get("training_data_sha256", ""),
@@ -172,11 +153,38 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
                 "onnx": onnx.__version__,
                 "training_steps": metadata.get("steps", ""),
             },
-            "parity": figures_of_parity,
+            "parity": parity_figures,
             "figures": figures or {},
         }
         write_manifest(aside, manifest(stages, int(metadata.get("default_steps", "1")), provenance))
         add_golden(aside)
+
+
+def write_graph(spec: GraphSpec, generator: EmbeddedGenerator, file: Path) -> dict[str, Any]:
+    """Write a graph's file; returns its entry in the manifest."""
+    module = spec.module(generator)
+    names = input_names(module)
+    shapes = [shape_of(n, generator) for n in names]
+    example = example_inputs(generator, names, 96, 160)
+    onnx.save(trace(module, example, names, file_outputs(names, spec.outputs), shapes, MULTIPLE), file)
+    return {
+        "name": spec.name,
+        "inputs": [tensor_entry(n, generator) for n in names],
+        "outputs": [tensor_entry(n, generator) for n in spec.outputs],
+        "variants": [file_variant(file, "fp32", "ort")],
+        "cost": measure_cost(copy.deepcopy(module).to("meta"), shapes),
+    }
+
+
+def check_parity(spec: GraphSpec, generator: EmbeddedGenerator, file: Path) -> list[dict[str, Any]]:
+    """The SNR of a graph's file at each of PARITY_SIZES. Raises EdgedragError where it is too low."""
+    figures = []
+    for h, w in PARITY_SIZES:
+        snr = parity(spec.module(generator), file, generator, spec.outputs, h, w)
+        if snr < MIN_SNR_DB:
+            raise EdgedragError(f"{spec.name} at {h} x {w}: SNR {snr:.1f} dB against PyTorch, below {MIN_SNR_DB}")
+        figures.append({"graph": spec.name, "height": h, "width": w, "snr_db": round(snr, 1)})
+    return figures
 
 
 def file_outputs(inputs: Sequence[str], outputs: Sequence[str]) -> list[str]:

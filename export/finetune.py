@@ -58,19 +58,7 @@ def finetune(
             f"only {len(validation.rows)} pairs in the last parts of these videos, measuring needs at least "
             f"{LEAST_PAIRS}; give longer videos\n{describe_pairs(report)}"
         )
-    config = TrainConfig(
-        steps=updates,
-        learning_rate=LEARNING_RATE,
-        warmup=min(50, updates),
-        average=0.99,
-        seed=seed,
-        pairs=str(work / "pairs"),
-        learns="motion",
-        made=0.0,
-        start=str(checkpoint),
-        default_steps=steps,
-    )
-    tuned = train(config, work / "run")
+    tuned = train(motion_config(work / "pairs", checkpoint, steps, updates, seed), work / "run")
     with torch.no_grad():
         before = validation.measure(generator)
         after = validation.measure(load_checkpoint(tuned)[0], work / "after.png")
@@ -89,6 +77,22 @@ def finetune(
         )
     export_embedded(tuned, bundle, {k: v for k, v in figures.items() if k != "pairs"})
     return {"bundle": str(bundle), **figures}
+
+
+def motion_config(pairs: Path, start: Path, default_steps: int, updates: int, seed: int) -> TrainConfig:
+    """The training of the motion network alone."""
+    return TrainConfig(
+        steps=updates,
+        learning_rate=LEARNING_RATE,
+        warmup=min(50, updates),
+        average=0.99,
+        seed=seed,
+        pairs=str(pairs),
+        learns="motion",
+        made=0.0,
+        start=str(start),
+        default_steps=default_steps,
+    )
 
 
 def describe(figures: dict[str, Any]) -> str:

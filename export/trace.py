@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,9 +88,8 @@ def trace(
     outputs: Sequence[str],
     shapes: Sequence[Sequence[int | str]],
     multiple: int,
-    file: Path,
-) -> None:
-    """Export a module to `file` with dynamic sizes (such as "H/4") and weights stored as fp16.
+) -> onnx.ModelProto:
+    """Export a module with dynamic sizes (such as "H/4") and weights stored as fp16.
 
     Args:
         shapes: of the inputs, in the manifest's notation.
@@ -104,7 +102,7 @@ def trace(
         if hasattr(entry, "metadata_props"):
             del entry.metadata_props[:]
     onnx.checker.check_model(model)
-    onnx.save(model, file)
+    return model
 
 
 def halve_weights(model: onnx.ModelProto, smallest: int = 64) -> None:

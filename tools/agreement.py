@@ -1,4 +1,6 @@
-"""Do runs of one configuration agree within the interval that a comparison of them states?
+"""Checks that repeated runs of one configuration agree within the intervals of `bench compare`.
+
+Made the paragraph on eleven runs in docs/latency.md and benchmarks/results/latency_agreement.json:
 
 for i in 0 1 2 3 4 5 6 7 8 9 10; do edgedrag bench latency --peers none --seconds 12 -o run-$i.json; done
 python tools/agreement.py run-*.json -o REPORT.json
@@ -21,7 +23,7 @@ SAME = "no difference shown"
 
 
 def verdicts(first: dict[str, Any], second: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Ratio, interval and verdict of two runs, by kind of query."""
+    """Ratio, interval and verdict for two runs, by kind of query."""
     rows = compare_reports(first, second)["rows"]
     return {row["kind"]: {name: row[name] for name in ("ratio", "interval", "verdict")} for row in rows}
 
@@ -30,7 +32,7 @@ def verdicts(first: dict[str, Any], second: dict[str, Any]) -> dict[str, dict[st
 @click.argument("reports", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def main(reports: tuple[Path, ...], output: Path | None) -> None:
-    """Compare each of REPORTS, in the order in which they were made, with the next one, and all with all."""
+    """Compare each of REPORTS, ordered by time, with the next one, and all pairs."""
     read = sorted((read_report(file) for file in reports), key=lambda report: report["context"]["time"])
     neighbours = [verdicts(*pair) for pair in pairwise(read)]
     every = [verdicts(*pair) for pair in combinations(read, 2)]

@@ -1,13 +1,15 @@
-"""Run edgedrag on an emulated 64-bit Arm processor and compare its pictures with this machine's.
+"""Runs edgedrag on an emulated 64-bit Arm processor and compares its pictures with this machine's.
 
     python tools/arm64.py -o benchmarks/results/arm64.json
 
-Makes a Debian arm64 root file system from the mirror that this system is set up with, installs the wheel of this
-checkout with its dependencies' aarch64 wheels, runs `edgedrag doctor` and the README's drag in fp32 and INT8 under
-QEMU, and compares them with this machine's fp32. What it mounts, it mounts for itself alone; nothing is left behind.
+Made the arm64 paragraph of docs/engines.md and benchmarks/results/arm64.json.
+
+Builds a Debian arm64 root file system from this system's package mirror, installs the wheel of this checkout with its
+dependencies' aarch64 wheels, runs `edgedrag doctor` and the README's drag in fp32 and INT8 under QEMU, and compares the
+pictures with this machine's fp32. Mounts are private to the process; nothing is left behind.
 
 Needs Debian, root, `apt-get install mmdebstrap qemu-user-static`, and `edgedrag[cpu]` in the Python that runs it. Takes
-two to ten minutes; the seconds in the report are an emulator's and say nothing about a device.
+two to ten minutes; the times in the report are those of an emulator.
 """
 
 from __future__ import annotations
@@ -34,9 +36,9 @@ from edgedrag.runtime.system.processor import cpu_name
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EMULATOR = "qemu-aarch64-static"
-PROCESSOR = "cortex-a76"  # 8-bit dot products, as a Jetson Orin's Cortex-A78AE has; QEMU does not know that one
-LEAST_DB = {"fp32": 55.0, "int8": 33.0}  # of the edited picture, in the mask, against this machine's fp32
-# What Linux says of it: the host's own /proc/cpuinfo makes ONNX Runtime's look at an Arm processor crash.
+PROCESSOR = "cortex-a76"  # 8-bit dot products, like a Jetson Orin's Cortex-A78AE, which QEMU does not emulate
+LEAST_DB = {"fp32": 55.0, "int8": 33.0}  # required PSNR of the edit, in the mask, against this machine's fp32
+# /proc/cpuinfo of that processor; with the host's, ONNX Runtime's detection of Arm processors crashes.
 CPUINFO = """processor\t: {}
 Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
 CPU implementer\t: 0x41
@@ -46,7 +48,7 @@ CPU part\t: 0xd0b
 CPU revision\t: 1
 
 """
-# In a mount namespace of its own, so that it ends with the program: ONNX Runtime reads its files through /proc.
+# Runs in a private mount namespace, which ends with the program. ONNX Runtime reads its files through /proc.
 ENTER = """set -e
 cd "$1"; shift
 mount --rbind /proc proc
@@ -55,18 +57,18 @@ mount --bind cpuinfo proc/cpuinfo
 exec chroot . "$@"
 """
 SITE = "/opt/edgedrag"
-# What the interpreter and the wheels load from the system.
+# System packages that the interpreter and the wheels need.
 PACKAGES = "python3,libstdc++6,libgomp1"
-# The wheels' platforms that glibc 2.36 and later can load.
+# Platform tags of the wheels that glibc 2.36 can load.
 PLATFORMS = ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
 
 
 class Stop(Exception):
-    """What keeps the run from going on, for a person."""
+    """The run cannot continue; the message is for the user."""
 
 
 class Clock:
-    """The seconds that are left of the whole run."""
+    """The time limit of the whole run, seconds."""
 
     def __init__(self, limit_s: int) -> None:
         self._start, self._limit_s = time.monotonic(), limit_s
@@ -75,12 +77,12 @@ class Clock:
         return time.monotonic() - self._start
 
     def run(self, command: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
-        """The output of a command. Raises Stop where it fails or the time is over."""
+        """Run a command; returns its output. Raises Stop if it fails or the time is over."""
         left = self._limit_s - self.spent()
         try:
             done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=max(left, 1))
         except subprocess.TimeoutExpired:
-            raise Stop(f"{' '.join(command[:6])}: not done within {self._limit_s} s of the start") from None
+            raise Stop(f"{' '.join(command[:6])}: not done within {self._limit_s} s after the start") from None
         if done.returncode:
             raise Stop(f"{' '.join(command[:6])}: exit code {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}")
         return done.stdout
@@ -95,7 +97,7 @@ class Machine:
             p for p in ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list") if Path(p).exists()
         )
         self.release = platform.freedesktop_os_release()["VERSION_CODENAME"]
-        # "extract": no program of the system runs while it is made, so the host's kernel need not know about QEMU.
+        # "extract" runs no program of the new system, so the host's kernel needs no binfmt entry for QEMU.
         options = ["--variant=extract", "--architectures=arm64", f"--include={PACKAGES}"]
         clock.run(["mmdebstrap", *options, self.release, str(root), mirror])
         self.python = os.readlink(root / "usr/bin/python3")
@@ -112,7 +114,7 @@ class Machine:
         self._clock.run([*pip, *target, *platforms, f"{wheel}[cpu]"])
 
     def edgedrag(self, *args: str) -> dict[str, Any]:
-        """The JSON that a command of edgedrag prints there."""
+        """Run an edgedrag command there; returns the JSON that it prints."""
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "PYTHONPATH": SITE}
         enter = ["unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, "sh", str(self.root)]
         python = [f"/usr/bin/{EMULATOR}", "-cpu", PROCESSOR, f"/usr/bin/{self.python}"]
@@ -128,7 +130,7 @@ def readme_drag() -> tuple[Path, list[str]]:
 
 
 def compare(photo: np.ndarray, expected: Path, actual: Path, name: str) -> dict[str, Any]:
-    """How far a picture is from this machine's, and whether it is the photo outside its mask."""
+    """The difference between a picture and this machine's, and whether it equals the photo outside its mask."""
     ours, theirs = (edgedrag.load_picture(folder / f"{name}.png").pixels for folder in (expected, actual))
     masks = [edgedrag.load_picture(folder / f"{name}-mask.png").pixels > 0 for folder in (expected, actual)]
     apart = np.abs(ours.astype(int) - theirs)
@@ -142,14 +144,14 @@ def compare(photo: np.ndarray, expected: Path, actual: Path, name: str) -> dict[
 
 
 def measure(folder: Path, clock: Clock) -> dict[str, Any]:
-    """All that is run, in an empty folder; returns the report."""
+    """Run everything in an empty folder; returns the report."""
     photo, points = readme_drag()
     clock.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(REPOSITORY)])
     machine = Machine(clock, folder / "root")
     machine.install(next(folder.glob("*.whl")))
     ready = clock.spent()
     doctor = machine.edgedrag("doctor")
-    doctor.pop("built")  # of no engine, and a path
+    doctor.pop("built")  # has no engine and holds a path
 
     host = folder / "host"
     host.mkdir()
@@ -166,7 +168,7 @@ def measure(folder: Path, clock: Clock) -> dict[str, Any]:
         drags[precision] = {"verdict": report["checks"]["verdict"], "timings_ms": report["timings_ms"]}
     expected = host / "fp32"
     expected.mkdir()
-    for precision in LEAST_DB:  # both are held against this machine's fp32
+    for precision in LEAST_DB:  # both are compared with this machine's fp32
         for ending in (".png", "-mask.png"):
             shutil.copy(host / f"fp32{ending}", expected / f"{precision}{ending}")
         drags[precision] |= {"from_this_machines_fp32": compare(pixels, expected, machine.root / "tmp", precision)}
@@ -191,7 +193,7 @@ def measure(folder: Path, clock: Clock) -> dict[str, Any]:
 
 
 def faults(report: dict[str, Any]) -> list[str]:
-    """What is not as it must be."""
+    """The failed requirements."""
     problems = [] if report["doctor"]["chosen"] == "cpu" else ["doctor chose no engine"]
     if not (report["doctor"]["bundle"]["self_test"] or {}).get("passed"):
         problems.append("doctor's self-test did not pass")

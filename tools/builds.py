@@ -1,8 +1,10 @@
-"""What TensorRT-RTX makes of a bundle's graphs, ahead of time: seconds, memory, bytes.
+"""Build time, peak memory and size of a bundle's engines with TensorRT-RTX, ahead of time.
+
+Made the table of engine builds in docs/lightningdrag.md and benchmarks/results/build_full.json:
 
 python tools/builds.py BUNDLE --size 512x512 -o REPORT.json
 
-Each graph is built in a process of its own, so that its peak of memory is its own.
+Each graph is built in its own process, so that its peak memory is measured separately.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from edgedrag.runtime.system.processor import cpu_name
 
 
 def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target: str) -> dict:
-    """Build variant `index` of a graph; its figures."""
+    """Build variant `index` of a graph; returns its figures."""
     bundle = open_bundle(folder)
     graph = next(g for _, g in bundle.graphs() if g.name == name)
     variant = graph.variants[index]
@@ -49,6 +51,7 @@ def build_one(folder: Path, name: str, index: int, size: tuple[int, int], target
 @click.option("--targets", default="sm_86,sm_89", show_default=True, help=f"Some of {', '.join(TARGETS)}.")
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def main(bundle: Path, size: str, targets: str, output: Path | None) -> None:
+    """Build the engines of BUNDLE and print their figures."""
     match = re.fullmatch(r"(\d+)x(\d+)", size)
     if match is None:
         raise click.BadParameter(f"{size!r} is not height x width like 512x512", param_hint="--size")
@@ -58,7 +61,7 @@ def main(bundle: Path, size: str, targets: str, output: Path | None) -> None:
         (graph.name, index, target)
         for _, graph in opened.graphs()
         for index, variant in enumerate(graph.variants)
-        if (variant.precision, variant.placement) != ("int8", "ort")  # its zero points are not TensorRT's
+        if (variant.precision, variant.placement) != ("int8", "ort")  # TensorRT does not accept its zero points
         for target in targets.split(",")
     ]
     rows = []

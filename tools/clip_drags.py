@@ -1,4 +1,6 @@
-"""Drags of training clips as a folder of DragBench's form, to calibrate on.
+"""Writes drags of training clips as a folder in DragBench's format, for `edgedrag calibrate`.
+
+Made the calibration drags of docs/int8.md (229 drags of 46 clips):
 
 python tools/clip_drags.py CACHE -o FOLDER
 """
@@ -19,7 +21,7 @@ from edgedrag.runtime.photo.picture import Picture, save_picture
 
 
 def farthest(file: Path, each: int) -> list[int]:
-    """Of a clip's pairs, `each` of every kind of motion: those that move farthest, since people drag far."""
+    """Indices of a clip's `each` pairs with the largest motion, for every kind of motion."""
     arrays = load_clip(file, ("flow", "mask", "kind"))
     kinds = np.array(arrays["kind"])
     reach = np.array([np.percentile(np.hypot(*flow[mask].T), 95) for flow, mask in zip(arrays["flow"], arrays["mask"])])
@@ -40,9 +42,11 @@ def write_sample(folder: Path, task: Task) -> None:
 @click.option("--each", default=1, show_default=True, help="Pairs of every kind of motion of each clip.")
 @click.option("--seed", default=0, show_default=True)
 def main(cache: Path, output: Path, each: int, seed: int) -> None:
-    """Write drags of the pairs in CACHE/train."""
+    """Write drags of the pairs in CACHE/train to a folder."""
     files = sorted((cache / "train").glob("*.npz"))
-    files = [file for file in files if VIDEO in load_clip(file, ("kind",))["kind"]]  # pictures move as nothing does
+    files = [
+        file for file in files if VIDEO in load_clip(file, ("kind",))["kind"]
+    ]  # clips only: pictures have synthetic motion alone
     if not files:
         raise InputError(f"{cache}: no training pairs; make them with `edgedrag learn pairs VIDEOS... -o {cache}`")
     clips = [(file, farthest(file, each)) for file in files]

@@ -16,7 +16,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors.md"
 TEXT = """# Exit codes and error codes
 
 Written by `python tools/errors_page.py` from `runtime/codes.py`, `runtime/drag/reasons.py` and
-`studio/api/problems.py`. Codes are stable names for programs; the sentence beside one in an answer is for people, and may change.
+`studio/api/problems.py`. Codes are stable names for programs; the sentence
+beside one in an answer is for people, and may change.
 
 ## Exit codes of the command line
 

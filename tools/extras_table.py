@@ -1,10 +1,11 @@
-"""Writes the table of extras on a Jetson into docs/jetson.md, from what uv resolves there: wheels alone.
+"""Writes the table of extras on a Jetson in docs/jetson.md, from uv's resolution of wheels for these systems.
 
 python tools/extras_table.py (with `uv` of the extra [test] installed, and a package index in reach)
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import re
 import subprocess
@@ -16,12 +17,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "jetson.md"
 BEGIN, END = "<!-- extras: written by python tools/extras_table.py -->", "<!-- extras: end -->"
-SHOWN = ("onnxruntime", "onnxruntime-gpu", "openvino", "torch", "cuda-python", "numpy")  # versions that the table names
+SHOWN = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "torch",
+    "cuda-python",
+    "numpy",
+)  # packages whose versions the table shows
 
 
 @dataclass(frozen=True)
 class System:
-    """A JetPack as the resolver knows it: its Python, the C library of its Ubuntu, the bindings of its CUDA."""
+    """A JetPack for the resolver: Python version, platform of its Ubuntu, and bindings of its CUDA."""
 
     name: str
     python: str
@@ -33,11 +41,11 @@ SYSTEMS = (
     System("JetPack 6.2", "3.10", "aarch64-manylinux_2_35", "cuda-python==12.6.*"),
     System("JetPack 7.2", "3.12", "aarch64-manylinux_2_39", "cuda-python==13.2.*"),
 )
-INSTALLED = "what the page installs"  # the row of [cpu] with the bindings of CUDA
+INSTALLED = "what the page installs"  # the row of [cpu] with CUDA's bindings
 
 
 class Unreachable(RuntimeError):
-    """No package index answers."""
+    """The package index cannot be reached."""
 
 
 def extras() -> list[str]:
@@ -50,14 +58,14 @@ def extras() -> list[str]:
 
 
 def resolve(row: str, system: System, day: str) -> str:
-    """A cell: the versions that would be installed of packages uploaded before a day, or which one has no wheel.
+    """A cell: the versions uv would install from packages uploaded before a day, or the package without a wheel.
 
     Args:
         row: an extra, or `INSTALLED`.
 
     Raises:
-        Unreachable: no package index answers.
-        RuntimeError: uv fails in another way.
+        Unreachable: the package index cannot be reached.
+        RuntimeError: uv fails otherwise.
     """
     extra, more = ("cpu", f"{system.cuda}\nfilelock>=3.12\n") if row == INSTALLED else (row, "")
     command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "-", "--extra", extra]
@@ -90,6 +98,8 @@ def table(day: str) -> str:
 
 
 def main() -> None:
+    """Resolve all extras and rewrite the table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     before, rest = PAGE.read_text().split(BEGIN)
     after = rest.split(END)[1]
     day = datetime.datetime.now(datetime.timezone.utc).date().isoformat()

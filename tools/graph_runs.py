@@ -1,4 +1,4 @@
-"""A bundle's graphs alone, on what a drag gives them: taking turns, and whether the numbers are right."""
+"""Running and comparing a bundle's graphs on recorded inputs; used by openvino_graphs.py and row_sampling.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Run = Callable[[], dict[str, np.ndarray]]
 
 
 def record_inputs(bench: Workbench) -> dict[str, dict[str, np.ndarray]]:
-    """What each graph is given while one drag runs."""
+    """The inputs of each graph while one drag runs."""
     recorded: dict[str, dict[str, np.ndarray]] = {}
     for (name, _), slot in bench.slots.items():
         wanted = [t.name for t in bench.graphs[name].inputs]
@@ -37,9 +37,9 @@ def run_on(engine: Backend, graph: CompiledGraph, inputs: Mapping[str, np.ndarra
 
 
 def compare(all_runs: Mapping[str, Run], repeats: int) -> dict[str, dict[str, float]]:
-    """Medians with the engines taking turns, and each one's worst SNR against the first.
+    """Median times of the interleaved engines, and each one's lowest SNR against the first.
 
-    Of the two runs of a turn the second counts, which does not find another engine's weights in the caches.
+    Each turn makes two runs and counts the second, so that the engine's weights are in the caches.
     """
     reference = next(iter(all_runs.values()))()
     snr = {}

@@ -1,9 +1,11 @@
-"""What real drags are worth: the same layers in INT8, with ranges from drags and with ranges from random inputs.
+"""Compares INT8 ranges from real drags with ranges from random inputs, for the same layers.
+
+Made the table "Real drags against random inputs" of docs/int8.md and benchmarks/results/int8_inputs.json:
 
 python tools/noise_inputs.py BUNDLE --drags FOLDER --check FOLDER -o REPORT.json
 
-BUNDLE was calibrated: its recipe says which layers. All ranges are by least squared error, without smoothing, so
-that nothing but the inputs differs.
+BUNDLE is calibrated; its recipe names the layers. All ranges have the least mean squared error, without smoothing, so
+that only the inputs differ.
 """
 
 from __future__ import annotations
@@ -33,11 +35,11 @@ from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle.manifest import open_bundle
 
 SEEDS = 3
-RUNS = 24  # of each graph on noise, and drags of each seed
+RUNS = 24  # runs on noise, and drags, for each seed
 
 
 def record_noise(bench: Workbench, layers: Mapping[str, Sequence[Layer]], seed: int) -> Statistics:
-    """Statistics of graphs that are given standard normal numbers of the right shapes, as is done for want of data."""
+    """Statistics of graphs on standard normal inputs of the right shapes."""
     rng, backend = np.random.default_rng(seed), OnnxRuntimeCpu()
     height, width = bench.bundle.sizes[0]
     statistics: Statistics = {}
@@ -52,14 +54,14 @@ def record_noise(bench: Workbench, layers: Mapping[str, Sequence[Layer]], seed: 
 def record_drags(
     bench: Workbench, layers: Mapping[str, Sequence[Layer]], drags: CalibrationSet, seed: int, folder: Path
 ) -> Statistics:
-    """Statistics of RUNS of the drags, picked by the seed."""
+    """Statistics over RUNS drags, chosen at random by the seed."""
     order = np.random.default_rng(seed).permutation(len(drags.drags))[:RUNS]
     picked: list[CalibrationDrag] = [drags.drags[i] for i in order]
     return record(bench, layers, dict.fromkeys(layers, ()), picked, folder / f"{seed}.npz")
 
 
 def measure(bench: Workbench, trial: Trial, layers: Mapping[str, Sequence[Layer]], statistics: Statistics) -> Damage:
-    """The damage of these layers in INT8 with ranges from these statistics."""
+    """The error with these layers in INT8 and ranges from these statistics."""
     graphs = {}
     for name, graph_layers in layers.items():
         of = {tensor: mean_squared_error(s) for tensor, s in statistics[name].items()}

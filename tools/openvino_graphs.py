@@ -1,4 +1,6 @@
-"""OpenVINO beside ONNX Runtime on a bundle's graphs, in one run: milliseconds, and whether the numbers are right.
+"""Compares OpenVINO with ONNX Runtime on a bundle's graphs, in one run: milliseconds and SNR.
+
+Made the table "OpenVINO" of docs/int8.md and benchmarks/results/openvino.json:
 
 python tools/openvino_graphs.py BUNDLE -o REPORT.json
 
@@ -29,7 +31,7 @@ from edgedrag.runtime.bundle.manifest import open_bundle
 
 
 def runners(graph: Graph, file: Path, inputs: Mapping[str, np.ndarray], label: str) -> dict[str, Run]:
-    """A graph on the runtime's two engines for CPUs, OpenVINO's floats in each precision that it has."""
+    """A graph on ONNX Runtime and on OpenVINO, the latter in each of its float precisions."""
     onnxruntime, openvino = OnnxRuntimeCpu(), OpenVinoCpu()
     engines: list[tuple[str, OnnxRuntimeCpu | OpenVinoCpu, str]] = [
         ("onnxruntime", onnxruntime, "fp32"),

@@ -1,28 +1,29 @@
-"""Makes benchmarks/latency/pointer_trace.json: gestures of a pointer at 60 events a second.
+"""Makes benchmarks/latency/pointer_trace.json: synthetic pointer gestures at 60 events per second.
 
 python tools/pointer_tracks.py
 
-They follow the minimum-jerk law of reaching movements (Flash and Hogan, 1985), the time taken Fitts's law, with an
-overshoot that is corrected, a tremor, and the jitter of a browser's events; no person's hand was recorded.
+Gestures follow the minimum-jerk law (Flash and Hogan, 1985) with durations by Fitts's law, a corrected overshoot,
+tremor, and the jitter of a browser's events. No person's hand was recorded.
 """
 
 from __future__ import annotations
 
 import json
 
+import click
 import numpy as np
 
 from edgedrag.benchmarks.latency.scene import TRACE
 
 GESTURES = 8
 EVENT = 1000 / 60  # milliseconds between events
-REACHES = (0.15, 0.5)  # the least and the longest, mask radii
+REACHES = (0.15, 0.5)  # shortest and longest reach, mask radii
 TREMOR = 0.004  # standard deviation, mask radii
 HOLD = 120.0  # milliseconds from the press to the first movement, and from the last one to the release
 
 
 def gesture(rng: np.random.Generator) -> list[list[float]]:
-    """Press, movements, release: [milliseconds, x, y], in mask radii around the mask's centre."""
+    """A press, movements and a release as [milliseconds, x, y], in mask radii from the mask's centre."""
     reach, angle = rng.uniform(*REACHES), rng.uniform(0, 2 * np.pi)
     start = rng.uniform(-0.1, 0.1, 2)
     lasts = 250 + 180 * np.log2(reach / 0.08 + 1)  # Fitts's law
@@ -39,8 +40,9 @@ def gesture(rng: np.random.Generator) -> list[list[float]]:
     return [[round(float(v), 4) for v in event] for event in events]
 
 
+@click.command()
 def main() -> None:
-    """Write the file."""
+    """Write benchmarks/latency/pointer_trace.json."""
     rng = np.random.default_rng(7)
     trace = {
         "source": "made by tools/pointer_tracks.py",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The runtime's tests on the oldest Python and the oldest last ONNX Runtime that it can have:
+# Runs the tests of the runtime on the oldest supported Python and the last ONNX Runtime for it:
 #   tools/python310.sh [PYTHON]        PYTHON: default python3.10
 # Makes a virtual environment in a temporary folder, without PyTorch, and removes it again.
 set -euo pipefail

@@ -1,4 +1,6 @@
-"""Sampling by rows beside GridSample, on ONNX Runtime's CPU kernels, taking turns on a bundle's graphs in fp32.
+"""Compares row sampling with GridSample on ONNX Runtime's CPU kernels, interleaved on a bundle's fp32 graphs.
+
+Made the figures 1.04x and 1.23x of docs/int8.md and benchmarks/results/row_sampling.json:
 
 python tools/row_sampling.py BUNDLE -o REPORT.json
 
@@ -28,7 +30,7 @@ from edgedrag.runtime.bundle.manifest import open_bundle
 @click.option("--repeats", default=50, show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def main(bundle: Path, repeats: int, output: Path | None) -> None:
-    """Time those graphs of BUNDLE that sample whole pictures."""
+    """Time the graphs of BUNDLE that sample whole pictures."""
     rows = {}
     engine = OnnxRuntimeCpu()
     with tempfile.TemporaryDirectory() as scratch:

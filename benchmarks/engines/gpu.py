@@ -140,7 +140,7 @@ def compare_with_torch(
 
     size = SIZES[size_name]
     height, width = bundle.sizes[0]
-    rows = time_networks(size, height, width, device, "fp16" if device != "cpu" else "fp32", compiled, timed)
+    rows = time_networks(size, height, width, device, compiled, timed)
     scales = make_table(bundle.sampler, 8).guidance
     pairs = int((abs(scales - 1) > GUIDANCE_EPSILON).sum())
     report: dict[str, Any] = {"networks_ms": rows, "height": height, "width": width, "drag_ms": {}, "ratios": {}}

@@ -93,9 +93,13 @@ def median_ms(run: Callable[[], object], device: str, warm: int = WARM, timed: i
 
 @torch.no_grad()
 def time_networks(
-    size: Size, height: int, width: int, device: str, precision: str, compiled: bool, timed: int = TIMED
+    size: Size, height: int, width: int, device: str, compiled: bool, timed: int = TIMED
 ) -> dict[str, dict[str, float | None]]:
-    """Milliseconds of each network at batch 1, eager and with torch.compile (None if not run)."""
+    """Milliseconds of each network at batch 1, eager and with torch.compile (None if not run).
+
+    In fp32 on "cpu", in fp16 on other devices.
+    """
+    precision = "fp32" if device == "cpu" else "fp16"
     rows: dict[str, dict[str, float | None]] = {}
     for name, spec, build in modules(size):
         with torch.device(device):  # a GPU draws random weights much faster

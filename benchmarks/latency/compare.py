@@ -147,20 +147,7 @@ def measure_ab(
             complete = True
         except KeyboardInterrupt:
             say("interrupted; the report has the samples so far")
-    rows = []
-    for kind, taken in pairs.items():
-        whole = [turns for turns in map(whole_rounds, taken) if turns and turns["a"]]
-        if whole:
-            windows = tuple([sample for turns in whole for sample in turns[side]] for side in ("a", "b"))
-            ratio = ratios.in_pairs([(turns["a"], turns["b"]) for turns in whole])
-            rows.append(_row(str(size), steps["a"], kind, (windows[0], windows[1]), ratio))
-    differs = {
-        name: [contexts[side].get(name) for side in ("a", "b")]
-        for name in (*CONTEXT_FIELDS, "source")
-        if len(contexts) == 2 and contexts["a"].get(name) != contexts["b"].get(name)
-    }
-    if len(set(steps.values())) == 2:
-        differs["steps"] = [steps["a"], steps["b"]]
+    rows = ab_rows(pairs, size, steps)
     return {
         "format": "edgedrag-ab",
         "format_version": 1,
@@ -169,11 +156,35 @@ def measure_ab(
         "in_turns": True,
         "seconds": seconds,
         "rows": rows,
-        "differs": differs,
+        "differs": ab_differences(contexts, steps),
         "a": contexts.get("a"),
         "b": contexts.get("b"),
         "samples_ms": {kind: [whole_rounds(turns) for turns in taken] for kind, taken in pairs.items()},
     }
+
+
+def ab_rows(pairs: dict[str, list[Turns]], size: Size, steps: dict[str, int]) -> list[dict[str, Any]]:
+    """The ratio of each kind of query, from its whole rounds."""
+    rows = []
+    for kind, taken in pairs.items():
+        whole = [turns for turns in map(whole_rounds, taken) if turns and turns["a"]]
+        if whole:
+            windows = tuple([sample for turns in whole for sample in turns[side]] for side in ("a", "b"))
+            ratio = ratios.in_pairs([(turns["a"], turns["b"]) for turns in whole])
+            rows.append(_row(str(size), steps["a"], kind, (windows[0], windows[1]), ratio))
+    return rows
+
+
+def ab_differences(contexts: dict[str, Any], steps: dict[str, int]) -> dict[str, list[Any]]:
+    """What differs between the sides' contexts and step counts."""
+    differs = {
+        name: [contexts[side].get(name) for side in ("a", "b")]
+        for name in (*CONTEXT_FIELDS, "source")
+        if len(contexts) == 2 and contexts["a"].get(name) != contexts["b"].get(name)
+    }
+    if len(set(steps.values())) == 2:
+        differs["steps"] = [steps["a"], steps["b"]]
+    return differs
 
 
 def side_context(subject: Subject, what: Configuration) -> dict[str, Any]:

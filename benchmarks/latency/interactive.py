@@ -7,16 +7,12 @@ preview are skipped, as an interactive program would do. Each gesture is on a ne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks.latency.scene import Size, read_tracks
 from edgedrag.benchmarks.latency.series import figures
-from edgedrag.benchmarks.latency.single_stream import Asker, Cell, Measured, opened_subject
-from edgedrag.benchmarks.latency.subject import Configuration
-from edgedrag.benchmarks.nvidia import Card
+from edgedrag.benchmarks.latency.single_stream import Asker, Bench, Cell
 
 PROCESSES = 3
 KINDS = {"first_preview": "first_preview_ms", "result": "result_ms", "behind": "behind_ms"}
@@ -31,17 +27,13 @@ class GestureTimes:
     without_preview: int = 0
 
 
-def run(
-    what: Configuration, steps: tuple[int, ...] | None, sizes: tuple[Size, ...], seconds: float, folder: Path,
-    card: Card, measured: Measured, gestures: dict[Cell, GestureTimes], say: Callable[[str], None],
-) -> None:  # fmt: skip
-    """Add cold starts to `measured` and times to `gestures`; other arguments as in `single_stream.run`."""
+def run(bench: Bench, sizes: tuple[Size, ...], seconds: float, gestures: dict[Cell, GestureTimes]) -> None:
+    """Add cold starts to `bench.measured` and times to `gestures`; `seconds` is for each cell."""
     for process in range(PROCESSES):
-        with opened_subject(what, sizes, folder, card, measured) as subject:
-            counts = steps or (measured.opened["default_steps"],)
-            for cell in (Cell(size, count) for size in sizes for count in counts):
-                say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
-                Asker(subject, cell, folder).warm_up()
+        with bench.open_subject(sizes) as subject:
+            for cell in bench.cells(sizes):
+                bench.say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
+                Asker(subject, cell, bench.folder).warm_up()
                 tracks, seen = read_tracks(cell.size), gestures.setdefault(cell, GestureTimes())
                 for kind in KINDS:
                     seen.windows[kind].append([])

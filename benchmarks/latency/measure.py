@@ -14,9 +14,8 @@ from edgedrag.benchmarks.context import full_context
 from edgedrag.benchmarks.latency import interactive, peers, single_stream, sustained
 from edgedrag.benchmarks.latency.peaks import middle
 from edgedrag.benchmarks.latency.scene import Size
-from edgedrag.benchmarks.latency.single_stream import Cell, Measured
+from edgedrag.benchmarks.latency.single_stream import Bench, Cell
 from edgedrag.benchmarks.latency.subject import Configuration
-from edgedrag.benchmarks.nvidia import Card
 
 FORMAT, FORMAT_VERSION = "edgedrag-latency", 2
 
@@ -47,23 +46,22 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     Args:
         say: called with progress messages.
     """
-    card, measured = Card(), Measured()
     gestures: dict[Cell, interactive.GestureTimes] = {}
     courses: list[sustained.Course] = []
     comparison = peers.PeerComparison()
     complete = False
-    what, steps, sizes = request.what, request.steps, request.sizes
+    sizes = request.sizes
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        bench = Bench(request.what, request.steps, Path(name), say)
+        card, measured = bench.card, bench.measured
         try:
             if request.scenario == "interactive":
-                interactive.run(what, steps, sizes, request.seconds, folder, card, measured, gestures, say)
+                interactive.run(bench, sizes, request.seconds, gestures)
             elif request.scenario == "sustained":
-                sustained.run(what, steps, sizes[0], request.minutes, folder, card, measured, courses, say)
+                sustained.run(bench, sizes[0], request.minutes, courses)
             else:
-                single_stream.run(what, steps, sizes, request.seconds, folder, card, measured, say)
-                cell = Cell(sizes[0], (steps or (measured.opened["default_steps"],))[0])
-                peers.run(what, measured.opened, request.peers, cell, request.seconds, folder, comparison, say)
+                single_stream.run(bench, sizes, request.seconds)
+                peers.run(bench, request.peers, bench.cells(sizes)[0], request.seconds, comparison)
             complete = True
         except KeyboardInterrupt:
             say("interrupted; the report has the samples so far")

@@ -6,18 +6,16 @@ All peers except the warp use edgedrag's window, compositing and checks, so that
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks.latency.interleaved import Turns, take_turns, whole_rounds
 from edgedrag.benchmarks.latency.profile import median
 from edgedrag.benchmarks.latency.ratios import in_turns
 from edgedrag.benchmarks.latency.series import pooled
-from edgedrag.benchmarks.latency.single_stream import Asker, Cell
-from edgedrag.benchmarks.latency.subject import Configuration, Subject
+from edgedrag.benchmarks.latency.single_stream import Asker, Bench, Cell
+from edgedrag.benchmarks.latency.subject import Subject
 from edgedrag.runtime.errors import EdgedragError, InputError
 
 OWN = "edgedrag"
@@ -61,20 +59,18 @@ class PeerComparison:
         return {"size": str(self.cell.size), "steps": self.cell.steps, "rows": rows, "absent": self.absent}
 
 
-def run(
-    what: Configuration, opened: dict[str, Any], names: tuple[str, ...], cell: Cell, seconds: float, folder: Path,
-    comparison: PeerComparison, say: Callable[[str], None],
-) -> None:  # fmt: skip
+def run(bench: Bench, names: tuple[str, ...], cell: Cell, seconds: float, comparison: PeerComparison) -> None:
     """Fill `comparison`: interleave edgedrag and its peers on the drags of a cell."""
     if not names:
         return
     comparison.cell = cell
     comparison.absent.update({name: "not requested; use --peers" for name in PEERS if name not in names})
-    options = replace(what.options, precision=opened["precision"], backend=opened["backend"])
+    opened = bench.measured.opened
+    options = replace(bench.what.options, precision=opened["precision"], backend=opened["backend"])
     with ExitStack() as stack:
         askers = {}
         for name in (OWN, *names):
-            say(f"peers: {name}")
+            bench.say(f"peers: {name}")
             if name == FP32 and opened["precision"] == "fp32":
                 comparison.absent[name] = "edgedrag runs in fp32 here"
                 continue
@@ -85,13 +81,13 @@ def run(
             own = replace(options, precision="fp32") if name == FP32 else options
             try:
                 peer = None if name in (OWN, FP32) else name
-                subject = stack.enter_context(Subject(replace(what, options=own, peer=peer), folder))
-                asker = Asker(subject, cell, folder)
+                subject = stack.enter_context(Subject(replace(bench.what, options=own, peer=peer), bench.folder))
+                asker = Asker(subject, cell, bench.folder)
                 asker.warm_up()
                 askers[name] = asker
             except EdgedragError as error:
                 comparison.absent[name] = str(error).strip().splitlines()[0]
-        say("peers: all, interleaved")
+        bench.say("peers: all, interleaved")
         take_turns(askers, "drag", SHARE * seconds, comparison.turns)
 
 

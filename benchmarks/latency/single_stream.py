@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,25 +64,47 @@ class Measured:
     device_mb: list[float] = field(default_factory=list)
 
 
-@contextmanager
-def opened_subject(
-    what: Configuration, sizes: tuple[Size, ...], folder: Path, card: Card, measured: Measured
-) -> Iterator[Subject]:
-    """A process with the first photo loaded and a first drag made; records its cold start and memory."""
-    scene = write_scene(folder, sizes[0])
-    with Subject(what, folder) as subject:
-        measured.opened = measured.opened or subject.opened
-        loaded = subject.load(scene)
-        assert loaded is not None, "a new process has no photo"
-        (first,) = subject.ask("drags", scene=str(sizes[0]), steps=None, first=0, count=1, fresh=False)
-        measured.cold.append({**subject.opened["cold"], "first_photo_ms": loaded, "first_drag_ms": first["ms"]})
-        yield subject
-        used = subject.memory_mb()
-        if used is not None:
-            measured.host_mb.append(used)
-        on_card = card.memory_mb(subject.pid)
-        if on_card is not None:
-            measured.device_mb.append(on_card)
+@dataclass(frozen=True)
+class Bench:
+    """What the scenarios share.
+
+    Attributes:
+        what: the configuration that is measured.
+        steps: step counts to measure; None uses the bundle's default.
+        folder: for scenes and logs.
+        measured: filled by the scenarios; keeps its content if a run is interrupted.
+        say: called with progress messages.
+    """
+
+    what: Configuration
+    steps: tuple[int, ...] | None
+    folder: Path
+    say: Callable[[str], None]
+    card: Card = field(default_factory=Card)
+    measured: Measured = field(default_factory=Measured)
+
+    def cells(self, sizes: tuple[Size, ...]) -> list[Cell]:
+        """Each size with each step count; a subject has been opened before."""
+        counts = self.steps or (self.measured.opened["default_steps"],)
+        return [Cell(size, count) for size in sizes for count in counts]
+
+    @contextmanager
+    def open_subject(self, sizes: tuple[Size, ...]) -> Iterator[Subject]:
+        """A process with the first photo loaded and a first drag made; records its cold start and memory."""
+        measured, scene = self.measured, write_scene(self.folder, sizes[0])
+        with Subject(self.what, self.folder) as subject:
+            measured.opened = measured.opened or subject.opened
+            loaded = subject.load(scene)
+            assert loaded is not None, "a new process has no photo"
+            (first,) = subject.ask("drags", scene=str(sizes[0]), steps=None, first=0, count=1, fresh=False)
+            measured.cold.append({**subject.opened["cold"], "first_photo_ms": loaded, "first_drag_ms": first["ms"]})
+            yield subject
+            used = subject.memory_mb()
+            if used is not None:
+                measured.host_mb.append(used)
+            on_card = self.card.memory_mb(subject.pid)
+            if on_card is not None:
+                measured.device_mb.append(on_card)
 
 
 def batch_size(ms: float) -> int:
@@ -126,45 +148,39 @@ class Asker:
             window.extend(self.ask(kind, batch_size(window[-1]) if window else 1))
 
 
-def run(
-    what: Configuration, steps: tuple[int, ...] | None, sizes: tuple[Size, ...], seconds: float, folder: Path,
-    card: Card, measured: Measured, say: Callable[[str], None],
-) -> None:  # fmt: skip
-    """Fill `measured`, which keeps its content if the run is interrupted.
-
-    Args:
-        steps: step counts to measure; None uses the bundle's default.
-        seconds: for each cell.
-    """
+def run(bench: Bench, sizes: tuple[Size, ...], seconds: float) -> None:
+    """Fill `bench.measured`; `seconds` is for each cell."""
     for process in range(PROCESSES):
-        measured.peaks.append(measure_peaks(what.options.threads))
-        with opened_subject(what, sizes, folder, card, measured) as subject:
-            counts = steps or (measured.opened["default_steps"],)
-            cells = [Cell(size, count) for size in sizes for count in counts]
+        bench.measured.peaks.append(measure_peaks(bench.what.options.threads))
+        with bench.open_subject(sizes) as subject:
+            cells = bench.cells(sizes)
             for cell in cells[process % len(cells) :] + cells[: process % len(cells)]:
-                say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
-                asker = Asker(subject, cell, folder)
-                measured.warm_up.setdefault(cell, []).append(asker.warm_up())
-                windows = measured.windows.setdefault(cell, {kind: [] for kind in SHARES})
-                energy = measured.energy.setdefault(cell, Energy(card))
-                for kind, share in SHARES.items():
-                    windows[kind].append([])
-                    if kind == "drag":
-                        with energy:
-                            asker.fill(kind, share * seconds / PROCESSES, windows[kind][-1])
-                    else:
-                        asker.fill(kind, share * seconds / PROCESSES, windows[kind][-1])
-                used = subject.memory_mb()
-                if used is not None:
-                    measured.host_mb.append(used)
-                    # The minimum over processes: after another photo, some of its memory may still be in use.
-                    measured.cell_mb[cell] = min(used, measured.cell_mb.get(cell, used))
+                bench.say(f"window {process + 1} of {PROCESSES}: {cell.size}, {cell.steps} step(s)")
+                measure_window(bench, subject, cell, seconds / PROCESSES)
                 if process == PROCESSES - 1:
                     place = {"scene": str(cell.size), "steps": cell.steps}
                     profiled = list(subject.ask("profile", **place, first=0, count=PROFILED))
-                    measured.profiles[cell] = profiled
+                    bench.measured.profiles[cell] = profiled
                     events = [event for drag in profiled for event in drag["events"]]
                     trace.forward(events, "measured process")
+
+
+def measure_window(bench: Bench, subject: Subject, cell: Cell, seconds: float) -> None:
+    """Add a window of each kind of query of a cell, and the memory after it."""
+    measured = bench.measured
+    asker = Asker(subject, cell, bench.folder)
+    measured.warm_up.setdefault(cell, []).append(asker.warm_up())
+    windows = measured.windows.setdefault(cell, {kind: [] for kind in SHARES})
+    energy = measured.energy.setdefault(cell, Energy(bench.card))
+    for kind, share in SHARES.items():
+        windows[kind].append([])
+        with energy if kind == "drag" else nullcontext():
+            asker.fill(kind, share * seconds, windows[kind][-1])
+    used = subject.memory_mb()
+    if used is not None:
+        measured.host_mb.append(used)
+        # The minimum over processes: after another photo, some of its memory may still be in use.
+        measured.cell_mb[cell] = min(used, measured.cell_mb.get(cell, used))
 
 
 def summary(measured: Measured) -> dict[str, Any]:

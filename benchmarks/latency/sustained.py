@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks import sensors
@@ -13,9 +11,7 @@ from edgedrag.benchmarks.latency.power import Energy
 from edgedrag.benchmarks.latency.profile import median
 from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.series import figures
-from edgedrag.benchmarks.latency.single_stream import Asker, Cell, Measured, batch_size, opened_subject
-from edgedrag.benchmarks.latency.subject import Configuration
-from edgedrag.benchmarks.nvidia import Card
+from edgedrag.benchmarks.latency.single_stream import Asker, Bench, Cell, batch_size
 
 SPANS = 60  # number of spans of a run; sensors are read at the end of each
 ENDS = 0.1  # share of the spans at either end that are compared
@@ -31,26 +27,23 @@ class Course:
     shown: list[dict[str, Any]] = field(default_factory=list)
 
 
-def run(
-    what: Configuration, steps: tuple[int, ...] | None, size: Size, minutes: float, folder: Path,
-    card: Card, measured: Measured, courses: list[Course], say: Callable[[str], None],
-) -> None:  # fmt: skip
-    """Add the cold start to `measured` and one course to `courses`; uses the first of `steps`."""
-    with opened_subject(what, (size,), folder, card, measured) as subject:
-        course = Course(Cell(size, (steps or (measured.opened["default_steps"],))[0]), Energy(card))
+def run(bench: Bench, size: Size, minutes: float, courses: list[Course]) -> None:
+    """Add the cold start to `bench.measured` and one course to `courses`; uses the first step count."""
+    with bench.open_subject((size,)) as subject:
+        course = Course(bench.cells((size,))[0], Energy(bench.card))
         courses.append(course)
-        asker = Asker(subject, course.cell, folder)
+        asker = Asker(subject, course.cell, bench.folder)
         asker.warm_up()
         begin, length = time.perf_counter(), minutes * 60 / SPANS
         with course.energy:
             for number in range(SPANS):
-                say(f"{number * length / 60:.1f} of {minutes:g} minutes")
+                bench.say(f"{number * length / 60:.1f} of {minutes:g} minutes")
                 course.spans.append([])
                 asker_end = begin + (number + 1) * length
                 while time.perf_counter() < asker_end or not course.spans[-1]:
                     last = course.spans[-1][-1] if course.spans[-1] else length * 1e3
                     course.spans[-1].extend(asker.ask("drag", batch_size(last)))
-                course.shown.append({"at_s": round(time.perf_counter() - begin, 1), **sensors.sample(card)})
+                course.shown.append({"at_s": round(time.perf_counter() - begin, 1), **sensors.sample(bench.card)})
 
 
 def summary(course: Course) -> dict[str, Any]:

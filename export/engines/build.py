@@ -17,7 +17,14 @@ from tqdm import tqdm
 from edgedrag.export.capacity import check_disk, check_memory
 from edgedrag.export.engines.builder import THIS_GPU, Built, Progress, build_file, check_target
 from edgedrag.runtime.backends.device.cuda import find_gpu
-from edgedrag.runtime.backends.tensorrt.cache import EngineKey, EngineStore, Size, StoredEngine, engine_key
+from edgedrag.runtime.backends.tensorrt.cache import (
+    EngineKey,
+    EngineStore,
+    EngineTarget,
+    Size,
+    StoredEngine,
+    engine_key,
+)
 from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS, check_generation, import_library
 from edgedrag.runtime.bundle.graphs import Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
@@ -105,10 +112,11 @@ def plan(bundle: Bundle, request: Request) -> list[Job]:
     precision, options = pick_precision(bundle, request.precision), BUILD_OPTIONS[request.library]
     jobs: dict[str, Job] = {}
     for target, named in generations.items():
+        built_for = EngineTarget(request.library, version, named, options)
         for size in request.sizes:
             for _, graph in bundle.graphs():
                 for variant in graph.files(precision, "tensorrt").values():
-                    key = engine_key(bundle, graph, variant, precision, size, request.library, version, named, options)
+                    key = engine_key(bundle, graph, variant, precision, size, built_for)
                     jobs.setdefault(key.digest, Job(key, graph, variant, target))
     return list(jobs.values())
 

@@ -102,6 +102,8 @@ def _read(source: object, argument: str) -> tuple[str, bytes]:
 
 def _check_size(name: str, size: tuple[int, ...], max_megapixels: float) -> None:
     width, height = size
+    if not width * height:
+        raise InputError(f"{name}: {width} x {height} pixels, which is none")
     if width * height > max_megapixels * 1e6:
         raise InputError(f"{name}: {width} x {height} pixels are more than the limit of {max_megapixels:g} megapixels")
 

@@ -51,7 +51,7 @@ def _sides() -> Iterator[int]:
 
 
 def _place(low: int, high: int, side: int, length: int) -> int | None:
-    """The position of a window of `side` that holds low..high (high excluded) of a photo's `length`; None if it cannot."""
+    """The position of a window of `side` that holds low..high (high excluded) of a photo's `length`, if any does."""
     if side >= length:
         return 0
     step = side // POSITIONS

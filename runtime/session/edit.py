@@ -24,7 +24,7 @@ class Progress:
     steps: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Change:
     """The photo after a drag, undo or redo.
 
@@ -35,6 +35,11 @@ class Change:
 
     picture: Picture
     box: Box
+
+    def __repr__(self) -> str:
+        rows, columns = self.box
+        where = f"rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}"
+        return f"<{type(self).__name__} of {where}: {self.picture!r}>"
 
     @property
     def image(self) -> np.ndarray:

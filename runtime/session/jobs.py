@@ -15,7 +15,7 @@ import numpy as np
 
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, check_output, is_lossless, save_picture
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, check_output, is_lossless, save_picture
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.sheet import make_sheet
 from edgedrag.runtime.trace import span
@@ -63,14 +63,14 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
     before = photo.image
     load = opened_ms + (time.perf_counter() - start) * 1e3
     edit = photo.drag(job.drags, job.mask, steps=job.steps, seed=job.seed)
-    save_picture(job.output, photo.picture)
+    save_picture(job.output, edit)
     if job.sheet is not None:
         points = np.array([[*handle, *target] for handle, target in job.drags])
         with span("draw sheet", "composite"):
             sheet = make_sheet(before, edit.image, edit.mask, points)
-        save_picture(job.sheet, Picture(sheet))
+        save_picture(job.sheet, sheet)
     if job.mask_out is not None:
-        save_picture(job.mask_out, Picture(edit.mask.astype(np.uint8) * 255))
+        save_picture(job.mask_out, edit.mask)
     total = opened_ms + (time.perf_counter() - start) * 1e3
     return {
         "output": str(job.output),
@@ -96,7 +96,7 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
 def read_jobs(
     file: Path, outdir: Path, steps: int | None, seed: int, max_megapixels: float
 ) -> Iterator[tuple[str, Job | InputError]]:
-    """The jobs of a JSONL file, by name; a line that makes no job gives the reason instead.
+    """The jobs of a JSONL file, by name; for a line that is no job, the error instead.
 
     A line is {"name", "image", "mask"?, "drags": [[[hx, hy], [tx, ty]], ...], "seed"?}; other keys
     are ignored. Relative paths start at the file's folder, or at the current one where that has no
@@ -132,7 +132,7 @@ def _name(entry: Any, fallback: str, seen: set[str]) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name) or name.startswith("."):
         raise InputError(f"{fallback}: 'name' must be a file name without a path, not {name!r}")
     if name in seen:
-        raise InputError(f"{fallback}: the name '{name}' stands on an earlier line too")
+        raise InputError(f"{fallback}: the name '{name}' is on an earlier line too")
     seen.add(name)
     return name
 

@@ -41,7 +41,8 @@ class Photo:
         self._history = History(picture.pixels, undo_limit)
 
     def __repr__(self) -> str:
-        return f"<Photo {describe(self.image)}, {self.undo_count} edits to undo, {self.redo_count} to redo>"
+        edits = f"{self.undo_count} edit{'' if self.undo_count == 1 else 's'}"
+        return f"<Photo {describe(self.image)}, {edits} to undo, {self.redo_count} to redo>"
 
     @property
     def image(self) -> np.ndarray:

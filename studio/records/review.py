@@ -19,7 +19,7 @@ from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.reasons import Reason
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_aside
-from edgedrag.runtime.photo.picture import Picture, save_picture
+from edgedrag.runtime.photo.picture import save_picture
 
 MAX_HELD = 12
 JOBS = "jobs.jsonl"
@@ -90,9 +90,9 @@ class Review:
             pair.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{pair}: cannot be made ({error.strerror})") from None
-        save_picture(pair / "before.png", Picture(edit.before))
-        save_picture(pair / "after.png", Picture(edit.after))
-        save_picture(pair / "mask.png", Picture(edit.mask.astype(np.uint8) * 255))
+        save_picture(pair / "before.png", edit.before)
+        save_picture(pair / "after.png", edit.after)
+        save_picture(pair / "mask.png", edit.mask)
         jobs = self._folder / JOBS
         lines = jobs.read_text(encoding="utf-8") if jobs.exists() else ""
         write_aside(jobs, (lines + json.dumps(_job(edit)) + "\n").encode())

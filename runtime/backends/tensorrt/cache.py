@@ -77,16 +77,18 @@ class EngineKey:
         return f"{self.bundle}-{self.graph}{branch}-{self.precision}-{size}-{self.target}-{self.digest[:16]}"
 
 
+@dataclass(frozen=True)
+class EngineTarget:
+    """What engines are built for and with; fields as in EngineKey."""
+
+    library: str
+    version: str
+    target: str
+    options: tuple[str, ...]
+
+
 def engine_key(
-    bundle: Bundle,
-    graph: Graph,
-    variant: Variant,
-    precision: str,
-    size: Size,
-    library: str,
-    version: str,
-    target: str,
-    options: tuple[str, ...],
+    bundle: Bundle, graph: Graph, variant: Variant, precision: str, size: Size, built_for: EngineTarget
 ) -> EngineKey:
     """The key of the engine of one graph file at one window size (H, W)."""
     size = size if depends_on_size(graph) else ANY_SIZE
@@ -100,11 +102,11 @@ def engine_key(
         size,
         files.hexdigest(),
         recipe["sha256"] if recipe else None,
-        library,
-        version,
-        target,
+        built_for.library,
+        built_for.version,
+        built_for.target,
         profile(bundle, graph, size),
-        options,
+        built_for.options,
     )
 
 

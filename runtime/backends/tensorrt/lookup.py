@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgedrag.runtime.backends.tensorrt.cache import EngineKey, EngineStore, Size, StoredEngine, differences, engine_key
+from edgedrag.runtime.backends.tensorrt.cache import (
+    EngineKey,
+    EngineStore,
+    EngineTarget,
+    Size,
+    StoredEngine,
+    differences,
+    engine_key,
+)
 from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS
 from edgedrag.runtime.bundle.graphs import Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
@@ -25,8 +33,8 @@ class EngineLookup:
     target: str
 
     def key(self, bundle: Bundle, graph: Graph, variant: Variant, precision: str, size: Size) -> EngineKey:
-        options = BUILD_OPTIONS[self.library]
-        return engine_key(bundle, graph, variant, precision, size, self.library, self.version, self.target, options)
+        built_for = EngineTarget(self.library, self.version, self.target, BUILD_OPTIONS[self.library])
+        return engine_key(bundle, graph, variant, precision, size, built_for)
 
     def find(self, bundle: Bundle, graph: Graph, variant: Variant, precision: str, size: Size) -> StoredEngine:
         """A whole engine. Raises EngineError where there is none; says what there is, and the command to build it."""

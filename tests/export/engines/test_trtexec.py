@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from edgedrag.export.engines.trtexec import trtexec_commands
-from edgedrag.runtime.backends.tensorrt.cache import engine_key
+from edgedrag.runtime.backends.tensorrt.cache import EngineTarget, engine_key
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.errors import InputError
 
@@ -37,7 +37,7 @@ def test_the_shapes_are_those_of_the_engine_that_a_build_makes(name: str, precis
     given = options(line)
     graph = next(graph for _, graph in EMBEDDED.graphs() if graph.name == name)
     variant = graph.files(precision, "tensorrt")["single"]
-    key = engine_key(EMBEDDED, graph, variant, precision, SIZE, "tensorrt", "10.3", "sm_87", ())
+    key = engine_key(EMBEDDED, graph, variant, precision, SIZE, EngineTarget("tensorrt", "10.3", "sm_87", ()))
     assert Path(given["--onnx"]) == EMBEDDED.verified_file(variant)
     model = onnx.load(given["--onnx"], load_external_data=False)
     open_inputs = {i.name for i in model.graph.input if any(d.dim_param for d in i.type.tensor_type.shape.dim)}

@@ -44,7 +44,7 @@ def test_the_blend_of_moved_and_drawn_pixels_in_all_its_forms() -> None:
 
 
 def test_the_change_that_is_added_to_moved_pixels() -> None:
-    """Targets at the centres of the 4 x 4 cells at which training takes distances: only interpolation is left."""
+    """Training takes distances at 4 x 4 cells, the runtime at pixels, from targets rounded to whole pixels."""
     torch.manual_seed(0)
     source, picture = torch.randint(0, 256, (1, 3, 128, 128)) / 255, torch.rand(1, 3, 128, 128)
     flow, revealed = 3 * torch.randn(1, 2, 128, 128), torch.rand(1, 1, 128, 128)
@@ -52,12 +52,11 @@ def test_the_change_that_is_added_to_moved_pixels() -> None:
     warped, weight = fields.warp(source, flow), twin.reveal_weight(revealed)
     found = to_numpy(twin.generated_change(picture, warped, flow, weight, points))
     pixels = np.rint(to_numpy(source) * 255).astype(np.uint8)
-    # The runtime rounds targets to whole pixels and warps in 32nds of a pixel.
     expected = blend.generated_change(
         pixels, points[0, :, 2:].numpy(), *(to_numpy(x) for x in (picture, flow, revealed))
     )
     apart = np.abs(found - expected)
-    assert apart.max() < 0.06 and apart.mean() < 0.005
+    assert apart.max() < 0.06 and apart.mean() < 0.003  # measured 0.045 and 0.0015
     assert np.abs(expected).mean() > 0.1
 
 
@@ -75,4 +74,5 @@ def test_a_finished_edit_is_what_the_runtime_composes() -> None:
     change = blend.generated_change(window, batch.points[0, :, 2:].numpy(), result, to_numpy(flow), revealed)
     shown = compose(window, np.ones((64, 64), bool), Generated(result, to_numpy(flow), revealed, change))
     finished = (to_numpy(model.finish(batch, conditioning, answer)) + 1) / 2 * 255
-    assert np.abs(shown - finished.clip(0, 255))[2:-2, 2:-2].max() < 4, "grey levels; OpenCV warps in 32nds of a pixel"
+    # OpenCV warps in 32nds of a pixel.
+    assert np.abs(shown - finished.clip(0, 255))[2:-2, 2:-2].max() < 2  # grey levels; measured 1.5

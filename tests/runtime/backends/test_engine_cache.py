@@ -10,20 +10,29 @@ from pathlib import Path
 import pytest
 
 from edgedrag.runtime.backends.tensorrt import cache as engines
-from edgedrag.runtime.backends.tensorrt.cache import ANY_SIZE, EngineKey, EngineStore, differences, engine_key
+from edgedrag.runtime.backends.tensorrt.cache import (
+    ANY_SIZE,
+    EngineKey,
+    EngineStore,
+    EngineTarget,
+    differences,
+    engine_key,
+)
 from edgedrag.runtime.backends.tensorrt.lookup import EngineLookup, engine_files
 from edgedrag.runtime.backends.tensorrt.pruning import prune
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.errors import EngineError, InputError
 
 PLAN = bytes(range(256)) * 40
+BUILT_FOR = EngineTarget("tensorrt-rtx", "1", "sm_86", ())
 BUILT = {"seconds": 1.0, "weight_bytes": 5, "activation_bytes": 7, "int8_layers": 0}
 
 
 def make_key(**changes: object) -> EngineKey:
     bundle = open_bundle("embedded")
     graph, variant = engine_files(bundle, "int8")[0]
-    key = engine_key(bundle, graph, variant, "int8", (256, 256), "tensorrt-rtx", "1.7.1", "sm_86", ("STRONGLY_TYPED",))
+    built_for = EngineTarget("tensorrt-rtx", "1.7.1", "sm_86", ("STRONGLY_TYPED",))
+    key = engine_key(bundle, graph, variant, "int8", (256, 256), built_for)
     return dataclasses.replace(key, **changes)  # type: ignore[arg-type]
 
 
@@ -54,7 +63,7 @@ def test_every_ingredient_of_a_key_makes_another_engine(tmp_path: Path, part: st
 def test_a_key_holds_the_hashes_of_graph_external_data_and_recipe() -> None:
     bundle = open_bundle("embedded")
     for graph, variant in engine_files(bundle, "int8"):
-        args = (bundle, graph, variant, "int8", (256, 256), "tensorrt-rtx", "1", "sm_86", ())
+        args = (bundle, graph, variant, "int8", (256, 256), BUILT_FOR)
         key = engine_key(*args)
         assert key.recipe == bundle.manifest["recipe"]["sha256"]
         changed = [dataclasses.replace(variant, sha256="1" * 64)]
@@ -63,13 +72,13 @@ def test_a_key_holds_the_hashes_of_graph_external_data_and_recipe() -> None:
         for other in changed:
             assert engine_key(bundle, graph, other, *args[3:]).digest != key.digest
     graph, variant = engine_files(bundle, "fp16")[0]
-    assert engine_key(bundle, graph, variant, "fp16", (256, 256), "tensorrt-rtx", "1", "sm_86", ()).recipe is None
+    assert engine_key(bundle, graph, variant, "fp16", (256, 256), BUILT_FOR).recipe is None
 
 
 def test_a_graph_without_the_windows_size_has_one_engine_for_all(toy: Path) -> None:
     bundle = open_bundle(toy)
     sizes = {
-        graph.name: engine_key(bundle, graph, variant, "fp32", (128, 128), "tensorrt-rtx", "1", "sm_86", ()).size
+        graph.name: engine_key(bundle, graph, variant, "fp32", (128, 128), BUILT_FOR).size
         for graph, variant in engine_files(bundle, "fp32")
     }
     assert sizes.pop("clip") == ANY_SIZE

@@ -152,6 +152,37 @@ def test_undo_and_redo_restore_the_state_with_the_pixels(runtime: edgedrag.Runti
     assert np.array_equal(photo.drag([other], mask).image, straight.drag([other], mask).image)
 
 
+def test_at_the_limit_the_photo_as_it_is_becomes_the_original(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo, states = runtime.load(cat, undo_limit=2), [cat]
+    for number, (handle, target) in enumerate(MOVES):
+        mask = around(cat.shape, handle, target)
+        if number == 2:
+            preview = photo.preview([(handle, target)], mask)
+            cancelled = photo.drag_steps([(handle, target)], mask, steps=1)
+            next(cancelled)
+            cancelled.close()
+            assert photo.undo_count == 2, "a drag that was cancelled costs no history"
+        states.append(photo.move([(handle, target)], mask).image)
+        assert photo.undo_count == (1, 2, 1)[number]
+    assert np.array_equal(states[3], preview), "the preview shows what the edit makes, at the limit too"
+    assert np.array_equal(states[3], runtime.load(states[2]).move([MOVES[2]], mask).image)
+    assert np.array_equal(photo.undo().image, states[2]) and (photo.undo_count, photo.redo_count) == (0, 1)
+    assert np.array_equal(photo.redo().image, states[3])
+
+
+def test_changes_say_where_they_are(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo, states = runtime.load(cat), [cat]
+    changes: list[edgedrag.Change] = [photo.move([move], around(cat.shape, *move)) for move in MOVES]
+    changes += [photo.undo(), photo.undo(), photo.redo()]
+    for change in changes:
+        outside = np.ones(cat.shape[:2], bool)
+        outside[change.box] = False
+        assert np.array_equal(change.image[outside], states[-1][outside])
+        assert not np.array_equal(change.image[change.box], states[-1][change.box])
+        states.append(change.image)
+    assert change.picture is photo.picture
+
+
 def test_a_preview_shows_what_the_drag_will(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
     photo = runtime.load(cat)
     handle, target = MOVES[0]

@@ -221,7 +221,7 @@ def test_the_command_line(edit_cli: Callable, calibrated: Path, drags: Path, tmp
     nowhere = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
     assert nowhere.returncode == 2 and "does not exist" in nowhere.stderr
     pattern = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
-    assert pattern.returncode == 2 and "is no pattern" in pattern.stderr
+    assert pattern.returncode == 2 and "is not a regular expression" in pattern.stderr
     recipe, plot = calibrated / "recipe.json", tmp_path / "p.png"
     done = edit_cli("bundle", "calibrate", "embedded", "--recipe", recipe, "-o", tmp_path / "b", "--plot", plot)
     assert done.returncode == 0, done.stderr

@@ -114,7 +114,7 @@ def test_another_seed_changes_revealed_areas_and_nothing_else(runtime: edgedrag.
     drawn = np.zeros(cat.shape[:2], bool)
     drawn[window.box] = enlarge(reveal_weight(generated.revealed), (window.height, window.width), every)[..., 0] > 0
     assert changed.any() and not (changed & ~drawn).any()
-    assert (mask & ~drawn).any(), "not all of the mask is drawn anew"
+    assert (mask & ~drawn).any(), "not all of the mask is generated"
 
 
 @pytest.mark.parametrize("name", ["teacher", "regression"])

@@ -116,7 +116,7 @@ def test_another_seed_changes_revealed_areas_and_nothing_else(runtime: edgedrag.
     changed = (first != second).any(-1)
     drawn = reveal_weight(runs[0].revealed)[..., 0] > 0
     assert changed.any() and not (changed & ~drawn).any()
-    assert (mask & ~drawn).any(), "not all of the mask is drawn anew"
+    assert (mask & ~drawn).any(), "not all of the mask is generated"
 
 
 @pytest.mark.parametrize("name", ["teacher", "regression"])

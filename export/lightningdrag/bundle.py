@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import platform
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,7 @@ class GraphWriter:
             if spec.stage == "denoise":
                 self._scene.enter(step)
             given = [{**self._scene.tensors, **self._tensors, **made}[name] for name in spec.inputs]
-            with watch(module, peaks):
+            with watch(module, peaks) if self._precision == "fp16" else nullcontext():
                 found = module(*given)
             outputs = list(found) if isinstance(found, tuple) else [found]
             made = dict(zip(spec.outputs, outputs))

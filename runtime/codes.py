@@ -14,7 +14,7 @@ class ExitCode(int, Enum):
 
     meaning: str
 
-    def __new__(cls, number: int, meaning: str) -> ExitCode:
+    def __new__(cls, number: int, meaning: str = "") -> ExitCode:
         member = int.__new__(cls, number)
         member._value_, member.meaning = number, meaning
         return member
@@ -35,7 +35,7 @@ class Code(str, Enum):
 
     meaning: str
 
-    def __new__(cls, word: str, meaning: str) -> Code:
+    def __new__(cls, word: str, meaning: str = "") -> Code:
         member = str.__new__(cls, word)
         member._value_, member.meaning = word, meaning
         return member

@@ -32,7 +32,7 @@ class EngineError(EdgedragError):
 
     def __init__(self, message: str, code: Code = Code.FAILED):
         super().__init__(message)
-        self.code = Code(code)  # type: ignore[call-arg]  # ValueError for any other string
+        self.code = Code(code)  # ValueError for any other string
 
 
 def summary(error: Exception) -> str:

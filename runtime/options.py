@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
+from typing import Final, Literal, get_args
 
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.system.cpus import allowed_cpus, default_threads
 
-AUTO = "auto"
-BACKENDS = ("tensorrt-rtx", "tensorrt", "cuda", "cpu", "openvino")  # in the order in which "auto" tries them
-PRECISIONS = ("int8", "bf16", "fp16", "fp32")  # the least precise first
+AUTO: Final = "auto"
+BackendName = Literal["auto", "tensorrt-rtx", "tensorrt", "cuda", "cpu", "openvino"]  # in the order that "auto" tries
+PrecisionName = Literal["auto", "int8", "bf16", "fp16", "fp32"]  # the least precise first
+BACKENDS: tuple[BackendName, ...] = get_args(BackendName)[1:]
+PRECISIONS: tuple[PrecisionName, ...] = get_args(PrecisionName)[1:]
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class RuntimeOptions:
     """
 
     bundle: str | Path = "embedded"
-    backend: str = AUTO
-    precision: str = AUTO
+    backend: BackendName = AUTO
+    precision: PrecisionName = AUTO
     engines: str | Path | None = None
     memory_budget: int | None = None
     threads: int | None = None

@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
 LAYERS = """
 runtime.codes
 runtime.errors
-runtime.trace runtime.system
+runtime.trace runtime.system runtime.extras
 runtime.files runtime.options
 runtime.trace_file runtime.sampling runtime.photo
 runtime.bundle
@@ -47,7 +47,8 @@ generator.diffusion
 generator.networks
 generator.networks.lightningdrag
 generator.training
-export.bundle_writer export.capacity export.costs export.half export.parity export.trace export.weight_file
+export.bundle_writer export.capacity export.costs export.cuda_fusion export.half export.parity
+export.trace export.weight_file
 export.scene
 export.golden
 export.engines export.lightningdrag
@@ -62,7 +63,7 @@ studio.records
 studio.station
 studio.api
 studio.serve
-benchmarks.nvidia benchmarks.report
+benchmarks.formatting benchmarks.nvidia benchmarks.report
 benchmarks.sensors
 benchmarks.context
 benchmarks.quality

@@ -31,7 +31,7 @@ from edgedrag.runtime.bundle.describe import cost_at
 from edgedrag.runtime.bundle.graphs import STAGES
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.errors import EdgedragError
-from edgedrag.runtime.options import BACKENDS
+from edgedrag.runtime.options import BACKENDS, BackendName, PrecisionName
 from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, make_table
 from edgedrag.runtime.selection.self_test import Golden, read_golden, run_golden, self_test
 from edgedrag.runtime.session.edit import Edit
@@ -42,7 +42,7 @@ STEPS = (1, 2, 4, 8)
 
 
 def measure_bundle(
-    bundle: Bundle, backend: str, precision: str, engines: Path, drags: int, peak: float
+    bundle: Bundle, backend: BackendName, precision: PrecisionName, engines: Path, drags: int, peak: float
 ) -> Iterator[dict[str, Any]]:
     """Build, open, test, time and compare a bundle in one precision; yields the row so far after each part.
 
@@ -189,7 +189,7 @@ def peak_of_matrix_products(device: str) -> dict[str, float]:
 @click.option("--engines", type=click.Path(path_type=Path), help="Folder of engines.  [default: a temporary folder]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 def main(
-    backends: tuple[str, ...],
+    backends: tuple[BackendName, ...],
     size: str,
     lightningdrag: Path | None,
     compiled: bool,
@@ -197,7 +197,7 @@ def main(
     engines: Path | None,
     output: Path,
 ) -> None:
-    """Measure every engine of this machine on both generators, beside PyTorch."""
+    """Measure all backends of this machine on both generators, and PyTorch."""
     import torch
 
     from edgedrag.export.checkpoints import export_random

@@ -26,6 +26,7 @@ from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.bundle.graphs import STAGES
 from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.options import BackendName
 from edgedrag.runtime.session.edit import Edit
 from edgedrag.runtime.session.runtime import Runtime, open_runtime
 
@@ -128,7 +129,7 @@ def file_bytes(bundle: Bundle) -> dict[str, int]:
 def main(
     bundle: str,
     drags: Path,
-    backend: str,
+    backend: BackendName,
     pairs: Path | None,
     per_clip: int,
     steps: str,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from edgedrag.metrics.drag_sets import Task
 from edgedrag.runtime.drag.checks import Checks
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.extras import missing_package
+from edgedrag.runtime.options import BackendName
 from edgedrag.runtime.sampling.sampler import make_table
 from edgedrag.runtime.session.edit import Edit
 from edgedrag.runtime.session.runtime import Runtime, open_runtime
@@ -119,13 +121,14 @@ def line_up(runtime: Runtime, steps: int | None, seed: int, compare: dict[str, s
     if taken:
         raise InputError(f"compare: {', '.join(sorted(taken))} is already the name of a row; use another name")
     own_steps = len(make_table(runtime.bundle.sampler, steps).steps)
+    backend = cast(BackendName, runtime.backend.name)
     rows = LineUp(runtime, own_steps, {name: Baseline(edit) for name, edit in BASELINES.items()}, {}, {})
     for name, bundle in compare.items():
-        rows.bundles[name] = open_runtime(bundle, runtime.backend.name)
+        rows.bundles[name] = open_runtime(bundle, backend)
     for name, checkpoint in RELATIVES.items():
         if name not in compare:
             try:
-                rows.bundles[name] = open_runtime(export_relative(checkpoint, relatives), runtime.backend.name)
+                rows.bundles[name] = open_runtime(export_relative(checkpoint, relatives), backend)
             except EdgedragError as error:
                 rows.left_out[name] = str(error)
 

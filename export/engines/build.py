@@ -109,10 +109,10 @@ def plan(bundle: Bundle, request: Request) -> list[Job]:
         check_target(request.library, target)
     version = import_library(request.library).__version__
     generations = {target: generation(target, request.library) for target in request.targets}
-    precision, options = pick_precision(bundle, request.precision), BUILD_OPTIONS[request.library]
+    precision = pick_precision(bundle, request.precision)
     jobs: dict[str, Job] = {}
     for target, named in generations.items():
-        built_for = EngineTarget(request.library, version, named, options)
+        built_for = EngineTarget(request.library, version, named, BUILD_OPTIONS[request.library])
         for size in request.sizes:
             for _, graph in bundle.graphs():
                 for variant in graph.files(precision, "tensorrt").values():

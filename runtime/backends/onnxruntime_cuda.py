@@ -19,11 +19,11 @@ from edgedrag.runtime.system.cpus import default_threads
 
 PROVIDER = "CUDAExecutionProvider"
 WARM_RUNS = 3  # until ONNX Runtime takes no more memory, which cannot be recorded
-TRIES = 2  # CUDA tells the failure of a recording once more, to what runs after it
+TRIES = 2  # a failed capture surfaces again on the next call; retry once
 
 
 class OrtCudaNetwork:
-    """See `device.Network`: a session whose inputs and outputs lie where it is told; its inner tensors are its own."""
+    """See `device.Network`: a session with inputs and outputs at given addresses; its inner tensors are its own."""
 
     def __init__(self, graph: Graph, file: Path, device: int, stream: int, channels_last: bool):
         options = ort.SessionOptions()

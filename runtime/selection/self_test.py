@@ -19,7 +19,7 @@ from edgedrag.runtime.drag.stages import Stages, files
 from edgedrag.runtime.errors import BundleError, EngineError
 from edgedrag.runtime.sampling.sampler import make_table
 
-SAMPLES = 512  # values kept of each tensor, evenly spread, to say which graph went wrong
+SAMPLES = 512  # values stored of each tensor, evenly spread, to say which graph went wrong
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import cv2
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.options import RuntimeOptions
+from edgedrag.runtime.options import AUTO, BackendName, PrecisionName, RuntimeOptions
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Source, load_picture
 from edgedrag.runtime.selection.select import Fallback, more_precise, select_backend
 from edgedrag.runtime.selection.self_test import Golden
@@ -74,8 +74,8 @@ class Runtime:
 
 def open_runtime(
     bundle: str | Path = "embedded",
-    backend: str = "auto",
-    precision: str = "auto",
+    backend: BackendName = AUTO,
+    precision: PrecisionName = AUTO,
     engines: str | Path | None = None,
     memory_budget: int | None = None,
     threads: int | None = None,

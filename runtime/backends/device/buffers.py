@@ -43,9 +43,9 @@ class Buffers:
     def held_bytes(self) -> int:
         return sum(self._sizes.values())
 
-    def watch(self, told: Callable[[int], None]) -> None:
-        """Have `told` called with each address that is freed: what was recorded on it is void."""
-        self._watchers.append(told)
+    def watch(self, forget: Callable[[int], None]) -> None:
+        """Have `forget` called with each address that is freed: what was recorded on it is void."""
+        self._watchers.append(forget)
 
     def take(self, owner: str, shape: tuple[int, ...], dtype: np.dtype | str) -> DeviceArray:
         """An array of undefined content. Raises EngineError, "out-of-memory"."""
@@ -75,8 +75,8 @@ class Buffers:
     def free(self, address: int) -> None:
         """Give memory back to the device."""
         del self._sizes[address]
-        for told in self._watchers:
-            told(address)
+        for forget in self._watchers:
+            forget(address)
         self.device.free(address)
 
     def trim(self) -> bool:

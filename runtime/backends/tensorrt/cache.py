@@ -235,7 +235,7 @@ def free_bytes(folder: Path) -> int:
 def differences(found: Mapping[str, Any], wanted: EngineKey) -> str:
     """What an engine was built for, where it differs from what is wanted, in words."""
     asked = wanted.as_json()
-    said: dict[str, Callable[[Any], str]] = {
+    wording: dict[str, Callable[[Any], str]] = {
         "version": lambda v: f"{found['library']} {v}",
         "library": str,
         "target": str,
@@ -244,5 +244,5 @@ def differences(found: Mapping[str, Any], wanted: EngineKey) -> str:
         "onnx": lambda v: f"graph {v[:8]}",
         "recipe": lambda v: f"recipe {(v or 'none')[:8]}",
     }
-    told = [f"{say(found[k])} (wanted: {say(asked[k])})" for k, say in said.items() if found.get(k) != asked[k]]
-    return ", ".join(told) or "other build options"
+    parts = [f"{word(found[k])} (wanted: {word(asked[k])})" for k, word in wording.items() if found.get(k) != asked[k]]
+    return ", ".join(parts) or "other build options"

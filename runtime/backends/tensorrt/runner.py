@@ -32,8 +32,8 @@ class Library:
 class TensorRtNetwork:
     """See `device.Network`: a deserialized engine with one execution context."""
 
-    def __init__(self, library: Library, stored: StoredEngine, stream: int, cache: Any, kept: bytes):
-        """`cache`: TensorRT-RTX's, shared by all networks; made from what was `kept` where there is none yet."""
+    def __init__(self, library: Library, stored: StoredEngine, stream: int, cache: Any, compiled: bytes):
+        """`cache`: TensorRT-RTX's, shared by all networks; where None, made from what an earlier start `compiled`."""
         trt, log = library.trt, library.log
         log.errors.clear()
         self._engine = library.runtime.deserialize_cuda_engine(stored.path.read_bytes())
@@ -51,8 +51,8 @@ class TensorRtNetwork:
             config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
             if self.cache is None:
                 self.cache = config.create_runtime_cache()
-                if kept:
-                    self.cache.deserialize(kept)
+                if compiled:
+                    self.cache.deserialize(compiled)
             config.set_runtime_cache(self.cache)
             self._context = self._engine.create_execution_context(config)
         else:
@@ -122,15 +122,15 @@ class TensorRtBackend(DeviceBackend):
             write_whole(self._cache_file, compiled)
 
     def _open(self, stored: StoredEngine) -> TensorRtNetwork:
-        kept = self._cache_file.read_bytes() if self._cache is None and self._cache_file.exists() else b""
-        made = TensorRtNetwork(self._library, stored, self._stream, self._cache, kept)
+        compiled = self._cache_file.read_bytes() if self._cache is None and self._cache_file.exists() else b""
+        made = TensorRtNetwork(self._library, stored, self._stream, self._cache, compiled)
         self._cache = made.cache
         return made
 
 
 def make_log(trt: Any) -> Any:
     class Log(trt.ILogger):
-        """Keeps what went wrong, to be told with the error that follows."""
+        """Keeps what went wrong, for the error that follows."""
 
         def __init__(self) -> None:
             super().__init__()

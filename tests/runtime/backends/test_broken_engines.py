@@ -61,10 +61,10 @@ def edgedrag(site: Path, *args: str | Path, libraries: Path | None = None) -> su
 # Opens the shipped bundle; with a GPU that only the driver's finder speaks of, so that what comes after it is met.
 OPEN = """
 import json, sys
-from edgedrag.runtime import backends
-from edgedrag.runtime.backends.registry import cuda
+from edgedrag.runtime.backends import registry
+from edgedrag.runtime.backends.device import cuda
 if sys.argv[1] == "gpu":
-    backends.find_gpu = cuda.find_gpu = lambda index=0: cuda.Gpu("NVIDIA RTX A4000", "sm_86", "13.0")
+    registry.find_gpu = cuda.find_gpu = lambda index=0: cuda.Gpu("NVIDIA RTX A4000", "sm_86", "13.0")
 import edgedrag
 runtime = edgedrag.open()
 print(json.dumps([runtime.backend.name, {step.backend: [step.code, step.reason] for step in runtime.fallback}]))

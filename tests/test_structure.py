@@ -47,6 +47,7 @@ generator.diffusion
 generator.networks
 generator.networks.lightningdrag
 generator.training
+generator.hold
 export.bundle_writer export.capacity export.costs export.cuda_fusion export.half export.parity
 export.trace export.weight_file
 export.scene

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from edgedrag.generator.data.batches import Batch
-from edgedrag.generator.diffusion.contract import DragGenerator
 from edgedrag.generator.training.config import LoopConfig
 from edgedrag.generator.training.processes import Processes
-from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import EdgedragError, InputError
 
-Loss = Callable[[Batch, torch.Generator], dict[str, Tensor]]  # weighted terms; their sum is minimised
+
+class Movable(Protocol):
+    """A batch."""
+
+    def to(self: BatchT, device: torch.device) -> BatchT: ...
+
+
+class Trainable(Protocol):
+    """A network that a run trains; `file` is the name of its averaged weights in the run's folder."""
+
+    @property
+    def file(self) -> str: ...
+    def to(self: NetworkT, device: str) -> NetworkT: ...
+    def clone(self: NetworkT) -> NetworkT: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def requires_grad_(self, requires_grad: bool) -> Any: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
+    def write(self, path: Path, metadata: dict[str, str]) -> None: ...
+
+
+BatchT = TypeVar("BatchT", bound=Movable)
+NetworkT = TypeVar("NetworkT", bound=Trainable)
+MeasuredT = TypeVar("MeasuredT", bound=Trainable, contravariant=True)
+Loss = Callable[[BatchT, torch.Generator], dict[str, Tensor]]  # weighted terms; their sum is minimised
+
+
+class Measure(Protocol, Generic[MeasuredT]):
+    """Figures of the averaged weights for the log, and a picture of results."""
+
+    def measure(self, model: MeasuredT, sheet: Path | None = None) -> dict[str, float]: ...
 
 
 class Companion(Protocol):
@@ -29,7 +56,7 @@ class Companion(Protocol):
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Generic[NetworkT, BatchT]):
     """What a run trains, and its data.
 
     Attributes:
@@ -38,17 +65,19 @@ class Task:
         batches: function of the first step.
         metadata: stored with the weights.
         companion: trained within `loss` and saved with the model.
+        slow: parameters that are trained at a share of the rate, and that share.
     """
 
-    model: DragGenerator
-    loss: Loss
-    batches: Callable[[int], Iterator[Batch]]
+    model: NetworkT
+    loss: Loss[BatchT]
+    batches: Callable[[int], Iterator[BatchT]]
     metadata: dict[str, str]
-    validation: Validation | None = None
+    validation: Measure[NetworkT] | None = None
     companion: Companion | None = None
+    slow: tuple[Sequence[nn.Parameter], float] = ((), 1.0)
 
 
-class Learner:
+class Learner(Generic[NetworkT, BatchT]):
     """The state of a run, in its folder and in memory.
 
     Attributes:
@@ -56,7 +85,7 @@ class Learner:
         weights: the file of the average, rounded to fp16.
     """
 
-    def __init__(self, task: Task, config: LoopConfig, folder: Path):
+    def __init__(self, task: Task[NetworkT, BatchT], config: LoopConfig, folder: Path):
         self.model = task.model.to(config.device)
         self.average = task.model.clone().to(config.device)
         self.average.load_state_dict(self.model.state_dict())
@@ -66,8 +95,16 @@ class Learner:
         self._state_file = folder / "state.pt"
         self._trained = [p for p in self.model.parameters() if p.requires_grad]
         self._averages = [a for a, p in zip(self.average.parameters(), self.model.parameters()) if p.requires_grad]
+        slow = {id(p) for p in task.slow[0]}
+        groups = [
+            {"params": [p for p in self._trained if (id(p) in slow) == slowly], "share": share}
+            for slowly, share in ((False, 1.0), (True, task.slow[1]))
+        ]
         self._optimiser = torch.optim.AdamW(
-            self._trained, lr=config.learning_rate, weight_decay=1e-4, betas=(0.9, 0.98)
+            [group for group in groups if group["params"]],
+            lr=config.learning_rate,
+            weight_decay=1e-4,
+            betas=(0.9, 0.98),
         )
 
     def restore(self) -> int:
@@ -112,7 +149,7 @@ class Learner:
                 f"{self._state_file.parent}: cannot be written at step {step} ({error}); the previous state is intact"
             ) from None
 
-    def update(self, batch: Batch, step: int, processes: Processes) -> dict[str, float]:
+    def update(self, batch: BatchT, step: int, processes: Processes) -> dict[str, float]:
         """One step of the optimiser and of the average; returns the terms of the loss.
 
         Raises:
@@ -120,7 +157,7 @@ class Learner:
         """
         config = self._config
         for group in self._optimiser.param_groups:
-            group["lr"] = config.rate(step)
+            group["lr"] = config.rate(step) * group.get("share", 1.0)
         noise = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * processes.count + processes.rank)
         with torch.autocast(config.device.split(":")[0], torch.bfloat16, enabled=config.precision == "bf16"):
             terms = self._task.loss(batch.to(torch.device(config.device)), noise)

@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from edgedrag.generator.training.config import LoopConfig
 from edgedrag.generator.training.curves import draw_curves
-from edgedrag.generator.training.learner import Learner, Task
+from edgedrag.generator.training.learner import BatchT, Learner, NetworkT, Task
 from edgedrag.generator.training.processes import Processes
 
 
-def learn(task: Task, config: LoopConfig, run: Path, processes: Processes) -> Path:
+def learn(task: Task[NetworkT, BatchT], config: LoopConfig, run: Path, processes: Processes) -> Path:
     """Train, or resume the run in the folder `run`; returns the path of the averaged weights.
 
     Raises:

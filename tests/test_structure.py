@@ -47,8 +47,8 @@ generator.diffusion
 generator.networks
 generator.networks.lightningdrag
 generator.training
-export.bundle_writer export.capacity export.costs export.cuda_fusion
-export.half export.parity export.trace export.weight_file
+export.bundle_writer export.capacity export.costs export.cuda_fusion export.half export.parity
+export.trace export.weight_file
 export.scene
 export.golden
 export.engines export.lightningdrag

@@ -14,7 +14,7 @@ from edgedrag.commands.engines import engines
 from edgedrag.commands.info import doctor, info
 from edgedrag.commands.learn import learn
 from edgedrag.commands.renamed import RootFamily
-from edgedrag.commands.streams import stdout_error, stdout_failed
+from edgedrag.commands.streams import close_stdout, raised_by_echo, stdout_error
 from edgedrag.commands.studio import studio
 from edgedrag.runtime.codes import ExitCode
 from edgedrag.runtime.errors import EdgedragError
@@ -47,8 +47,9 @@ def main() -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        if not stdout_failed():
+        if not raised_by_echo(error):
             raise
+        close_stdout()
         click.echo(f"error: {stdout_error(error)}", err=True)
         sys.exit(ExitCode.OTHER)
     except (click.Abort, KeyboardInterrupt):

@@ -60,7 +60,7 @@ class EditFiles:
 def drag(
     photo: Path, drags: tuple[str, ...], files: EditFiles, engine: Engine, trace: Path | None, as_json: bool
 ) -> None:
-    """Edit PHOTO: what lies at each handle moves to its target. PHOTO - is stdin.
+    """Edit PHOTO: what lies at each handle moves to its target. With - as PHOTO it is read from stdin.
 
     \b
     edgedrag drag cat.jpg --drag 120,80:140,80 --mask mask.png -o out.png --sheet sheet.png
@@ -118,7 +118,9 @@ def _print_report(report: dict[str, Any], as_json: bool, err: bool) -> None:
 @TRACE
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each job.")
 def batch(jobs: Path, outdir: Path, engine: Engine, trace: Path | None, as_json: bool) -> None:
-    """Run every drag of JOBS.jsonl. A stopped run continues: results that exist are not made again. - is stdin.
+    """Run every drag of JOBS.jsonl. With - as JOBS.jsonl it is read from stdin.
+
+    A stopped run continues: results that exist are not made again.
 
     \b
     A line: {"name": "a", "image": "a.jpg", "mask": "m.png", "drags": [[[120, 80], [140, 80]]], "seed": 0}

@@ -17,6 +17,7 @@ from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.codes import ExitCode
 
 BUILT_PRECISION = click.Choice(["auto", "fp16", "int8", "fp32"])
+FOLDER_HELP = "Folder of engines.  [default: $EDGEDRAG_ENGINES, else edgedrag/engines in the user's cache folder]"
 BUILT_PRECISION_HELP = "auto: INT8 where the bundle has a recipe, else fp16."
 
 
@@ -40,9 +41,11 @@ class Build:
         "--precision", type=BUILT_PRECISION, default="auto", show_default=True, help=BUILT_PRECISION_HELP
     )
     shapes: str | None = option(
-        "--shapes", help="Window sizes, as 512,384x640 (height x width).  [default: all of the bundle's]"
+        "--shapes",
+        help="Window sizes, as 512,384x640 (height x width); one number: those whose longer side it is.  "
+        "[default: all of the bundle's]",
     )
-    output: Path | None = option("-o", "--output", type=FILE, help="Folder of engines.  [default: the user's cache]")
+    output: Path | None = option("-o", "--output", type=FILE, help=FOLDER_HELP)
 
 
 @engines.command(extra="rtx")
@@ -50,7 +53,9 @@ class Build:
 @option_groups(options=Build)
 @json_option
 def build(bundle: str, options: Build, as_json: bool) -> None:
-    """Build engines of BUNDLE's graphs, one for each window size. Engines that exist are not built again.
+    """Build engines of BUNDLE's graphs, one for each window size. With the extra [rtx] or [tensorrt].
+
+    Engines that exist are not built again.
 
     \b
     edgedrag engines build embedded --engine tensorrt-rtx --target sm_86,sm_89
@@ -75,7 +80,7 @@ def build(bundle: str, options: Build, as_json: bool) -> None:
         click.echo(f"{len(rows)} engines in {folder}, {sum(not r['cached'] for r in rows)} of them new")
 
 
-CACHE = click.option("--engines", "folder", type=FILE, help="Folder of engines.  [default: the user's cache]")
+CACHE = click.option("--engines", "folder", type=FILE, help=FOLDER_HELP)
 
 
 @engines.command("list")

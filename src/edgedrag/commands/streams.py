@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,14 +75,10 @@ def stdout_error(error: OSError) -> EdgedragError:
     return EdgedragError(f"stdout: cannot be written ({error.strerror})")
 
 
-def stdout_failed() -> bool:
-    """Whether stdout holds what it could not write; it is dropped then."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        close_stdout()
-        return True
-    return False
+def raised_by_echo(error: OSError) -> bool:
+    """Whether an error comes from printing, not from a file."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_code is click.echo.__code__
 
 
 def close_stdout() -> None:

@@ -1,6 +1,6 @@
-"""Writes the README's latency table from the committed reports.
+"""Writes the latency table of docs/latency.md from the committed reports.
 
-python -m edgedrag.benchmarks.latency.readme_table
+python -m edgedrag.benchmarks.latency.figures_table
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_aside
 
 REPORTS = ("latency_int8.json", "latency_fp32.json")  # in benchmarks/results; the text describes the first
-BEGIN, END = "<!-- latency: written by python -m edgedrag.benchmarks.latency.readme_table -->", "<!-- latency: end -->"
-WIDTH = 118  # line length of the README
+BEGIN, END = "<!-- latency: written by python -m edgedrag.benchmarks.latency.figures_table -->", "<!-- latency: end -->"
+WIDTH = 118  # line length of the text
 COMPARED = {"edgedrag-fp32": "fp32", "unsplit": "the same graphs without the split", "torch": "PyTorch eager (fp32)",
             "torch-compile": "torch.compile (fp32)", "classical": "warp and inpainting without a network"}  # fmt: skip
 
@@ -76,25 +76,25 @@ def words(report: dict[str, Any]) -> str:
     return textwrap.fill(" ".join(lines), WIDTH)
 
 
-def rewritten(readme: str, reports: Sequence[dict[str, Any]]) -> str:
-    """The README's text with the part between the markers replaced.
+def rewritten(page: str, reports: Sequence[dict[str, Any]]) -> str:
+    """The text of docs/latency.md with the part between the markers replaced.
 
     Raises:
         InputError: the markers are missing or repeated.
     """
     part = "\n".join([BEGIN, words(reports[0]), "", *markdown(table(reports)), END])
-    text, count = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: part, readme, flags=re.S)
+    text, count = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: part, page, flags=re.S)
     if count != 1:
-        raise InputError(f"README.md: the table goes between {BEGIN} and {END}, which are there {count} times")
+        raise InputError(f"docs/latency.md: the table goes between {BEGIN} and {END}, which are there {count} times")
     return text
 
 
 def main() -> None:
-    """Rewrite README.md in the checkout."""
+    """Rewrite docs/latency.md in the checkout."""
     root = Path(edgedrag.__file__).resolve().parents[2]
     reports = [read_report(root / "benchmarks" / "results" / name) for name in REPORTS]
-    readme = root / "README.md"
-    write_aside(readme, rewritten(readme.read_text(encoding="utf-8"), reports).encode())
+    page = root / "docs" / "latency.md"
+    write_aside(page, rewritten(page.read_text(encoding="utf-8"), reports).encode())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ class GraphWriter:
             if spec.stage == "denoise":
                 self._scene.enter(step)
             given = [{**self._scene.tensors, **self._tensors, **outputs_by_name}[name] for name in spec.inputs]
-            with watch(module, peaks):
+            with watch(module, peaks) if self._precision == "fp16" else nullcontext():
                 result = module(*given)
             outputs = list(result) if isinstance(result, tuple) else [result]
             outputs_by_name = dict(zip(spec.outputs, outputs))

@@ -55,7 +55,7 @@ def calibrated(drags: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_bundle_edits_in_int8_and_tells_how_it_was_made(calibrated: Path, cat: np.ndarray) -> None:
+def test_the_bundle_edits_in_int8_and_info_describes_its_recipe(calibrated: Path, cat: np.ndarray) -> None:
     edits = [
         edgedrag.open(calibrated, precision=p).load(cat).drag([((265, 240), (240, 248))]) for p in ("int8", "fp32")
     ]

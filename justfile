@@ -31,8 +31,10 @@ format:
 
 # Write the generated parts of the docs anew, and check links, paths and examples
 docs: diagrams
-    {{ python }} -m edgedrag.benchmarks.latency.figures_table
     {{ python }} tools/command_tables.py
+    {{ python }} tools/graph_inputs_table.py
+    {{ python }} tools/errors_page.py
+    {{ python }} -m edgedrag.benchmarks.latency.figures_table
     {{ python }} -m pytest -q tests/test_docs.py
 
 # The pictures of docs/architecture.md, drawn from its numbered lists

@@ -1,4 +1,4 @@
-"""`edgedrag bundle calibrate`: a bundle and real drags to a bundle that also runs in INT8, with the recipe of how."""
+"""`edgedrag bundle calibrate`: adds INT8 variants to a bundle, calibrated on real drags, and writes their recipe."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Request:
     """What to calibrate, and how.
 
     Attributes:
-        drags: a folder of DragBench's form or a list of jobs.
-        steps: counts that each drag runs at, rising; none for the bundle's default. Layers are tried at the first.
-        searched: drags that layers are tried on, evenly out of all.
-        measure: pattern of the "graph/layer" that are tried alone; the others go to INT8 untried.
+        drags: a folder in DragBench's format, or a job list.
+        steps: step counts of each drag, rising; empty for the bundle's default. Layers are tried at the first.
+        searched: number of drags for trying layers, evenly spread over all.
+        measure: pattern of the "graph/layer" to try alone; the others go to INT8 untried.
     """
 
     drags: Path
@@ -53,19 +53,19 @@ class Request:
 def calibrate(folder: str | Path, request: Request, output: Path) -> dict[str, Any]:
     """Measure, choose, and write the bundle `output`; returns the recipe.
 
-    What an interrupted call measured stays beside `output`; the same call goes on from it.
+    An interrupted call resumes: its measurements are stored beside `output`.
 
     Raises:
-        InputError: no drags, none that can run, a bundle that has INT8 already, or options without sense.
+        InputError: no valid drags, a bundle that has INT8 already, or invalid options.
         BundleError: the bundle cannot be read.
-        EdgedragError: a tensor is not a number.
+        EdgedragError: a tensor has NaN or infinite values.
     """
     bundle = open_original(folder)
     check_bundle_folder(output)
     try:
         matches = re.compile(request.measure).search
     except re.error as error:
-        raise InputError(f"'{request.measure}' is no pattern ({error})") from None
+        raise InputError(f"'{request.measure}' is not a regular expression ({error})") from None
     steps = request.steps or (bundle.sampler["default_steps"],)
     drags = read_drags(request.drags, steps, request.seed, request.max_megapixels)
     key = [hashes(bundle), drags.sha256, request.searched, request.measure, versions()]
@@ -105,13 +105,15 @@ def new_recipe(
     layers: Mapping[str, Sequence[Layer]],
     choices: Sequence[Point],
 ) -> dict[str, Any]:
-    """The recipe of a search, before what TensorRT keeps in fp32 and without the drags' entry."""
+    """The recipe of a search, without the entries on calibration drags and on TensorRT's fp32 parts."""
     weights = hashes(bundle)
     return {
         "format": "edgedrag-recipe",
         "format_version": 1,
         "bundle": f"{bundle.name} {bundle.manifest['version']}",
-        "graphs": {name: graph_entry(result, name, found, weights[name]) for name, found in layers.items()},
+        "graphs": {
+            name: graph_entry(result, name, graph_layers, weights[name]) for name, graph_layers in layers.items()
+        },
         "budget": asdict(request.budget),
         "figures": {"all_int8": point_entry(choices[0]), "chosen": point_entry(result.best), "tensorrt": None},
         "choices": [point_entry(point) for point in choices],
@@ -123,7 +125,7 @@ def apply(folder: str | Path, file: Path, output: Path) -> dict[str, Any]:
     """Write the bundle that a recipe describes, without measuring anything; returns the recipe.
 
     Raises:
-        InputError: no recipe, or one for other weights; or the bundle has INT8 already.
+        InputError: the file is no recipe or is for other weights, or the bundle has INT8 already.
     """
     bundle = open_original(folder)
     check_bundle_folder(output)
@@ -135,7 +137,7 @@ def apply(folder: str | Path, file: Path, output: Path) -> dict[str, Any]:
 
 @contextmanager
 def resumable_state(output: Path, key: Sequence[Any]) -> Iterator[Path]:
-    """A folder beside `output` with what an interrupted call of the same key measured; removed in the end."""
+    """A folder beside `output` with the measurements of an interrupted call with the same key; removed at the end."""
     folder = output.parent / f".{output.name}.calibration"
     text = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     mark = folder / "key"

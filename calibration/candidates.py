@@ -1,4 +1,4 @@
-"""What the calibration drags say of a bundle: statistics of its tensors, and the layers that may go to INT8."""
+"""Statistics of a bundle's tensors over the calibration drags, and the layers that can run in INT8."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ from edgedrag.calibration.search import Candidate, Recorded
 
 
 def record_all(bench: Workbench, layers: Mapping[str, Sequence[Layer]], drags: CalibrationSet, state: Path) -> Recorded:
-    """Run all drags twice: for the statistics of tensors as they are, then of the smoothed tensors."""
-    sums = {name: find_sums(bench.model(name), found) for name, found in layers.items()}
+    """Run all drags twice, to record the tensors' statistics, then those of the smoothed tensors."""
+    sums = {name: find_sums(bench.model(name), graph_layers) for name, graph_layers in layers.items()}
     plain = record(bench, layers, sums, drags.drags, state / "plain.npz")
-    divisors = {name: find_divisors(bench.model(name), found, plain[name]) for name, found in layers.items()}
-    folds = {name: find_folds(bench.model(name), found) for name, found in layers.items()}
+    divisors = {
+        name: find_divisors(bench.model(name), graph_layers, plain[name]) for name, graph_layers in layers.items()
+    }
+    folds = {name: find_folds(bench.model(name), graph_layers) for name, graph_layers in layers.items()}
     smoothed = record(bench, layers, sums, drags.drags, state / "smoothed.npz", divisors)
     return Recorded(plain, smoothed, divisors, folds, sums)
 
 
 def find_candidates(bench: Workbench, layers: Mapping[str, Sequence[Layer]], statistics: Statistics) -> list[Candidate]:
-    """The layers whose tensors are not always 0, with the multiplications that the drags spent in each."""
-    found = []
+    """The layers whose tensors are not always 0, with their numbers of multiplications in all drags."""
+    candidates = []
     for name, of_graph in layers.items():
         nodes = {str(node.name): node for node in bench.model(name).graph} if of_graph else {}
         for layer in of_graph:
             if not zero_range(layer, statistics[name]):
                 weight = weight_of(nodes[layer.node])
                 each = weight.size / weight.shape[OUTPUT_AXIS[layer.op]]  # multiplications for one output value
-                found.append(Candidate(name, layer, float(statistics[name][layer.output].counts.sum()) * each))
-    return found
+                candidates.append(Candidate(name, layer, float(statistics[name][layer.output].counts.sum()) * each))
+    return candidates
 
 
 def zero_range(layer: Layer, statistics: Mapping[str, TensorStatistics]) -> str:
-    """Which end of a layer was always 0; "" where none was."""
+    """The reason why a layer is no candidate: its input or output was always 0; otherwise ""."""
     for end, tensor in (("input", layer.input), ("output", layer.output)):
         if statistics[tensor].peak == 0:
             return f"its {end} was always 0"
@@ -47,7 +49,7 @@ def zero_range(layer: Layer, statistics: Mapping[str, TensorStatistics]) -> str:
 
 
 def pick_evenly(drags: CalibrationSet, count: int) -> list[CalibrationDrag]:
-    """Some of the drags, at the least of their counts of steps."""
+    """Evenly spread drags, each at its lowest step count."""
     total = len(drags.drags)
     picked = [drags.drags[i * total // min(count, total)] for i in range(min(count, total))]
     return [replace(drag, steps=drag.steps[:1]) for drag in picked]

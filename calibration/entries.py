@@ -1,4 +1,4 @@
-"""The entries of a recipe, from what a search found."""
+"""The entries of a recipe, from the result of a search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("edgedrag", "numpy", "onnx", "onnxruntime", "opencv-python-headless"
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A search, what it measured of each layer alone, and the choice that it ended with."""
+    """A search, the errors of each layer alone, and the final choice."""
 
     search: Search
     recorded: Recorded
@@ -79,7 +79,7 @@ def _tensor_entries(result: SearchResult, name: str, chosen: Sequence[Layer]) ->
 
 
 def tensor_entry(statistics: TensorStatistics, value: float, estimator: str) -> dict[str, Any]:
-    """A tensor's part of the recipe; the spread over timesteps where it was met at several."""
+    """A tensor's part of the recipe, with the spread of its peaks over timesteps if there are several."""
     steps = {str(step): list(ends) for step, ends in sorted(statistics.extremes.items()) if step >= 0}
     peaks = [max(abs(low), abs(high)) for low, high in steps.values()]
     spread = round(max(peaks) / min(peaks), 3) if len(peaks) > 1 and min(peaks) > 0 else None

@@ -1,4 +1,4 @@
-"""What TensorRT keeps in fp32 of a bundle whose chosen layers run in INT8."""
+"""Choosing the parts of a bundle that stay in fp32 for TensorRT, where the rest of an INT8 graph is fp16."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def keep_in_fp32(
     statistics: Statistics,
     drag: CalibrationDrag,
 ) -> None:
-    """Enter into the recipe what TensorRT's graphs keep in fp32: nodes that overflow in fp16, and whole graphs
-    where fp16 costs more than the budget, or than the chosen layers themselves, worst first.
+    """Enter into the recipe what stays in fp32: nodes that overflow in fp16, and whole graphs.
 
-    Of large graphs the second is not measured: a CPU would take hours to run them in fp16.
+    Graphs go to fp32, the one with the largest error first, until the error is within the budget and not above that of
+    the chosen layers alone. This is skipped for bundles with large graphs: a CPU would take hours to run them in fp16.
     """
     find_overflows(bench, recipe, statistics, drag)
     if not any(slot.large for slot in bench.slots.values()):
@@ -36,7 +36,7 @@ def keep_in_fp32(
 
 
 def find_overflows(bench: Workbench, recipe: dict[str, Any], statistics: Statistics, drag: CalibrationDrag) -> None:
-    """Enter the nodes whose tensors exceed fp16 on a drag. In a large graph, only tensors that `statistics` holds."""
+    """Enter the nodes whose tensors exceed fp16 in a drag; of large graphs, only tensors in `statistics` are known."""
     peaks = {name: {t: s.peak for t, s in tensors.items()} for name, tensors in statistics.items()}
     inner = {place: PeakGraph(bench, place) for place, slot in bench.slots.items() if not slot.large}
     for place, graph in inner.items():
@@ -51,7 +51,7 @@ def find_overflows(bench: Workbench, recipe: dict[str, Any], statistics: Statist
 
 
 def keep_worst_graphs(bench: Workbench, trial: Trial, recipe: dict[str, Any], budget: Budget) -> None:
-    """Put graphs to fp32, the one of the greatest damage first, until the rest in fp16 is within the budget."""
+    """Put graphs into fp32, the one with the largest error first, until the error is within the budget."""
     chosen, graphs = recipe["figures"]["chosen"], recipe["graphs"]
     limits = Budget(min(budget.psnr_db, chosen["psnr_db"]), max(budget.stlpips, chosen["stlpips"] or 0.0))
 
@@ -63,8 +63,8 @@ def keep_worst_graphs(bench: Workbench, trial: Trial, recipe: dict[str, Any], bu
     alone = {name: measure([name]) for name in graphs}
     while True:
         damage = measure(list(graphs), perceptual_from=0.0)
-        halved = [name for name, entry in graphs.items() if entry["rest"] == "fp16"]
-        if limits.allows(damage) or not halved:
+        in_fp16 = [name for name, entry in graphs.items() if entry["rest"] == "fp16"]
+        if limits.allows(damage) or not in_fp16:
             break
-        graphs[min(halved, key=lambda name: alone[name].psnr_db)]["rest"] = "fp32"
+        graphs[min(in_fp16, key=lambda name: alone[name].psnr_db)]["rest"] = "fp32"
     recipe["figures"]["tensorrt"] = asdict(damage)

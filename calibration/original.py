@@ -1,4 +1,4 @@
-"""The bundle that is calibrated: as it was before INT8."""
+"""The bundle to calibrate, without INT8 variants."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from edgedrag.runtime.errors import InputError
 
 
 def open_original(folder: str | Path) -> Bundle:
-    """Open a bundle without INT8; one that ships with edgedrag as it was before its own calibration.
+    """Open a bundle without INT8; for a shipped bundle, its INT8 variants are left out.
 
     Raises:
-        InputError: another bundle that has INT8 already.
+        InputError: the bundle has INT8 already, and does not ship with edgedrag.
     """
     bundle = open_bundle(folder)
     quantized = [graph.name for _, graph in bundle.graphs() if any(v.precision == "int8" for v in graph.variants)]
     if quantized and bundle.folder.parent != SHIPPED:
         raise InputError(
-            f"{bundle.folder}: is quantized already (graph '{quantized[0]}' has INT8); give the bundle it was made from"
+            f"{bundle.folder}: is quantized already (graph '{quantized[0]}' has INT8); use the original bundle"
         )
     return in_fp32(bundle)
 

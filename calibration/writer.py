@@ -24,7 +24,7 @@ from edgedrag.runtime.files import sha256_of
 def write_bundle(bench: Workbench, recipe: Mapping[str, Any], output: Path) -> None:
     """Write the bundle `output`: the fp32 graphs, the recipe, and the variants that it describes.
 
-    The variants are INT8 for both placements, and fp16. The golden drag is computed anew, with an INT8 limit.
+    The variants are INT8 for both placements, and fp16. The golden drag is recomputed, with a limit for INT8.
     """
     bundle = bench.bundle
     manifest = json.loads(json.dumps(bundle.manifest))

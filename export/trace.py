@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,15 @@ import onnx
 import onnx_ir as ir
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnx_ir.passes import common
+from onnxscript.optimizer import fold_constants
+from onnxscript.rewriter import rewrite
+from onnxscript.rewriter.rules.common import materialize_reshape_shape_rule, no_op_cast_rule
 from torch import Tensor, nn
 from torch.export import Dim
 
 OPSET = 18  # the newest that every TensorRT of JetPack 6 parses
-
+RULES = [materialize_reshape_shape_rule, no_op_cast_rule]
 
 Axes = dict[int, object]  # axis -> torch.export dimension
 
@@ -57,18 +61,64 @@ def to_program(
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision is not needed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        exported = torch.export.export(module, tuple(example), dynamic_shapes=tuple(axes))
+        name_casts(exported)
+        decompose_on_demand(exported)
         program = torch.onnx.export(
-            module,
-            tuple(example),
+            exported,
             dynamo=True,
             opset_version=OPSET,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=tuple(axes),
             verbose=False,
+            optimize=False,
         )
     assert program is not None, "the exporter returns a program unless it was given a file"
+    simplify(program.model)
     return program
+
+
+def name_casts(program: torch.export.ExportedProgram) -> None:
+    """Write every cast as the operator that the ONNX exporter knows, so that it need not be decomposed."""
+    for node in program.graph.nodes:
+        if node.target is torch.ops.aten.to.dtype:
+            node.target, node.args, node.kwargs = torch.ops.prims.convert_element_type.default, node.args[:2], {}
+
+
+def decompose_on_demand(program: torch.export.ExportedProgram) -> None:
+    """Let the ONNX exporter decompose operators only where it has no ONNX function for one, or one works in place.
+
+    To decompose, PyTorch traces the whole program twice more, which takes longer than all else where sizes are dynamic.
+    """
+    decompose = program.run_decompositions
+
+    def run(table: Mapping[Any, Any] | None = None, **options: Any) -> torch.export.ExportedProgram:
+        operators = {node.target for node in program.graph.nodes if node.op == "call_function"}
+        in_place = any(o._schema.is_mutable for o in operators if isinstance(o, torch._ops.OpOverload))
+        if table is None or in_place or operators & set(table):
+            return decompose(table, **options)
+        return program
+
+    program.run_decompositions = run  # type: ignore[method-assign]
+
+
+def simplify(model: ir.Model) -> None:
+    """Fold constants and drop what is unused or there twice, in place.
+
+    The exporter's own optimizer does this too, but also matches some fifty patterns at every node, of which these
+    graphs have few; fusing is left to the engines.
+    """
+    common.InlinePass()(model)
+    fold_constants(model, onnx_shape_inference=True)
+    rewrite(model, RULES)
+    ir.passes.Sequential(
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.RemoveUnusedOpsetsPass(),
+        common.NameFixPass(),
+    )(model)
 
 
 def clean(model: ir.Model) -> None:

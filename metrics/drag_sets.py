@@ -1,4 +1,4 @@
-"""Drags to measure or to calibrate on: one on a photo, and folders of them in DragBench's form.
+"""Drags for measuring and calibrating: a drag on a photo, and folders of samples in DragBench's format.
 
 A sample is a folder of original_image.png, mask.png (255 = may change) and drag_instruction.json with
 `points`: handle, target, handle, target, ... as x, y pixels.
@@ -35,20 +35,20 @@ class Task:
 
 
 def find_samples(folder: Path) -> dict[str, Path]:
-    """Folders, one or two levels down, that hold a sample or what is left of one, by their path in `folder`."""
-    found = {
+    """The folders with files of a sample, one or two levels deep, by their path in `folder`."""
+    samples = {
         f.parent
         for depth in ("*", "*/*")
         for name in (PHOTO, MASK, INSTRUCTION)
         for f in folder.glob(f"{depth}/{name}")
     }
-    if not found:
-        raise InputError(f"{folder}: no samples; folders of {PHOTO}, {MASK} and {INSTRUCTION} are read")
-    return {place.relative_to(folder).as_posix(): place for place in sorted(found)}
+    if not samples:
+        raise InputError(f"{folder}: no samples; a sample is a folder with {PHOTO}, {MASK} and {INSTRUCTION}")
+    return {place.relative_to(folder).as_posix(): place for place in sorted(samples)}
 
 
 def read_sample(folder: Path, max_megapixels: float) -> Task:
-    """A sample's photo and drag. Raises InputError where a file is missing or damaged, or the drag makes no sense."""
+    """Read a sample. Raises InputError if a file is missing or damaged, or the drag is invalid."""
     photo = as_rgb8(load_picture(folder / PHOTO, max_megapixels).pixels)
     height, width = photo.shape[:2]
     mask = check_mask(load_picture(folder / MASK, max_megapixels).pixels, height, width)
@@ -56,7 +56,7 @@ def read_sample(folder: Path, max_megapixels: float) -> Task:
         ends = json.loads((folder / INSTRUCTION).read_text())["points"]
         drags = list(zip(ends[::2], ends[1::2], strict=True))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{INSTRUCTION}: no list of handles and targets ({error})") from None
+        raise InputError(f"{INSTRUCTION}: `points` is not a list of handles and targets ({error})") from None
     points = check_drags(drags, height, width)
     check_handles_in_mask(points, mask)
     return Task(photo, points, mask)

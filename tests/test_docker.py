@@ -98,7 +98,7 @@ def test_health_is_asked_where_the_station_answers(steps: list[tuple[str, str]])
     of = dict(steps)
     port = next(option.default for option in cli.commands["studio"].params if option.name == "port")
     assert of["EXPOSE"] == str(port) and f"http://127.0.0.1:{port}/healthz" in of["HEALTHCHECK"]
-    assert '@app.get("/healthz"' in (REPOSITORY / "studio" / "app.py").read_text()
+    assert '@app.get("/healthz"' in (REPOSITORY / "studio" / "api" / "app.py").read_text()
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)

@@ -1,4 +1,4 @@
-"""Writes drags of training clips as a folder in DragBench's format, for `edgedrag calibrate`.
+"""Writes drags of training clips as a folder in DragBench's format, for `edgedrag bundle calibrate`.
 
 Made the calibration drags of docs/int8.md (229 drags of 46 clips):
 

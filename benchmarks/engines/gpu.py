@@ -197,7 +197,7 @@ def main(
     engines: Path | None,
     output: Path,
 ) -> None:
-    """Measure every engine of this machine on both generators, beside PyTorch."""
+    """Measure all backends of this machine on both generators, and PyTorch."""
     import torch
 
     from edgedrag.export.checkpoints import export_random

@@ -72,7 +72,7 @@ class HostCopies:
 
 @dataclass
 class Unsplit:
-    """A runtime that loads the photo anew for every drag."""
+    """A runtime that reloads the photo for every drag."""
 
     runtime: Runtime
 

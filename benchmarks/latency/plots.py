@@ -98,8 +98,8 @@ def parts(reports: Sequence[dict[str, Any]]) -> str:
     return as_svg(figure)
 
 
-def peers(beside: dict[str, Any]) -> str:
-    rows = {name: row for name, row in beside["rows"].items() if "ratio" in row}
+def peers(comparison: dict[str, Any]) -> str:
+    rows = {name: row for name, row in comparison["rows"].items() if "ratio" in row}
     figure = Figure(figsize=(8, 1.2 + 0.4 * len(rows)), layout="constrained")
     axes = figure.subplots()
     ratios = [row["ratio"] for row in rows.values()]

@@ -22,7 +22,7 @@ from edgedrag.runtime.options import RuntimeOptions
 
 @dataclass(frozen=True)
 class Configuration:
-    """What to open.
+    """What to measure.
 
     Attributes:
         peer: a name of `peers.PEERS` to measure instead of edgedrag.
@@ -54,7 +54,7 @@ class Subject:
         root = Path(edgedrag.__file__).parents[1] if what.source is None else what.source / "src"
         if not (root / "edgedrag").exists():
             raise errors.InputError(f"{what.source}: no checkout of edgedrag (it has no src/edgedrag)")
-        # Only those that were given: older checkouts do not support them.
+        # Only the given options: older checkouts do not support all of them.
         given = {n: v if isinstance(v, int) else str(v) for n, v in asdict(what.options).items() if v is not None}
         self._log = open(folder / "worker.log", "a")
         start = time.perf_counter()

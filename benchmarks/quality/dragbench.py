@@ -1,4 +1,4 @@
-"""Quality without ground truth: folders in DragBench's format, scored by landing distance and image fidelity."""
+"""Quality without ground truth: samples in DragBench's format, scored by landing distance and image fidelity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LightningDrag: weights in, bundle out, a network at a time so that the whole never lies in memory."""
+"""Exporting LightningDrag's weights as a bundle, one network in memory at a time."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from edgedrag.generator.networks.lightningdrag.stages import SmallDecode
 from edgedrag.generator.networks.lightningdrag.weights import Weights
 from edgedrag.runtime.sampling.sampler import make_table
 
-SCENES = {"full": (512, 512), "tiny": (256, 320)}  # H and W of the picture that is dragged on the way: a window
+SCENES = {"full": (512, 512), "tiny": (256, 320)}  # H and W of the drag that runs during the export: a window
 STEPS = 4
-MEMORY_A_PARAMETER = 9  # bytes, of the largest network
-MEMORY_BESIDE = 3 << 30  # bytes: the interpreter, PyTorch, and what runs through the networks
+MEMORY_A_PARAMETER = 9  # bytes per parameter of the largest network
+MEMORY_BESIDE = 3 << 30  # bytes for the interpreter, PyTorch and activations
 
 
 def export_lightningdrag(
@@ -38,21 +38,21 @@ def export_lightningdrag(
 ) -> None:
     """Write the bundle of LightningDrag's weights.
 
-    A drag is run through the networks on the way: each graph is compared with its module on that drag's tensors,
-    and its activations say which layers fp16 cannot hold.
+    A drag runs through the networks during the export: each graph is compared with its module on the drag's tensors,
+    and the activations determine which layers do not fit fp16.
 
     Args:
         precision: "fp32" or "fp16".
-        method: "lcm" where LCM-LoRA is in the weights, else "ddim".
-        small_decoder: weights in TAESD's shape, to decode with in place of the VAE.
+        method: "lcm" if LCM-LoRA is in the weights, else "ddim".
+        small_decoder: weights of a decoder with TAESD's architecture, to use instead of the VAE's.
 
     Raises:
-        InputError: a folder that cannot be written, too little memory or disk, or a decoder of another shape.
-        EdgedragError: a graph does not agree with its module.
+        InputError: the folder cannot be written, memory or disk space is too small, or the decoder does not fit.
+        EdgedragError: a graph's SNR against its module is too low.
     """
     check_bundle_folder(folder)
     sampler = sampler_entry(method, weights.scheduler(), "scheduler_config.json")
-    digest = weights.digest()  # reads every file, so that what cannot be read is found before the work
+    digest = weights.digest()  # reads every file, so that unreadable files are found first
     graphs = with_decoder(small_decoder)
     costs = {(g.name, b.name): cost_of(g, b, weights.size) for g in graphs for b in g.branches}
     check_capacity(graphs, costs, folder, precision)
@@ -83,10 +83,10 @@ def export_lightningdrag(
 
 
 def with_decoder(small_decoder: Path | None) -> tuple[GraphSpec, ...]:
-    """The graphs, with a small decoder in place of the VAE's where one is given."""
+    """The graphs, with the small decoder instead of the VAE's if one is given."""
     if small_decoder is None:
         return GRAPHS
-    load_small_decoder(small_decoder)  # what is wrong with it is said before the work
+    load_small_decoder(small_decoder)  # raises its errors before the work
     decode = replace(
         GRAPHS[-1],
         name="small_decode",
@@ -99,7 +99,7 @@ def with_decoder(small_decoder: Path | None) -> tuple[GraphSpec, ...]:
 def check_capacity(
     graphs: tuple[GraphSpec, ...], costs: dict[tuple[str, str], dict[str, Any]], folder: Path, precision: str
 ) -> None:
-    """Raise InputError where memory or disk will not do."""
+    """Raise InputError if memory or disk space is too small."""
     counts = {g.data: costs[g.name, "single"]["parameters"] for g in graphs}
     check_memory(max(counts.values()) * MEMORY_A_PARAMETER + MEMORY_BESIDE, "the export")
     check_disk(folder.parent, sum(counts.values()) * (2 if precision == "fp16" else 4), "the bundle")

@@ -1,8 +1,9 @@
-"""LightningDrag's graphs: each module traced, written and compared, while a drag runs through them in order."""
+"""Writing LightningDrag's graphs: each module is traced, written and compared while a drag runs through them."""
 
 from __future__ import annotations
 
 import gc
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,34 +31,34 @@ MIN_SNR_DB = {"fp32": 80.0, "fp16": 35.0}
 
 
 class GraphWriter:
-    """Writes graphs in the order in which a drag runs them, and runs the drag along."""
+    """Writes graphs in execution order while running a drag through their modules."""
 
     def __init__(self, weights: Weights, folder: Path, precision: str, scene: Scene):
         self.parity: list[dict[str, Any]] = []
         self.fp32_layers: list[str] = []
         self._weights, self._folder, self._precision, self._scene = weights, folder, precision, scene
-        self._tensors: dict[str, Tensor] = {}  # made by the stages so far
-        self._makers: dict[str, str] = {}  # the graph that made each, the last of them
+        self._tensors: dict[str, Tensor] = {}  # outputs of the graphs so far
+        self._makers: dict[str, str] = {}  # the last graph with this output
         self._data: dict[str, WeightFile] = {}
         self._peaks: dict[str, Peaks] = {}
         self._traced: dict[tuple[Branch, tuple[str, ...]], ir.Model] = {}  # by branch and its layers in fp32
 
     def write(self, spec: GraphSpec, bar: tqdm) -> None:
-        """Make each branch's module, run it, write its graph and its weights, and compare.
+        """Build each branch's module, run it, write graph and weights, and compare them.
 
         Raises:
-            EdgedragError: they disagree.
+            EdgedragError: the SNR is below MIN_SNR_DB.
         """
-        made: dict[str, Tensor] = {}
+        outputs: dict[str, Tensor] = {}
         for branch in spec.branches:
             bar.set_postfix_str(spec.file_name(branch))
-            made = {**self._write_branch(spec, branch), **made}
+            outputs = {**self._write_branch(spec, branch), **outputs}
             bar.update()
-        self._tensors.update(made)
-        self._makers.update(dict.fromkeys(made, spec.name))
+        self._tensors.update(outputs)
+        self._makers.update(dict.fromkeys(outputs, spec.name))
 
     def golden(self, height: int, width: int) -> dict[str, np.ndarray]:
-        """The drag and what PyTorch made of it in float32, see `runtime/selection/self_test.py`."""
+        """The golden drag with PyTorch's float32 results, see `runtime/selection/self_test.py`."""
         stored = golden_inputs(height, width, self._scene.steps)
         low, high = INPUTS["image"]["low"], INPUTS["image"]["high"]
         result = (self._tensors["result"][0].permute(1, 2, 0).numpy() - low) / (high - low)
@@ -67,10 +68,10 @@ class GraphWriter:
         return stored
 
     def _write_branch(self, spec: GraphSpec, branch: Branch) -> dict[str, Tensor]:
-        """Returns what the branch made of the drag, in the last step where there are several."""
+        """Write a branch; returns its outputs (of the last step) in the drag."""
         file = self._folder / spec.file_name(branch)
         module = branch.build(self._weights).eval()
-        given, expected, made = self._run(module, spec)
+        given, expected, outputs = self._run(module, spec)
         fp32: list[str] = []
         if self._precision == "fp16":
             fp32 = halve(module, self._peaks[spec.name])
@@ -80,32 +81,30 @@ class GraphWriter:
         self._save(self._traced[branch, tuple(fp32)], spec, file)
         self._write_fused(spec, file)
         del module
-        gc.collect()  # a module and its graph's program hold each other
+        gc.collect()  # a module and its exported program reference each other
         snr = self._compare(spec, file, given, expected)
         if snr < MIN_SNR_DB[self._precision]:
             raise EdgedragError(f"{file.name}: SNR {snr:.1f} dB against PyTorch, below {MIN_SNR_DB[self._precision]}")
         height, width = self._scene.size
         self.parity.append({"graph": file.stem, "height": height, "width": width, "snr_db": round(snr, 1)})
-        return made
+        return outputs
 
     def _run(self, module: nn.Module, spec: GraphSpec) -> tuple[list[Tensor], list[Tensor], dict[str, Tensor]]:
-        """A graph's part of the drag: what it was given and gave, in the first step where there are several, and what
-        it made in the last.
-        """
+        """Run a graph's part of the drag; returns inputs and outputs of the first step, and outputs of the last."""
         peaks = self._peaks.setdefault(spec.name, {})
         first: tuple[list[Tensor], list[Tensor]] | None = None
-        made: dict[str, Tensor] = {}
+        outputs_by_name: dict[str, Tensor] = {}
         for step in range(self._scene.steps if spec.stage == "denoise" else 1):
             if spec.stage == "denoise":
                 self._scene.enter(step)
-            given = [{**self._scene.tensors, **self._tensors, **made}[name] for name in spec.inputs]
-            with watch(module, peaks):
-                found = module(*given)
-            outputs = list(found) if isinstance(found, tuple) else [found]
-            made = dict(zip(spec.outputs, outputs))
+            given = [{**self._scene.tensors, **self._tensors, **outputs_by_name}[name] for name in spec.inputs]
+            with watch(module, peaks) if self._precision == "fp16" else nullcontext():
+                result = module(*given)
+            outputs = list(result) if isinstance(result, tuple) else [result]
+            outputs_by_name = dict(zip(spec.outputs, outputs))
             first = first or (given, outputs)
         assert first is not None
-        return *first, made
+        return *first, outputs_by_name
 
     def _trace(self, module: nn.Module, spec: GraphSpec, given: list[Tensor]) -> ir.Model:
         """The graph of a module, with its weights moved to their file."""
@@ -123,7 +122,7 @@ class GraphWriter:
         return model
 
     def _save(self, model: ir.Model, spec: GraphSpec, file: Path) -> None:
-        """Write a graph under its spec's names; it may have been traced for another one."""
+        """Write a graph with its spec's tensor names; it may have been traced for another spec."""
         for values, names in ((model.graph.inputs, spec.inputs), (model.graph.outputs, spec.file_outputs())):
             for value, name in zip(values, names, strict=True):
                 value.name = name
@@ -138,22 +137,22 @@ class GraphWriter:
             ir.save(model, fused_file(file))
 
     def _compare(self, spec: GraphSpec, file: Path, given: list[Tensor], expected: list[Tensor]) -> float:
-        """The worst SNR of a graph's outputs on ONNX Runtime against its module's in float32, dB."""
+        """The lowest SNR (dB) of a graph's outputs on ONNX Runtime against its module's in float32."""
         options = ort.SessionOptions()
         options.log_severity_level = 3
         session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        known = {i.name for i in session.get_inputs()}
+        inputs = {i.name for i in session.get_inputs()}
         feeds = {
             n: (t.half() if is_half(n, self._precision) else t).numpy()
             for n, t in zip(spec.inputs, given)
-            if n in known
+            if n in inputs
         }
-        found = session.run(spec.file_outputs(), feeds)
-        return min(snr_db(e.numpy(), f.astype(np.float32)) for e, f in zip(expected, found))
+        actual = session.run(spec.file_outputs(), feeds)
+        return min(snr_db(e.numpy(), f.astype(np.float32)) for e, f in zip(expected, actual))
 
 
 def without_dropout(module: nn.Module) -> None:
-    """Take out dropout, which does nothing in evaluation but is traced, node by node."""
+    """Remove dropout, which has no effect in evaluation but would be traced."""
     for name, part in list(module.named_modules()):
         if isinstance(part, nn.Dropout):
             module.set_submodule(name, nn.Identity())
@@ -168,6 +167,6 @@ class Joined(nn.Module):
         self.halves = halves
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
-        made = self.module(*given)
-        outputs = made if isinstance(made, tuple) else (made,)
+        result = self.module(*given)
+        outputs = result if isinstance(result, tuple) else (result,)
         return tuple(t.half() if half else t.float() for t, half in zip(outputs, self.halves))

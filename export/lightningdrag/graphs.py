@@ -41,8 +41,8 @@ TENSORS: dict[str, tuple[list[int | str], str]] = {
 MEANINGS = {
     "k_ref": "keys of the window's appearance",
     "v_ref": "values of the window's appearance",
-    "e_t": "what targets add to queries and to the picture's keys",
-    "e_h": "what handles add to the keys of the window's appearance",
+    "e_t": "embeddings of targets, added to queries and to the picture's keys",
+    "e_h": "embeddings of handles, added to the keys of the window's appearance",
 }
 
 
@@ -116,7 +116,7 @@ def meaning_of(name: str) -> str:
     kind, _, layer = name.partition(".")
     if kind in MEANINGS:
         return f"{MEANINGS[kind]}, layer {layer}"
-    return "the window as tokens beside the prompt's" if name == "ip" else TENSORS[name][1]
+    return "image tokens of the window" if name == "ip" else TENSORS[name][1]
 
 
 def is_half(name: str, precision: str) -> bool:

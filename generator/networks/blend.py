@@ -1,6 +1,6 @@
-"""`runtime/drag/blend.py` in PyTorch, for training: what the runtime shows of a generator's picture, with gradients.
+"""`runtime/drag/blend.py` in PyTorch, for training: the composition of an edit, with gradients.
 
-A test compares the two in numbers. Pictures are [B, 3, H, W], maps [B, 1, H, W], flows [B, 2, H, W] in pixels.
+A test compares both numerically. Pictures are [B, 3, H, W], maps [B, 1, H, W], flows [B, 2, H, W] in pixels.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ def smoothstep(values: Tensor) -> Tensor:
 
 
 def reveal_weight(revealed: Tensor) -> Tensor:
-    """The runtime's weights, with the gradient of the map itself: theirs is 0 where the map is below REVEAL_RANGE, and
-    a map that starts there would never learn to show anything.
+    """The runtime's weights, with the gradient of the map itself.
+
+    The weights' own gradient is 0 below REVEAL_RANGE, so that a map that starts there would never be trained.
     """
     low, high = REVEAL_RANGE
     return revealed + (smoothstep((revealed - low) / (high - low)) - revealed).detach()
 
 
 def generated_change(picture: Tensor, warped: Tensor, flow: Tensor, weight: Tensor, points: Tensor) -> Tensor:
-    """What the generator adds to the moved photo, [B, 3, H, W].
+    """The generator's change of the warped photo, [B, 3, H, W].
 
-    Distances from the targets are taken at 1/4 of the size; the runtime takes them at each pixel.
+    Distances from the targets are computed at 1/4 of the size; the runtime computes them at each pixel.
 
     Args:
         picture, warped: the generator's picture, and its input warped by the flow.
@@ -45,5 +46,5 @@ def blend(moved: Tensor, drawn: Tensor, weight: Tensor, change: Tensor) -> Tenso
 
 
 def warp_photo(source: Tensor, flow: Tensor) -> Tensor:
-    """A photo in -1..1 as the runtime moves it."""
+    """A photo in -1..1, warped as in the runtime."""
     return warp(source, flow, "bicubic").clamp(-1, 1)

@@ -1,9 +1,9 @@
-"""The embedded generator: a motion network, and a denoiser for what the motion reveals.
+"""The embedded generator: a motion network, and a denoiser for revealed areas.
 
 Five modules, one for each graph of the bundle. The *latent* is the picture at half its size, folded
-2 x 2 pixels to 12 channels at 1/4; what is finer, the decoder takes from the warped photo. No
-normalisation layers: convolution, LeakyReLU and residual blocks whose last convolution starts at zero,
-so that an engine can fuse everything it runs.
+2 x 2 pixels to 12 channels at 1/4; the decoder takes finer detail from the warped photo. There are no
+normalisation layers: convolutions, LeakyReLU and residual blocks whose last convolution is initialised
+to zero, so that backends can fuse all operations.
 
 Shapes: image [B, 3, H, W] in -1..1; mask [B, 1, H, W] in {0, 1}; points [B, N, 4] as handle x, y,
 target x, y in pixels (repeating a row changes nothing); flows [B, 2, H, W] in pixels, x then y,
@@ -40,14 +40,15 @@ from edgedrag.generator.networks.fields import (
 
 PIXEL_CHANNELS = 3 * FOLD * FOLD
 LATENT_CHANNELS = 12
-FLOW_SCALE = 16.0  # pixels a network unit stands for
-SEEN_WEIGHT = 0.15  # in training, of a pixel that the warp can show, beside 1 for one it cannot
+FLOW_SCALE = 16.0  # pixels per unit of the network's output
+SEEN_WEIGHT = 0.15  # loss weight of a pixel that the warp can show, relative to one that it cannot show
 
 
 @dataclass(frozen=True)
 class EmbeddedConfig:
-    """Channels at 1/4, 1/8 and 1/16 of the picture's size, and each network's residual blocks there; the motion
-    network's last count is at 1/32, the denoiser's hold on its way up too.
+    """Channels at 1/4, 1/8 and 1/16 of the picture's size, and numbers of residual blocks at these sizes.
+
+    The motion network's last number is for 1/32; the denoiser's numbers are used on both its ways, down and up.
     """
 
     widths: tuple[int, int, int] = (48, 96, 160)
@@ -109,7 +110,7 @@ class Encoder(nn.Module):
 
 
 class Motion(nn.Module):
-    """Stage `drag`, first graph: the prior flow scaled and corrected, and where the warp will not do."""
+    """Stage `drag`, first graph: the prior flow, scaled and corrected, and the revealed map."""
 
     def __init__(self, config: EmbeddedConfig):
         super().__init__()
@@ -142,15 +143,15 @@ class Motion(nn.Module):
         change = enlarge(self.flow_head(x4), FOLD)
         flow = grip(prior_flow * (1 + change[:, 2:]) + FLOW_SCALE * change[:, :2], prior_flow, points)
         flow = land(flow, points) * mask
-        # What was dragged is to be seen where it was dragged to, not drawn anew.
+        # Dragged content must be the photo's, not generated: nothing is revealed around the targets.
         free = mask * (1 - closeness(points[..., 2:], drag_widths(points), *mask.shape[-2:]))
         return flow, torch.sigmoid(enlarge(self.gate_head(x4), FOLD) - 2.0) * free
 
 
 class Condition(nn.Module):
-    """Stage `drag`, second graph: the denoiser's conditioning, and the latent it starts from.
+    """Stage `drag`, second graph: the denoiser's conditioning and starting latent.
 
-    The start is the warped photo at the noise level of the first step (the method's noised source
+    The latent is the warped photo at the noise level of the first step (the method's noised source
     prior): a * warped + c * noise, with the coefficients a, b, c of the table's row 0.
     """
 
@@ -222,7 +223,7 @@ class Denoiser(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Stage `decode`: the warped photo, with the latent's picture in place of its coarse half."""
+    """Stage `decode`: the warped photo, with its low frequencies replaced by the latent's picture."""
 
     def forward(self, latent: Tensor, warped: Tensor) -> Tensor:
         change = F.pixel_shuffle(latent - to_latent(warped), 2)
@@ -241,7 +242,7 @@ class Conditioning(NamedTuple):
 
 
 class EmbeddedGenerator(DragGenerator):
-    """All five modules; the state dict of this is the checkpoint."""
+    """All five modules; the state dict is the checkpoint."""
 
     def __init__(self, config: EmbeddedConfig = EmbeddedConfig()):
         super().__init__()
@@ -256,7 +257,7 @@ class EmbeddedGenerator(DragGenerator):
         return copy.deepcopy(self)
 
     def student(self) -> DragGenerator:
-        """One whose first answer is the warped photo: it has to better that, not to get over the teacher's blur."""
+        """A student whose initial prediction is the warped photo, rather than the teacher's blurry prediction."""
         student = super().student()
         assert isinstance(student, EmbeddedGenerator)
         zero_init(student.denoiser.head)
@@ -266,7 +267,7 @@ class EmbeddedGenerator(DragGenerator):
         save_checkpoint(self, path, metadata, torch.float16)
 
     def loss_weight(self, batch: Batch) -> Tensor:
-        """Most where no warp can show it."""
+        """Largest where the warp cannot show the truth."""
         return batch.mask * (SEEN_WEIGHT + 1 - batch.valid)
 
     def encode(self, picture: Tensor) -> Tensor:
@@ -294,7 +295,7 @@ class EmbeddedGenerator(DragGenerator):
         return to_latent(conditioning.warped.detach())
 
     def as_shown(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:
-        # The runtime warps the photo itself (bicubic, sharper than the networks' input) and adds the networks' change.
+        # The runtime warps the photo itself (bicubic, sharper than the networks' input) and adds the change.
         return warp_photo(batch.source, conditioning.flow.detach()) + picture - conditioning.warped.detach()
 
     def finish(self, batch: Batch, conditioning: Conditioning, picture: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses of the embedded generator's motion network beside those of the denoiser.
+"""Losses of the embedded generator's motion network and revealed map.
 
 Pictures are [B, 3, H, W] in -1..1, maps [B, 1, H, W], flows [B, 2, H, W] in pixels.
 """
@@ -12,11 +12,11 @@ from torch import Tensor
 from edgedrag.generator.data.batches import Batch
 from edgedrag.generator.diffusion.objectives import edge_loss, masked_mean
 
-GATE_MARGIN, GATE_WINDOW = 0.8, 9  # the picture must be this much nearer the truth than the warp; pixels
+GATE_MARGIN, GATE_WINDOW = 0.8, 9  # largest error of the picture relative to the warp's; window in pixels
 
 
 def local_error(picture: Tensor, truth: Tensor) -> Tensor:
-    """How far a picture is from the truth around each pixel, in colour and in its edges, [B, 1, H, W]."""
+    """The mean error of colours and gradients in a window around each pixel, [B, 1, H, W]."""
     off = picture - truth
     along_x, along_y = F.pad(off.diff(dim=-1), (0, 1)), F.pad(off.diff(dim=-2), (0, 0, 0, 1))
     error = (off.abs() + along_x.abs() + along_y.abs()).mean(1, keepdim=True)
@@ -24,8 +24,9 @@ def local_error(picture: Tensor, truth: Tensor) -> Tensor:
 
 
 def gate_losses(batch: Batch, warped: Tensor, revealed: Tensor, picture: Tensor) -> dict[str, Tensor]:
-    """The revealed map becomes a choice: the picture where it is clearly nearer the truth than the warp, in
-    pixels and in edges around them. A wrong choice counts by the difference between the two errors.
+    """Train the revealed map as a classifier: 1 where the picture's local error is clearly below the warp's.
+
+    Binary cross entropy; a pixel's weight is the difference between the two errors.
     """
     warp_error, picture_error = (local_error(p.detach(), batch.target) for p in (warped, picture))
     better = picture_error < GATE_MARGIN * warp_error
@@ -35,12 +36,12 @@ def gate_losses(batch: Batch, warped: Tensor, revealed: Tensor, picture: Tensor)
 
 
 def motion_losses(batch: Batch, warped: Tensor, flow: Tensor, revealed: Tensor, picture: Tensor) -> dict[str, Tensor]:
-    """The motion learns from the measured flow and its gradients (where the source is a real frame), and from the
-    picture that it makes; the revealed map from where forward and backward flow disagree, and from which of warp and
-    generator is nearer the truth.
+    """Losses of the motion: the measured flow and its gradients (for real source frames), and the warped picture.
+
+    Losses of the revealed map: where forward and backward flow disagree, and the error of the blended picture.
     """
     mask, inside = batch.mask, batch.mask * batch.valid
-    # Weighted less, not zero, where nothing can be shown: there a copy from elsewhere is better than a smear.
+    # Half weight, not zero, where the truth is hidden in the source: a copy from elsewhere is better than a smear.
     seen = batch.mask * (0.5 + 0.5 * batch.valid)
     blended = warped + revealed * (picture.detach() - warped)
     likely = revealed.float().clamp(1e-4, 1 - 1e-4)

@@ -14,7 +14,7 @@ SHIPPED = Path(__file__).parents[1] / "checkpoints" / "embedded.safetensors"  # 
 
 
 def clone_checkpoint(name: str = SHIPPED.name) -> Path:
-    """A checkpoint of generator/checkpoints. Raises InputError where edgedrag was installed without them."""
+    """The path of a checkpoint in generator/checkpoints. Raises InputError if edgedrag is installed without them."""
     file = SHIPPED.with_name(name)
     if not file.is_file():
         raise InputError(

@@ -1,4 +1,4 @@
-"""What every kind of training has in its config."""
+"""The common configuration of training and distillation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 @dataclass
 class LoopConfig:
-    """How a run learns.
+    """Configuration of the training loop.
 
     Attributes:
-        steps, warmup: of the optimiser; the rate rises linearly over `warmup` and falls by a cosine to 2%.
+        steps, warmup: optimiser steps; the rate rises linearly over `warmup`, then falls by a cosine to 2%.
         average: decay of the weights' moving average.
         perceptual: weight of the perceptual loss (`objectives.perceptual_distance`); 0 leaves it out.
-        precision: "fp32", or "bf16" where the device computes it.
+        precision: "fp32", or "bf16" if the device supports it.
         device: "cpu" or "cuda".
         log_every, save_every, validate_every: in steps.
     """
@@ -38,18 +38,18 @@ class LoopConfig:
     validate_every: int = 500
 
     def check(self, where: str) -> None:
-        """Raise InputError for values that no run can have."""
+        """Raise InputError for invalid values."""
         if not self.perceptual >= 0:
-            raise InputError(f"{where}: perceptual is {self.perceptual!r}, not a weight from 0 on")
+            raise InputError(f"{where}: perceptual is {self.perceptual!r}, not a weight of 0 or more")
         for name in ("steps", "warmup", "log_every", "save_every", "validate_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise InputError(f"{where}: {name} is {getattr(self, name)!r}, not a whole number from 1 on")
+                raise InputError(f"{where}: {name} is {getattr(self, name)!r}, not a positive whole number")
         if not self.learning_rate > 0 or not 0 <= self.average < 1:
-            raise InputError(f"{where}: learning_rate must be above 0, average from 0 to below 1")
+            raise InputError(f"{where}: learning_rate must be above 0, average at least 0 and below 1")
         if self.precision not in PRECISIONS:
             raise InputError(f"{where}: precision is {self.precision!r}, not one of {', '.join(PRECISIONS)}")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise InputError(f"{where}: device is {self.device!r}, but this machine has no CUDA GPU; say 'cpu'")
+            raise InputError(f"{where}: device is {self.device!r}, but this machine has no CUDA GPU; use 'cpu'")
 
     def rate(self, step: int) -> float:
         if step < self.warmup:

@@ -33,7 +33,7 @@ from edgedrag.generator.training.validation import Validation
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampling.sampler import make_table, pick_timesteps
 
-TEACHER_WEIGHT = 0.02  # beside a perceptual loss. Low weight: the teacher's averaged output is blurry
+TEACHER_WEIGHT = 0.02  # with a perceptual loss. Low weight: the teacher's averaged output is blurry
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What a run trains, and its state: parameters, their moving average, the optimiser."""
+"""A training task and the state of its run: parameters, their moving average, the optimiser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Loss = Callable[[Batch, torch.Generator], dict[str, Tensor]]  # weighted terms; 
 
 
 class Companion(Protocol):
-    """Something with a state of its own."""
+    """An additional trained object with a state, such as a critic."""
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
@@ -30,14 +30,14 @@ class Companion(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """What a run trains, and on what.
+    """What a run trains, and its data.
 
     Attributes:
-        model: its parameters that require a gradient are trained.
-        loss: of a batch, with a generator for its noise.
-        batches: from a step on.
-        metadata: written with the weights.
-        companion: what is trained beside the model, within `loss`, and saved with it.
+        model: parameters that require gradients are trained.
+        loss: function of a batch and a random generator for noise.
+        batches: function of the first step.
+        metadata: stored with the weights.
+        companion: trained within `loss` and saved with the model.
     """
 
     model: DragGenerator
@@ -52,7 +52,7 @@ class Learner:
     """The state of a run, in its folder and in memory.
 
     Attributes:
-        average: the moving average of the model's weights; what the run gives.
+        average: the moving average of the model's weights, the result of the run.
         weights: the file of the average, rounded to fp16.
     """
 
@@ -71,7 +71,7 @@ class Learner:
         )
 
     def restore(self) -> int:
-        """Read the folder's state, where there is one; returns the step to go on with.
+        """Load the folder's state, if there is one; returns the step to resume at.
 
         Raises:
             InputError: the state is of another network.
@@ -87,12 +87,12 @@ class Learner:
                 self._task.companion.load_state_dict(state["companion"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"{self._state_file}: of another network or config; choose another folder ({error})"
+                f"{self._state_file}: is of another network or config; choose another folder ({error})"
             ) from None
         return state["step"]
 
     def save(self, step: int) -> None:
-        """Write state and averaged weights, each whole or not at all. Raises EdgedragError where they cannot be."""
+        """Write state and averaged weights, each atomically. Raises EdgedragError if they cannot be written."""
         aside = self._state_file.with_suffix(".partial")
         companion = self._task.companion
         state: dict[str, Any] = {
@@ -109,14 +109,14 @@ class Learner:
         except (OSError, RuntimeError) as error:
             aside.unlink(missing_ok=True)
             raise EdgedragError(
-                f"{self._state_file.parent}: cannot be written at step {step} ({error}); the last state is whole"
+                f"{self._state_file.parent}: cannot be written at step {step} ({error}); the previous state is intact"
             ) from None
 
     def update(self, batch: Batch, step: int, processes: Processes) -> dict[str, float]:
         """One step of the optimiser and of the average; returns the terms of the loss.
 
         Raises:
-            EdgedragError: the loss is not a number.
+            EdgedragError: the loss is NaN or infinite.
         """
         config = self._config
         for group in self._optimiser.param_groups:

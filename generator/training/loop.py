@@ -1,8 +1,7 @@
-"""The loop that every kind of training runs in.
+"""The training loop.
 
-A run's folder holds the averaged weights rounded to fp16, as they ship (under the generator's `file`),
-`state.pt` (all that a resumed run needs), `log.jsonl` (means since the last line), `curves.png` and
-`samples.png`. Every file is written aside and renamed.
+A run's folder has the averaged weights, rounded to fp16 (named by the generator's `file`), `state.pt` (the state to
+resume from), `log.jsonl` (means since the previous line), `curves.png` and `samples.png`. Files are written atomically.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from edgedrag.generator.training.processes import Processes
 
 
 def learn(task: Task, config: LoopConfig, run: Path, processes: Processes) -> Path:
-    """Train, or go on with the run in folder `run`; returns the path of the averaged weights.
+    """Train, or resume the run in the folder `run`; returns the path of the averaged weights.
 
     Raises:
         InputError: the folder's state is of another network.
-        EdgedragError: the loss is not a number, or the disk is full; the last saved state is whole.
+        EdgedragError: the loss is NaN or infinite, or the disk is full; the last saved state is intact.
     """
     run.mkdir(parents=True, exist_ok=True)
     learner = Learner(task, config, run)
@@ -54,7 +53,7 @@ def learn(task: Task, config: LoopConfig, run: Path, processes: Processes) -> Pa
 
 
 class Log:
-    """Figures by step, one JSON object a line."""
+    """Figures by step, one JSON object per line."""
 
     def __init__(self, file: Path):
         self.file = file
@@ -64,7 +63,7 @@ class Log:
             file.write(json.dumps({"step": step, **{k: round(v, 5) for k, v in figures.items()}}) + "\n")
 
     def remove_after(self, step: int) -> None:
-        """Remove the lines of steps that a resumed run will take again."""
+        """Remove the lines of steps that a resumed run will repeat."""
         if self.file.exists():
             lines = [line for line in self.file.read_text().splitlines(True) if json.loads(line)["step"] <= step]
             self.file.write_text("".join(lines))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that `torchrun` started; alone without it."""
+    """This process's rank and the number of processes; (0, 1) without `torchrun`."""
 
     rank: int
     count: int
@@ -30,11 +30,11 @@ class Processes:
         return self.rank == 0
 
     def batch_makers(self, device: str) -> int:
-        """How many processes make this one's batches: beside a GPU all cores but one have nothing else to do."""
+        """The number of data loading workers; with a GPU, all cores but one are free for them."""
         return 1 if device == "cpu" else max(1, (os.cpu_count() or 1) // self.count - 1)
 
     def average_gradients(self, parameters: Sequence[Tensor]) -> None:
-        """Every process gets the mean of all processes' gradients, as one message."""
+        """Average the gradients over all processes, in one all-reduce."""
         if self.count == 1:
             return
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]

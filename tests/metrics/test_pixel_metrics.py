@@ -1,4 +1,4 @@
-"""Rulers that look at pixels, on pictures whose figures can be worked out."""
+"""Pixel metrics, on pictures with known figures."""
 
 from __future__ import annotations
 

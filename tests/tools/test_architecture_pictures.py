@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 from conftest import REPOSITORY
+from test_structure import arrows, modules
 
 IMAGES = REPOSITORY / "docs" / "images"
 
@@ -59,3 +60,20 @@ def test_a_module_outside_the_layers_is_named(script: ModuleType) -> None:
     with pytest.raises(ValueError, match=r"^elsewhere/module\.py lies in no folder"):
         script.layer_of("elsewhere/module.py", ["runtime", "runtime/drag"])
     assert script.layer_of("runtime/drag/mask.py", ["runtime", "runtime/drag"]) == "runtime/drag"
+
+
+def test_the_table_of_layers_is_in_the_order_of_imports(script: ModuleType) -> None:
+    """Of folders within rooms; files that lie directly in a room are its entrances, or what its folders share."""
+    layers = script.read_layers(script.PAGE.read_text(encoding="utf-8"))
+    paths = {name: file.relative_to(REPOSITORY).as_posix() for name, file in modules().items()}
+
+    def row(name: str) -> int | None:
+        folder = paths[name].rpartition("/")[0]
+        inside = "/" in folder and not folder.startswith("src/")
+        return layers.index(script.layer_of(paths[name], layers)) if inside else None
+
+    for name, targets in arrows().items():
+        own = row(name)
+        for target in targets:
+            other = row(target)
+            assert own is None or other is None or own <= other, f"{name} -> {target}"

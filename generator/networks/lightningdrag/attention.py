@@ -30,7 +30,7 @@ class LayerConditioning(NamedTuple):
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     """Attention over [B, tokens, width], in the widest type of its arguments."""
-    wide = torch.promote_types(torch.promote_types(query.dtype, key.dtype), value.dtype)
+    wide = max((t.dtype for t in (query, key, value)), key=lambda dtype: dtype.itemsize)
     query, key, value = (t if t.dtype == wide else t.to(wide) for t in (query, key, value))  # a copy costs tracing
     q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)

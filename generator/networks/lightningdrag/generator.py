@@ -193,7 +193,7 @@ class LightningDragTeacher(LightningDragGenerator):
         save_file(halved(encoder.unet), drag / "appearance_encoder" / "diffusion_pytorch_model.safetensors")
         torch.save(halved(points.embedding), drag / POINTS_FILE)
         torch.save(halved(point_attention(points)), drag / ATTENTION_FILE)
-        for folder in self._weights.beside if self._weights else ():
+        for folder in self._weights.base_parts if self._weights else ():
             (aside / folder.name).symlink_to(folder.resolve())
         (aside / METADATA_FILE).write_text(json.dumps(metadata, indent=1))
         if path.exists():

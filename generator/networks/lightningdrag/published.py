@@ -62,7 +62,7 @@ class PublishedWeights(Weights):
             )
         drag, adapter, base = folder / DRAG, folder / ADAPTER_FOLDER / "models", _find_base(folder)
         separate = [p for p in sorted(folder.glob("sd-vae-ft-*")) if (p / "config.json").is_file()]
-        self.beside = [folder / ADAPTER_FOLDER, base, *separate]  # the parts that LightningDrag does not train
+        self.base_parts = [folder / ADAPTER_FOLDER, base, *separate]  # the parts that LightningDrag does not train
         self.size = _size_of(base)
         self._scheduler = _read_json(base / "scheduler" / "scheduler_config.json")
         self._text_config = CLIPTextConfig(**_read_json(base / "text_encoder" / "config.json"))

@@ -44,7 +44,7 @@ def read_tensors(path: Path, *parts: str) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError:
         raise InputError(
-            f"{path}: refused: it holds more than weights and would run code when read. Get the file from its "
+            f"{path}: rejected: it holds more than weights and would run code when read. Get the file from its "
             "publisher again, as .safetensors if there is one"
         ) from None
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 
 from edgedrag.commands.bench_latency import ab, compare, latency, plan, report
 from edgedrag.commands.family import Family, json_option
-from edgedrag.commands.option_groups import option, option_groups
+from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, Engine, engine_options
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ for command in (latency, compare, ab, plan, report):
     bench.add_command(command)
 
 
-@dataclass(frozen=True)
+@option_group
 class Written:
     """Where figures and pictures of results are written."""
 
@@ -54,7 +53,7 @@ class Written:
             save_picture(self.sheet, Picture(picture))
 
 
-@dataclass(frozen=True)
+@option_group
 class Samples:
     """What `bench quality` measures on, and what beside the bundle."""
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edgedrag.commands.family import Command, json_option
-from edgedrag.commands.option_groups import option, option_groups
+from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, TRACE, runtime_options, step_counts, take_runtime_options
 from edgedrag.runtime.codes import ExitCode
 from edgedrag.runtime.options import RuntimeOptions
 
 
-@dataclass(frozen=True)
+@option_group
 class Measurement:
     """What `bench latency` measures, and for how long."""
 
@@ -51,7 +50,7 @@ class Measurement:
     )
 
 
-@dataclass(frozen=True)
+@option_group
 class LatencyFiles:
     """What `bench latency` writes."""
 
@@ -184,7 +183,7 @@ def report(reports: tuple[Path, ...], output: Path) -> None:
     click.echo(f"{stem}.html and {stem}.md: {len(read)} report(s)")
 
 
-@dataclass(frozen=True)
+@option_group
 class Planned:
     """What `bench plan` predicts, and what it holds the predictions against."""
 

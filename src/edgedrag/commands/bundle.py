@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from edgedrag.commands.family import Family
 from edgedrag.commands.info import info
-from edgedrag.commands.option_groups import option, option_groups
+from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, step_counts
 
 
@@ -19,7 +18,7 @@ def bundle() -> None:
     """Export weights to a bundle, add INT8 variants, show what is in it."""
 
 
-@dataclass(frozen=True)
+@option_group
 class Export:
     """What `bundle export` writes, and where to."""
 
@@ -66,7 +65,7 @@ def export(checkpoint: Path | None, options: Export) -> None:
         export_checkpoint(checkpoint, folder, precision, options.lora, decoder, stated)
 
 
-@dataclass(frozen=True)
+@option_group
 class Calibration:
     """What `bundle calibrate` measures on, within what budget, and where it writes."""
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgedrag.commands.family import Command, json_option
-from edgedrag.commands.option_groups import option, option_groups
+from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
 from edgedrag.commands.streams import DASH, check_dashes, piped_outputs, read_inputs
 from edgedrag.runtime.codes import ExitCode
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from edgedrag.runtime.session.jobs import Job
 
 
-@dataclass(frozen=True)
+@option_group
 class EditFiles:
     """The mask that a drag reads, and the pictures that it writes; `-` is stdin or stdout."""
 

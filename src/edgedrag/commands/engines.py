@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from edgedrag.commands.engines_compare import compare
 from edgedrag.commands.family import Family, json_option
-from edgedrag.commands.option_groups import option, option_groups
+from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE
 from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.codes import ExitCode
@@ -26,7 +25,7 @@ def engines() -> None:
     """Build engines for NVIDIA GPUs, manage their cache, compare two."""
 
 
-@dataclass(frozen=True)
+@option_group
 class Build:
     """What `engines build` builds, and where to."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edgedrag.commands.family import Family, json_option
-from edgedrag.commands.option_groups import option, option_groups
+from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, BatchSizes, step_counts
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def learn() -> None:
     """Mine drags from videos, train a teacher, distill a student."""
 
 
-@dataclass(frozen=True)
+@option_group
 class Mining:
     """What `learn pairs` mines, and where to."""
 
@@ -76,7 +75,7 @@ def train(config: Path, run: Path | None) -> None:
     )
 
 
-@dataclass(frozen=True)
+@option_group
 class Distillation:
     """What `learn distill` trains on, and how."""
 
@@ -136,7 +135,7 @@ def distill(checkpoint: Path, options: Distillation) -> None:
     click.echo(distill_run(checkpoint, config, options.pairs, options.run or Path("runs") / "student", loss))
 
 
-@dataclass(frozen=True)
+@option_group
 class Finetuning:
     """How `learn finetune` trains, and where to."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edgedrag.commands.family import Command
-from edgedrag.commands.option_groups import option, option_groups
+from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
 from edgedrag.runtime.trace_file import tracing
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from edgedrag.studio.settings import Settings
 
 
-@dataclass(frozen=True)
+@option_group
 class Station:
     """How the touch station is served."""
 

@@ -212,7 +212,7 @@ BAD = {
     "no such backend": (["--backend", "cpu", "--backend", "abacus"], 2, "'abacus' is not one of cpu, cuda"),
     "no runner": (["--backend", "cpu", "--backend", "openvino"], 2, "'openvino' is not one of"),
     "no such precision": (["--backend", "cpu", "--backend", "cpu:int4"], 2, "'int4' is not one of"),
-    "two TensorRTs": (["--backend", "tensorrt", "--backend", "tensorrt-rtx"], 2, "side by side"),
+    "two TensorRTs": (["--backend", "tensorrt", "--backend", "tensorrt-rtx"], 2, "cannot load in one process"),
     "no such graph": (["--graph", "unet"], 2, "encoder, motion, condition, denoiser, decoder"),
     "no such list": (["--drag", "none.jsonl"], 2, "none.jsonl"),
     "a bad job": (["--drag", "{tmp}/bad.jsonl"], 2, "none.png"),

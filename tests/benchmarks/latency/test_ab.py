@@ -61,7 +61,7 @@ def test_an_interruption_is_marked() -> None:
     assert not found["complete"] and "incomplete" in compare.describe(found)
 
 
-def test_bad_sides_are_told(edit_cli: Callable[..., Any]) -> None:
+def test_bad_sides_are_errors(edit_cli: Callable[..., Any]) -> None:
     for side, message in (("--precision fp3", "fp3"), ("--speed 3", "--speed"), ("'", "quotation")):
         done = edit_cli("bench", "ab", "--a", side, "--b", "")
         assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr, done.stderr

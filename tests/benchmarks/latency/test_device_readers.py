@@ -29,7 +29,7 @@ def test_rapl_counts_packages_alone(workstation: Path) -> None:
     assert counter.joules() == pytest.approx(262_140.0)
 
 
-def test_energy_goes_on_where_the_counter_begins_anew(workstation: Path) -> None:
+def test_energy_counters_may_wrap_around(workstation: Path) -> None:
     energy = Energy(Card(), workstation)
     with energy:
         write(workstation, {f"{RAPL}/energy_uj": 1_000_000})  # over its end, 3.33 J on, and 1 J more
@@ -41,7 +41,7 @@ def test_a_jetsons_input_rail_holds_the_others(jetson: Path) -> None:
     (rail,), _ = find_ina3221(jetson)
     assert rail.name == "INA3221 VDD_IN" and rail.watts() == pytest.approx(6.0)
     (jetson / INA / "in1_label").write_text("VDD_GPU_SOC\n")
-    assert len(find_ina3221(jetson)[0]) == 3, "none holds the others: all are told"
+    assert len(find_ina3221(jetson)[0]) == 3, "no rail includes the others: all are reported"
 
 
 def test_power_adds_up_over_time(jetson: Path) -> None:
@@ -57,6 +57,6 @@ def test_what_is_not_there_is_said_to_be_absent(tmp_path: Path) -> None:
     energy = Energy(Card(), tmp_path)
     with energy:
         pass
-    told = energy.per(3)
-    assert told["joules_per_drag"] is None
-    assert "powercap" in told["absent"]["rapl"] and "INA3221" in told["absent"]["ina3221"]
+    report = energy.per(3)
+    assert report["joules_per_drag"] is None
+    assert "powercap" in report["absent"]["rapl"] and "INA3221" in report["absent"]["ina3221"]

@@ -62,7 +62,7 @@ def test_every_cell_has_its_figures(report: dict[str, Any]) -> None:
         assert "662" in run["drag"]["percentiles"]["p99"]["reason"]
 
 
-def test_time_is_told_by_graph_step_and_start(report: dict[str, Any]) -> None:
+def test_time_is_reported_by_graph_step_and_start(report: dict[str, Any]) -> None:
     one, two = (run["profile"] for run in report["runs"])
     assert set(one["graphs_ms"]) == {"encoder", "motion", "condition", "denoiser", "decoder"}
     assert len(one["steps_ms"]) == 1 and len(two["steps_ms"]) == 2
@@ -239,7 +239,7 @@ def test_a_sustained_run_has_a_course(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Sustained load" in latency_report.as_html([report])
 
 
-def test_what_the_bundle_lacks_is_told_as_ever() -> None:
+def test_what_the_bundle_lacks_is_an_error() -> None:
     with pytest.raises(BundleError, match="no such bundle"):
         latency.measure(request(what=Configuration(RuntimeOptions(bundle="/nowhere"))), quiet)
     with pytest.raises(InputError, match="steps"):
@@ -251,7 +251,7 @@ def test_what_the_bundle_lacks_is_told_as_ever() -> None:
     [("--sizes", "big", "512 or 4000x3000"), ("--sizes", "8", "64 pixels"), ("--peers", "jax", "jax"),
      ("--steps", "0", "1 step"), ("-o", "nowhere/report", "nowhere")],
 )  # fmt: skip
-def test_bad_options_are_told_before_anything_runs(
+def test_bad_options_are_errors_before_anything_runs(
     option: str, value: str, message: str, edit_cli: Callable[..., Any], tmp_path: Path
 ) -> None:
     done = edit_cli("bench", "latency", option, value, cwd=tmp_path)

@@ -42,7 +42,7 @@ def test_the_classical_peer_changes_the_mask_alone(cat: np.ndarray) -> None:
     assert np.array_equal(made[~mask], cat[~mask]) and (made[mask] != cat[mask]).any()
 
 
-def test_networks_that_are_not_at_hand_are_told(toy: str) -> None:
+def test_missing_networks_are_an_error(toy: str) -> None:
     with pytest.raises(EdgedragError, match="shipped bundle"):
         open_peer("torch", edgedrag.open(toy))
 

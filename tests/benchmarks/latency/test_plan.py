@@ -72,7 +72,7 @@ def test_each_published_point_is_predicted_from_the_others(embedded: Bundle) -> 
     assert rows[0]["predicted_ms"] == pytest.approx(first["ms"] * reached(first) / others, rel=1e-3)
     for row in rows:
         assert row["within"] == (abs(row["predicted_ms"] / row["measured_ms"] - 1) <= 0.35)
-    assert any(not row["within"] for row in rows), "the point that does not fit is told"
+    assert any(not row["within"] for row in rows), "the point that does not fit is reported"
     assert all(row["within"] for row, point in zip(rows, points) if point["fitted"])
 
 

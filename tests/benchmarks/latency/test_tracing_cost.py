@@ -43,7 +43,7 @@ def test_the_copy_has_no_spans_but_what_edit_timings_are_made_of(tmp_path: Path)
     assert with_them[2] == without[2]
 
 
-def test_the_cost_is_told_as_counts_and_ratios() -> None:
+def test_the_cost_is_reported_as_counts_and_ratios() -> None:
     before = cv2.getNumThreads()
     found = cost_of_spans(rounds=2)
     cv2.setNumThreads(before)

@@ -98,7 +98,7 @@ def test_pairs_report(runtime: edgedrag.Runtime, cache: Path) -> None:
         assert words in describe(report)
 
 
-def test_pair_rulers_see_the_mask_alone(cache: Path) -> None:
+def test_pair_metrics_depend_on_the_mask_alone(cache: Path) -> None:
     """What a method does outside the mask is an error of its own and changes no other figure."""
     task = next(held_out_tasks(unseen_clips(cache, 1, ()), seed=0))
     assert task is not None
@@ -106,11 +106,11 @@ def test_pair_rulers_see_the_mask_alone(cache: Path) -> None:
     method = methods.Baseline(methods.BASELINES["unedited"])
     made = make(method, task)
     spoilt = np.where(task.mask[..., None], made.image, 255 - made.image)
-    ruler = STLPIPS()
-    clean, dirty = (score_all(task, {method: m}, ruler)[method] for m in (made, replace(made, image=spoilt)))
+    stlpips = STLPIPS()
+    clean, dirty = (score_all(task, {method: m}, stlpips)[method] for m in (made, replace(made, image=spoilt)))
     assert (clean.psnr, clean.ssim, clean.stlpips) == (dirty.psnr, dirty.ssim, dirty.stlpips)
     assert clean.outside == 0 < dirty.outside
-    truth = score_all(task, {method: replace(made, image=task.truth)}, ruler)[method]
+    truth = score_all(task, {method: replace(made, image=task.truth)}, stlpips)[method]
     assert truth.stlpips == 0 and truth.moved[0] == truth.moved[1] and truth.revealed[0] == truth.revealed[1] > 0
 
 
@@ -163,7 +163,9 @@ def test_what_was_learned_from_is_not_measured_on(cache: Path, cat: np.ndarray) 
         write_clip(cache / "train" / f"{name}.npz", cat, None)
     names = [file.stem for file, _ in unseen_clips(cache, 1, ["known.mp4"])]
     assert names == ["new", "old", "new.mp4"]
-    assert [file.stem for file, _ in unseen_clips(cache, 1, ())] == ["new", "old"], "it does not say what it knows"
+    assert [file.stem for file, _ in unseen_clips(cache, 1, ())] == ["new", "old"], (
+        "the bundle does not list its training clips"
+    )
 
 
 def test_a_configuration_runs_once(runtime: edgedrag.Runtime, cache: Path) -> None:

@@ -26,7 +26,7 @@ SHAPES = {
 }  # fmt: skip
 
 
-def told() -> ir.Model:
+def joined_graph() -> ir.Model:
     """A convolution of a picture folded 2 x 2, features that were sampled, those that were not, and a mask."""
     rng = np.random.default_rng(0)
     constants = {
@@ -40,21 +40,21 @@ def told() -> ir.Model:
         helper.make_node("Transpose", ["apart"], ["turned"], "turn", perm=[0, 1, 3, 5, 2, 4]),
         helper.make_node("Reshape", ["turned", "four"], ["folded"], "fold"),
         helper.make_node("GridSample", ["features", "grid"], ["moved"], "sample", **FORM),
-        helper.make_node("Concat", ["folded", "moved", "features", "mask"], ["told"], "join", axis=1),
-        helper.make_node("Conv", ["told", "weight", "bias"], ["y"], "enter", pads=[1] * 4, kernel_shape=[3, 3]),
+        helper.make_node("Concat", ["folded", "moved", "features", "mask"], ["joined"], "join", axis=1),
+        helper.make_node("Conv", ["joined", "weight", "bias"], ["y"], "enter", pads=[1] * 4, kernel_shape=[3, 3]),
     ]
     inputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in SHAPES.items()]
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, H, W])]
     initializers = [numpy_helper.from_array(v, n) for n, v in constants.items()]
-    graph = helper.make_graph(nodes, "told", inputs, outputs, initializers)
+    graph = helper.make_graph(nodes, "joined", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     return ir.from_proto(shape_inference.infer_shapes(model))
 
 
 def placed(smooth: bool) -> ir.Model:
-    model = told()
-    divisors = {"told": np.exp2(np.arange(CHANNELS) % 3).astype(np.float32)} if smooth else {}
-    place(model, find_layers(model), Ranges({"told": 3.0}, {"y": 60.0}, divisors), "ort")
+    model = joined_graph()
+    divisors = {"joined": np.exp2(np.arange(CHANNELS) % 3).astype(np.float32)} if smooth else {}
+    place(model, find_layers(model), Ranges({"joined": 3.0}, {"y": 60.0}, divisors), "ort")
     return model
 
 
@@ -91,16 +91,16 @@ def test_same_numbers_and_nothing_left_to_turn_around(
 
 
 def test_another_order_of_channels_is_not_taken_for_a_folded_picture() -> None:
-    model = told()
+    model = joined_graph()
     turn = next(node for node in model.graph if node.name == "turn")
     turn.attributes["perm"] = ir.AttrInt64s("perm", [0, 3, 5, 1, 2, 4])
-    place(model, find_layers(model), Ranges({"told": 3.0}, {"y": 60.0}), "ort")
+    place(model, find_layers(model), Ranges({"joined": 3.0}, {"y": 60.0}), "ort")
     perms = [tuple(node.attributes["perm"].as_ints()) for node in model.graph if node.op_type == "Transpose"]
     assert (0, 3, 5, 1, 2, 4) in perms and (0, 2, 4, 1, 3, 5) not in perms
 
 
 def test_a_graph_without_rows_or_folded_pictures_stays() -> None:
-    model = told()
+    model = joined_graph()
     join = next(node for node in model.graph if node.name == "join")
     for index in (0, 1):
         join.replace_input_with(index, next(v for v in model.graph.inputs if v.name == "features"))

@@ -25,7 +25,7 @@ def test_a_histogram_does_not_depend_on_the_order_of_its_parts() -> None:
     assert forwards.peak == pytest.approx(np.abs(values).max())
 
 
-def test_extremes_are_kept_by_timestep_and_peaks_by_channel() -> None:
+def test_extremes_are_recorded_by_timestep_and_peaks_by_channel() -> None:
     found = TensorStatistics()
     found.add(np.array([[[[1.0, -2.0]], [[0.5, 0.25]]]], np.float32), 1, 999)
     found.add(np.array([[[[-3.0, 0.0]], [[0.0, 0.0]]]], np.float32), 1, 499)

@@ -63,7 +63,7 @@ def test_every_graph_builds_for_both_generations(edit_cli: Cli, tmp_path: Path, 
         assert row["bytes"] == Path(row["file"]).stat().st_size
 
 
-def test_a_second_build_finds_everything_and_a_change_builds_anew(edit_cli: Cli, tmp_path: Path) -> None:
+def test_a_second_build_uses_the_cache_and_a_change_rebuilds(edit_cli: Cli, tmp_path: Path) -> None:
     args = ("--target", "sm_86", *ONE, "-o", tmp_path)
     assert not any(row["cached"] for row in build_json(edit_cli, *args))
     assert all(row["cached"] for row in build_json(edit_cli, *args))
@@ -130,9 +130,9 @@ def test_a_stopped_build_goes_on_where_it_was(edit_cli: Cli, tmp_path: Path, how
             time.sleep(0.01)
         process.send_signal(how)
         process.wait(timeout=60)
-    told = errors.read_text()
+    output = errors.read_text()
     if how == signal.SIGINT:
-        assert process.returncode == 1 and "interrupted" in told and "Traceback" not in told
+        assert process.returncode == 1 and "interrupted" in output and "Traceback" not in output
     there = len(list(EngineStore(tmp_path).entries()))
     assert all(stored.fault() is None for stored in EngineStore(tmp_path).entries())
     rows = build_json(edit_cli, "--target", "sm_86", *ONE, "-o", tmp_path)
@@ -227,10 +227,10 @@ def test_too_little_memory_is_said_before_the_build(tmp_path: Path, monkeypatch:
 def test_progress_only_rises_and_comes_to_its_end(tmp_path: Path) -> None:
     bundle = open_bundle("embedded")
     job = build_module.plan(bundle, Request("tensorrt-rtx", ("sm_86",), "int8", ((256, 256),)))[1]
-    told: list[float] = []
-    build_module.build_file(bundle.verified_file(job.variant), job.key.shapes, "sm_86", progress=told.append)
-    assert told == sorted(told) and len(set(told)) > 10
-    assert 0 <= told[0] < 0.5 < told[-1] <= 1
+    output: list[float] = []
+    build_module.build_file(bundle.verified_file(job.variant), job.key.shapes, "sm_86", progress=output.append)
+    assert output == sorted(output) and len(set(output)) > 10
+    assert 0 <= output[0] < 0.5 < output[-1] <= 1
 
 
 def test_a_graph_that_is_refused_names_the_node(toy: Path, tmp_path: Path) -> None:

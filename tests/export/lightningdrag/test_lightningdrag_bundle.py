@@ -274,7 +274,7 @@ def test_large_graphs_are_in_memory_one_at_a_time(fp32: Path, tmp_path: Path, mo
     assert damage.psnr_db > 60 and len(made) > recorded
 
 
-def test_costs_are_told_without_pytorch(fp32: Path, edit_cli: Cli) -> None:
+def test_costs_are_printed_without_pytorch(fp32: Path, edit_cli: Cli) -> None:
     done = edit_cli("info", fp32, "--cost")
     assert done.returncode == 0, done.stderr
     for word in ("vae_encode", "unet, guidance pair", "small decoder", "as published", "GFLOP"):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("objective", ["diffusion", "regression"])
-def test_one_batch_is_learnt(objective: str) -> None:
+def test_one_batch_can_be_overfitted(objective: str) -> None:
     torch.manual_seed(0)
     model = small_generator()
     batch = batch_of(moving_square())

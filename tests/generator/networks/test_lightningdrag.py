@@ -70,7 +70,7 @@ def test_every_layer_depends_on_its_conditioning() -> None:
 
 
 @torch.no_grad()
-def test_points_start_silent_and_are_the_same_for_the_same_seed() -> None:
+def test_points_start_at_zero_and_depend_on_the_seed_alone() -> None:
     network = RandomWeights(TINY, 4).point_network()
     at = torch.ones(1, 1, 64, 64)
     again = RandomWeights(TINY, 4).point_network()

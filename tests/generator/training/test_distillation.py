@@ -112,7 +112,7 @@ def test_another_topology_trains_and_distils_with_the_same_code() -> None:
     assert np.mean(history[-30:]) < 0.7 * np.mean(history[:30])
 
 
-def test_a_critic_tells_blurred_from_true_and_teaches_the_difference() -> None:
+def test_a_critic_separates_blurred_from_true_pictures_and_passes_gradients() -> None:
     """Judged against a texture, a flat picture learns to be less flat."""
     torch.manual_seed(0)
     adversary = Adversary(2e-3, "cpu", Processes(0, 1))

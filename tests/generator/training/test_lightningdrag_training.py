@@ -75,7 +75,7 @@ def test_the_loss_falls(batches: Iterator[Batch], falls_to: float) -> None:
     assert np.mean(history[-8:]) < falls_to * np.mean(history[:4])
     assert all(p.grad is not None for p in model.parameters())
     adapters = networks.points.adapters
-    assert all(a.proj.weight.abs().max() > 0 for a in adapters), "the points started silent and were heard"
+    assert all(a.proj.weight.abs().max() > 0 for a in adapters), "the points start at zero and are trained"
 
 
 def test_a_repeated_point_counts_once() -> None:

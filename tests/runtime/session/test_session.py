@@ -216,7 +216,7 @@ def test_guidance_pair_runs_where_the_scale_is_off_one(toy: Path) -> None:
     mask = np.ones((128, 128), bool)
     table = make_table(runtime.bundle.sampler, 8)
     run = DragRun(runtime.bundle, runtime.stages, photo, mask, np.array([[60.0, 60, 70, 60]]))
-    made = run.whole(table, seed=3).result
+    made = run.run(table, seed=3).result
     assert abs(table.guidance[-1] - 1) < 0.05 < table.guidance[-2] - 1, "both branches are used"
     x = table.start[0] * (150 / 127.5 - 1) + table.start[2] * normal(3, 0, (1, 3, 16, 16)).astype(np.float64)
     for i, (a, b, c) in enumerate(table.steps):

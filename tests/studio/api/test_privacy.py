@@ -133,7 +133,7 @@ def test_a_hung_engine_is_restarted(tmp_path: Path) -> None:
         assert any(said["event"] == "the engine hangs; restarting" for said in kiosk.lines)
 
 
-def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_is_notified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
@@ -141,5 +141,5 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         systemd.settimeout(30)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         with Kiosk(tmp_path / "state"):
-            told = {systemd.recv(100) for _ in range(4)}
-    assert told == {b"READY=1", b"WATCHDOG=1"}
+            received = {systemd.recv(100) for _ in range(4)}
+    assert received == {b"READY=1", b"WATCHDOG=1"}

@@ -106,11 +106,11 @@ def test_an_error_reaches_who_asked_and_the_engine_goes_on(worker: Worker) -> No
     assert worker.submit("a", steps([], "next", 1)).done.result(10) == "next"
 
 
-def test_progress_is_told_and_a_long_turn_is_seen(worker: Worker) -> None:
-    gate, told = Gate(), []
-    job = worker.submit("a", gate.turns(), on_progress=told.append)
+def test_progress_is_reported_and_a_long_turn_is_seen(worker: Worker) -> None:
+    gate, reported = Gate(), []
+    job = worker.submit("a", gate.turns(), on_progress=reported.append)
     gate.entered.wait(10)
     assert worker.turn_seconds > 0
     gate.opened.set()
     job.done.result(10)
-    assert told == [Progress(0, 1)]
+    assert reported == [Progress(0, 1)]

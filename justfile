@@ -34,6 +34,7 @@ docs: diagrams
     {{ python }} tools/command_tables.py
     {{ python }} tools/graph_inputs_table.py
     {{ python }} tools/errors_page.py
+    {{ python }} tools/command_tables.py
     {{ python }} -m edgedrag.benchmarks.latency.figures_table
     {{ python }} -m pytest -q tests/test_docs.py
 

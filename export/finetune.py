@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from edgedrag.export.embedded import export_embedded
+from edgedrag.generator.data.mining import MiningSettings, mine
 from edgedrag.generator.data.mining import describe as describe_pairs
-from edgedrag.generator.data.mining import mine
 from edgedrag.generator.training.checkpoint import clone_checkpoint, load_checkpoint
 from edgedrag.generator.training.trainer import TrainConfig, set_threads, train
 from edgedrag.generator.training.validation import Validation
@@ -48,7 +48,7 @@ def finetune(
         raise InputError(f"{bundle.parent}: the folder for the bundle does not exist")
     checkpoint = start or clone_checkpoint()
     work = bundle.parent / f"{bundle.name}.work"
-    report = mine(videos, work / "pairs", count, made=0, seed=seed, by_time=True)
+    report = mine(videos, work / "pairs", MiningSettings(count, made=0, seed=seed, by_time=True))
     generator, metadata = load_checkpoint(checkpoint)
     set_threads()
     steps = int(metadata.get("default_steps", "1"))

@@ -93,24 +93,40 @@ def play(
         yield photo.drag([move.drag], move.mask, steps=steps, seed=seed).image
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What to run on each photo.
+
+    Attributes:
+        rounds: drags and their inverses together, an even number.
+        seeds: number of random sequences.
+        steps: of each drag; None uses the bundle's default.
+        seed: the first number of every seed.
+    """
+
+    rounds: int
+    seeds: int
+    steps: int | None = None
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise InputError for values that no run can have."""
+        if self.rounds < 2 or self.rounds % 2:
+            raise InputError(f"--rounds {self.rounds}: give an even number, each drag has its inverse")
+        if self.seed < 0:
+            raise InputError(f"seed: {self.seed} is negative")
+
+
 def measure(
-    runtime: Runtime,
-    photos: Sequence[Path],
-    rounds: int,
-    seeds: int,
-    steps: int | None,
-    seed: int,
-    max_megapixels: float,
+    runtime: Runtime, photos: Sequence[Path], plan: Plan, max_megapixels: float
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Mean PSNR (dB) against the photo in the union of the masks, over photos and seeds; and a page (uint8 RGB).
 
     Raises:
         InputError: a file is no photo or too small, or the number of rounds is odd.
     """
-    if rounds < 2 or rounds % 2:
-        raise InputError(f"--rounds {rounds}: give an even number, each drag has its inverse")
-    if seed < 0:
-        raise InputError(f"seed: {seed} is negative")
+    plan.check()
+    rounds, steps, seed = plan.rounds, plan.steps, plan.seed
     pictures = [load_picture(photo, max_megapixels) for photo in photos]
     for path, picture in zip(photos, pictures):
         if min(picture.pixels.shape[:2]) < SMALLEST:
@@ -118,7 +134,7 @@ def measure(
     marks = sorted({mark for mark in MARKS if mark <= rounds} | {rounds})
     scores: Scores = {p: {m: {} for m in METHODS} for p in PROTOCOLS}
     rows: list[list[np.ndarray]] = []
-    for index, turn in tqdm(list(product(range(len(pictures)), range(seeds))), desc="sequences", disable=None):
+    for index, turn in tqdm(list(product(range(len(pictures)), range(plan.seeds))), desc="sequences", disable=None):
         original = as_rgb8(pictures[index].pixels)
         row = [fit(original)]
         for protocol, method in product(PROTOCOLS, METHODS):
@@ -137,7 +153,7 @@ def measure(
         **context(runtime),
         "steps": steps or runtime.bundle.sampler["default_steps"],
         "photos": [photo.name for photo in photos],
-        "seeds": seeds,
+        "seeds": plan.seeds,
         "rounds": rounds,
         "psnr_of_an_exact_return": round(psnr_in_mask(original, original, union), 2),
         "protocols": {

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -179,20 +179,30 @@ def find_clips(videos: Sequence[Path]) -> list[Path]:
     return clips
 
 
+@dataclass(frozen=True)
+class MiningSettings:
+    """What to mine of each clip; a cache has one of them.
+
+    Attributes:
+        count: pairs of frames to find.
+        made: pairs of made motion from stills.
+        by_time: hold out the last fifth of every clip instead of whole clips.
+    """
+
+    count: int = 96
+    made: int = 48
+    seed: int = 0
+    by_time: bool = False
+
+
 def mine(
-    videos: Sequence[Path],
-    cache: Path,
-    count: int = 96,
-    made: int = 48,
-    seed: int = 0,
-    workers: int = 2,
-    by_time: bool = False,
+    videos: Sequence[Path], cache: Path, settings: MiningSettings = MiningSettings(), workers: int = 2
 ) -> dict[str, Any]:
     """Mine every clip into CACHE/SPLIT/CLIP.npz; also writes CACHE/report.json and the contact sheet CACHE/sheet.png.
 
     An interrupted run resumes: clips that are in the report are not mined again. Each clip belongs to one side of
-    the split (see `split_of`); with `by_time`, the first three quarters of every clip are for training and its last
-    fifth is held out.
+    the split (see `split_of`); with `settings.by_time`, the first three quarters of every clip are for training and
+    its last fifth is held out.
 
     Returns:
         The report: seed, counts asked for, and for each clip (or part of one) its split, frames, shots,
@@ -203,19 +213,19 @@ def mine(
     """
     clips = find_clips(videos)
     report_file = cache / REPORT
-    settings = {"seed": seed, "count": count, "made": made, "by_time": by_time}
-    report: dict[str, Any] = {**settings, "clips": {}}
+    asked = asdict(settings)
+    report: dict[str, Any] = {**asked, "clips": {}}
     if report_file.exists():
         report = json.loads(report_file.read_text())
-    if {k: report.get(k) for k in settings} != settings:
+    if {k: report.get(k) for k in asked} != asked:
         raise InputError(f"{cache}: was mined with other settings (seed, counts or split); choose another folder")
     jobs = []
     for path in clips:
-        by_parts = by_time and path.suffix.lower() not in PICTURES
+        by_parts = settings.by_time and path.suffix.lower() not in PICTURES
         for split, part in PARTS.items() if by_parts else ((split_of(path.name), (0.0, 1.0)),):
             (cache / split).mkdir(parents=True, exist_ok=True)
             if f"{split}/{path.name}" not in report["clips"]:
-                jobs.append((Job(path, split, part, count, made, seed), cache))
+                jobs.append((Job(path, split, part, settings.count, settings.made, settings.seed), cache))
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         for name, entry in tqdm(pool.imap_unordered(_mine_to_file, jobs), total=len(jobs), desc="clips"):
             report["clips"][f"{entry['split']}/{name}"] = entry

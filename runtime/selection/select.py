@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.backends.registry import open_backend
-from edgedrag.runtime.backends.tensorrt.library import MODULES
+from edgedrag.runtime.backends.tensorrt.library import MODULES, how_to_install
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.stages import Stages, choose_precision, is_complete
@@ -70,7 +70,12 @@ def select_backend(bundle: Bundle, options: RuntimeOptions) -> Selection:
         BundleError: a file of the bundle is missing or damaged.
     """
     if options.backend != AUTO:
-        return Selection(*_open(bundle, options))
+        try:
+            return Selection(*_open(bundle, options))
+        except EngineError as error:
+            if error.code != Code.NOT_INSTALLED:
+                raise
+            raise EngineError(f"{error}; {_how_to_install(options.backend)}", error.code) from None
     fallback: list[Fallback] = []
     for name in BACKENDS:
         try:
@@ -80,6 +85,12 @@ def select_backend(bundle: Bundle, options: RuntimeOptions) -> Selection:
     reasons = "; ".join(f"{step.backend}: {step.reason}" for step in fallback)
     bare = all(step.code == Code.NOT_INSTALLED for step in fallback if step.backend in ("cpu", "openvino"))
     raise EngineError(f"no usable engine ({reasons})" + (f"; for the CPU: {install_command('cpu')}" if bare else ""))
+
+
+def _how_to_install(backend: str) -> str:
+    if backend in MODULES:
+        return how_to_install(backend)
+    return install_command({"cuda": "gpu"}.get(backend, backend))
 
 
 def more_precise(bundle: Bundle, stages: Stages, options: RuntimeOptions) -> Stages | None:

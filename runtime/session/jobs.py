@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,8 @@ def read_jobs(
         try:
             entry = json.loads(line)
             name = _name(entry, name, seen)
-            yield name, _job(entry, name, file.parent, outdir, steps, seed, max_megapixels)
+            job = _job(entry, name, file.parent, outdir / f"{name}.png", seed)
+            yield name, replace(job, steps=steps, max_megapixels=max_megapixels)
         except (ValueError, RecursionError):
             yield name, InputError(f"{file}:{number}: not JSON")
         except InputError as error:
@@ -137,9 +138,7 @@ def _name(entry: Any, fallback: str, seen: set[str]) -> str:
     return name
 
 
-def _job(
-    entry: dict[str, Any], name: str, folder: Path, outdir: Path, steps: int | None, seed: int, limit: float
-) -> Job:
+def _job(entry: dict[str, Any], name: str, folder: Path, output: Path, seed: int) -> Job:
     def path(key: str) -> Path | None:
         value = entry.get(key)
         if value is None:
@@ -159,4 +158,4 @@ def _job(
         raise InputError(f"{name}: 'drags' must be [[[handle x, y], [target x, y]], ...]") from None
     if not isinstance(own_seed, int) or isinstance(own_seed, bool):
         raise InputError(f"{name}: 'seed' must be a whole number")
-    return Job(image, pairs, outdir / f"{name}.png", path("mask"), steps=steps, seed=own_seed, max_megapixels=limit)
+    return Job(image, pairs, output, path("mask"), seed=own_seed)

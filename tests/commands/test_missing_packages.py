@@ -16,6 +16,8 @@ from conftest import EXAMPLES, REPOSITORY
 from edgedrag.cli import cli
 from edgedrag.runtime.extras import IMPORTED_AS, extras
 
+pytestmark = pytest.mark.slow
+
 PHOTO, REPORT = EXAMPLES / "chelsea.png", REPOSITORY / "benchmarks" / "results" / "latency_int8.json"
 DRAG = "--drag 265,240:245,250"
 

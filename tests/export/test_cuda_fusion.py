@@ -27,6 +27,8 @@ from edgedrag.generator.networks.lightningdrag.attention import (
     ReferenceAttention,
 )
 
+pytestmark = pytest.mark.slow
+
 NAMES = list("abcdefg")
 HEADS, SIDE = 8, 8
 

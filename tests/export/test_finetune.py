@@ -52,12 +52,12 @@ def test_a_sites_videos_become_a_bundle(edit_cli: Callable, clip: Path, tmp_path
 def test_a_bundle_that_got_worse_is_not_handed_over(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgedrag.export import finetune as room
+    from edgedrag.export import finetune as finetuning
     from edgedrag.runtime.errors import EdgedragError
 
-    monkeypatch.setattr(room, "LEARNING_RATE", 0.05)  # ruins any network
+    monkeypatch.setattr(finetuning, "LEARNING_RATE", 0.05)  # ruins any network
     with pytest.raises(EdgedragError, match=r"no bundle was written: .* the shipped one"):
-        room.finetune([clip], tmp_path / "site", None, updates=2, count=16, seed=0)
+        finetuning.finetune([clip], tmp_path / "site", None, updates=2, count=16, seed=0)
     assert [p.name for p in tmp_path.iterdir()] == ["site.work"]
 
 

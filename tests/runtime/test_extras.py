@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
+import edgedrag
 from edgedrag.runtime import extras
 from edgedrag.runtime.extras import install_command, missing_package
 
@@ -58,6 +60,19 @@ def test_a_missing_module_names_the_smallest_extra_or_the_commands_own(
 
 def test_a_module_of_no_extra_is_a_bug() -> None:
     assert missing_package("edgedrag.no_such") is None and missing_package("") is None
+
+
+@pytest.mark.parametrize(
+    ("backend", "extra"),
+    [("cpu", "cpu"), ("openvino", "openvino"), ("cuda", "gpu"), ("tensorrt", "tensorrt"), ("tensorrt-rtx", "rtx")],
+)
+def test_a_named_backend_that_is_not_installed_says_how(
+    backend: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(edgedrag.EngineError, match=rf"is not installed; .*\[{extra}\]") as caught:
+        edgedrag.open(backend=backend)
+    assert caught.value.code == "not-installed" and ("JetPack" in str(caught.value)) == (backend == "tensorrt")
 
 
 def test_in_a_clone_and_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

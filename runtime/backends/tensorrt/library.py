@@ -23,11 +23,16 @@ BUILD_OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+def how_to_install(library: str) -> str:
+    """The command, and where the library comes from on a Jetson."""
+    jetson = "; on a Jetson it comes with JetPack, see docs/jetson.md" if library == "tensorrt" else ""
+    return install_command(EXTRAS[library]) + jetson
+
+
 def import_library(library: str) -> Any:
     """The library's module. Raises EngineError where it is not installed, or does not load."""
     if importlib.util.find_spec(MODULES[library]) is None:
-        jetson = "; on a Jetson it comes with JetPack, see docs/jetson.md" if library == "tensorrt" else ""
-        raise EngineError(f"{library} is not installed; {install_command(EXTRAS[library])}{jetson}", Code.NOT_INSTALLED)
+        raise EngineError(f"{library} is not installed; {how_to_install(library)}", Code.NOT_INSTALLED)
     try:
         return importlib.import_module(MODULES[library])
     except Exception as error:  # whatever a broken or foreign package raises

@@ -134,11 +134,11 @@ def rounds(photos: tuple[Path, ...], count: int, seeds: int, engine: Engine, wri
 
     A chain of single edits, each of the file that the last one wrote, is measured beside it.
     """
-    from edgedrag.benchmarks.quality.rounds import describe, measure
+    from edgedrag.benchmarks.quality.rounds import Plan, describe, measure
 
     written.check()
     runtime, _ = engine.open()
-    figures, picture = measure(runtime, photos, count, seeds, engine.steps, engine.seed, engine.max_megapixels)
+    figures, picture = measure(runtime, photos, Plan(count, seeds, engine.steps, engine.seed), engine.max_megapixels)
     written.write(figures, picture)
     click.echo(json.dumps(figures) if as_json else describe(figures))
 

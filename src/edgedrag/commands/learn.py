@@ -43,9 +43,10 @@ class Mining:
 @option_groups(mining=Mining)
 def pairs(videos: tuple[Path, ...], mining: Mining) -> None:
     """Mine drags from VIDEOS, files or folders. Pairs of frames with their motion, and motion made from stills."""
-    from edgedrag.generator.data.mining import describe, mine
+    from edgedrag.generator.data.mining import MiningSettings, describe, mine
 
-    report = mine(videos, mining.cache, mining.count, mining.made, mining.seed, mining.workers, mining.by_time)
+    settings = MiningSettings(mining.count, mining.made, mining.seed, mining.by_time)
+    report = mine(videos, mining.cache, settings, mining.workers)
     click.echo(describe(report))
 
 

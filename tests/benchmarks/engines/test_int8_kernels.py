@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+import pytest
 
 from edgedrag.benchmarks.engines.int8_kernels import VARIANTS, open_variants, speed, to_seven_bits
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.selection.self_test import self_test
 
 
+@pytest.mark.slow
 def test_every_variant_meets_the_golden_drag_and_is_timed(tmp_path: Path) -> None:
     bundle = open_bundle("embedded")
     runtimes = open_variants(bundle, tmp_path)

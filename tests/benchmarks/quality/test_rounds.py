@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import edgedrag
-from edgedrag.benchmarks.quality.rounds import METHODS, MISS, PROTOCOLS, measure, pixel, sequence
+from edgedrag.benchmarks.quality.rounds import METHODS, MISS, PROTOCOLS, Plan, measure, pixel, sequence
 
 pytestmark = pytest.mark.slow
 
@@ -58,4 +58,4 @@ def test_what_makes_no_sense_is_refused(runtime: edgedrag.Runtime, tmp_path: Pat
     edgedrag.save_picture(small, edgedrag.load_picture(np.zeros((40, 80), np.uint8)))
     for photo, rounds, message in ((EXAMPLES / "chelsea.png", 3, "even"), (small, 2, "too small")):
         with pytest.raises(edgedrag.InputError, match=message):
-            measure(runtime, [photo], rounds, 1, None, 0, 100.0)
+            measure(runtime, [photo], Plan(rounds, 1), 100.0)

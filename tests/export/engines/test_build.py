@@ -16,7 +16,7 @@ from subprocess import CompletedProcess
 import pytest
 from conftest import EXAMPLES, rewrite_manifest
 
-from edgedrag.export import capacity as room
+from edgedrag.export import capacity
 from edgedrag.export.engines import build as build_module
 from edgedrag.export.engines.build import Request, build_engines, parse_sizes, pick_precision
 from edgedrag.runtime.backends.tensorrt.cache import EngineStore
@@ -218,7 +218,7 @@ def test_shapes() -> None:
 
 
 def test_too_little_memory_is_said_before_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "read_memory", lambda: Memory(10**10, 10**8, 0, 0))
+    monkeypatch.setattr(capacity, "read_memory", lambda: Memory(10**10, 10**8, 0, 0))
     request = Request("tensorrt-rtx", ("sm_86",), "int8", ((256, 256),))
     with pytest.raises(InputError, match=r"too little memory: building 'encoder' needs 0\.7 GB, 0\.1 GB are free"):
         list(build_engines(open_bundle("embedded"), request, tmp_path))
@@ -227,10 +227,10 @@ def test_too_little_memory_is_said_before_the_build(tmp_path: Path, monkeypatch:
 def test_progress_only_rises_and_comes_to_its_end(tmp_path: Path) -> None:
     bundle = open_bundle("embedded")
     job = build_module.plan(bundle, Request("tensorrt-rtx", ("sm_86",), "int8", ((256, 256),)))[1]
-    output: list[float] = []
-    build_module.build_file(bundle.verified_file(job.variant), job.key.shapes, "sm_86", progress=output.append)
-    assert output == sorted(output) and len(set(output)) > 10
-    assert 0 <= output[0] < 0.5 < output[-1] <= 1
+    shares: list[float] = []
+    build_module.build_file(bundle.verified_file(job.variant), job.key.shapes, "sm_86", progress=shares.append)
+    assert shares == sorted(shares) and len(set(shares)) > 10
+    assert 0 <= shares[0] < 0.5 < shares[-1] <= 1
 
 
 def test_a_graph_that_is_refused_names_the_node(toy: Path, tmp_path: Path) -> None:

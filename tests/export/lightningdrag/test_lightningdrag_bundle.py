@@ -31,7 +31,7 @@ from edgedrag.calibration.runs.damage import Trial
 from edgedrag.calibration.runs.drags import read_drags
 from edgedrag.calibration.runs.record import record
 from edgedrag.calibration.search import Budget
-from edgedrag.export import capacity as room
+from edgedrag.export import capacity
 from edgedrag.export.checkpoints import export_random
 from edgedrag.export.engines.build import Request as BuildRequest
 from edgedrag.export.engines.build import build_engines
@@ -283,11 +283,11 @@ def test_costs_are_printed_without_pytorch(fp32: Path, edit_cli: Cli) -> None:
 
 
 def test_too_little_room_is_said_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "read_memory", lambda: Memory(10**10, 500_000_000, 10**10, 0))
+    monkeypatch.setattr(capacity, "read_memory", lambda: Memory(10**10, 500_000_000, 10**10, 0))
     with pytest.raises(InputError, match=r"too little memory: the export needs 3\.\d GB, 0\.5 GB are free"):
         export_random(0, "tiny", tmp_path / "bundle")
-    monkeypatch.setattr(room, "read_memory", lambda: None)
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: SimpleNamespace(total=10, used=9, free=1))
+    monkeypatch.setattr(capacity, "read_memory", lambda: None)
+    monkeypatch.setattr(capacity.shutil, "disk_usage", lambda _: SimpleNamespace(total=10, used=9, free=1))
     with pytest.raises(InputError, match=r"too little disk space: the bundle needs 0\.1 GB, 0\.0 GB are free"):
         export_random(0, "tiny", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()

@@ -12,7 +12,7 @@ import torch
 
 from edgedrag.generator.data.batches import PairCache, augment, make_batch
 from edgedrag.generator.data.made_motion import KINDS, affine_flow, make_motion, silhouette
-from edgedrag.generator.data.mining import describe, mine, video_pairs
+from edgedrag.generator.data.mining import MiningSettings, describe, mine, video_pairs
 from edgedrag.generator.data.pairs import SIZE, Rejected, make_pair, sample_points
 from edgedrag.generator.data.videos import SPLIT_FILE, read_frames, read_split, read_views, shot_of_each_frame
 from edgedrag.runtime.drag.flow import warp
@@ -74,7 +74,7 @@ def test_mining_is_deterministic_resumes_and_names_what_fails(tmp_path: Path) ->
     write_clip(tmp_path / "still.mp4", [scene(160, 160)] * 12)
     write_clip(tmp_path / "cuts.mp4", [texture(320, i) for i in range(12)])
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    report = mine([tmp_path], tmp_path / "one", count=4, made=8, workers=1)
+    report = mine([tmp_path], tmp_path / "one", MiningSettings(4, 8), workers=1)
     clips = {name.split("/")[1]: entry for name, entry in report["clips"].items()}
     assert clips["a.mp4"]["pairs"].pop("video") == 4 and set(clips["a.mp4"]["pairs"]) <= set(KINDS)
     assert {n: e["skipped"] for n, e in clips.items() if "skipped" in e} == {
@@ -84,15 +84,15 @@ def test_mining_is_deterministic_resumes_and_names_what_fails(tmp_path: Path) ->
     }
     assert "skipped: train/broken.mp4: cannot be decoded" in describe(report)
     assert (tmp_path / "one" / "sheet.png").stat().st_size > 10_000
-    mine([tmp_path / "a.mp4"], tmp_path / "two", count=4, made=8, workers=2)
+    mine([tmp_path / "a.mp4"], tmp_path / "two", MiningSettings(4, 8), workers=2)
     one, two = (PairCache(tmp_path / n / "train") for n in ("one", "two"))
     assert one.digest == two.digest and one.names == ["a.mp4"]
     stamp = (tmp_path / "one" / "train" / "a.mp4.npz").stat().st_mtime_ns
-    again = mine([tmp_path], tmp_path / "one", count=4, made=8, workers=1)
+    again = mine([tmp_path], tmp_path / "one", MiningSettings(4, 8), workers=1)
     assert json.dumps(again) == json.dumps(json.loads((tmp_path / "one" / "report.json").read_text()))
     assert (tmp_path / "one" / "train" / "a.mp4.npz").stat().st_mtime_ns == stamp
     with pytest.raises(InputError, match="other settings"):
-        mine([tmp_path], tmp_path / "one", count=5, made=8, workers=1)
+        mine([tmp_path], tmp_path / "one", MiningSettings(5, 8), workers=1)
 
     batch = make_batch(one, 128, 3, np.random.default_rng(0), back=True)
     assert batch.source.shape == (3, 3, 128, 128) and batch.points.shape == (3, 20, 4)
@@ -113,7 +113,7 @@ def test_slow_and_fast_clips_both_serve() -> None:
 
 def test_a_clip_split_by_time_gives_both_parts(tmp_path: Path) -> None:
     write_clip(tmp_path / "a.mp4", [scene(100 + 2 * i, 160) for i in range(60)])
-    report = mine([tmp_path / "a.mp4"], tmp_path / "cache", count=3, made=0, workers=1, by_time=True)
+    report = mine([tmp_path / "a.mp4"], tmp_path / "cache", MiningSettings(3, 0, by_time=True), workers=1)
     assert {n: (e["frames"], e["pairs"]) for n, e in report["clips"].items()} == {
         "train/a.mp4": (45, {"video": 3}),
         "held_out/a.mp4": (12, {"video": 3}),
@@ -126,11 +126,11 @@ def test_a_picture_gives_made_motion_at_every_zoom(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "ground.png"), wide)
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     cv2.imwrite(str(tmp_path / "tiny.png"), wide[:9, :5])
-    report = mine([tmp_path], tmp_path / "one", count=4, made=8, workers=1, by_time=True)
+    report = mine([tmp_path], tmp_path / "one", MiningSettings(4, 8, by_time=True), workers=1)
     assert set(report["clips"]) == {"train/ground.png", "train/broken.jpg", "train/tiny.png"}
     assert report["clips"]["train/broken.jpg"]["skipped"] == "cannot be decoded"
     assert set(report["clips"]["train/ground.png"]["pairs"]) <= set(KINDS)
-    mine([tmp_path / "ground.png"], tmp_path / "two", count=4, made=8, workers=1, by_time=True)
+    mine([tmp_path / "ground.png"], tmp_path / "two", MiningSettings(4, 8, by_time=True), workers=1)
     with np.load(tmp_path / "one/train/ground.png.npz") as one, np.load(tmp_path / "two/train/ground.png.npz") as two:
         assert all(np.array_equal(one[name], two[name]) for name in one.files)
     views = read_views(tmp_path / "ground.png", np.random.default_rng(0))

@@ -224,6 +224,7 @@ print(peak_memory_mb())
 """
 
 
+@pytest.mark.slow
 def test_many_rounds_stay_light_at_twelve_megapixels(tmp_path: Path) -> None:
     cat = Path(__file__).resolve().parents[3] / "examples" / "chelsea.png"
     command = [sys.executable, "-c", MEMORY, str(cat), str(tmp_path / "out.png")]

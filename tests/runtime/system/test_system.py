@@ -9,7 +9,7 @@ import device_trees
 import pytest
 from device_trees import write
 
-from edgedrag.export import capacity as room
+from edgedrag.export import capacity
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.system import processor, sensors
 from edgedrag.runtime.system.memory import Memory, read_memory
@@ -154,27 +154,27 @@ FULL_SIZE = (7_900_000_000, "building 'denoiser'", 2_420_000_000)  # the denoise
 
 def have(monkeypatch: pytest.MonkeyPatch, free_gb: float, swap_gb: float) -> None:
     monkeypatch.setattr(
-        room, "read_memory", lambda: Memory(8 * 10**9, int(free_gb * 1e9), int(swap_gb * 1e9), 4 * 10**9)
+        capacity, "read_memory", lambda: Memory(8 * 10**9, int(free_gb * 1e9), int(swap_gb * 1e9), 4 * 10**9)
     )
 
 
 def test_a_build_may_use_swap(monkeypatch: pytest.MonkeyPatch) -> None:
     have(monkeypatch, 6.4, 8.2)
-    room.check_memory(*FULL_SIZE)
+    capacity.check_memory(*FULL_SIZE)
     with pytest.raises(InputError, match=r"needs 7\.9 GB, 6\.4 GB are free; close other programs or"):
-        room.check_memory(*FULL_SIZE[:2])
+        capacity.check_memory(*FULL_SIZE[:2])
 
 
 def test_without_swap_it_says_how_much_to_add(monkeypatch: pytest.MonkeyPatch) -> None:
     have(monkeypatch, 6.4, 0)
     with pytest.raises(InputError, match=r"needs 7\.9 GB, 6\.4 GB are free; .*add 2 GB of swap .*docs/jetson\.md"):
-        room.check_memory(*FULL_SIZE)
+        capacity.check_memory(*FULL_SIZE)
     have(monkeypatch, 6.4, 1)
     with pytest.raises(InputError, match=r"7\.4 GB are free \(6\.4 GB of RAM, 1\.0 GB of swap\); .*add 1 GB of swap"):
-        room.check_memory(*FULL_SIZE)
+        capacity.check_memory(*FULL_SIZE)
 
 
 def test_swap_does_not_stand_in_for_what_the_gpu_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     have(monkeypatch, 2.0, 30)
     with pytest.raises(InputError, match=r"needs 2\.4 GB of RAM that swap cannot replace, 2\.0 GB are free; close"):
-        room.check_memory(*FULL_SIZE)
+        capacity.check_memory(*FULL_SIZE)

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from edgedrag.generator.hold.network import Hold
 from edgedrag.runtime.errors import InputError
-
-
-def save_hold(model: Hold, path: Path, notes: dict[str, str]) -> None:
-    """Write the weights as fp16 with string notes."""
-    aside = path.with_suffix(".partial")
-    save_file({k: v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()}, aside, notes)
-    os.replace(aside, path)
 
 
 def load_hold(path: Path) -> tuple[Hold, dict[str, str]]:

@@ -10,11 +10,13 @@ Shapes: picture [B, 3, H, W] in -1..1, H and W multiples of 32; points [B, 2], x
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edgedrag.generator.hold.backbone import WIDTHS, Backbone
@@ -152,9 +154,10 @@ class Hold(nn.Module):
         return copy.deepcopy(self)
 
     def write(self, path: Path, metadata: dict[str, str]) -> None:
-        from edgedrag.generator.hold.checkpoint import save_hold  # which opens networks
-
-        save_hold(self, path, metadata)
+        """Write the weights as fp16 with string metadata, whole or not at all."""
+        aside = path.with_suffix(".partial")
+        save_file({k: v.detach().cpu().half().contiguous() for k, v in self.state_dict().items()}, aside, metadata)
+        os.replace(aside, path)
 
     def forward(self, pictures: Tensor, points: Tensor, picture_of: Tensor) -> Tensor:
         """Logits [N, 3, H/2, W/2] of points [N, 2], each in the picture that `picture_of` [N] numbers."""

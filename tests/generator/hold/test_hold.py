@@ -69,7 +69,7 @@ def scenes(tmp_path: Path) -> Path:
 
 def config(scenes: Path, steps: int, **others: object) -> HoldConfig:
     settings = {"warmup": 1, "size": 64, "rows": 2, "points": 2, "frozen": 5, "shares": {"composites": 1.0}}
-    every = {"log_every": 1, "save_every": 1, "validate_every": 2}
+    every = {"log_every": 1, "save_every": 1, "validate_every": 4}
     return HoldConfig(scenes=str(scenes), steps=steps, **{**settings, **every, **others})
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import REPOSITORY
 from moving_square import batch_of, moving_square, small_generator
 
 from edgedrag.generator.data.batches import Batch
@@ -228,5 +229,5 @@ def test_configs_that_are_refused(tmp_path: Path, text: str, words: str) -> None
 
 @pytest.mark.parametrize("name", ["teacher", "regression"])
 def test_the_committed_configs_read(name: str) -> None:
-    file = Path(train.__code__.co_filename).parent / "configs" / f"{name}.json"
+    file = REPOSITORY / "generator" / "configs" / f"{name}.json"
     assert TrainConfig.read(file).steps > 0

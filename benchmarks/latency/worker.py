@@ -7,6 +7,7 @@ argument is {"options": of `edgedrag.open`, "peer"}; the key "do" of a command n
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -29,22 +30,25 @@ class Worker:
         self.cold: dict[str, float] = {}
         start = time.perf_counter()
         import edgedrag
-        from edgedrag.runtime.drag.stages import Stages
+
+        # Checkouts from before runtime/ had folders have the module directly in it.
+        folder = "drag." if importlib.util.find_spec("edgedrag.runtime.drag") else ""
+        stages: Any = importlib.import_module(f"edgedrag.runtime.{folder}stages").Stages
 
         self.cold["import_ms"] = ms_since(start)
         self.scenes: dict[str, dict[str, Any]] = {}
-        load_weights = Stages.__init__
+        load_weights = stages.__init__
 
         def timed(*arguments: Any, **named: Any) -> None:
             began = time.perf_counter()
             load_weights(*arguments, **named)
             self.cold["load_weights_ms"] = round(self.cold.get("load_weights_ms", 0.0) + ms_since(began), 4)
 
-        Stages.__init__ = timed  # type: ignore[method-assign]
+        stages.__init__ = timed
         start = time.perf_counter()
         self.runtime = edgedrag.open(**job["options"])
         self.cold["open_ms"] = round(ms_since(start) - self.cold["load_weights_ms"], 4)
-        Stages.__init__ = load_weights  # type: ignore[method-assign]
+        stages.__init__ = load_weights
         self.measured: Any = self.runtime
         if job.get("peer"):
             from edgedrag.benchmarks.latency.peer_engines import open_peer

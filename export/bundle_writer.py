@@ -13,7 +13,7 @@ from typing import Any
 
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.files import sha256_of
+from edgedrag.runtime.files import check_folder, sha256_of
 
 
 def file_variant(
@@ -34,9 +34,8 @@ def file_variant(
 
 
 def check_bundle_folder(folder: Path) -> None:
-    """Raise InputError if the folder exists and is not a bundle, or if its parent does not exist."""
-    if not folder.parent.is_dir():
-        raise InputError(f"{folder.parent}: this folder does not exist; create it first")
+    """Raise InputError if the folder exists and is not a bundle, or if its parent cannot be written to."""
+    check_folder(folder.parent)
     if folder.exists() and not (folder / "bundle.json").is_file():
         raise InputError(f"{folder}: exists and is not a bundle; choose another folder")
 

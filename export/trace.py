@@ -61,7 +61,8 @@ def to_program(
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision is not needed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exported = torch.export.export(module, tuple(example), dynamic_shapes=tuple(axes))
+        with torch._dynamo.config.patch(fake_tensor_cache_enabled=False):  # few hits and much work if sizes are open
+            exported = torch.export.export(module, tuple(example), dynamic_shapes=tuple(axes))
         name_casts(exported)
         decompose_on_demand(exported)
         program = torch.onnx.export(

@@ -101,7 +101,7 @@ BAD = {
         ["learn", "distill", "{tmp}/none.safetensors", "--sizes", "256x2:0.5"],
         "must sum to 1",
     ),
-    "steps off the path": (["learn", "distill", "{tmp}/none.safetensors", "--steps", "3"], "must divide"),
+    "steps off the path": (["learn", "distill", "{tmp}/none.safetensors", "--steps", "3"], "does not divide"),
     "no weights to average": (
         ["learn", "average", "{tmp}/none.safetensors", CAT, "-o", "{tmp}/mean"],
         "none.safetensors",

@@ -219,7 +219,7 @@ def test_the_command_line(edit_cli: Callable, calibrated: Path, drags: Path, tmp
     both = edit_cli("bundle", "calibrate", "embedded", "-o", tmp_path / "b")
     assert both.returncode == 2 and "give one of --drags and --recipe" in both.stderr
     nowhere = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "no" / "b")
-    assert nowhere.returncode == 2 and "does not exist" in nowhere.stderr
+    assert nowhere.returncode == 2 and "no such folder" in nowhere.stderr
     pattern = edit_cli("bundle", "calibrate", "embedded", "--drags", drags, "-o", tmp_path / "b", "--measure", "(")
     assert pattern.returncode == 2 and "is not a regular expression" in pattern.stderr
     recipe, plot = calibrated / "recipe.json", tmp_path / "p.png"

@@ -36,7 +36,7 @@ from edgedrag.export.checkpoints import export_random
 from edgedrag.export.engines.build import Request as BuildRequest
 from edgedrag.export.engines.build import build_engines
 from edgedrag.export.engines.builder import build_file
-from edgedrag.export.half import fits
+from edgedrag.export.half import fits, halve, watch
 from edgedrag.export.lightningdrag import bundle as lightningdrag
 from edgedrag.export.parity import snr_db
 from edgedrag.generator.networks.lightningdrag.published import PublishedWeights
@@ -302,9 +302,9 @@ def test_layers_that_fp16_cannot_hold_are_left_in_fp32() -> None:
         torch.nn.init.zeros_(layer.bias)
     peaks: dict = {}
     given = torch.ones(1, 4)
-    with lightningdrag.watch(module, peaks), torch.no_grad():
+    with watch(module, peaks), torch.no_grad():
         expected = module(given)
-    assert lightningdrag.halve(module, peaks) == ["1"]
+    assert halve(module, peaks) == ["1"]
     assert module[0].weight.dtype == torch.float16 and module[1].weight.dtype == torch.float32
     with torch.no_grad():
         found = module(given.half()).float()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from pathlib import Path
 
 from edgedrag.runtime.errors import InputError
@@ -46,7 +45,7 @@ def write_whole(path: Path, data: memoryview | bytes, durable: bool = False) -> 
     Raises:
         OSError: the folder is full or not writable.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}{PARTIAL}")
     try:
         with aside.open("xb") as file:  # the system applies the umask
             file.write(data)

@@ -29,7 +29,8 @@ class TorchGraph:
 class TorchBackend(OnnxBackend):
     """See `runtime.backends.base.Backend`; always in float32."""
 
-    name, device, placement = "cpu", "PyTorch", "ort"
+    name, device = "cpu", "PyTorch"
+    placements: tuple[str, ...] = ("ort",)
     precisions: tuple[str, ...] = ("fp32", "fp16")
 
     def __init__(self, weights: Weights):

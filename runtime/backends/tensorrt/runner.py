@@ -84,7 +84,7 @@ class TensorRtNetwork:
 class TensorRtBackend(DeviceBackend):
     """See `base.Backend`."""
 
-    placement = "tensorrt"
+    placements: tuple[str, ...] = ("tensorrt",)
     precisions: tuple[str, ...] = ("int8", "fp16", "fp32")
 
     def __init__(self, library: str, folder: Path | None = None, budget: int | None = None):

@@ -58,6 +58,7 @@ calibration.graphs
 calibration.runs
 calibration
 studio.settings
+studio.state_folder
 studio.editing
 studio.health
 studio.records

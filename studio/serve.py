@@ -10,6 +10,7 @@ import uvicorn
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.api.app import make_app
+from edgedrag.studio.api.deadlines import TimedProtocol
 from edgedrag.studio.health import logs, watchdog
 from edgedrag.studio.settings import Settings
 from edgedrag.studio.state_folder import clear, held, make_state_folder, staff_code
@@ -64,6 +65,8 @@ def _serve(runtime: Runtime, settings: Settings, done: Callable[[], None]) -> No
         log_config=None,
         access_log=False,
         server_header=False,
+        http=TimedProtocol,
+        proxy_headers=settings.token is not None,  # else there is no proxy, and the addresses are what they seem
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE,
         ws_per_message_deflate=False,  # motion fields on loopback: compressing costs more than it saves

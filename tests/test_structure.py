@@ -60,6 +60,7 @@ calibration.graphs
 calibration.runs
 calibration
 studio.settings
+studio.state_folder
 studio.editing
 studio.health
 studio.records

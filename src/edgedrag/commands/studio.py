@@ -28,6 +28,7 @@ class Station:
     token: str | None = option(
         "--token", envvar="EDGEDRAG_STUDIO_TOKEN", help="What pages must show; open the page as /#token=TOKEN."
     )
+    root_path: str = option("--root-path", default="", help="Where a proxy serves the station, as /retouch.")
     state: Path | None = option("--state", type=FILE, help="Folder of the records.  [default: ~/.local/state/edgedrag]")
     staff_code: str | None = option(
         "--staff-code", envvar="EDGEDRAG_STAFF_CODE", help="For /staff.  [default: generated, and stored in --state]"
@@ -50,6 +51,7 @@ class Station:
             host=self.host,
             port=self.port,
             token=self.token,
+            root_path=self.root_path,
             state=self.state or states / "edgedrag",
             staff_code=self.staff_code,
             idle_seconds=self.idle,

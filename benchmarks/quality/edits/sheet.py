@@ -16,11 +16,13 @@ from edgedrag.runtime.session.sheet import draw_drag
 class Sheet:
     """Rows of tiles, each with a caption."""
 
-    def __init__(self) -> None:
+    def __init__(self, blind: bool = False) -> None:
+        """An empty sheet; a `blind` one shows no verdicts."""
+        self._blind = blind
         self._rows: list[list[np.ndarray]] = []
 
-    def add(self, task: EditTask, answer: Answer) -> None:
-        """Add a row: the drag, the plain warp, the edit with its verdict, the candidates with theirs."""
+    def add(self, task: EditTask, answer: Answer, name: str | None = None) -> None:
+        """Add a row: the drag, the plain warp, the edit and its candidates; `name` instead of the task's."""
         drawn = as_task(task, answer)
         box = part_to_show(answer.masks.any(0))
         mask = fit(drawn.mask[box].astype(np.uint8), cv2.INTER_NEAREST)
@@ -29,8 +31,11 @@ class Sheet:
         tiles = [draw_drag(fit(task.photo[box]), mask, (task.points - corner) * scale)]
         tiles.append(fit(inverse_distance_warp(task.photo, task.points, drawn.mask)[box]))
         tiles += [fit(image[box]) for image in answer.images]
-        verdicts = [answer.checked["verdict"], *answer.checked["verdicts_of_candidates"]]
-        names = [task.name, "plain warp", *(f"{n}: {verdict}" for n, verdict in enumerate(verdicts))]
+        names = [str(n) for n in range(len(answer.images))]
+        if not self._blind:
+            verdicts = [answer.checked["verdict"], *answer.checked["verdicts_of_candidates"]]
+            names = [f"{n}: {verdict}" for n, verdict in enumerate(verdicts)]
+        names = [name or task.name, "plain warp", *names]
         self._rows.append([np.vstack([tile, caption(name, tile.shape[1])]) for name, tile in zip(names, tiles)])
 
     def draw(self) -> np.ndarray | None:

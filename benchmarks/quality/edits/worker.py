@@ -13,8 +13,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO, runtime_checkable
 
-import edgedrag
 import numpy as np
+
+import edgedrag
 
 Reply = dict[str, Any]
 HELD = 0.5  # of a hold's map: from here on a pixel moves along
@@ -81,15 +82,10 @@ class Worker:
 def held(photo: GivesHold, point: tuple[float, float], shape: Sequence[int]) -> list[np.ndarray]:
     """What a photo's hold and its alternatives say moves with a point, bool [H, W] each."""
     hold = photo.hold(point)
-    maps = [hold.map, *(a if isinstance(a, np.ndarray) else a.map for a in hold.alternatives)]
-    boxes = [hold.box, *(hold.box if isinstance(a, np.ndarray) else a.box for a in hold.alternatives)]
     whole = []
-    for soft, box in zip(maps, boxes):
+    for answer in (hold, *hold.alternatives):
         placed = np.zeros(shape[:2], bool)
-        if soft.shape == placed.shape:
-            placed[:] = soft > HELD
-        else:
-            placed[box] = soft > HELD
+        placed[answer.box] = answer.map > HELD
         whole.append(placed)
     return whole
 

@@ -67,7 +67,9 @@ class Samples:
         "--jobs", type=FILE, help="Pairs of frames (JSONL): edits with masks and one-finger pulls, both measured."
     )
     judged: Path | None = option("--judged", type=FILE, help="Drags to judge on the sheet (JSONL).")
-    kinds: Path | None = option("--kinds", type=FILE, help="TSV of names and kinds of things.  [default: the shipped one]")
+    kinds: Path | None = option(
+        "--kinds", type=FILE, help="TSV of names and kinds of things.  [default: the shipped one]"
+    )
     every: int = option(
         "--every", default=1, show_default=True, type=click.IntRange(1), help="Of --jobs and --judged: each n-th."
     )
@@ -94,7 +96,11 @@ class Samples:
         return further
 
     def in_one_run(self) -> bool:
-        """Whether several sets of drags are measured in one run. Raises UsageError for options that do not go together."""
+        """Whether several sets of drags are measured in one run.
+
+        Raises:
+            UsageError: options that do not go together.
+        """
         together = self.jobs is not None or self.judged is not None
         if together and (self.pairs is not None or self.compare):
             raise click.UsageError("--jobs and --judged go together with --dragbench, not with --pairs or --compare")

@@ -23,7 +23,7 @@ Verdict = Literal["good", "doubtful", "bad"]
 
 DIGITS = 4  # of measures
 STILL = 0.5  # grey levels; a mean change below is none
-STAYED = (4.0, 0.7)  # generator pixels, and share of the drag, that content lies from its target if it stayed
+MISSED = (8.0, 0.5)  # generator pixels, and share of the drag, off the target; no judged edit worth keeping was so far
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,12 @@ def check(
     landing = found.values.get("landing")
     broken = faults(before, after, mask, made)
     reasons = [Reason(code, box=box_of_mask(mask)) for code in broken]
-    if stayed(found.values):
-        risk = 1.0
+    missed = all(found.values.get(n, 0.0) > limit for n, limit in zip(("landing", "landing_share"), MISSED))
+    if missed:
+        risk = max(risk, model.doubtful if found.values["change"] > STILL else 1.0)
     verdict: Verdict = "bad" if broken or risk >= model.bad else "doubtful" if risk >= model.doubtful else "good"
     if verdict != "good":
-        wrong = [ReasonCode.MISSED] if stayed(found.values) else model.reasons(found.values)
+        wrong = dict.fromkeys([*([ReasonCode.MISSED] if missed else []), *model.reasons(found.values)])
         reasons += [_reason(code, found, pixel, mask) for code in wrong]
     if landing is None:
         reasons.append(Reason(ReasonCode.NO_TEXTURE, box=box_of_mask(mask)))
@@ -99,12 +100,6 @@ def faults(before: np.ndarray, after: np.ndarray, mask: np.ndarray, made: Genera
     if not made.is_finite():
         return [ReasonCode.NOT_NUMBERS]
     return [ReasonCode.FLAT] if _spread(after, mask) < 1.0 <= _spread(before, mask) else []
-
-
-def stayed(values: Mapping[str, float]) -> bool:
-    """Whether the photo is as it was, though its content should have moved."""
-    far = values.get("landing", 0.0) > STAYED[0] and values.get("landing_share", 0.0) > STAYED[1]
-    return far and values["change"] < STILL
 
 
 def _reason(code: ReasonCode, found: Measures, pixel: float, mask: np.ndarray) -> Reason:

@@ -35,7 +35,8 @@ def test_content_that_arrived() -> None:
 def test_content_that_stayed_or_stopped_short() -> None:
     before = textured()
     assert landing_errors(before, before, POINTS)[0] == np.hypot(30, 10)
-    assert check(before, before, EVERYWHERE, POINTS, 1.0, SOUND).verdict == "bad"
+    still = check(before, before, EVERYWHERE, POINTS, 1.0, SOUND)
+    assert (still.verdict, still.risk) == ("bad", 1) and still.reasons[0].code is ReasonCode.MISSED
     short = check(before, shifted(before, 8, -10), EVERYWHERE, POINTS, 2.0, SOUND)
     assert (short.verdict, short.landing_error_px) == ("doubtful", 44.0)
     assert short.reasons == (Reason(ReasonCode.MISSED, {"pixels": 44}),)

@@ -87,6 +87,8 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
             "verdict": edit.checks.verdict,
             "reasons": [str(reason) for reason in edit.checks.reasons],
             "codes": [reason.code.value for reason in edit.checks.reasons],
+            "boxes": [reason.box for reason in edit.checks.reasons],
+            "risk": edit.checks.risk,
             "landing_error_px": edit.checks.landing_error_px,
         },
         "fallback": [asdict(step) for step in edit.fallback],

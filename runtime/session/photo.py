@@ -219,4 +219,4 @@ class Photo:
         change = self._put(entry.box, entry.after)
         with span("checks", "check"):
             pixel, edited = float(window.scale.mean()), shrink(as_rgb8(change.image[window.box]), window.size)
-            return change, check(run.picture, edited, run.mask, run.points, pixel, generated)
+            return change, check(run.picture, edited, run.mask, run.points, pixel, generated).on_photo(window)

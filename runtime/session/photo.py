@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.checks import Checks, check
 from edgedrag.runtime.drag.composite import Box, Generated
-from edgedrag.runtime.drag.drags import Drags
+from edgedrag.runtime.drag.drags import Drags, check_in_mask, check_point
 from edgedrag.runtime.drag.flow import bidirectional_flow
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.hold.finder import HoldFinder
+from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, as_rgb8, describe
 from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
@@ -20,7 +22,7 @@ from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress,
 from edgedrag.runtime.session.history import Entry, History
 from edgedrag.runtime.session.lru_cache import LruCache
 from edgedrag.runtime.session.opened import Opened
-from edgedrag.runtime.session.request import Request, prepare, shrink, whole_number
+from edgedrag.runtime.session.request import Request, checked_mask, prepare, shrink, whole_number
 from edgedrag.runtime.trace import span, timed
 
 MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, what was tried before them
@@ -39,6 +41,7 @@ class Photo:
         self._references = LruCache()  # tensors of the `reference` stage, by window and pixels
         self._masked = LruCache()  # tensors of the `drag` stage that depend on the mask alone, by these and the mask
         self._history = History(picture.pixels, undo_limit)
+        self._holds = HoldFinder()
 
     def __repr__(self) -> str:
         edits = f"{self.undo_count} edit{'' if self.undo_count == 1 else 's'}"
@@ -63,6 +66,25 @@ class Photo:
     def redo_count(self) -> int:
         """How many undone edits can be made again."""
         return self._history.redo_count
+
+    def hold(self, point: Sequence[float] | np.ndarray, mask: Source | None = None) -> Hold:
+        """What moves with a point, wherever it is pulled to; changes nothing.
+
+        Args:
+            point: x and y in pixels of the photo as displayed.
+            mask: bounds what is held; nonzero = may move, otherwise as in `drag`.
+
+        Raises:
+            InputError: a point or mask that cannot be used, or a point outside the mask; says which and why.
+        """
+        with span("photo.hold", "drag"):
+            height, width = self.image.shape[:2]
+            at = check_point(point, height, width)
+            region = None
+            if mask is not None:
+                region = checked_mask(mask, height, width)
+                check_in_mask(at, region, "point")
+            return self._holds.find(self.image, at, region)
 
     def drag(self, drags: Drags, mask: Source | None = None, *, steps: int | None = None, seed: int = 0) -> Edit:
         """Move what lies at each handle to its target.

@@ -62,7 +62,7 @@ def prepare(
         if mask is None:
             region = automatic_mask(as_rgb8(photo), points)
         else:
-            region = check_mask(_mask_array(mask, height * width / 1e6), height, width)
+            region = checked_mask(mask, height, width)
         check_handles_in_mask(points, region)
     with span("window", "prepare"):
         window = choose_window(region, points, bundle.manifest["window"]["margin"], stages.sizes)
@@ -72,6 +72,11 @@ def prepare(
         small = shrink(as_rgb8(native), window.size)
         run = DragRun(bundle, stages, small, small_mask, small_points, timings)
     return Request(photo, window, native, region, points, run)
+
+
+def checked_mask(mask: Source, height: int, width: int) -> np.ndarray:
+    """A given mask as bool [H, W]; raises InputError where it cannot be used."""
+    return check_mask(_mask_array(mask, height * width / 1e6), height, width)
 
 
 def _mask_array(mask: Source, photo_megapixels: float) -> np.ndarray:

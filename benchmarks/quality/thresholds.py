@@ -20,9 +20,10 @@ import numpy as np
 from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.quality.pairs import VIDEO, evenly, grown, load_clip
 from edgedrag.generator.data.pairs import draggable, sample_points
+from edgedrag.generator.data.prior_flow import prior_flow
 from edgedrag.runtime.drag.checks import apart, check, detail, landing_errors, seam, torn
 from edgedrag.runtime.drag.composite import Generated
-from edgedrag.runtime.drag.flow import prior_flow, warp
+from edgedrag.runtime.drag.flow import warp
 from edgedrag.runtime.files import write_aside
 
 QUANTILES = (1, 2, 5, 20, 25, 50, 75, 90, 95, 99)

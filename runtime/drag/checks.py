@@ -8,7 +8,7 @@ benchmarks/results/thresholds.json holds the run that these come from.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 
 Verdict = Literal["good", "doubtful", "bad"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)  # the best first
 
 PATCH = 7  # half-side of the matched patch, generator pixels
 REACH = 16  # how far around handle and target the content is looked for, generator pixels

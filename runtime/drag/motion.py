@@ -23,16 +23,22 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.flow import SOFTENING, grid, warp
+from edgedrag.runtime.drag.composite import Generated
+from edgedrag.runtime.drag.flow import SOFTENING, edge_fade, grid, warp
+from edgedrag.runtime.drag.ground import Ground
+from edgedrag.runtime.errors import InputError
 
 MotionName = Literal["auto", "whole", "bend", "stretch"]
 MOTIONS: tuple[MotionName, ...] = get_args(MotionName)
 
-BEND_REACH = 0.6  # of the square root of the held area: the Gaussian width over which a bend fades out
-SOFT = 3.0  # Gaussian blur of a hold's outline
+BEND_REACH = 0.6  # of the square root of the held area: the Gaussian width over which a bend fades out,
+BEND_REACH_IN_MASK = 4.0  # and where someone gave the mask, which says by itself how far a motion goes
+SOFT = 2.0  # Gaussian blur of a hold's outline
+HELD_MOST = 0.3  # share of a motion in a given mask that what is not held does without
 ROUNDS = 8  # of the fixed-point iteration
 TRUSTED = 0.05  # of the held area: the square spread of handles from which on they turn a thing as a whole
 MISSED = 1.0  # residual of the iteration above which a pixel shows nothing of the source
+EDGE = 1.8  # Gaussian blur of the edge of what is revealed
 DRAWN_OUT = (0.5, 0.25)  # smaller singular values of the sampling map between which the ground is revealed
 
 
@@ -43,13 +49,47 @@ class HeldMotion:
     Attributes:
         flow: float32 [H, W, 2], backward: the result at p shows the source at p + flow(p).
         revealed: float32 [H, W, 1] in 0..1; 1 = the flow shows nothing real there, but the ground behind what moved.
+        ground: what is revealed; None where nothing is.
     """
 
     flow: np.ndarray
     revealed: np.ndarray
+    ground: Ground | None = None
+
+    def generated(self, picture: np.ndarray) -> Generated:
+        """The motion as an edit of the window (uint8 RGB [H, W, 3]), without anything that a generator would add."""
+        if self.ground is None:
+            return Generated(None, self.flow, None)
+        result = warp(picture.astype(np.float32) * np.float32(1 / 255), self.shown())
+        return Generated(result, self.flow, self.revealed, None, self.ground)
+
+    def shown(self) -> np.ndarray:
+        """Where each pixel comes from, the ground's too: a backward flow like `flow`."""
+        if self.ground is None:
+            return self.flow
+        return np.where(self.revealed > 0.5, self.ground.offsets, self.flow)
 
 
-def move_held(points: np.ndarray, holds: np.ndarray, motion: MotionName) -> HeldMotion:
+def check_motion(motion: object) -> None:
+    """Raise InputError where something is not the name of a motion."""
+    if motion not in MOTIONS:
+        raise InputError(f"motion: {motion!r:.80} is none; there are: {', '.join(MOTIONS)}")
+
+
+def held_in_mask(mask: np.ndarray, held: np.ndarray, margin: float) -> np.ndarray:
+    """What a drag holds inside a mask that someone gave, float32 [H, W].
+
+    All of it follows the drag, since the mask says what may move, and what the handle holds follows most (HELD_MOST).
+
+    Args:
+        mask: bool [H, W]. held: float32 [H, W] in 0..1. margin: pixels over which a motion fades in from the edge.
+    """
+    return edge_fade(mask, margin) * (1 - HELD_MOST + HELD_MOST * held)
+
+
+def move_held(
+    points: np.ndarray, holds: np.ndarray, motion: MotionName = "auto", reach: float = BEND_REACH
+) -> HeldMotion:
     """Move what drags hold.
 
     Args:
@@ -57,20 +97,22 @@ def move_held(points: np.ndarray, holds: np.ndarray, motion: MotionName) -> Held
         holds: float32 [N, H, W] in 0..1, what each drag holds.
         motion: "bend": what is near a handle follows it. "whole": each thing moves and turns rigidly. "stretch": each
             thing turns and changes its size; with one drag its far end stays. "auto": "bend".
+        reach: of a bend: its Gaussian width, as a share of the square root of the held area.
     """
     points, first = np.unique(points.astype(np.float32), axis=0, return_index=True)
     holds = np.stack([cv2.GaussianBlur(hold, (0, 0), SOFT) for hold in holds[first]])
-    at_handles = np.diagonal(holds[(slice(None), *_pixels(points, holds.shape[1:]))])
+    rows, columns = _pixels(points, holds.shape[1:])
+    at_handles = holds[np.arange(len(points)), rows, columns]
     holds = np.clip(holds / np.maximum(at_handles, 0.2)[:, None, None], 0, 1)
     pins = (points[:, :2] == points[:, 2:]).all(1)
     stays = 1 - holds[pins].max(0, initial=0.0)
-    forward, unweighted = _forward(points, holds, pins, motion)
+    forward, unweighted = _forward(points, holds, pins, motion, reach)
     forward *= stays[..., None]
     return _inverted(forward, unweighted)
 
 
 def _forward(
-    points: np.ndarray, holds: np.ndarray, pins: np.ndarray, motion: MotionName
+    points: np.ndarray, holds: np.ndarray, pins: np.ndarray, motion: MotionName, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The forward field f, float32 [H, W, 2], and the same with W = 1."""
     x, y = grid(holds.shape[1:])
@@ -81,24 +123,25 @@ def _forward(
         area, square = float(holds[number].sum()) + 1.0, (x - hx) ** 2 + (y - hy) ** 2
         near = (holds[number] + np.float32(1e-3)) / (square + SOFTENING)
         shared += near
-        reach = holds[number]
+        carried = holds[number]
         if motion in ("auto", "bend"):
             field += near * np.array([tx - hx, ty - hy], np.float32)[:, None, None]
-            reach = reach * np.exp(square * np.float32(-0.5 / (BEND_REACH**2 * area)))
+            carried = carried * np.exp(square * np.float32(-0.5 / (reach**2 * area)))
         else:
             of_thing = points[things == things[number]]
             field += near * thing_motion(of_thing, area, motion == "stretch", x, y)
             if motion == "stretch" and len(of_thing) == 1:
-                reach = reach * _along(points[number], holds[number], x, y)
+                carried = carried * _along(points[number], holds[number], x, y)
         if not pins[number]:
-            weight = np.maximum(weight, reach)
+            weight = np.maximum(weight, carried)
     field /= shared
     return np.ascontiguousarray(np.moveaxis(field * weight, 0, -1)), np.ascontiguousarray(np.moveaxis(field, 0, -1))
 
 
 def _things(points: np.ndarray, holds: np.ndarray) -> np.ndarray:
     """The number of the thing of each drag, [N]: drags whose handles lie in each other's holds share one."""
-    at = np.stack([hold[_pixels(points, holds.shape[1:])] for hold in holds])  # [of hold, at handle]
+    rows, columns = _pixels(points, holds.shape[1:])
+    at = holds[:, rows, columns]  # [of hold, at handle]
     numbers = np.arange(len(points))
     for i, j in zip(*np.nonzero((at > 0.5) & (at.T > 0.5))):
         numbers[numbers == numbers[j]] = numbers[i]
@@ -150,7 +193,7 @@ def _inverted(forward: np.ndarray, unweighted: np.ndarray) -> HeldMotion:
     low, high = DRAWN_OUT[1], DRAWN_OUT[0]
     drawn_out = np.clip((high - least_stretch(flow)) / (high - low), 0, 1)
     drawn_out[np.minimum(residual, missed) > MISSED] = 1
-    return HeldMotion(flow, cv2.GaussianBlur(drawn_out, (0, 0), 1.0)[..., None])
+    return HeldMotion(flow, cv2.GaussianBlur(drawn_out, (0, 0), EDGE)[..., None])
 
 
 def least_stretch(flow: np.ndarray) -> np.ndarray:

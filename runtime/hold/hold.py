@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -12,6 +12,7 @@ from edgedrag.runtime.drag.composite import Box, box_of, enlarge, strips
 from edgedrag.runtime.hold.guided_filter import RADIUS, apply_coefficients
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.picture import as_rgb8
+from edgedrag.runtime.photo.window import Window
 
 NAMES = ("part", "thing", "group")  # of the answers, in order of size
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
@@ -29,12 +30,14 @@ class Hold:
         point: x and y in pixels of the photo.
         box: rows and columns of the photo outside which nothing is held.
         alternatives: all the answers for the point, each one within the next; none in an alternative itself.
+        low: the map of the whole photo at low resolution, float32 [h, w] in 0..1.
     """
 
     name: str
     point: tuple[float, float]
     box: Box
     alternatives: tuple[Hold, ...]
+    low: np.ndarray
     _photo: np.ndarray
     _coefficients: np.ndarray  # of the guided filter, [h, w, 4], of the whole photo
     _mask: np.ndarray | None  # bool [H, W]
@@ -51,8 +54,7 @@ class Hold:
         found = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.float32)
         for strip in strips(self.box):
             colour = as_rgb8(self._photo[strip])
-            soft = apply_coefficients(colour, enlarge(self._coefficients, self._photo.shape[:2], strip))
-            soft = np.clip((soft - 0.5) * CONTRAST + 0.5, 0, 1)
+            soft = refined(colour, enlarge(self._coefficients, self._photo.shape[:2], strip))
             if self._mask is not None:
                 soft *= self._mask[strip]
             found[strip[0].start - rows.start : strip[0].stop - rows.start] = soft
@@ -60,11 +62,37 @@ class Hold:
         found[y - rows.start, x - columns.start] = 1
         return found
 
+    def answer(self, name: str) -> Hold:
+        """The alternative of a name of NAMES."""
+        return self.alternatives[NAMES.index(name)]
+
+    def in_window(self, window: Window, picture: np.ndarray) -> np.ndarray:
+        """The map in a window of the photo at the generator's size, float32 [H, W], of its `picture` (uint8 RGB)."""
+        height, width = self._photo.shape[:2]
+        rows, columns = self._coefficients.shape[:2]
+        to_view = np.array([columns / width, rows / height]) * window.scale
+        corner = np.array([window.left * columns / width, window.top * rows / height]) + 0.5 * to_view - 0.5
+        affine = np.array([[to_view[0], 0, corner[0]], [0, to_view[1], corner[1]]])
+        size = (window.size[1], window.size[0])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        found = cv2.warpAffine(self._coefficients, affine, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return refined(picture, found)
+
+    @property
+    def photo_shape(self) -> tuple[int, int]:
+        """Height and width of the photo."""
+        return self._photo.shape[0], self._photo.shape[1]
+
     def on_photo(self) -> np.ndarray:
         """The map on the whole photo, float32 [H, W]; 0 outside the box."""
         whole = np.zeros(self._photo.shape[:2], np.float32)
         whole[self.box] = self.map
         return whole
+
+
+def refined(colour: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """The soft map in 0..1, float32 [h, w], of colours uint8 [h, w, 3], from the filter's coefficients [h, w, 4]."""
+    return np.clip((apply_coefficients(colour, coefficients) - 0.5) * CONTRAST + 0.5, 0, 1)
 
 
 def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.ndarray | None) -> Hold:
@@ -83,7 +111,7 @@ def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.
         for name, answer in zip(NAMES, np.maximum.accumulate(answers))
     )
     chosen = held[NAMES.index(DEFAULT)]
-    return Hold(chosen.name, chosen.point, chosen.box, held, chosen._photo, chosen._coefficients, chosen._mask)
+    return replace(chosen, alternatives=held)
 
 
 def around_point(answer: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -104,7 +132,7 @@ def _one_answer(view: PhotoView, point: np.ndarray, name: str, answer: np.ndarra
     near = cv2.dilate((answer > 0).astype(np.uint8), np.ones((reach, reach), np.uint8))
     box = _on_photo(box_of(near), view)
     x, y = (float(v) for v in point)
-    return Hold(name, (x, y), box, (), view.photo, coefficients, mask)
+    return Hold(name, (x, y), box, (), refined(view.picture, coefficients), view.photo, coefficients, mask)
 
 
 def _on_photo(box: Box, view: PhotoView) -> Box:

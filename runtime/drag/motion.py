@@ -8,9 +8,9 @@ where h_i is the hold of drag i, v_i what the drag does to the thing that it hol
 three motions differ in v and r. So drags on one thing are interpolated (inverse-distance weighting, Shepard 1968), and
 drags on two things do not disturb each other. A drag of length 0 is a pin: what it holds stays.
 
-The result at p shows the source at p + b(p) with b(p) = -f(p + b(p)). Where two places of the source move to one
-pixel, the moved one is in front: the fixed-point iteration starts from the motion of what is held. Where none does, or
-the source would be drawn out beyond recognition, the ground behind is revealed.
+The result at p shows the source at p + b(p) with b(p) = -f(p + b(p)), found by fixed-point iteration. Where two places
+of the source move to one pixel, what moves is in front. Where none does, or the source would be drawn out beyond
+recognition, the ground behind is revealed.
 
 Lengths are in generator pixels. Points are float32 [N, 4]: handle x, y, target x, y.
 """
@@ -106,36 +106,36 @@ def move_held(
     holds = np.clip(holds / np.maximum(at_handles, 0.2)[:, None, None], 0, 1)
     pins = (points[:, :2] == points[:, 2:]).all(1)
     stays = 1 - holds[pins].max(0, initial=0.0)
-    forward, unweighted = _forward(points, holds, pins, motion, reach)
+    forward, free = _forward(points, holds, pins, motion, reach)
     forward *= stays[..., None]
-    return _inverted(forward, unweighted)
+    return _inverted(forward, free, holds.max(0) * stays)
 
 
 def _forward(
     points: np.ndarray, holds: np.ndarray, pins: np.ndarray, motion: MotionName, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The forward field f, float32 [H, W, 2], and the same with W = 1."""
+    """The forward field f, float32 [H, W, 2], and the same with h = 1."""
     x, y = grid(holds.shape[1:])
     things = _things(points, holds)
-    shared, weight = np.full(holds.shape[1:], 1e-9, np.float32), np.zeros(holds.shape[1:], np.float32)
+    shared, weight, free = (np.full(holds.shape[1:], least, np.float32) for least in (1e-9, 0, 0))
     field = np.zeros((2, *holds.shape[1:]), np.float32)
     for number, (hx, hy, tx, ty) in enumerate(points):
         area, square = float(holds[number].sum()) + 1.0, (x - hx) ** 2 + (y - hy) ** 2
         near = (holds[number] + np.float32(1e-3)) / (square + SOFTENING)
         shared += near
-        carried = holds[number]
+        carries = np.ones(holds.shape[1:], np.float32)
         if motion in ("auto", "bend"):
             field += near * np.array([tx - hx, ty - hy], np.float32)[:, None, None]
-            carried = carried * np.exp(square * np.float32(-0.5 / (reach**2 * area)))
+            carries = np.exp(square * np.float32(-0.5 / (reach**2 * area)))
         else:
             of_thing = points[things == things[number]]
             field += near * thing_motion(of_thing, area, motion == "stretch", x, y)
             if motion == "stretch" and len(of_thing) == 1:
-                carried = carried * _along(points[number], holds[number], x, y)
+                carries = _along(points[number], holds[number], x, y)
         if not pins[number]:
-            weight = np.maximum(weight, carried)
+            weight, free = np.maximum(weight, holds[number] * carries), np.maximum(free, carries)
     field /= shared
-    return np.ascontiguousarray(np.moveaxis(field * weight, 0, -1)), np.ascontiguousarray(np.moveaxis(field, 0, -1))
+    return cv2.merge(list(field * weight)), cv2.merge(list(field * free))
 
 
 def _things(points: np.ndarray, holds: np.ndarray) -> np.ndarray:
@@ -178,22 +178,28 @@ def _along(drag: np.ndarray, hold: np.ndarray, x: np.ndarray, y: np.ndarray) -> 
     return np.clip(1 - behind / max(far, 1.0), 0, 1).astype(np.float32)
 
 
-def _inverted(forward: np.ndarray, unweighted: np.ndarray) -> HeldMotion:
-    """The backward flow of a forward field [H, W, 2]; `unweighted` is what the held moves by, everywhere."""
-    flow = -unweighted
-    for _ in range(ROUNDS):
-        flow = -warp(forward, flow)
-    residual = np.linalg.norm(flow + warp(forward, flow), axis=-1)
-    still = -forward
-    for _ in range(ROUNDS):
-        still = -warp(forward, still)
-    missed = np.linalg.norm(still + warp(forward, still), axis=-1)
-    better = (residual > MISSED) & (missed < residual)
-    flow[better] = still[better]
+def _inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMotion:
+    """The backward flow of a forward field [H, W, 2]; `free` is what all would move by that is held, [H, W]."""
+    front, _ = _iterated(free, free)
+    flow, residual = _iterated(forward, free)
+    still, missed = _iterated(forward, forward)
+    lost = residual > MISSED
+    # At the outline of what moves far the iteration does not end, or ends at what lies behind.
+    covered = (warp(held, front) > 0.5) & (lost | (warp(held, flow) < 0.25))
+    flow = np.where(covered[..., None], front, np.where(lost[..., None], still, flow))
     low, high = DRAWN_OUT[1], DRAWN_OUT[0]
     drawn_out = np.clip((high - least_stretch(flow)) / (high - low), 0, 1)
-    drawn_out[np.minimum(residual, missed) > MISSED] = 1
-    return HeldMotion(flow, cv2.GaussianBlur(drawn_out, (0, 0), EDGE)[..., None])
+    drawn_out[lost & ~covered & (missed > MISSED)] = 1
+    drawn_out[covered] = 0
+    return HeldMotion(flow, np.clip(cv2.GaussianBlur(drawn_out, (0, 0), EDGE), 0, 1)[..., None])
+
+
+def _iterated(forward: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """b(p) = -f(p + b(p)) from b = -`start`, and how far it is from true in the end, [H, W]."""
+    flow = -start
+    for _ in range(ROUNDS):
+        flow = -warp(forward, flow)
+    return flow, np.linalg.norm(flow + warp(forward, flow), axis=-1)
 
 
 def least_stretch(flow: np.ndarray) -> np.ndarray:

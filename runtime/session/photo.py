@@ -144,16 +144,20 @@ class Photo:
         """Several answers to one drag, the likeliest first; changes nothing, `choose` makes one of them the photo's.
 
         Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
-        `count` is 1 to MAX_CANDIDATES; the rest as in `drag`.
+        `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
         """
         if not 1 <= whole_number("count", count) <= MAX_CANDIDATES:
             raise InputError(f"count: {count} is not from 1 to {MAX_CANDIDATES}")
-        edits = []
-        for number, (motion, answer) in enumerate(CANDIDATES[:count]):
-            asked = Asked(drags, mask, motion, answer)
-            if not self._runtime.bundle.moves_held:
-                asked, seed = Asked(drags, mask), seed + min(number, 1)
-            edits.append(run_to_end(self._edit(asked, steps, seed)))
+        edits: list[Edit] = []
+        for number, (motion, answer) in enumerate(CANDIDATES):
+            if self._runtime.bundle.moves_held:
+                edit = run_to_end(self._edit(Asked(drags, mask, motion, answer), steps, seed))
+            else:
+                edit = run_to_end(self._edit(Asked(drags, mask), steps, seed + number))
+            if not any(np.array_equal(edit.image, other.image) for other in edits):
+                edits.append(edit)
+            if len(edits) == count:
+                break
         return sorted(edits, key=lambda edit: VERDICTS.index(edit.checks.verdict))
 
     def choose(self, edit: Edit) -> Change:

@@ -40,6 +40,7 @@ runtime.backends.device
 runtime.backends.tensorrt
 runtime.backends
 runtime.drag
+runtime.hold
 runtime.selection
 runtime.session
 edgedrag

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from edgedrag.generator.data.made_motion import KINDS, SHARES, silhouette
 from edgedrag.generator.data.pairs import SIZE, Rejected, draggable, made_pair, sample_points
-from edgedrag.runtime.drag.flow import prior_flow
+from edgedrag.generator.data.prior_flow import prior_flow
 from edgedrag.runtime.errors import InputError
 
 MAX_POINTS = 20

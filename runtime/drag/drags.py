@@ -57,25 +57,58 @@ def check_drags(drags: Drags, height: int, width: int) -> np.ndarray:
     """The drags as float32 [N, 4] (handle x, y, target x, y) after every check that needs no mask.
 
     Raises:
-        InputError: none or too many, not numbers, outside the photo, two targets for one handle.
+        InputError: none or too many, not numbers, outside the photo, two targets for one handle, pins alone.
     """
     points = as_points(drags)
     if not np.isfinite(points).all():
         raise InputError("drags: a coordinate is not a finite number")
     for hx, hy, tx, ty in points:
-        for what, x, y in (("handle", hx, hy), ("target", tx, ty)):
-            if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
-                raise InputError(f"{what} ({x:g}, {y:g}) lies outside the photo of {width} x {height} pixels")
+        _check_inside("handle", hx, hy, height, width)
+        _check_inside("target", tx, ty, height, width)
     seen: dict[tuple[int, int], tuple[float, float]] = {}
     for hx, hy, tx, ty in points:
         pixel = (round(hx), round(hy))
         if seen.setdefault(pixel, (tx, ty)) != (tx, ty):
             raise InputError(f"two drags share the handle pixel {pixel} but have different targets")
+    if (points[:, :2] == points[:, 2:]).all():
+        raise InputError("drags: each ends where it begins, which pins what it holds; pull at least one somewhere else")
     return points.astype(np.float32)
+
+
+def check_point(point: object, height: int, width: int) -> np.ndarray:
+    """One point of a photo as float64 [2], x and y.
+
+    Raises:
+        InputError: not two numbers, or outside the photo.
+    """
+    try:
+        if not isinstance(point, (Sequence, np.ndarray)) or isinstance(point, (str, bytes)):
+            raise TypeError
+        at = np.asarray(point)
+    except (TypeError, ValueError, OverflowError):
+        at = np.empty(0)
+    if at.shape != (2,) or at.dtype.kind not in "iuf":
+        raise InputError("point: give x and y, two numbers, in pixels of the photo")
+    if not np.isfinite(at).all():
+        raise InputError("point: a coordinate is not a finite number")
+    x, y = at.tolist()
+    _check_inside("point", x, y, height, width)
+    return at.astype(np.float64)
+
+
+def _check_inside(what: str, x: float, y: float, height: int, width: int) -> None:
+    if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+        raise InputError(f"{what} ({x:g}, {y:g}) lies outside the photo of {width} x {height} pixels")
 
 
 def check_handles_in_mask(points: np.ndarray, mask: np.ndarray) -> None:
     """Raise InputError where a handle is not in the editable region, bool [H, W]."""
-    for hx, hy in points[:, :2]:
-        if not mask[round(float(hy)), round(float(hx))]:
-            raise InputError(f"handle ({hx:g}, {hy:g}) lies outside the mask; draw the mask over what should move")
+    for handle in points[:, :2]:
+        check_in_mask(handle, mask, "handle")
+
+
+def check_in_mask(point: np.ndarray, mask: np.ndarray, what: str) -> None:
+    """Raise InputError where a point (x, y), called `what`, is not in a mask, bool [H, W]."""
+    x, y = point.tolist()
+    if not mask[round(y), round(x)]:
+        raise InputError(f"{what} ({x:g}, {y:g}) lies outside the mask; draw the mask over what should move")

@@ -13,7 +13,8 @@ Open a runtime once, load a photo, drag, and save:
     edgedrag.save_picture("out.png", photo)
 
 Pixels are uint8 or uint16 in RGB order; outside `edit.mask` they stay exactly as they were. `photo.drag_steps` is
-the same drag as a generator, for progress and cancelling; `photo.preview` shows the motion alone.
+the same drag as a generator, for progress and cancelling; `photo.preview` shows the motion alone, and
+`photo.hold` what would move with a point.
 
 Everything that can go wrong is an `EdgedragError`: `InputError` for what was given, `BundleError` for the bundle's
 files, `EngineError` for the backend. A Runtime and its photos are used from one thread at a time.
@@ -22,6 +23,7 @@ files, `EngineError` for the backend. A Runtime and its photos are used from one
 from edgedrag.runtime.drag.checks import Checks
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.runtime.errors import BundleError, EdgedragError, EngineError, InputError
+from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, load_picture, save_picture
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
@@ -36,6 +38,7 @@ __all__ = [
     "EdgedragError",
     "Edit",
     "EngineError",
+    "Hold",
     "InputError",
     "Motion",
     "Photo",

@@ -1,0 +1,28 @@
+"""Holds on a photo: the photo is looked at once, then each point takes a few milliseconds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgedrag.runtime.hold.grabcut import grabcut_answers
+from edgedrag.runtime.hold.hold import Hold, make_hold
+from edgedrag.runtime.hold.view import PhotoView
+from edgedrag.runtime.trace import span
+
+
+class HoldFinder:
+    """Finds holds, and keeps what it made of the last photo."""
+
+    def __init__(self) -> None:
+        self._view: PhotoView | None = None
+
+    def find(self, photo: np.ndarray, point: np.ndarray, mask: np.ndarray | None) -> Hold:
+        """The hold at a point (x, y, checked) of a photo of any picture form, bounded by a mask, bool [H, W]."""
+        if self._view is None or self._view.photo is not photo:
+            with span("view", "prepare"):
+                self._view = PhotoView(photo)
+        view = self._view
+        with span("answers", "hold"):
+            answers = grabcut_answers(view.picture, view.to_size(point, view.size))
+        with span("refine", "hold"):
+            return make_hold(view, point, answers, mask)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,7 +20,6 @@ from edgedrag.runtime.drag.verdict import load_model
 from edgedrag.runtime.photo.window import Window
 
 Verdict = Literal["good", "doubtful", "bad"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)  # the best first
 
 DIGITS = 4  # of measures
 STILL = 0.5  # grey levels; a mean change below is none

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 import numpy as np
 
 from edgedrag.runtime.codes import Code
-from edgedrag.runtime.drag.checks import VERDICTS, Checks, check
+from edgedrag.runtime.drag.checks import Checks, check
 from edgedrag.runtime.drag.composite import Box, Generated
 from edgedrag.runtime.drag.drags import Drags, check_in_mask, check_point
 from edgedrag.runtime.drag.motion import MotionName
@@ -141,7 +141,7 @@ class Photo:
     def candidates(
         self, drags: Drags, mask: Source | None = None, *, count: int = 3, steps: int | None = None, seed: int = 0
     ) -> list[Edit]:
-        """Several answers to one drag, the likeliest first; changes nothing, `choose` makes one of them the photo's.
+        """Several answers to one drag, the one most likely worth keeping first; changes nothing, `choose` makes one of them the photo's.
 
         Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
         `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
@@ -158,7 +158,7 @@ class Photo:
                 edits.append(edit)
             if len(edits) == count:
                 break
-        return sorted(edits, key=lambda edit: VERDICTS.index(edit.checks.verdict))
+        return sorted(edits, key=lambda edit: edit.checks.risk)
 
     def choose(self, edit: Edit) -> Change:
         """Make an edit of `candidates` the photo's. Raises InputError where the photo was changed since."""

@@ -141,7 +141,7 @@ class Photo:
     def candidates(
         self, drags: Drags, mask: Source | None = None, *, count: int = 3, steps: int | None = None, seed: int = 0
     ) -> list[Edit]:
-        """Several answers to one drag, the one most likely worth keeping first; changes nothing, `choose` makes one of them the photo's.
+        """Several answers to one drag, the one most likely worth keeping first; changes nothing.
 
         Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
         `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.

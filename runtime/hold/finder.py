@@ -1,19 +1,23 @@
-"""Holds on a photo: the photo is looked at once, then each point takes a few milliseconds."""
+"""Holds on a photo: what depends on the photo alone is made once, then each point takes a few milliseconds."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.hold.grabcut import grabcut_answers
 from edgedrag.runtime.hold.hold import Hold, make_hold
+from edgedrag.runtime.hold.run import HoldRun
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.trace import span
 
 
 class HoldFinder:
-    """Finds holds, and keeps what it made of the last photo."""
+    """Finds holds by a bundle's graphs, or by GrabCut where it has none for this."""
 
-    def __init__(self) -> None:
+    def __init__(self, bundle: Bundle, stages: Stages) -> None:
+        self._run = HoldRun(bundle, stages) if bundle.hold_sizes else None
         self._view: PhotoView | None = None
 
     def find(self, photo: np.ndarray, point: np.ndarray, mask: np.ndarray | None) -> Hold:
@@ -23,6 +27,8 @@ class HoldFinder:
                 self._view = PhotoView(photo)
         view = self._view
         with span("answers", "hold"):
-            answers = grabcut_answers(view.picture, view.to_size(point, view.size))
+            answers = None if self._run is None else self._run.answers(view, point)
+            if answers is None:
+                answers = grabcut_answers(view.picture, view.to_size(point, view.size))
         with span("refine", "hold"):
             return make_hold(view, point, answers, mask)

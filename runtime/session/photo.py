@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
+from edgedrag.runtime.backends.lru_cache import LruCache
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.checks import Checks, check
 from edgedrag.runtime.drag.composite import Box, Generated
@@ -20,7 +21,6 @@ from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History
-from edgedrag.runtime.session.lru_cache import LruCache
 from edgedrag.runtime.session.opened import Opened
 from edgedrag.runtime.session.request import Request, checked_mask, prepare, shrink, whole_number
 from edgedrag.runtime.trace import span, timed
@@ -41,7 +41,7 @@ class Photo:
         self._references = LruCache()  # tensors of the `reference` stage, by window and pixels
         self._masked = LruCache()  # tensors of the `drag` stage that depend on the mask alone, by these and the mask
         self._history = History(picture.pixels, undo_limit)
-        self._holds = HoldFinder()
+        self._holds = HoldFinder(runtime.bundle, runtime.stages)
 
     def __repr__(self) -> str:
         edits = f"{self.undo_count} edit{'' if self.undo_count == 1 else 's'}"

@@ -16,6 +16,7 @@ COUNTED = ("convolution", "mm", "addmm", "bmm", "grid_sampler_2d")
 PRIME = 1009  # divides no width of a network
 SIDE = 64 * PRIME  # H and W while counting, pixels
 DRAGS = 3  # N while counting
+MOST_PADDING = 3  # pixels; of a convolution of 5 x 5 with stride 2
 
 
 class Counter(TorchDispatchMode):
@@ -45,8 +46,9 @@ class Counter(TorchDispatchMode):
 
 
 def unpadded(size: int) -> int:
-    """A size without the pixel of padding that a convolution may add to a side."""
-    return size - 1 if size > PRIME and (size - 1) % PRIME == 0 else size
+    """A size without the pixels of padding that a strided convolution may add to a side."""
+    pad = size % PRIME if size > PRIME else 0
+    return size - pad if pad <= MOST_PADDING else size
 
 
 def monomial(count: int) -> np.ndarray:

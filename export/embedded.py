@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 import json
 import platform
 from collections.abc import Callable, Sequence
@@ -12,31 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from edgedrag.export.bundle_writer import file_variant, new_bundle, write_manifest
-from edgedrag.export.costs import measure_cost
+from edgedrag.export.bundle_writer import new_bundle, write_manifest
 from edgedrag.export.golden import add_golden
-from edgedrag.export.parity import snr_db
-from edgedrag.export.trace import trace
+from edgedrag.export.hold import write_hold
+from edgedrag.export.traced_graph import MULTIPLE, Shape, TracedGraph, parity_row, write_graph
 from edgedrag.generator.diffusion.schedule import sampler
 from edgedrag.generator.networks.embedded import EmbeddedGenerator
 from edgedrag.generator.training.checkpoint import load_checkpoint
 from edgedrag.runtime.bundle.graph_inputs import declared_shape
-from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.bundle.manifest import FORMAT_VERSION
 from edgedrag.runtime.files import sha256_of
 
 VERSION = "6.1.0"
-MULTIPLE = 32
 SIDES = (256, 192, 160, 128)  # shorter sides of the windows, whose longer side is 256 pixels
 PARITY_SIZES = ((256, 256), (128, 192))
-MIN_SNR_DB = 60.0
 
 # name -> shape, meaning
-TENSORS: dict[str, tuple[list[int | str], str]] = {
+TENSORS: dict[str, tuple[Shape, str]] = {
     "image": (declared_shape("image"), "the window, RGB, -1..1"),
     "mask": (declared_shape("mask"), "1 where pixels may change"),
     "points": (declared_shape("points"), "handle x, y, target x, y in pixels; a repeated row changes nothing"),
@@ -75,11 +69,7 @@ GRAPHS = (
 )
 
 
-def input_names(module: nn.Module) -> list[str]:
-    return list(inspect.signature(module.forward).parameters)
-
-
-def shape_of(name: str, generator: EmbeddedGenerator) -> list[int | str]:
+def shape_of(name: str, generator: EmbeddedGenerator) -> Shape:
     """A tensor's shape with the symbols A, B and C replaced by the network's widths."""
     widths = dict(zip("ABC", generator.config.widths))
     return [widths.get(d, d) if isinstance(d, str) else d for d in TENSORS[name][0]]
@@ -108,28 +98,24 @@ def example_inputs(generator: EmbeddedGenerator, names: Sequence[str], h: int, w
     return [one(name) for name in names]
 
 
-def parity(
-    module: nn.Module, file: Path, generator: EmbeddedGenerator, outputs: Sequence[str], h: int, w: int
-) -> float:
-    """The lowest SNR (dB) of a graph's outputs on ONNX Runtime against the PyTorch module's."""
-    names = input_names(module)
-    inputs = example_inputs(generator, names, h, w, seed=h * 10007 + w)
-    with torch.no_grad():
-        expected = module(*inputs)
-    expected = expected if isinstance(expected, tuple) else (expected,)
-    session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    actual = session.run(file_outputs(names, outputs), {n: t.numpy() for n, t in zip(names, inputs)})
-    return min(snr_db(e.numpy(), f) for e, f in zip(expected, actual))
+def traced(spec: GraphSpec, generator: EmbeddedGenerator) -> TracedGraph:
+    tensors = {name: (shape_of(name, generator), meaning) for name, (_, meaning) in TENSORS.items()}
+    return TracedGraph(spec.name, spec.module(generator), spec.outputs, tensors)
 
 
-def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | None = None) -> None:
+def export_embedded(
+    checkpoint: Path, folder: Path, figures: dict[str, float] | None = None, hold: Path | None = None
+) -> None:
     """Write the bundle of a checkpoint of the embedded generator.
 
     Weights are rounded to fp16 and parity is measured against PyTorch with the same rounded weights.
 
+    Args:
+        hold: a checkpoint of the hold, for a bundle with that stage.
+
     Raises:
         InputError: not such a checkpoint, or the folder cannot be written.
-        EdgedragError: a graph's SNR against its module is below MIN_SNR_DB.
+        EdgedragError: see `parity_row`.
     """
     generator, metadata = load_checkpoint(checkpoint)
     for weight in generator.parameters():
@@ -138,9 +124,13 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
     parity_figures: list[dict[str, Any]] = []
     with new_bundle(folder) as aside:
         for spec in tqdm(GRAPHS, desc="graphs"):
-            entry = write_graph(spec, generator, aside / f"{spec.name}.onnx")
+            graph, file = traced(spec, generator), aside / f"{spec.name}.onnx"
+            entry = write_graph(graph, example_inputs(generator, graph.inputs, 96, 160), file)
             stages.setdefault(spec.stage, []).append(entry)
-            parity_figures += check_parity(spec, generator, aside / f"{spec.name}.onnx")
+            for h, w in PARITY_SIZES:
+                inputs = example_inputs(generator, graph.inputs, h, w, seed=h * 10007 + w)
+                parity_figures.append(parity_row(graph, file, inputs, (h, w)))
+        held = {} if hold is None else write_hold(hold, aside, stages, parity_figures)
         provenance = {
             "checkpoint_sha256": sha256_of(checkpoint),
             "training_data_sha256": metadata.get("training_data_sha256", ""),
@@ -154,44 +144,9 @@ def export_embedded(checkpoint: Path, folder: Path, figures: dict[str, float] | 
             "parity": parity_figures,
             "figures": figures or {},
         }
-        write_manifest(aside, manifest(stages, int(metadata.get("default_steps", "1")), provenance))
+        default_steps = int(metadata.get("default_steps", "1"))
+        write_manifest(aside, {**manifest(stages, default_steps, provenance), **held})
         add_golden(aside)
-
-
-def write_graph(spec: GraphSpec, generator: EmbeddedGenerator, file: Path) -> dict[str, Any]:
-    """Write a graph's file; returns its entry in the manifest."""
-    module = spec.module(generator)
-    names = input_names(module)
-    shapes = [shape_of(n, generator) for n in names]
-    example = example_inputs(generator, names, 96, 160)
-    onnx.save(trace(module, example, names, file_outputs(names, spec.outputs), shapes, MULTIPLE), file)
-    return {
-        "name": spec.name,
-        "inputs": [tensor_entry(n, generator) for n in names],
-        "outputs": [tensor_entry(n, generator) for n in spec.outputs],
-        "variants": [file_variant(file, "fp32", "ort")],
-        "cost": measure_cost(copy.deepcopy(module).to("meta"), shapes),
-    }
-
-
-def check_parity(spec: GraphSpec, generator: EmbeddedGenerator, file: Path) -> list[dict[str, Any]]:
-    """The SNR of a graph's file at each of PARITY_SIZES. Raises EdgedragError where it is too low."""
-    figures = []
-    for h, w in PARITY_SIZES:
-        snr = parity(spec.module(generator), file, generator, spec.outputs, h, w)
-        if snr < MIN_SNR_DB:
-            raise EdgedragError(f"{spec.name} at {h} x {w}: SNR {snr:.1f} dB against PyTorch, below {MIN_SNR_DB}")
-        figures.append({"graph": spec.name, "height": h, "width": w, "snr_db": round(snr, 1)})
-    return figures
-
-
-def file_outputs(inputs: Sequence[str], outputs: Sequence[str]) -> list[str]:
-    """Output names in the file; an output X with the name of an input is called X_next (docs/bundle.md)."""
-    return [f"{name}_next" if name in inputs else name for name in outputs]
-
-
-def tensor_entry(name: str, generator: EmbeddedGenerator) -> dict[str, Any]:
-    return {"name": name, "dtype": "float32", "shape": shape_of(name, generator), "meaning": TENSORS[name][1]}
 
 
 def manifest(stages: dict[str, list[dict[str, Any]]], default_steps: int, provenance: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +154,7 @@ def manifest(stages: dict[str, list[dict[str, Any]]], default_steps: int, proven
     sizes = [[256, s] for s in SIDES] + [[s, 256] for s in SIDES[1:]]
     return {
         "format": "edgedrag-bundle",
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "name": "embedded",
         "version": VERSION,
         "licence": "Apache-2.0",

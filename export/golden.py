@@ -10,6 +10,7 @@ import numpy as np
 from edgedrag.export.bundle_writer import write_manifest
 from edgedrag.export.scene import POINTS, make_mask, make_picture
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.drag.stages import Stages, files
 from edgedrag.runtime.files import sha256_of
@@ -48,7 +49,7 @@ def add_golden(folder: Path) -> None:
     golden = golden_inputs(*bundle.sizes[0], bundle.sampler["default_steps"])
     golden["edited"], run = run_golden(bundle, Stages(bundle, backend, "fp32"), golden)
     # tensor -> the last graph that computes it
-    makers = {tensor.name: graph.name for _, graph in bundle.graphs() for tensor in graph.outputs}
+    makers = {tensor.name: graph.name for _, graph in bundle.graphs(DRAG_STAGES) for tensor in graph.outputs}
     for tensor, graph_name in makers.items():
         golden[f"{graph_name}/{tensor}"] = sample(backend.download(run.tensors[tensor]))
     least = {}

@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, numpy_helper, parser
 
 from edgedrag.export.bundle_writer import file_variant, new_bundle, write_manifest
+from edgedrag.runtime.bundle.manifest import FORMAT_VERSION
 
 TENSORS: dict[str, list[int | str]] = {
     "image": [1, 3, "H", "W"],
@@ -149,7 +150,7 @@ def write_toy_bundle(folder: Path) -> Path:
             aside,
             {
                 "format": "edgedrag-bundle",
-                "format_version": 1,
+                "format_version": FORMAT_VERSION,
                 "name": "toy",
                 "version": "1",
                 "licence": "none",

@@ -11,7 +11,7 @@ from edgedrag.runtime.bundle.graph_inputs import GRAPH_INPUTS, GraphInput
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bundle.md"
 BEGIN, END = "<!-- graph inputs: written by python tools/graph_inputs_table.py -->", "<!-- graph inputs: end -->"
-SOURCES = ("photo", "mask", "points", "step")
+SOURCES = ("photo", "point", "mask", "points", "step")
 
 
 def line(row: GraphInput) -> str:

@@ -28,7 +28,7 @@ from edgedrag.export.engines.build import Request, build_engines
 from edgedrag.runtime.backends.registry import probe
 from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.bundle.describe import cost_at
-from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.options import BACKENDS, BackendName, PrecisionName
@@ -94,7 +94,7 @@ def time_drags(runtime: Runtime, steps: int, drags: int) -> dict[str, Any]:
 
 def figures(edits: list[Edit]) -> dict[str, Any]:
     """Medians in milliseconds, and the share of time outside the four stages."""
-    outside = [1 - sum(e.timings[s] for s in STAGES) / e.timings["total"] for e in edits]
+    outside = [1 - sum(e.timings[s] for s in DRAG_STAGES) / e.timings["total"] for e in edits]
     timings = {name: round(statistics.median(e.timings[name] for e in edits), 3) for name in edits[0].timings}
     return {"n": len(edits), **timings, "outside_share": round(statistics.median(outside), 4)}
 

@@ -24,13 +24,13 @@ from edgedrag.benchmarks.report import write_report
 from edgedrag.metrics.drag_sets import Task, find_samples, read_sample
 from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.metrics.stlpips import STLPIPS
-from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.options import BackendName
 from edgedrag.runtime.session.edit import Edit
 from edgedrag.runtime.session.runtime import Runtime, open_runtime
 
-PARTS = (*STAGES, "total")
+PARTS = (*DRAG_STAGES, "total")
 
 
 def interleaved(runtimes: dict[str, Runtime], repeats: int) -> dict[str, Any]:

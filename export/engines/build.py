@@ -26,7 +26,7 @@ from edgedrag.runtime.backends.tensorrt.cache import (
     engine_key,
 )
 from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS, check_generation, import_library
-from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.graphs import HOLD, Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
@@ -113,8 +113,9 @@ def plan(bundle: Bundle, request: Request) -> list[Job]:
     jobs: dict[str, Job] = {}
     for target, named in generations.items():
         built_for = EngineTarget(request.library, version, named, BUILD_OPTIONS[request.library])
-        for size in request.sizes:
-            for _, graph in bundle.graphs():
+        for stage, graph in bundle.graphs():
+            # The windows are the user's choice; the hold looks at every photo at its own sizes.
+            for size in bundle.sizes_of(HOLD) if stage == HOLD else request.sizes:
                 for variant in graph.files(precision, "tensorrt").values():
                     key = engine_key(bundle, graph, variant, precision, size, built_for)
                     jobs.setdefault(key.digest, Job(key, graph, variant, target))

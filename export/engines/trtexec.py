@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from edgedrag.export.engines.build import pick_precision
 from edgedrag.runtime.backends.tensorrt.cache import ANY_SIZE, Size, depends_on_size, profile
-from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.graphs import HOLD, Graph
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
 
@@ -26,10 +26,12 @@ def trtexec_commands(bundle: Bundle, name: str, branch: str, precision: str, siz
         InputError: no such graph, branch or precision.
         BundleError: the graph's file is missing or damaged.
     """
-    graphs = {graph.name: graph for _, graph in bundle.graphs()}
+    graphs = {graph.name: (stage, graph) for stage, graph in bundle.graphs()}
     if name not in graphs:
         raise InputError(f"bundle '{bundle.name}' has no graph '{name}'; it has: {', '.join(graphs)}")
-    graph = graphs[name]
+    stage, graph = graphs[name]
+    if stage == HOLD:  # at its own sizes, whatever the windows are
+        sizes = tuple(bundle.sizes_of(HOLD))
     variants = graph.files(pick_precision(bundle, precision), "tensorrt")
     if branch not in variants:
         raise InputError(f"graph '{name}' has no branch '{branch}'; it has: {', '.join(variants)}")

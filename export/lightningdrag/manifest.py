@@ -10,6 +10,7 @@ from edgedrag.export.cuda_fusion import fused_file
 from edgedrag.export.lightningdrag.costs import published_schedule
 from edgedrag.export.lightningdrag.graphs import LEAST, MOST, MULTIPLE, GraphSpec, is_half, meaning_of, shape_of
 from edgedrag.generator.networks.lightningdrag.sizes import CLIP_MEAN, CLIP_SIDE, CLIP_STD, Size
+from edgedrag.runtime.bundle.manifest import FORMAT_VERSION
 
 VERSION = "1.0.0"
 INPUTS: dict[str, Any] = {
@@ -63,7 +64,7 @@ def manifest(
     side = {"minimum": LEAST, "maximum": MOST, "multiple": MULTIPLE}
     return {
         "format": "edgedrag-bundle",
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "name": "lightningdrag-sd15" if size.name == "full" else f"lightningdrag-sd15-{size.name}",
         "version": VERSION,
         "licence": "of the weights that it was made from",

@@ -11,7 +11,7 @@ import onnxruntime as ort
 from edgedrag.runtime.backends.device.cuda import CudaDevice, find_gpu
 from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, Size
 from edgedrag.runtime.backends.onnxruntime import open_session
-from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.graphs import HOLD, Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
@@ -103,7 +103,7 @@ class OnnxRuntimeCuda(DeviceBackend):
             fused = variant.placement == "cuda"
             return variant.nbytes(bundle.folder), lambda: OrtCudaNetwork(graph, file, self._index, self._stream, fused)
 
-        seldom = graph in bundle.stages["reference"]
+        seldom = graph in (*bundle.stages[HOLD], *bundle.stages["reference"])
         name = f"{graph.name} {variant.branch} {precision}"
         return DeviceGraph(graph, name, self.workspace, session, seldom, every_size=True)
 

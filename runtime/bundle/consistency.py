@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgedrag.runtime.bundle.graph_inputs import GRAPH_INPUTS, is_supplied
-from edgedrag.runtime.bundle.graphs import STAGES, Graph, Tensor, concrete_shape
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES, HOLD, STAGES, Graph, Tensor, concrete_shape, sizes_of
 from edgedrag.runtime.errors import BundleError
 from edgedrag.runtime.sampling.sampler import most_steps
 
@@ -36,20 +36,21 @@ def check_consistency(folder: Path, manifest: dict[str, Any], stages: Stages) ->
     _check_sampler(folder, manifest["sampler"])
 
 
-def _graphs(stages: Stages) -> Iterator[tuple[str, Graph]]:
-    for stage in STAGES:
+def _graphs(stages: Stages, names: Sequence[str] = STAGES) -> Iterator[tuple[str, Graph]]:
+    for stage in names:
         for graph in stages[stage]:
             yield stage, graph
 
 
 def _check_sizes(folder: Path, manifest: dict[str, Any]) -> None:
-    """The window sizes lie within the bounds of H and W."""
+    """The sizes of windows and of the hold lie within the bounds of H and W."""
     symbols = manifest["symbols"]
-    for h, w in manifest["window"]["sizes"]:
-        for symbol, size in (("H", h), ("W", w)):
-            bound = symbols[symbol]
-            if not bound["minimum"] <= size <= bound["maximum"] or size % bound["multiple"]:
-                raise BundleError(f"{folder}: window size {h} x {w} breaks the bounds of {symbol}: {bound}")
+    for what, stage in (("window", "reference"), (HOLD, HOLD)):
+        for h, w in sizes_of(manifest, stage):
+            for symbol, size in (("H", h), ("W", w)):
+                bound = symbols[symbol]
+                if not bound["minimum"] <= size <= bound["maximum"] or size % bound["multiple"]:
+                    raise BundleError(f"{folder}: {what} size {h} x {w} breaks the bounds of {symbol}: {bound}")
 
 
 def _check_shape(folder: Path, symbols: dict[str, Any], tensor: Tensor) -> None:
@@ -64,9 +65,25 @@ def _check_shape(folder: Path, symbols: dict[str, Any], tensor: Tensor) -> None:
 
 
 def _check_tensors(folder: Path, manifest: dict[str, Any], stages: Stages) -> None:
-    """Every input is made by an earlier graph, or by the runtime; `decode` ends in a picture."""
+    """`decode` ends in a picture; a flow and what it reveals have their shapes, and so has what is held."""
+    made = _check_joints(folder, manifest, stages, DRAG_STAGES)
+    if made.get("result") is None or made["result"].shape != (1, 3, "H", "W"):
+        raise BundleError(f"{folder}: 'decode' must make 'result' of shape [1, 3, H, W]")
+    made_by_drag = {t.name: t for graph in stages["drag"] for t in graph.outputs}
+    for name, channels in (("flow", 2), ("revealed", 1)):
+        if name in made_by_drag and made_by_drag[name].shape != (1, channels, "H", "W"):
+            raise BundleError(f"{folder}: '{name}' must have shape [1, {channels}, H, W]")
+    if bool(stages[HOLD]) != (HOLD in manifest):
+        raise BundleError(f"{folder}: the stage 'hold' and the manifest's `hold` go together; one is missing")
+    held = _check_joints(folder, manifest, stages, (HOLD,)).get("held")
+    if stages[HOLD] and (held is None or held.shape != (1, 3, "H/2", "W/2")):
+        raise BundleError(f"{folder}: 'hold' must make 'held' of shape [1, 3, H/2, W/2]")
+
+
+def _check_joints(folder: Path, manifest: dict[str, Any], stages: Stages, names: Sequence[str]) -> dict[str, Tensor]:
+    """Every input is made by an earlier graph of these stages, or by the runtime; returns all that they make."""
     made: dict[str, Tensor] = {}
-    for stage, graph in _graphs(stages):
+    for stage, graph in _graphs(stages, names):
         for tensor in graph.inputs:
             if tensor.name not in made:
                 _check_supplied(folder, manifest, stage, graph, tensor)
@@ -77,12 +94,7 @@ def _check_tensors(folder: Path, manifest: dict[str, Any], stages: Stages) -> No
             if unknown:
                 raise BundleError(f"{folder}: 'denoise' returns {unknown}, which has no value before the loop")
         made.update({t.name: t for t in graph.outputs})
-    if made.get("result") is None or made["result"].shape != (1, 3, "H", "W"):
-        raise BundleError(f"{folder}: 'decode' must make 'result' of shape [1, 3, H, W]")
-    made_by_drag = {t.name: t for graph in stages["drag"] for t in graph.outputs}
-    for name, channels in (("flow", 2), ("revealed", 1)):
-        if name in made_by_drag and made_by_drag[name].shape != (1, channels, "H", "W"):
-            raise BundleError(f"{folder}: '{name}' must have shape [1, {channels}, H, W]")
+    return made
 
 
 def _check_supplied(folder: Path, manifest: dict[str, Any], stage: str, graph: Graph, tensor: Tensor) -> None:
@@ -94,14 +106,14 @@ def _check_supplied(folder: Path, manifest: dict[str, Any], stage: str, graph: G
     shape = GRAPH_INPUTS[tensor.name].shape
     if shape is None:
         return
-    for h, w in manifest["window"]["sizes"]:
+    for h, w in sizes_of(manifest, stage):
         sizes = {"H": h, "W": w, "N": manifest["symbols"].get("N", {}).get("maximum", 1)}
         sizes["S"] = manifest["inputs"].get("clip_image", {}).get("size", 0)
         supplied = concrete_shape(shape, sizes)
         if tensor.concrete(sizes) != supplied:
             raise BundleError(
                 f"{folder}: input '{tensor.name}' of '{graph.name}' has shape {list(tensor.shape)}; "
-                f"the runtime makes {list(shape)}, which is {list(supplied)} for a window of {h} x {w}"
+                f"the runtime makes {list(shape)}, which is {list(supplied)} at {h} x {w}"
             )
 
 

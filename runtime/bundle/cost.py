@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from edgedrag.runtime.bundle.describe import cost_at
+from edgedrag.runtime.bundle.graphs import HOLD
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, make_table
 
-PERIODS = {"reference": "photo", "drag": "drag", "denoise": "step", "decode": "drag"}
+PERIODS = {"hold": "hold", "reference": "photo", "drag": "drag", "denoise": "step", "decode": "drag"}
 Work = np.ndarray  # FLOPs, bytes
 
 
@@ -24,6 +25,13 @@ class Costs:
 
     def of(self, entry: dict[str, Any]) -> Work:
         return np.array([cost_at(entry[key], *self._size) for key in ("flops", "bytes")])
+
+    def of_branch(self, stage: str, entry: dict[str, Any]) -> Work:
+        """A graph once at the window's size; of the hold, at the sizes for photos of the first aspect."""
+        if stage != HOLD:
+            return self.of(entry)
+        looks = [Costs(self._bundle, *size) for size in self._bundle.hold_sizes[0]]
+        return sum((look.of(entry) for look in looks), np.zeros(2))
 
     def stage(self, name: str) -> Work:
         """All graphs of a stage once, the single branch."""
@@ -51,7 +59,7 @@ def describe_cost(bundle: Bundle) -> str:
     lines = [f"{bundle.name} at {width} x {height}; bytes of fp32, each tensor read and written once", ""]
     lines.append(f"{'per':<6} {'graph':<22} {'parameters':>13} {'GFLOP':>9} {'MB moved':>9}")
     for stage, name, cost in _branches(bundle):
-        flops, moved = costs.of(cost)
+        flops, moved = costs.of_branch(stage, cost)
         lines.append(
             f"{PERIODS[stage]:<6} {name:<22} {cost['parameters']:>13,} {flops / 1e9:>9.1f} {moved / 1e6:>9.0f}"
         )
@@ -70,7 +78,13 @@ def costs_as_json(bundle: Bundle) -> dict[str, Any]:
         return {"flops": float(found[0]), "bytes": float(found[1])}
 
     graphs = [
-        {"stage": stage, "graph": name, "per": PERIODS[stage], "parameters": cost["parameters"], **work(costs.of(cost))}
+        {
+            "stage": stage,
+            "graph": name,
+            "per": PERIODS[stage],
+            "parameters": cost["parameters"],
+            **work(costs.of_branch(stage, cost)),
+        }
         for stage, name, cost in _branches(bundle)
     ]
     schedules = [{"schedule": name, **work(found)} for name, found in _schedules(bundle, costs)]

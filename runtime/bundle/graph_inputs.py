@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES, HOLD
 
-Source = Literal["photo", "mask", "points", "step"]
-Maker = Literal["PhotoInputs", "DragInputs", "DragRun"]
+Source = Literal["photo", "point", "mask", "points", "step"]
+Maker = Literal["PhotoInputs", "HoldRun", "DragInputs", "DragRun"]
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,21 @@ class GraphInput:
 
     @property
     def maker(self) -> Maker:
-        """The class that makes it: the first two are in runtime/drag/inputs.py, the last in runtime/drag/run.py."""
+        """The class that makes it: of runtime/drag/inputs.py, or a run in runtime/hold/ or runtime/drag/."""
         if "step" in self.depends_on:
             return "DragRun"
+        if "point" in self.depends_on:
+            return "HoldRun"
         return "PhotoInputs" if self.depends_on == {"photo"} else "DragInputs"
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that may take it; `decode` has no step."""
-        end = STAGES.index("decode") if "step" in self.depends_on else len(STAGES)
-        return STAGES[STAGES.index(self.stage) : end]
+        """The stages that may take it; `hold` has no drag, and `decode` no step."""
+        if "point" in self.depends_on:
+            return (HOLD,)
+        end = DRAG_STAGES.index("decode") if "step" in self.depends_on else len(DRAG_STAGES)
+        of_drag = DRAG_STAGES[DRAG_STAGES.index(self.stage) : end]
+        return (*of_drag, HOLD) if self.depends_on == {"photo"} else of_drag
 
 
 def _row(
@@ -61,8 +66,9 @@ GRAPH_INPUTS: dict[str, GraphInput] = {
             (1, 3, "H", "W"),
             "reference",
             ("photo",),
-            "the window, RGB, scaled to `inputs.image` low..high",
+            "the window, in `hold` the whole photo, RGB, scaled to `inputs.image` low..high",
         ),
+        _row("point", (1, 2), HOLD, ("point",), "x, y of the point in pixels of `image`; for `hold` alone"),
         _row(
             "clip_image",
             (1, 3, "S", "S"),

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-STAGES = ("reference", "drag", "denoise", "decode")  # in the order in which they run
+DRAG_STAGES = ("reference", "drag", "denoise", "decode")  # of a drag, in the order in which they run
+HOLD = "hold"  # the stage that says what moves with a point; a bundle may lack it
+STAGES = (*DRAG_STAGES, HOLD)
+
+Size = tuple[int, int]  # H, W
 
 
 def concrete_shape(shape: tuple[int | str, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
@@ -20,6 +24,18 @@ def concrete_shape(shape: tuple[int | str, ...], sizes: Mapping[str, int]) -> tu
         return sizes[symbol] // int(divisor or 1)
 
     return tuple(size(d) for d in shape)
+
+
+def hold_sizes(manifest: Mapping[str, Any]) -> list[list[Size]]:
+    """The sizes at which the hold looks at a photo, for each of the aspects that it knows; none without the stage."""
+    return [[(h, w) for h, w in sizes] for sizes in manifest.get(HOLD, {"sizes": []})["sizes"]]
+
+
+def sizes_of(manifest: Mapping[str, Any], stage: str) -> list[Size]:
+    """The sizes that a stage's graphs run at: the window's, or the hold's."""
+    if stage == HOLD:
+        return list(dict.fromkeys(size for sizes in hold_sizes(manifest) for size in sizes))
+    return [(h, w) for h, w in manifest["window"]["sizes"]]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ understood is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,11 +18,11 @@ import fastjsonschema
 from edgedrag.runtime.bundle.consistency import check_consistency
 from edgedrag.runtime.bundle.external_data import check_external_data
 from edgedrag.runtime.bundle.graph_inputs import PHOTO_AND_MASK_INPUTS
-from edgedrag.runtime.bundle.graphs import STAGES, Graph, Tensor, Variant, parse_graph
+from edgedrag.runtime.bundle.graphs import STAGES, Graph, Size, Tensor, Variant, hold_sizes, parse_graph, sizes_of
 from edgedrag.runtime.errors import BundleError
 from edgedrag.runtime.files import sha256_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
 SHIPPED = Path(__file__).parents[1] / "bundles"
 
@@ -44,12 +44,22 @@ class Bundle:
         return self.manifest["sampler"]
 
     @property
-    def sizes(self) -> list[tuple[int, int]]:
+    def sizes(self) -> list[Size]:
         """The generator sizes (H, W) that the window policy allows."""
-        return [(h, w) for h, w in self.manifest["window"]["sizes"]]
+        return sizes_of(self.manifest, "reference")
 
-    def graphs(self) -> Iterator[tuple[str, Graph]]:
-        for stage in STAGES:
+    @property
+    def hold_sizes(self) -> list[list[Size]]:
+        """The sizes (H, W) at which the hold looks at a photo, for each aspect; none where it has no such stage."""
+        return hold_sizes(self.manifest)
+
+    def sizes_of(self, stage: str) -> list[Size]:
+        """The sizes (H, W) that a stage's graphs run at."""
+        return sizes_of(self.manifest, stage)
+
+    def graphs(self, stages: Sequence[str] = STAGES) -> Iterator[tuple[str, Graph]]:
+        """Stage and graph, in the order in which they run."""
+        for stage in stages:
             for graph in self.stages[stage]:
                 yield stage, graph
 
@@ -140,7 +150,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Read and validate `bundle.json`.
 
     Raises:
-        BundleError: absent, too large, not JSON, of a newer format, or not as the schema says.
+        BundleError: absent, too large, not JSON, of another format, or not as the schema says.
     """
     path = folder / "bundle.json"
     try:
@@ -155,8 +165,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{path}: not the manifest of an edgedrag bundle")
     version = manifest.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
+        raise BundleError(f"{path}: bundle format {version}, this edgedrag reads {FORMAT_VERSION}; upgrade edgedrag")
+    if isinstance(version, int) and not isinstance(version, bool) and version < FORMAT_VERSION:
         raise BundleError(
-            f"{path}: bundle format {version}, this edgedrag reads up to {FORMAT_VERSION}; upgrade edgedrag"
+            f"{path}: bundle format {version}, this edgedrag reads {FORMAT_VERSION}; export the weights anew: "
+            f"`edgedrag bundle export CHECKPOINT -o {folder}`"
         )
     try:
         _validate()(manifest)
@@ -174,6 +187,6 @@ def open_bundle(bundle: str | Path) -> Bundle:
     """
     folder = find_bundle(bundle)
     manifest = read_manifest(folder)
-    stages = {stage: tuple(parse_graph(g) for g in manifest["stages"][stage]) for stage in STAGES}
+    stages = {stage: tuple(parse_graph(g) for g in manifest["stages"].get(stage, ())) for stage in STAGES}
     check_consistency(folder, manifest, stages)
     return Bundle(folder, manifest, stages)

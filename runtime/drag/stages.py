@@ -1,4 +1,4 @@
-"""The four stages of a bundle on a backend: graphs in order, joined by tensor name."""
+"""The stages of a bundle on a backend: graphs in order, joined by tensor name."""
 
 from __future__ import annotations
 

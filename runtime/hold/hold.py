@@ -115,14 +115,11 @@ def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.
 
 
 def around_point(answer: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """What of an answer [h, w] is connected with the point at a pixel `at` (x, y); the rest is 0."""
-    answer = answer.copy()
-    cv2.circle(answer, at.tolist(), FINGER, 1.0, -1)
+    """What of an answer [h, w] is held and connected with the point at a pixel `at` (x, y), float32, 0 or 1."""
     held = (answer >= 0.5).astype(np.uint8)
+    cv2.circle(held, at.tolist(), FINGER, 1, -1)
     _, pieces = cv2.connectedComponents(held)
-    piece = (pieces == pieces[at[1], at[0]]).astype(np.uint8)
-    answer[cv2.dilate(piece, np.ones((3, 3), np.uint8)) == 0] = 0
-    return answer
+    return (pieces == pieces[at[1], at[0]]).astype(np.float32)
 
 
 def _one_answer(view: PhotoView, point: np.ndarray, name: str, answer: np.ndarray, mask: np.ndarray | None) -> Hold:

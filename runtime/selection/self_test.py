@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES, Graph
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.composite import compose
@@ -86,7 +86,7 @@ def _tested(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray], least
 
 def explain(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray], run: DragRun) -> str:
     """The first graph whose tensors are off, and the command that compares its layers."""
-    for _, graph in bundle.graphs():
+    for _, graph in bundle.graphs(DRAG_STAGES):
         for tensor in graph.outputs:
             stored = golden.get(f"{graph.name}/{tensor.name}")
             if stored is None or tensor.name not in run.tensors:

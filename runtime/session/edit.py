@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.drag.checks import Checks
 from edgedrag.runtime.drag.composite import Box, Generated, enlarge
 from edgedrag.runtime.drag.motion import MotionName
@@ -114,7 +114,7 @@ class Motion:
 
 def stage_timings(timings: dict[str, float]) -> dict[str, float]:
     """Milliseconds of each stage, of all else as `composite`, and the `total`."""
-    stages = {stage: timings.get(stage, 0.0) for stage in STAGES}
+    stages = {stage: timings.get(stage, 0.0) for stage in DRAG_STAGES}
     total = timings[TOTAL]
     every = {**stages, "composite": total - sum(stages.values()), "total": total}
     return {name: round(ms, 2) for name, ms in every.items()}

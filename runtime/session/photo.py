@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
+from edgedrag.runtime.backends.lru_cache import LruCache
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.checks import Checks, check
 from edgedrag.runtime.drag.composite import Box, Generated
@@ -18,7 +19,6 @@ from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History
-from edgedrag.runtime.session.lru_cache import LruCache
 from edgedrag.runtime.session.opened import Opened
 from edgedrag.runtime.session.request import Asked, Preparer, Request, checked_mask, shrink, whole_number
 from edgedrag.runtime.trace import span, timed
@@ -50,7 +50,7 @@ class Photo:
         self._references = LruCache()  # tensors of the `reference` stage, by window and pixels
         self._masked = LruCache()  # tensors of the `drag` stage that depend on the mask alone, by these and the mask
         self._history = History(picture.pixels, undo_limit)
-        self._preparer = Preparer(runtime.bundle)
+        self._preparer = Preparer(runtime.bundle, runtime.stages)
 
     def __repr__(self) -> str:
         edits = f"{self.undo_count} edit{'' if self.undo_count == 1 else 's'}"
@@ -227,7 +227,7 @@ class Photo:
 
     def _request(self, asked: Asked, timings: dict[str, float] | None = None) -> Request:
         """Check a drag on the photo as it is now; `timings` are the run's."""
-        return self._preparer.prepare(self._runtime.stages, self.image, asked, timings)
+        return self._preparer.prepare(self.image, asked, timings)
 
     def _reference(self, request: Request) -> None:
         """Run the `reference` stage, or take its tensors and those of the mask from the caches."""

@@ -74,18 +74,16 @@ class Request:
 class Preparer:
     """Makes requests on one photo; what is held and the ground behind it are made once for a resting finger."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._holds = HoldFinder()
+    def __init__(self, bundle: Bundle, stages: Stages) -> None:
+        self._bundle, self._stages = bundle, stages
+        self._holds = HoldFinder(bundle, stages)
         self._ground: tuple[tuple[bytes, bytes], Ground] | None = None  # the last, by the window's pixels and the hole
 
     def hold(self, photo: np.ndarray, point: np.ndarray, mask: np.ndarray | None) -> Hold:
         """The hold at a checked point (x, y), bounded by a mask, bool [H, W]."""
         return self._holds.find(photo, point, mask)
 
-    def prepare(
-        self, stages: Stages, photo: np.ndarray, asked: Asked, timings: dict[str, float] | None = None
-    ) -> Request:
+    def prepare(self, photo: np.ndarray, asked: Asked, timings: dict[str, float] | None = None) -> Request:
         """Check a drag, and bring photo, mask and points to the generator's size; `timings` are the run's.
 
         Raises:
@@ -103,7 +101,7 @@ class Preparer:
         with span("mask", "prepare"):
             region = moved_region(holds, points) if given is None else given
         with span("window", "prepare"):
-            window = choose_window(region, points, self._bundle.manifest["window"]["margin"], stages.sizes)
+            window = choose_window(region, points, self._bundle.manifest["window"]["margin"], self._stages.sizes)
             native = photo[window.box]
             mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
             small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
@@ -112,7 +110,7 @@ class Preparer:
             held = np.stack([hold.in_window(window, picture) for hold in holds])
             margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
             motion = self._motion(picture, small_points, held, mask, asked.motion, margin)
-        run = DragRun(self._bundle, stages, picture, mask, small_points, timings, motion)
+        run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
         return Request(asked, photo, window, native, region, points, run)
 
     def _motion(

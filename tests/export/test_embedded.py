@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import edgedrag
-from edgedrag.export.embedded import GRAPHS, PARITY_SIZES, export_embedded, parity
+from edgedrag.export.embedded import GRAPHS, PARITY_SIZES, GraphSpec, example_inputs, export_embedded, traced
 from edgedrag.export.parity import snr_db
+from edgedrag.export.traced_graph import parity
 from edgedrag.generator.networks.checkpoint_file import save_checkpoint
 from edgedrag.generator.networks.embedded import EmbeddedConfig, EmbeddedGenerator
 from edgedrag.generator.training.checkpoint import SHIPPED, load_checkpoint
@@ -34,9 +35,11 @@ def shipped() -> EmbeddedGenerator:
 
 @pytest.mark.parametrize("size", PARITY_SIZES)
 @pytest.mark.parametrize("spec", GRAPHS, ids=lambda s: s.name)
-def test_shipped_graphs_equal_the_checkpoint(shipped: EmbeddedGenerator, spec: object, size: tuple[int, int]) -> None:
-    file = open_bundle("embedded").folder / f"{spec.name}.onnx"
-    assert parity(spec.module(shipped), file, shipped, spec.outputs, *size) >= 60
+def test_shipped_graphs_equal_the_checkpoint(
+    shipped: EmbeddedGenerator, spec: GraphSpec, size: tuple[int, int]
+) -> None:
+    file, graph = open_bundle("embedded").folder / f"{spec.name}.onnx", traced(spec, shipped)
+    assert parity(graph, file, example_inputs(shipped, graph.inputs, *size, seed=sum(size))) >= 60
 
 
 @pytest.fixture(scope="module")

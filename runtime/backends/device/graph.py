@@ -96,7 +96,7 @@ class DeviceGraph:
             name: unlike that of any other network of the backend.
             load: for a window size, (0, 0) where that does not matter, how many bytes of weights its engine has, and
                 what makes it a network.
-            seldom: the graph runs once a photo.
+            seldom: the graph runs once a photo or a point.
             every_size: one network runs all window sizes.
         """
         self._graph, self._name, self._seldom = graph, name, seldom

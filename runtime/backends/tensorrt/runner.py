@@ -12,7 +12,7 @@ from edgedrag.runtime.backends.device.graph import DeviceBackend, DeviceGraph, S
 from edgedrag.runtime.backends.tensorrt.cache import EngineStore, StoredEngine
 from edgedrag.runtime.backends.tensorrt.library import import_library, start
 from edgedrag.runtime.backends.tensorrt.lookup import EngineLookup
-from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.graphs import HOLD, Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
@@ -107,7 +107,7 @@ class TensorRtBackend(DeviceBackend):
             stored = self._lookup.find(bundle, graph, variant, precision, size)
             return stored.facts["weight_bytes"] or stored.manifest["bytes"], lambda: self._open(stored)
 
-        seldom = graph in bundle.stages["reference"]
+        seldom = graph in (*bundle.stages[HOLD], *bundle.stages["reference"])
         return DeviceGraph(graph, f"{graph.name} {variant.branch} {precision}", self.workspace, engine, seldom)
 
     def sizes(self, bundle: Bundle, precision: str) -> list[Size]:

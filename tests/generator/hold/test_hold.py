@@ -7,12 +7,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 import pytest
 import torch
-from torch.export import Dim
 
-from edgedrag.export.trace import to_program
 from edgedrag.generator.data.pairs import Rejected
 from edgedrag.generator.hold.backbone import Convolution, fold
 from edgedrag.generator.hold.batches import SceneSet, batches, row_of
@@ -20,7 +17,7 @@ from edgedrag.generator.hold.checkpoint import load_hold
 from edgedrag.generator.hold.clips import scene_of_pair
 from edgedrag.generator.hold.composites import CutOut, scene_of_cut_outs
 from edgedrag.generator.hold.measure import answers, connected, overlap
-from edgedrag.generator.hold.network import Hold, WindowFeatures
+from edgedrag.generator.hold.network import Hold
 from edgedrag.generator.hold.objective import hold_losses, truths
 from edgedrag.generator.hold.packing import split_of_clip
 from edgedrag.generator.hold.pulls import grabcut_hold, judge
@@ -189,26 +186,6 @@ def test_points_of_one_picture_do_not_see_each_other() -> None:
     assert together.shape == (2, 3, 32, 48)
     torch.testing.assert_close(together[1:], alone, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(together[0], together[1], atol=1e-4)
-
-
-def test_both_graphs_run_alike_in_onnx_runtime_at_any_size() -> None:
-    torch.manual_seed(0)
-    model, names = Hold().eval(), list(WindowFeatures._fields)
-    examples, point = (
-        (torch.rand(1, 3, 64, 96) * 2 - 1, torch.rand(1, 3, 128, 160) * 2 - 1),
-        torch.tensor([[20.0, 30.0]]),
-    )
-    with torch.no_grad():
-        seen, larger = (model.features(picture) for picture in examples)
-        expected = model.grasp(point, *larger).numpy()
-    h, w = Dim("h", min=2, max=32), Dim("w", min=2, max=32)
-    sizes = [{2: 32 // stride * h, 3: 32 // stride * w} for stride in (2, 4, 16, 8, 2, 8)]
-    features = to_program(model.features, [examples[0]], ["picture"], names, [{2: 32 * h, 3: 32 * w}])
-    grasp = to_program(model.grasp, [point, *seen], ["points", *names], ["logits"], [{}, tuple(sizes)])
-    sessions = [onnxruntime.InferenceSession(p.model_proto.SerializeToString()) for p in (features, grasp)]
-    found = dict(zip(names, sessions[0].run(None, {"picture": examples[1].numpy()})))
-    (logits,) = sessions[1].run(None, {**found, "points": point.numpy()})
-    np.testing.assert_allclose(logits, expected, atol=1e-3)
 
 
 def test_a_run_learns_and_resumes_to_the_same_weights(scenes: Path, tmp_path: Path) -> None:

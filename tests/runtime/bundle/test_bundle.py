@@ -13,7 +13,7 @@ from conftest import rewrite_manifest
 
 import edgedrag
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.bundle.graphs import STAGES
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.bundle.manifest import MAX_MANIFEST_BYTES, open_bundle
 from edgedrag.runtime.drag.stages import choose_precision
 from edgedrag.runtime.errors import BundleError
@@ -29,7 +29,7 @@ def test_toy_bundle_opens(toy: Path) -> None:
 def test_shipped_bundle_is_small_and_complete() -> None:
     bundle = open_bundle("embedded")
     assert bundle.gives_flow
-    assert all(bundle.stages[s] for s in STAGES)
+    assert all(bundle.stages[s] for s in DRAG_STAGES)
     parameters = sum(g.cost["parameters"] for _, g in bundle.graphs())
     assert 1e6 < parameters <= 12e6
     assert sum(f.stat().st_size for f in bundle.folder.iterdir()) <= 40e6
@@ -43,8 +43,11 @@ def first(manifest: dict, stage: str) -> dict:
 
 
 ATTACKS: dict[str, tuple[Callable[[dict], object], str]] = {
-    "newer version": (lambda m: m.update(format_version=2), "upgrade"),
-    "version of another type": (lambda m: m.update(format_version="1"), "format_version"),
+    "newer version": (lambda m: m.update(format_version=3), "upgrade"),
+    "older version": (lambda m: m.update(format_version=1), "edgedrag bundle export CHECKPOINT -o "),
+    "hold without its entry": (lambda m: m["stages"].update(hold=m["stages"]["decode"]), "go together"),
+    "hold without its stage": (lambda m: m.update(hold={"sizes": [[[64, 64]]], "level": 0.5}), "go together"),
+    "version of another type": (lambda m: m.update(format_version="2"), "format_version"),
     "another format": (lambda m: m.update(format="tar"), "not the manifest"),
     "unknown key": (lambda m: m.update(surprise=1), "surprise"),
     "missing stage": (lambda m: m["stages"].pop("decode"), "decode"),
@@ -153,7 +156,7 @@ def test_bundles_that_are_not_there(tmp_path: Path) -> None:
 
 def test_every_example_of_the_schema_is_json() -> None:
     schema = Path(edgedrag.runtime.bundle.manifest.__file__).with_name("bundle.schema.json")
-    assert json.loads(schema.read_text())["properties"]["format_version"] == {"const": 1}
+    assert json.loads(schema.read_text())["properties"]["format_version"] == {"const": 2}
 
 
 def test_auto_takes_int8_and_any_precision_can_be_asked_for() -> None:

@@ -25,11 +25,13 @@ SIZES = {"H": 64, "W": 96, "N": 2, "S": 32}
 
 
 def make_inputs(points: np.ndarray, mask: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
-    """Every input of the table that is not the step's."""
+    """Every input of the table that is not the step's or the hold's."""
     picture = np.random.default_rng(seed).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     photo = PhotoInputs(OPTIONS, picture)
     makers = {"PhotoInputs": photo, "DragInputs": DragInputs(photo, mask, points)}
-    return {n: getattr(makers[row.maker], n) for n, row in GRAPH_INPUTS.items() if row.maker != "DragRun"}
+    return {
+        n: getattr(makers[row.maker], n) for n, row in GRAPH_INPUTS.items() if row.maker not in ("DragRun", "HoldRun")
+    }
 
 
 POINTS = np.array([[30, 20, 50, 25], [40, 40, 35, 50]], np.float32)
@@ -70,6 +72,7 @@ def test_inputs_of_the_step_are_for_drag_and_denoise() -> None:
     assert [stage for stage in STAGES if is_supplied("noise", stage)] == ["drag", "denoise"]
     assert [stage for stage in STAGES if is_supplied("timestep", stage)] == ["denoise"]
     assert [stage for stage in STAGES if is_supplied("image", stage)] == list(STAGES)
+    assert [stage for stage in STAGES if is_supplied("point", stage)] == ["hold"]
     assert [stage for stage in STAGES if is_supplied("points", stage)] == ["drag", "denoise", "decode"]
     assert not is_supplied("secret", "drag")
 

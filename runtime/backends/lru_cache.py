@@ -1,4 +1,4 @@
-"""A cache of tensors on the backend, from earlier drags."""
+"""A cache of tensors on the backend, from earlier drags and holds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ LIMIT = 4
 
 
 class LruCache:
-    """Up to `LIMIT` sets of named tensors; the least recently used one is dropped first."""
+    """Up to `limit` sets of named tensors; the least recently used one is dropped first."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
         self._sets: OrderedDict[Hashable, dict[str, Array]] = OrderedDict()
 
     def find(self, key: Hashable) -> dict[str, Array] | None:
@@ -27,5 +28,5 @@ class LruCache:
         """Store tensors, which the caller may change afterwards."""
         self._sets[key] = dict(tensors)
         self._sets.move_to_end(key)
-        while len(self._sets) > LIMIT:
+        while len(self._sets) > self._limit:
             self._sets.popitem(last=False)

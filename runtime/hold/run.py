@@ -1,0 +1,68 @@
+"""The answers of a bundle's graphs for the hold."""
+
+from __future__ import annotations
+
+import hashlib
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.backends.lru_cache import LruCache
+from edgedrag.runtime.bundle.graphs import HOLD, Size
+from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.drag.inputs import PhotoInputs
+from edgedrag.runtime.drag.stages import Stages
+from edgedrag.runtime.hold.view import PhotoView
+from edgedrag.runtime.photo.window import nearest_size
+
+PHOTOS = 3  # of which features are kept
+
+
+class HoldRun:
+    """The stage `hold` of a bundle that has it; what depends on the photo alone runs once for each photo."""
+
+    def __init__(self, bundle: Bundle, stages: Stages):
+        self._inputs = bundle.manifest["inputs"]
+        self._level = bundle.manifest[HOLD]["level"]
+        self._sizes = bundle.hold_sizes
+        self._stages = stages
+        self._of_photo = {t.name for _, graph in bundle.graphs((HOLD,)) for t in graph.outputs} - {"held"}
+        self._features = LruCache(PHOTOS * max(len(sizes) for sizes in self._sizes))
+
+    def answers(self, view: PhotoView, point: np.ndarray) -> np.ndarray | None:
+        """The mean of the answers at the sizes for the photo's aspect, or None where it is no number.
+
+        Args:
+            point: x and y in pixels of the photo.
+
+        Returns:
+            float32 [3, h, w] at the size of `view.picture`, in 0..1, held from a half on.
+        """
+        total = np.zeros((*view.size, 3), np.float32)
+        sizes = self._sizes_for(view)
+        for size in sizes:
+            found = self._look(view.resized(size), view.to_size(point, size))
+            total += cv2.resize(found.transpose(1, 2, 0), view.size[::-1], interpolation=cv2.INTER_LINEAR)
+        if not np.isfinite(total).all():
+            return None
+        # From the level on a pixel is held, from twice the level on wholly.
+        return np.minimum(total.transpose(2, 0, 1) / (len(sizes) * 2 * self._level), 1)
+
+    def _sizes_for(self, view: PhotoView) -> list[Size]:
+        aspects = {sizes[-1]: sizes for sizes in self._sizes}
+        height, width = view.shape
+        return aspects[nearest_size(height, width, list(aspects))]
+
+    def _look(self, picture: np.ndarray, point: np.ndarray) -> np.ndarray:
+        """The answers float32 [3, H/2, W/2] at a point (x, y) of the whole photo at one size, uint8 RGB [H, W, 3]."""
+        key = picture.shape, hashlib.sha256(picture.data).digest()
+        known = self._features.find(key) or {}
+        photo = PhotoInputs(self._inputs, picture)
+
+        def supply(name: str) -> np.ndarray:
+            return point[None] if name == "point" else getattr(photo, name)
+
+        tensors = dict(known)
+        self._stages.run(HOLD, tensors, supply, available=known)
+        self._features.put(key, {name: tensors[name] for name in self._of_photo})
+        return self._stages.backend.download(tensors["held"])[0].astype(np.float32)

@@ -17,6 +17,7 @@ from edgedrag.runtime.photo.window import Window
 NAMES = ("part", "thing", "group")  # of the answers, in order of size
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
 FINGER = 2  # pixels of the low resolution around the point that are held in any case
+ISLAND = 0.2  # of what is held around it; smaller islands are held too
 CONTRAST = 2.0  # factor on the distance of the filtered map from a half, which restores its soft edge's width
 
 
@@ -67,7 +68,10 @@ class Hold:
         return self.alternatives[NAMES.index(name)]
 
     def in_window(self, window: Window, picture: np.ndarray) -> np.ndarray:
-        """The map in a window of the photo at the generator's size, float32 [H, W], of its `picture` (uint8 RGB)."""
+        """The map in a window of the photo at the generator's size, float32 [H, W], of its `picture` (uint8 RGB).
+
+        Softer than `map`: what is less sure to be held follows a motion less.
+        """
         height, width = self._photo.shape[:2]
         rows, columns = self._coefficients.shape[:2]
         to_view = np.array([columns / width, rows / height]) * window.scale
@@ -76,7 +80,7 @@ class Hold:
         size = (window.size[1], window.size[0])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         found = cv2.warpAffine(self._coefficients, affine, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return refined(picture, found)
+        return np.clip(apply_coefficients(picture, found), 0, 1)
 
     @property
     def photo_shape(self) -> tuple[int, int]:
@@ -120,6 +124,18 @@ def around_point(answer: np.ndarray, at: np.ndarray) -> np.ndarray:
     cv2.circle(held, at.tolist(), FINGER, 1, -1)
     _, pieces = cv2.connectedComponents(held)
     return (pieces == pieces[at[1], at[0]]).astype(np.float32)
+
+
+def enclosed(piece: np.ndarray) -> np.ndarray:
+    """1 where a piece (uint8 {0, 1} [h, w]) encloses pixels that are not its own, in islands smaller than ISLAND."""
+    _, islands, stats, _ = cv2.connectedComponentsWithStats(1 - piece, connectivity=4)
+    height, width = piece.shape
+    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
+    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
+    inside = (left > 0) & (top > 0) & (right < width) & (bottom < height)
+    inside &= stats[:, cv2.CC_STAT_AREA] < ISLAND * piece.sum()
+    inside[0] = False  # the piece itself
+    return inside[islands].astype(np.float32)
 
 
 def _one_answer(view: PhotoView, point: np.ndarray, name: str, answer: np.ndarray, mask: np.ndarray | None) -> Hold:

@@ -21,8 +21,11 @@ EXAMPLES = REPOSITORY / "examples"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):  # a worker of pytest-xdist: each has a CPU to itself
+    """Where pytest-xdist runs: a CPU for each worker, and the files in order, as the longest have the fewest tests."""
+    if hasattr(config, "workerinput"):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

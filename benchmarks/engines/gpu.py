@@ -146,7 +146,7 @@ def compare_with_torch(
     report: dict[str, Any] = {"networks_ms": rows, "height": height, "width": width, "drag_ms": {}, "ratios": {}}
     for how in ("eager", "compile"):
         report["drag_ms"][how] = {
-            "our schedule": our_drag_ms(rows, how, pairs, 8 - pairs),
+            "our schedule": our_drag_ms(rows, size, how, pairs, 8 - pairs),
             "published, 1 image": published_drag_ms(rows, how, 1),
             "published, 4 images one after another": published_drag_ms(rows, how, 4),
         }

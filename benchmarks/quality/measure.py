@@ -96,7 +96,7 @@ def describe(figures: dict[str, Any]) -> str:
         lines = [
             f"{figures['pairs']} pairs of real frames from {figures['clips']} clips that are not in the training data"
         ]
-        groups = {"real frames and made motion": figures["all_kinds"], **figures["by_kind"]}
+        groups = {"real frames and synthetic motion": figures["all_kinds"], **figures["by_kind"]}
         tables = {f"{kind} ({g['pairs']} pairs)": g["methods"] for kind, g in groups.items()}
         tables |= {f"{clip} ({g['pairs']} pairs)": g["methods"] for clip, g in figures["by_clip"].items()}
     else:

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from edgedrag.generator.data.made_motion import KINDS
 from edgedrag.generator.data.pairs import (
     MOTION_RANGE,
     Pair,
@@ -29,6 +28,7 @@ from edgedrag.generator.data.pairs import (
     resized,
     sample_points,
 )
+from edgedrag.generator.data.synthetic_motion import KINDS
 from edgedrag.generator.data.videos import CLIPS, read_frames, read_views, shot_of_each_frame, split_of
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import aside_file, write_aside
@@ -185,7 +185,7 @@ class MiningSettings:
 
     Attributes:
         count: pairs of frames to find.
-        made: pairs of made motion from stills.
+        made: pairs of synthetic motion from stills.
         by_time: hold out the last fifth of every clip instead of whole clips.
     """
 

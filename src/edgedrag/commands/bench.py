@@ -79,7 +79,7 @@ class Samples:
         default=12,
         show_default=True,
         type=click.IntRange(1),
-        help="Pairs of real frames of each clip; each kind of made motion gets a quarter.",
+        help="Pairs of real frames of each clip; each kind of synthetic motion gets a quarter.",
     )
     compare: tuple[str, ...] = option(
         "--compare", multiple=True, metavar="NAME=BUNDLE", help="A further bundle in the table; repeatable."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -91,7 +92,7 @@ def detail(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> tuple[flo
     fine = [cv2.convertScaleAbs(cv2.Laplacian(plane, cv2.CV_16S)) for plane in grey]
     energy = [cv2.mean(one, mask=mask.astype(np.uint8))[0] for one in fine]
     share = energy[1] / energy[0] if energy[0] >= 1.0 else 1.0
-    return share, cv2.subtract(*fine).astype(np.float32) * mask
+    return share, cv2.subtract(fine[0], fine[1]).astype(np.float32) * mask
 
 
 def slopes(plane: np.ndarray) -> list[np.ndarray]:
@@ -137,7 +138,7 @@ def distortion(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray,
     root = np.sqrt(np.maximum(squares * squares - 4 * determinant * determinant, 0))
     low, high = (np.clip(squares + sign * root, 2 * SINGULAR[0] ** 2, 2 * SINGULAR[1] ** 2) for sign in (-1, 1))
     low, high = 0.5 * np.log(0.5 * low), 0.5 * np.log(0.5 * high)
-    bend = sum(np.abs(cv2.Laplacian(plane, cv2.CV_32F)) for plane in planes)
+    bend = np.sum([np.abs(cv2.Laplacian(plane, cv2.CV_32F)) for plane in planes], 0)
     return Distortion(texture, np.abs(low) + np.abs(high), high - low, (determinant < 0).astype(np.float32), bend)
 
 
@@ -203,7 +204,7 @@ def measure(before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.
             ("strain", bent.strain), ("stretch", bent.stretch), ("stretched", bent.stretch), ("fold", bent.fold),
             ("bend", bent.bend),
         ):  # fmt: skip
-            where[name] = lambda field=field: worst_place(bent.texture * field, corner)
+            where[name] = partial(worst_place, bent.texture * field, corner)
     return Measures(values, where)
 
 

@@ -40,7 +40,7 @@ MARGIN = 12  # pixels around the region in the mask
 AREA = (0.01, 0.5)  # of a mask, share of the frame
 DRAGS = (1, 2, 3, 5)  # of a pair
 
-FLOW = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+FLOW = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def disc(radius: int) -> np.ndarray:
 
 def read_frames(file: Path) -> list[np.ndarray]:
     """The first frames of a clip, uint8 BGR."""
-    capture, frames = cv2.VideoCapture(str(file)), []
+    capture = cv2.VideoCapture(str(file))
+    frames: list[np.ndarray] = []
     while len(frames) < FRAMES:
         more, frame = capture.read()
         if not more:
@@ -173,8 +174,9 @@ def main(clips: Path, per_clip: int, output: Path) -> None:
     files = sorted(file for file in clips.rglob("*") if file.suffix in ENDINGS)
     jobs = []
     for file in files:
-        for number, pair in enumerate(pairs_of(file, per_clip)):
-            place = output / f"{file.stem}_{number}"
+        count = 0
+        for pair in pairs_of(file, per_clip):
+            place = output / f"{file.stem}_{count}"
             place.mkdir(parents=True, exist_ok=True)
             images = {"source": pair.source, "target": pair.target, "mask": pair.mask.astype(np.uint8) * 255}
             paths = {name: str((place / f"{name}.png").resolve()) for name in images}
@@ -182,7 +184,8 @@ def main(clips: Path, per_clip: int, output: Path) -> None:
                 cv2.imwrite(paths[name], image)
             named = {"image": paths["source"], "mask": paths["mask"], "target": paths["target"]}
             jobs.append({"name": place.name, **named, "drags": pair.drags, "seed": 0})
-        click.echo(f"{file.name}: {sum(job['name'].startswith(f'{file.stem}_') for job in jobs)} pairs")
+            count += 1
+        click.echo(f"{file.name}: {count} pairs")
     if not jobs:
         raise InputError(f"{clips}: no clip gives a pair")
     write_aside(output / "jobs.jsonl", "".join(json.dumps(job) + "\n" for job in jobs).encode())

@@ -76,12 +76,13 @@ class Scorer:
 
 def pull(task: EditTask, answer: Answer) -> dict[str, Figures]:
     """PSNR where the true region or an edit's mask lies, and what it gains over the unedited photo there."""
-    assert task.truth is not None and task.region is not None
+    truth, region = task.truth, task.region
+    assert truth is not None and region is not None
 
     def figures(image: np.ndarray, mask: np.ndarray) -> Figures:
-        where = mask | task.region
-        psnr = psnr_in_mask(image, task.truth, where)
-        return {"psnr_db": psnr, "gain_db": psnr - psnr_in_mask(task.photo, task.truth, where)}
+        where = mask | region
+        psnr = psnr_in_mask(image, truth, where)
+        return {"psnr_db": psnr, "gain_db": psnr - psnr_in_mask(task.photo, truth, where)}
 
     mask = answer.masks[0]
     methods = {name: figures(edit(task.photo, task.points, mask), mask) for name, edit in BASELINES.items()}

@@ -24,7 +24,7 @@ class Sheet:
     def add(self, task: EditTask, answer: Answer, name: str | None = None) -> None:
         """Add a row: the drag, the plain warp, the edit and its candidates; `name` instead of the task's."""
         drawn = as_task(task, answer)
-        box = part_to_show(answer.masks.any(0))
+        box = part_to_show(np.logical_or.reduce(answer.masks))
         mask = fit(drawn.mask[box].astype(np.uint8), cv2.INTER_NEAREST)
         scale = mask.shape[0] / (box[0].stop - box[0].start)
         corner = np.array([box[1].start, box[0].start] * 2)

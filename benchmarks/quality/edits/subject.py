@@ -80,7 +80,10 @@ class Subject:
             EdgedragError: the worker's error.
         """
         question, result = self._folder / "task.npz", self._folder / "result.npz"
-        np.savez(question, photo=task.photo, **({} if task.mask is None else {"mask": task.mask}))
+        if task.mask is None:
+            np.savez(question, photo=task.photo)
+        else:
+            np.savez(question, photo=task.photo, mask=task.mask)
         command = {"task": str(question), "result": str(result), "drags": task.drags, "count": count, "seed": seed}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command) + "\n")

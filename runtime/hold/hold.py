@@ -60,6 +60,11 @@ class Hold:
         found[y - rows.start, x - columns.start] = 1
         return found
 
+    @property
+    def share(self) -> float:
+        """How much of the photo is held, 0..1."""
+        return float(self.map.sum()) / (self._photo.shape[0] * self._photo.shape[1])
+
     def on_photo(self) -> np.ndarray:
         """The map on the whole photo, float32 [H, W]; 0 outside the box."""
         whole = np.zeros(self._photo.shape[:2], np.float32)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.composite import Box, box_of, enlarge, strips
+from edgedrag.runtime.drag.composite import Box, box_of, enlarge
 from edgedrag.runtime.hold.guided_filter import RADIUS, apply_coefficients
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.picture import as_rgb8
@@ -16,6 +18,8 @@ from edgedrag.runtime.photo.picture import as_rgb8
 NAMES = ("part", "thing", "group")  # of the answers, in order of size
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
 FINGER = 2  # pixels of the low resolution around the point that are held in any case
+FLAT = 1e-3  # coefficients that differ by less give one value
+TILE = 128  # pixels
 CONTRAST = 2.0  # factor on the distance of the filtered map from a half, which restores its soft edge's width
 
 
@@ -49,16 +53,28 @@ class Hold:
         """How much of each pixel of the box is held, float32 [h, w] in 0..1; computed when it is first asked for."""
         rows, columns = self.box
         found = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.float32)
-        for strip in strips(self.box):
-            colour = as_rgb8(self._photo[strip])
-            soft = apply_coefficients(colour, enlarge(self._coefficients, self._photo.shape[:2], strip))
-            soft = np.clip((soft - 0.5) * CONTRAST + 0.5, 0, 1)
-            if self._mask is not None:
-                soft *= self._mask[strip]
-            found[strip[0].start - rows.start : strip[0].stop - rows.start] = soft
+        for tile in tiles(self.box):
+            inner = tuple(slice(t.start - b.start, t.stop - b.start) for t, b in zip(tile, self.box))
+            found[inner] = self._tile(tile)
         x, y = (round(v) for v in self.point)
         found[y - rows.start, x - columns.start] = 1
         return found
+
+    def _tile(self, tile: Box) -> np.ndarray | float:
+        """The map in a part of the photo; one number where it is the same everywhere: away from the hold's edge."""
+        shape = self._photo.shape[:2]
+        under = tuple(
+            slice(max(0, part.start * n // long - 1), part.stop * n // long + 2)
+            for part, n, long in zip(tile, self._coefficients.shape, shape)
+        )
+        near = self._coefficients[under].reshape(-1, 4)
+        lowest, highest = near.min(0), near.max(0)
+        if (highest - lowest).max() < FLAT and abs(lowest[:3]).max() < FLAT:
+            soft: Any = lowest[3]
+        else:
+            soft = apply_coefficients(as_rgb8(self._photo[tile]), enlarge(self._coefficients, shape, tile))
+        soft = np.clip((soft - 0.5) * CONTRAST + 0.5, 0, 1)
+        return soft if self._mask is None else soft * self._mask[tile]
 
     @property
     def share(self) -> float:
@@ -116,3 +132,11 @@ def _on_photo(box: Box, view: PhotoView) -> Box:
         for part, long, short in zip(box, view.shape, view.size)
     )
     return rows, columns
+
+
+def tiles(box: Box) -> Iterator[Box]:
+    """A box in tiles of TILE x TILE pixels, from the top left."""
+    rows, columns = box
+    for top in range(rows.start, rows.stop, TILE):
+        for left in range(columns.start, columns.stop, TILE):
+            yield slice(top, min(top + TILE, rows.stop)), slice(left, min(left + TILE, columns.stop))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import REPOSITORY
 from toy_hold import add_toy_hold
 
 from edgedrag.calibration.writer import in_every_precision
@@ -99,3 +102,18 @@ def test_every_precision_runs_the_same_files(toy: Path) -> None:
     opened = open_bundle(bundle)
     for precision, placement in (("fp32", "ort"), ("fp16", "tensorrt"), ("int8", "ort"), ("int8", "tensorrt")):
         assert holds_in(opened, precision, placement) == ["hold_features.onnx", "hold_answers.onnx"]
+
+
+def test_the_tool_replaces_a_hold_and_nothing_else(toy: Path, tmp_path: Path) -> None:
+    tool = runpy.run_path(str(REPOSITORY / "tools" / "add_hold.py"))
+    source = add_toy_hold(Path(shutil.copytree(toy, tmp_path / "source")))
+    before = {file.name: file.read_bytes() for file in toy.iterdir()}
+    for _ in range(2):
+        tool["add_hold"](toy, source)
+    after = {file.name: file.read_bytes() for file in toy.iterdir()}
+    assert {name for name in after if after[name] != before.get(name)} == {
+        "bundle.json",
+        "hold_features.onnx",
+        "hold_answers.onnx",
+    }
+    assert entry_of(toy) == entry_of(source)

@@ -12,6 +12,7 @@ import fastjsonschema
 import numpy as np
 
 from edgedrag.calibration.graphs.placement import Ranges
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
 
@@ -56,9 +57,9 @@ def read_recipe(file: Path, bundle: Bundle) -> dict[str, Any]:
 
 
 def hashes(bundle: Bundle) -> dict[str, str]:
-    """The hashes of each graph's fp32 file and external weights, by graph."""
+    """The hashes of the fp32 file and external weights of each graph of a drag, by graph."""
     digests = {}
-    for _, graph in bundle.graphs():
+    for _, graph in bundle.graphs(DRAG_STAGES):
         for variant in graph.variants:
             if (variant.precision, variant.placement, variant.branch) == ("fp32", "ort", "single"):
                 digests[graph.name] = " ".join([variant.sha256, *(sha256 for _, sha256 in variant.external)])

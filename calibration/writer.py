@@ -18,13 +18,15 @@ from edgedrag.calibration.runs.workbench import Place, Workbench
 from edgedrag.export.bundle_writer import file_variant, new_bundle, write_manifest
 from edgedrag.export.golden import add_golden
 from edgedrag.export.weight_file import WeightFile
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES, HOLD
 from edgedrag.runtime.files import sha256_of
 
 
 def write_bundle(bench: Workbench, recipe: Mapping[str, Any], output: Path) -> None:
     """Write the bundle `output`: the fp32 graphs, the recipe, and the variants that it describes.
 
-    The variants are INT8 for both placements, and fp16. The golden drag is recomputed, with a limit for INT8.
+    The variants are INT8 for both placements, and fp16; the hold's graphs are in fp32 in each. The golden drag is
+    recomputed, with a limit for INT8.
     """
     bundle = bench.bundle
     manifest = json.loads(json.dumps(bundle.manifest))
@@ -32,16 +34,24 @@ def write_bundle(bench: Workbench, recipe: Mapping[str, Any], output: Path) -> N
         variants = [variant for _, graph in bundle.graphs() for variant in graph.variants]
         for file in {bundle.verified_file(v).name for v in variants} | {n for v in variants for n, _ in v.external}:
             shutil.copy(bundle.folder / file, aside / file)
-        for stage in manifest["stages"].values():
-            for graph in stage:
+        for stage in DRAG_STAGES:
+            for graph in manifest["stages"][stage]:
                 name, entry = graph["name"], recipe["graphs"][graph["name"]]
                 graph["variants"] += write_graph(bench, name, entry, aside)
                 graph["variants"] += write_half(bench, name, entry, aside)
+        for graph in manifest["stages"].get(HOLD, ()):
+            graph["variants"] += in_every_precision(graph["variants"])
         (aside / FILE).write_bytes(dumps(recipe))
         manifest["recipe"] = {"file": FILE, "sha256": sha256_of(aside / FILE)}
         write_manifest(aside, manifest)
         if not any(bench.is_large(name) for name in bench.graphs):
             add_golden(aside)
+
+
+def in_every_precision(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entries of the same fp32 files for the other precisions: the hold's graphs are small and run in no drag."""
+    others = (("int8", "ort"), ("int8", "tensorrt"), ("fp16", "ort"))
+    return [{**v, "precision": precision, "placement": place} for v in variants for precision, place in others]
 
 
 def write_graph(bench: Workbench, name: str, entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgedrag.export.embedded import export_embedded
 from edgedrag.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class EmbeddedExtras:
+    """What else goes into the embedded generator's bundle: measured figures, and a hold as for `write_hold`."""
+
+    figures: dict[str, float] | None = None
+    hold: Path | None = None
 
 
 def export_checkpoint(
@@ -14,7 +23,7 @@ def export_checkpoint(
     precision: str = "fp32",
     lora: Path | None = None,
     small_decoder: Path | None = None,
-    figures: dict[str, float] | None = None,
+    embedded: EmbeddedExtras = EmbeddedExtras(),
 ) -> None:
     """Write the bundle of a checkpoint: a file holds the embedded generator, a folder LightningDrag.
 
@@ -24,10 +33,10 @@ def export_checkpoint(
     if not checkpoint.is_dir():
         if precision != "fp32" or lora is not None or small_decoder is not None:
             raise InputError("--precision, --lora and --small-decoder are for LightningDrag's checkpoint, a folder")
-        export_embedded(checkpoint, bundle, figures)
+        export_embedded(checkpoint, bundle, embedded.figures, embedded.hold)
         return
-    if figures is not None:
-        raise InputError("--figures is for the embedded generator's checkpoint, a file")
+    if embedded != EmbeddedExtras():
+        raise InputError("--figures and --hold are for the embedded generator's checkpoint, a file")
     from edgedrag.export.lightningdrag.bundle import export_lightningdrag
     from edgedrag.generator.networks.lightningdrag.published import PublishedWeights
 

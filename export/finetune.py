@@ -19,6 +19,8 @@ from edgedrag.generator.data.mining import describe as describe_pairs
 from edgedrag.generator.training.checkpoint import clone_checkpoint, load_checkpoint
 from edgedrag.generator.training.trainer import TrainConfig, set_threads, train
 from edgedrag.generator.training.validation import Validation
+from edgedrag.runtime.bundle.graphs import HOLD
+from edgedrag.runtime.bundle.manifest import find_bundle, open_bundle
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.files import write_aside
 
@@ -75,7 +77,9 @@ def finetune(
             f"{figures['psnr_after_db']} dB, the shipped one {figures['psnr_before_db']} dB; "
             f"give more or other videos, or fewer --updates"
         )
-    export_embedded(tuned, bundle, {k: v for k, v in figures.items() if k != "pairs"})
+    shipped = find_bundle("embedded")
+    hold = shipped if open_bundle(shipped).stages[HOLD] else None
+    export_embedded(tuned, bundle, {k: v for k, v in figures.items() if k != "pairs"}, hold)
     return {"bundle": str(bundle), **figures}
 
 

@@ -1,7 +1,9 @@
-"""The graphs of the hold, from a checkpoint of `generator/hold/`."""
+"""The graphs of the hold, from a checkpoint of `generator/hold/` or from another bundle."""
 
 from __future__ import annotations
 
+import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from edgedrag.generator.hold.measure import LEVEL
 from edgedrag.generator.hold.network import DECODER, KEYS, Features, Grasp, Hold, WindowFeatures
 from edgedrag.runtime.bundle.graph_inputs import declared_shape
 from edgedrag.runtime.bundle.graphs import HOLD
+from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
+from edgedrag.runtime.errors import InputError
 
 # Of the whole photo, for square ones, those of 3:2 and those of 16:9; about 12, 25 and 49 thousand pixels.
 SQUARE = [[96, 96], [160, 160], [224, 224]]
@@ -83,21 +87,25 @@ def hold_inputs(model: Hold, h: int, w: int, seed: int = 0) -> tuple[list[Tensor
 
 
 def write_hold(
-    checkpoint: Path, folder: Path, stages: dict[str, list[dict[str, Any]]], parity: list[dict[str, Any]]
+    source: Path, folder: Path, stages: dict[str, list[dict[str, Any]]], parity: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write the graphs of a hold's checkpoint into a bundle's folder.
+    """Write the graphs of a hold into a bundle's folder, in fp32.
 
     Args:
+        source: a checkpoint of the hold, or a bundle's folder, whose graphs are taken as they are.
         stages, parity: of the manifest; the stage and its rows are added.
 
     Returns:
         The manifest's entry `hold`, by this name.
 
     Raises:
-        InputError: not such a checkpoint.
+        InputError: not such a checkpoint, or a bundle without a hold.
+        BundleError: the bundle cannot be read.
         EdgedragError: see `parity_row`.
     """
-    model, _ = load_hold(checkpoint)
+    if source.is_dir():
+        return copy_hold(open_bundle(source), folder, stages, parity)
+    model, _ = load_hold(source)
     graphs = hold_graphs(model)
     stages[HOLD] = [
         write_graph(graph, example, folder / f"{graph.name}.onnx")
@@ -107,3 +115,23 @@ def write_hold(
         for graph, inputs in zip(graphs, hold_inputs(model, h, w, seed=h * 10007 + w)):
             parity.append(parity_row(graph, folder / f"{graph.name}.onnx", inputs, (h, w)))
     return {HOLD: {"sizes": SIZES, "level": LEVEL}}
+
+
+def copy_hold(
+    bundle: Bundle, folder: Path, stages: dict[str, list[dict[str, Any]]], parity: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """`write_hold` from another bundle."""
+    if not bundle.stages[HOLD]:
+        raise InputError(f"{bundle.folder}: has no stage 'hold'")
+    entries = copy.deepcopy(bundle.manifest["stages"][HOLD])
+    for entry in entries:
+        entry["variants"] = [v for v in entry["variants"] if v["precision"] == "fp32"]
+    for _, graph in bundle.graphs((HOLD,)):
+        for variant in graph.variants:
+            if variant.precision == "fp32":
+                for file in (bundle.verified_file(variant).name, *dict(variant.external)):
+                    shutil.copy(bundle.folder / file, folder / file)
+    stages[HOLD] = entries
+    names = {entry["name"] for entry in entries}
+    parity += [row for row in bundle.manifest["provenance"]["parity"] if row["graph"] in names]
+    return {HOLD: bundle.manifest[HOLD]}

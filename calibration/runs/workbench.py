@@ -19,7 +19,7 @@ import onnxruntime as ort
 from edgedrag.export.weight_file import WeightFile
 from edgedrag.runtime.backends.base import Array, CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.bundle.graphs import Graph, Variant
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES, Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.stages import Stages, choose_precision
 from edgedrag.runtime.session.runtime import Runtime
@@ -159,7 +159,7 @@ class Workbench:
 
     Attributes:
         runtime: runs drags.
-        graphs: by name.
+        graphs: of a drag, by name.
         files: graph -> branch -> its file.
         slots: by place.
     """
@@ -170,7 +170,7 @@ class Workbench:
         self._backend = _SlotBackend(OnnxRuntimeCpu())
         precision = choose_precision(bundle, self._backend, "fp32")
         self.runtime = Runtime(bundle, Stages(bundle, self._backend, precision))
-        self.graphs = {graph.name: graph for _, graph in bundle.graphs()}
+        self.graphs = {graph.name: graph for _, graph in bundle.graphs(DRAG_STAGES)}
         self.files = {name: own_files(graph) for name, graph in self.graphs.items()}
         self.slots: dict[Place, Slot] = {
             (name, branch): self._backend.slots[variant.file]

@@ -55,8 +55,8 @@ class GuidedFilter:
 
 def apply_coefficients(colour: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """The refined map float32 [h, w] of colours [h, w, 3], uint8, from coefficients [h, w, 4] of the same size."""
-    products = coefficients[..., :3] * colour
-    return cv2.transform(products, np.full((1, 3), 1 / 255, np.float32)) + coefficients[..., 3]
+    products = cv2.multiply(coefficients[..., :3], colour, scale=1 / 255, dtype=cv2.CV_32F)
+    return cv2.transform(products, np.ones((1, 3), np.float32)).reshape(colour.shape[:2]) + coefficients[..., 3]
 
 
 def _box_mean(values: np.ndarray) -> np.ndarray:

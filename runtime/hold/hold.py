@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.composite import Box, box_of, enlarge, strips
+from edgedrag.runtime.drag.composite import Box, box_of, enlarge
 from edgedrag.runtime.hold.guided_filter import RADIUS, apply_coefficients
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.picture import as_rgb8
@@ -18,6 +20,8 @@ NAMES = ("part", "thing", "group")  # of the answers, in order of size
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
 FINGER = 2  # pixels of the low resolution around the point that are held in any case
 ISLAND = 0.2  # of what is held around it; smaller islands are held too
+FLAT = 1e-3  # coefficients that differ by less give one value
+TILE = 128  # pixels
 CONTRAST = 2.0  # factor on the distance of the filtered map from a half, which restores its soft edge's width
 
 
@@ -53,12 +57,9 @@ class Hold:
         """How much of each pixel of the box is held, float32 [h, w] in 0..1; computed when it is first asked for."""
         rows, columns = self.box
         found = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.float32)
-        for strip in strips(self.box):
-            colour = as_rgb8(self._photo[strip])
-            soft = refined(colour, enlarge(self._coefficients, self._photo.shape[:2], strip))
-            if self._mask is not None:
-                soft *= self._mask[strip]
-            found[strip[0].start - rows.start : strip[0].stop - rows.start] = soft
+        for tile in tiles(self.box):
+            inner = tuple(slice(t.start - b.start, t.stop - b.start) for t, b in zip(tile, self.box))
+            found[inner] = self._tile(tile)
         x, y = (round(v) for v in self.point)
         found[y - rows.start, x - columns.start] = 1
         return found
@@ -87,6 +88,27 @@ class Hold:
         """Height and width of the photo."""
         return self._photo.shape[0], self._photo.shape[1]
 
+    def _tile(self, tile: Box) -> np.ndarray | float:
+        """The map in a part of the photo; one number where it is the same everywhere: away from the hold's edge."""
+        shape = self._photo.shape[:2]
+        under = tuple(
+            slice(max(0, part.start * n // long - 1), part.stop * n // long + 2)
+            for part, n, long in zip(tile, self._coefficients.shape, shape)
+        )
+        near = self._coefficients[under].reshape(-1, 4)
+        lowest, highest = near.min(0), near.max(0)
+        if (highest - lowest).max() < FLAT and abs(lowest[:3]).max() < FLAT:
+            soft: Any = lowest[3]
+        else:
+            soft = apply_coefficients(as_rgb8(self._photo[tile]), enlarge(self._coefficients, shape, tile))
+        soft = sharpened(soft)
+        return soft if self._mask is None else soft * self._mask[tile]
+
+    @property
+    def share(self) -> float:
+        """How much of the photo is held, 0..1."""
+        return float(self.map.sum()) / (self._photo.shape[0] * self._photo.shape[1])
+
     def on_photo(self) -> np.ndarray:
         """The map on the whole photo, float32 [H, W]; 0 outside the box."""
         whole = np.zeros(self._photo.shape[:2], np.float32)
@@ -94,9 +116,9 @@ class Hold:
         return whole
 
 
-def refined(colour: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """The soft map in 0..1, float32 [h, w], of colours uint8 [h, w, 3], from the filter's coefficients [h, w, 4]."""
-    return np.clip((apply_coefficients(colour, coefficients) - 0.5) * CONTRAST + 0.5, 0, 1)
+def sharpened(soft: Any) -> Any:
+    """Values of the filtered map in 0..1, with the soft edge's width restored."""
+    return np.clip((soft - 0.5) * CONTRAST + 0.5, 0, 1)
 
 
 def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.ndarray | None) -> Hold:
@@ -145,7 +167,9 @@ def _one_answer(view: PhotoView, point: np.ndarray, name: str, answer: np.ndarra
     near = cv2.dilate((answer > 0).astype(np.uint8), np.ones((reach, reach), np.uint8))
     box = _on_photo(box_of(near), view)
     x, y = (float(v) for v in point)
-    return Hold(name, (x, y), box, (), refined(view.picture, coefficients), view.photo, coefficients, mask)
+    return Hold(
+        name, (x, y), box, (), sharpened(apply_coefficients(view.picture, coefficients)), view.photo, coefficients, mask
+    )
 
 
 def _on_photo(box: Box, view: PhotoView) -> Box:
@@ -155,3 +179,11 @@ def _on_photo(box: Box, view: PhotoView) -> Box:
         for part, long, short in zip(box, view.shape, view.size)
     )
     return rows, columns
+
+
+def tiles(box: Box) -> Iterator[Box]:
+    """A box in tiles of TILE x TILE pixels, from the top left."""
+    rows, columns = box
+    for top in range(rows.start, rows.stop, TILE):
+        for left in range(columns.start, columns.stop, TILE):
+            yield slice(top, min(top + TILE, rows.stop)), slice(left, min(left + TILE, columns.stop))

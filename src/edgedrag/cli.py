@@ -11,6 +11,7 @@ from edgedrag.commands.bench import bench
 from edgedrag.commands.bundle import bundle
 from edgedrag.commands.edit import batch, drag
 from edgedrag.commands.engines import engines
+from edgedrag.commands.hold import hold
 from edgedrag.commands.info import doctor, info
 from edgedrag.commands.learn import learn
 from edgedrag.commands.renamed import RootFamily
@@ -19,7 +20,7 @@ from edgedrag.commands.studio import studio
 from edgedrag.runtime.codes import ExitCode
 from edgedrag.runtime.errors import EdgedragError
 
-COMMANDS = (drag, batch, info, doctor, studio, bench, engines, bundle, learn)
+COMMANDS = (drag, batch, hold, info, doctor, studio, bench, engines, bundle, learn)
 
 
 @click.group(cls=RootFamily, context_settings={"help_option_names": ["-h", "--help"]})

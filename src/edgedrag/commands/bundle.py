@@ -43,6 +43,9 @@ class Export:
     figures: Path | None = option(
         "--figures", type=FILE, help="JSON object of measured figures to state in the manifest."
     )
+    hold: Path | None = option(
+        "--hold", type=FILE, help="For the embedded generator: a hold's checkpoint, or a bundle whose hold is taken."
+    )
 
 
 @bundle.command(extra="export")
@@ -53,7 +56,7 @@ def export(checkpoint: Path | None, options: Export) -> None:
 
     CHECKPOINT is a file of the embedded generator, or a folder of LightningDrag.
     """
-    from edgedrag.export.checkpoints import export_checkpoint, export_random
+    from edgedrag.export.checkpoints import EmbeddedExtras, export_checkpoint, export_random
 
     if (checkpoint is None) == (options.random_weights is None):
         raise click.UsageError("give one of CHECKPOINT and --random-weights")
@@ -62,7 +65,7 @@ def export(checkpoint: Path | None, options: Export) -> None:
         export_random(options.random_weights or 0, options.size, folder, precision, decoder)
     else:
         stated = json.loads(options.figures.read_text()) if options.figures else None
-        export_checkpoint(checkpoint, folder, precision, options.lora, decoder, stated)
+        export_checkpoint(checkpoint, folder, precision, options.lora, decoder, EmbeddedExtras(stated, options.hold))
 
 
 @option_group

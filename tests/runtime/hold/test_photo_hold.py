@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import edgedrag
+import edgedrag.runtime.hold.hold as hold_module
 from edgedrag.runtime.hold.hold import NAMES
+from edgedrag.runtime.hold.outlines import draw_outlines, outline
 
 POINT = (150.0, 110.0)
 
@@ -144,3 +146,26 @@ def test_masks_that_cannot_bound_a_hold_are_input_errors(plain: edgedrag.Runtime
     for mask, words in ((elsewhere, "outside the mask"), (elsewhere[:10], "mask"), (elsewhere & False, "empty")):
         with pytest.raises(edgedrag.InputError, match=words):
             photo.hold(POINT, mask)
+
+
+def test_outlines_go_around_what_is_held(plain: edgedrag.Runtime) -> None:
+    photo, thing = scene(240, 300)
+    hold = plain.load(photo).hold(POINT)
+    filled = np.zeros(thing.shape, np.uint8)
+    cv2.fillPoly(filled, outline(hold), 1)
+    assert overlap(filled > 0, thing) > 0.95
+    drawn = draw_outlines(photo[..., 0], hold)
+    assert drawn.shape == photo.shape and np.array_equal(drawn[5, 5], photo[5, 5, [0, 0, 0]])
+    assert (drawn != photo[..., :1]).any(-1)[cv2.Canny(filled * 255, 100, 200) > 0].mean() > 0.9
+
+
+def test_tiles_away_from_the_edge_are_what_every_pixel_gives(
+    plain: edgedrag.Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, _ = scene(960, 1200)
+    hold = plain.load(photo).hold((600, 440))
+    fast = hold.map
+    monkeypatch.setattr(hold_module, "FLAT", -1.0)
+    again = plain.load(photo).hold((600, 440)).map
+    np.testing.assert_allclose(fast, again, atol=2e-3)
+    assert (fast == 1).mean() > 0.3 and (fast == 0).mean() > 0.1

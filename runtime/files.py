@@ -24,6 +24,31 @@ BLOCK = 1 << 22  # bytes read at a time
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
+def user_folder(variable: str, below_home: str, shared: str) -> Path:
+    """A folder of edgedrag's files: in the XDG base directory of `variable`, else below the user's home folder.
+
+    For a user without one, such as a service's, it is in the system's folder `shared`; it may not be writable.
+    """
+    base = os.environ.get(variable, "")
+    if not os.path.isabs(base):  # also one that is relative, as the XDG specification says
+        try:
+            base = os.path.join(Path.home(), below_home)
+        except RuntimeError:
+            base = shared
+    return Path(base, "edgedrag")
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder. Raises InputError where there is no place for one."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="edgedrag-")
+    except OSError as error:
+        raise InputError(f"temporary files cannot be written ({error.strerror}); set TMPDIR to a folder") from None
+    with made as name:
+        yield Path(name)
+
+
 def sha256_of(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:

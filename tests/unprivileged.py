@@ -36,4 +36,6 @@ def unprivileged(
         pytest.skip("only root can run a command by a user ID without a name")
     changed = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}
     variables = {name: value for name, value in changed.items() if value is not None}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=variables, timeout=120)
+    return subprocess.run(
+        command, capture_output=True, text=True, errors="replace", cwd=cwd, env=variables, timeout=120
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.quality.methods import LineUp, line_up
 from edgedrag.benchmarks.quality.pairs import unseen_clips
 from edgedrag.benchmarks.quality.tables import as_text
+from edgedrag.runtime.files import scratch_folder
 from edgedrag.runtime.session.runtime import Runtime
 
 
@@ -53,10 +53,10 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
 
     stlpips = STLPIPS(request.weights)
     weights = {"stlpips": stlpips.sha256}
-    with tempfile.TemporaryDirectory() as relatives:
+    with scratch_folder() as relatives:
 
         def rows() -> LineUp:
-            folder = Path(relatives) if request.relatives else None
+            folder = relatives if request.relatives else None
             return line_up(runtime, request.steps, request.seed, request.compare, folder)
 
         if request.pairs is not None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from edgedrag.runtime.files import (
     check_folder,
     move_folder,
     remove_leftovers,
+    scratch_folder,
+    user_folder,
     write_aside,
     write_whole,
 )
@@ -135,3 +138,28 @@ def test_two_folders_change_places_in_one_step_on_linux(tmp_path: Path) -> None:
         (tmp_path / name / name).touch()
     assert _exchange(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "a" / "b").exists() and (tmp_path / "b" / "a").exists()
+
+
+def test_a_user_without_a_home_folder_has_the_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert user_folder("XDG_STATE_HOME", ".local/state", "/var/lib") == tmp_path / "edgedrag"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for unusable in ("", "a/relative/one"):
+        monkeypatch.setenv("XDG_STATE_HOME", unusable)
+        assert user_folder("XDG_STATE_HOME", ".local/state", "/var/lib") == tmp_path / ".local/state/edgedrag"
+    monkeypatch.setattr(Path, "home", no_home)
+    assert user_folder("XDG_STATE_HOME", ".local/state", "/var/lib") == Path("/var/lib/edgedrag")
+
+
+def test_a_temporary_folder_is_gone_after_and_none_at_all_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scratch_folder() as folder:
+        (folder / "a").touch()
+    assert not folder.exists()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(InputError, match="set TMPDIR"), scratch_folder():
+        pass

@@ -66,6 +66,7 @@ def drag(
     edgedrag drag - --drag 120,80:140,80 -o - < cat.jpg > out.png
     """
     from edgedrag.runtime.drag.drags import parse_drag
+    from edgedrag.runtime.files import remove_leftovers
     from edgedrag.runtime.session.jobs import Job, check_outputs, run_job
     from edgedrag.runtime.trace_file import tracing
 
@@ -80,6 +81,8 @@ def drag(
         assert source is not None
         job = Job(source, pairs, output, mask, sheet, mask_out, engine.steps, engine.seed, engine.max_megapixels)
         check_outputs(job)
+        for folder in {file.parent for file in outputs if file is not None}:
+            remove_leftovers(folder)
         with tracing(trace, "edgedrag drag"):
             runtime, opened_ms = engine.open()
             report = run_job(runtime, job, opened_ms)
@@ -125,11 +128,13 @@ def batch(jobs: Path, outdir: Path, engine: Engine, trace: Path | None, as_json:
     A line: {"name": "a", "image": "a.jpg", "mask": "m.png", "drags": [[[120, 80], [140, 80]]], "seed": 0}
     mask and seed may be left out. A bad job is reported and the others run; exit code 1 then.
     """
+    from edgedrag.runtime.files import remove_leftovers
     from edgedrag.runtime.session.jobs import read_jobs
     from edgedrag.runtime.trace_file import tracing
 
     listed = list(read_jobs(jobs, outdir, engine.steps, engine.seed, engine.max_megapixels))
     _make_folder(outdir)
+    remove_leftovers(outdir)
     with tracing(trace, "edgedrag batch"):
         failed = _run_jobs(listed, engine, as_json)
     if failed:

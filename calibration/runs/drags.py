@@ -103,6 +103,6 @@ def _read_job(job: Job | InputError) -> Task:
     points = check_drags(job.drags, height, width)
     if job.mask is None:
         return Task(photo, points, automatic_mask(photo, points))
-    mask = check_mask(load_picture(job.mask, job.max_megapixels).pixels, height, width)
+    mask = check_mask(load_picture(job.mask, job.max_megapixels), height, width)
     check_handles_in_mask(points, mask)
     return Task(photo, points, mask)

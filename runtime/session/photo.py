@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Photo:
 
     @property
     def picture(self) -> Picture:
-        """The photo as it is now with its ICC profile and EXIF, to be saved."""
+        """The photo as it is now with its metadata, to be saved."""
         return self._picture
 
     @property
@@ -157,7 +158,8 @@ class Photo:
 
     def _put(self, box: Box, pixels: np.ndarray) -> Change:
         """Replace part of the photo."""
-        self._picture = Picture(self._with(box, pixels), self._picture.icc, self._picture.exif)
+        edited = self._history.is_edited
+        self._picture = replace(self._picture, pixels=self._with(box, pixels), edited=edited)
         return Change(self._picture, box)
 
     def _with(self, box: Box, pixels: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from edgedrag.runtime.drag.mask import automatic_mask, check_mask
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Source, as_rgb8, load_picture
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, Source, as_rgb8, load_picture
 from edgedrag.runtime.photo.window import Window, choose_window
 from edgedrag.runtime.trace import span
 
@@ -62,7 +62,7 @@ def prepare(
         if mask is None:
             region = automatic_mask(as_rgb8(photo), points)
         else:
-            region = check_mask(_mask_array(mask, height * width / 1e6), height, width)
+            region = check_mask(_mask_values(mask, height * width / 1e6), height, width)
         check_handles_in_mask(points, region)
     with span("window", "prepare"):
         window = choose_window(region, points, bundle.manifest["window"]["margin"], stages.sizes)
@@ -74,10 +74,10 @@ def prepare(
     return Request(photo, window, native, region, points, run)
 
 
-def _mask_array(mask: Source, photo_megapixels: float) -> np.ndarray:
-    """A mask as an array, read where it is a file or picture; raises InputError where it holds no numbers."""
+def _mask_values(mask: Source, photo_megapixels: float) -> np.ndarray | Picture:
+    """A mask as an array, or read where it is a file or picture; raises InputError where it holds no numbers."""
     if not isinstance(mask, np.ndarray):
-        return load_picture(mask, max(photo_megapixels, MAX_MEGAPIXELS), "mask").pixels
+        return load_picture(mask, max(photo_megapixels, MAX_MEGAPIXELS), "mask")
     if mask.dtype.kind not in "biuf":
         raise InputError(f"mask: an array of {mask.dtype}; give booleans or numbers, nonzero = may change")
     return mask

@@ -3,7 +3,7 @@
 python tools/fuzz_photos.py --count 10000 [FORMAT...] (with the extra [test] installed)
 
 A case fails by any error but InputError, by 5 s of processor time, by the end of its process, or by more memory than
-the limit of a photo. Prints a line for each format, and for each case that fails its number, which `--first` runs again.
+the limit of a photo. Prints a line for each format, and one for each case that fails, which `--first` runs again.
 """
 
 from __future__ import annotations

@@ -65,10 +65,8 @@ def open_jpeg(data: bytes) -> Stored:
     held, result = (1, 1) if channels == 1 else (4, 3)
 
     def decode() -> Image.Image:
-        whole = JpegImageFile(io.BytesIO(plain))
         try:
-            whole.load()
-            return whole
+            return _loaded(plain)
         except OSError:
             if plain.endswith(EOI):
                 raise
@@ -91,6 +89,12 @@ def open_jpeg(data: bytes) -> Stored:
     )
 
 
+def _loaded(plain: bytes) -> Image.Image:
+    image = JpegImageFile(io.BytesIO(plain))
+    image.load()
+    return image
+
+
 def _without_end(plain: bytes) -> Image.Image:
     """The picture of a file that has no end marker; raises OSError where pixels are missing too.
 
@@ -98,8 +102,7 @@ def _without_end(plain: bytes) -> Image.Image:
     """
     digests = set()
     for pad in PADS:
-        image = JpegImageFile(io.BytesIO(plain.rstrip(b"\xff") + pad * 256 + EOI))
-        image.load()
+        image = _loaded(plain.rstrip(b"\xff") + pad * 256 + EOI)
         digest = hashlib.sha256()
         for top in range(0, image.height, STRIP):
             digest.update(rows(image, top, min(top + STRIP, image.height)).tobytes())

@@ -123,7 +123,7 @@ def encode(path: Path, picture: Picture, mark: bool) -> tuple[bytes, tuple[str, 
     metadata = _metadata(picture, form, mark, lost)
     try:
         data = form.encode(pixels, metadata)
-    except (OSError, ValueError) as error:  # such as more pixels along a side than the format has
+    except (OSError, ValueError, RuntimeError) as error:  # such as more pixels along a side than the format has
         raise InputError(f"{path}: cannot be written as {form.name} ({error})") from None
     return data, tuple(f"{path}: {what} is left out: {form.name} cannot hold it" for what in lost)
 

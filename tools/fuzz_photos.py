@@ -16,6 +16,7 @@ import resource
 import select
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -59,8 +60,8 @@ def samples(form: str) -> tuple[bytes, ...]:
     deep = np.asarray(image).astype(np.uint16) * 257
     made: dict[str, list[tuple[Image.Image, dict[str, Any]]]] = {
         "JPEG": [(image, metadata), (image, {"progressive": True}), (grey, {}), (image.convert("CMYK"), {})],
-        "PNG": [(image, {**metadata, "pnginfo": text, "dpi": (300, 300)}), (palette, {"transparency": 3}), (grey, {}),
-                (rgba, {})],
+        "PNG": [(image, {**metadata, "pnginfo": text, "dpi": (300, 300)}), (palette, {"transparency": 3, "exif": exif.tobytes()}),
+                (grey, {"exif": exif.tobytes()}), (rgba, {"icc_profile": ICC, "pnginfo": text})],
         "WebP": [(image, metadata), (rgba, {"lossless": True}), (image, frames)],
         "TIFF": [(image, {"icc_profile": ICC, "compression": "tiff_lzw", "tiffinfo": {0x0112: 6, 700: XMP.encode()}}),
                  (image, frames), (palette, {}), (image, {"compression": "jpeg"})],
@@ -86,8 +87,8 @@ def mutated(form: str, number: int) -> bytes:
     files = samples(form)
     data = bytearray(files[number % len(files)])
     kind = number // len(files) % 3
-    for _ in range(rng.integers(1, 9)):  # headers hold most of what a parser reads, so half of the places lie there
-        end = len(data) if rng.random() < 0.5 else min(len(data), 400)
+    for _ in range(rng.integers(1, 4)):  # headers hold most of what a parser reads, so most of the places lie there
+        end = len(data) if rng.random() < 0.25 else min(len(data), 400)
         at = int(rng.integers(0, max(end, 1)))
         if kind == 0 and data:
             data[at] = int(rng.choice([rng.integers(256), 0, 255, data[at] ^ (1 << rng.integers(8))]))
@@ -97,7 +98,19 @@ def mutated(form: str, number: int) -> bytes:
             other = files[int(rng.integers(len(files)))]
             begin = int(rng.integers(len(other)))
             data[at : at + int(rng.integers(0, 60))] = other[begin : begin + int(rng.integers(1, 400))]
-    return bytes(data)
+    return _with_right_checksums(bytes(data)) if form == "PNG" and rng.random() < 0.7 else bytes(data)
+
+
+def _with_right_checksums(data: bytes) -> bytes:
+    """A PNG whose mutations get past the checksums of its chunks."""
+    out, at = bytearray(data), 8
+    while at + 12 <= len(out):
+        end = at + 12 + int.from_bytes(out[at : at + 4], "big")
+        if end > len(out):
+            break
+        out[end - 4 : end] = zlib.crc32(out[at + 4 : end - 4]).to_bytes(4, "big")
+        at = end
+    return bytes(out)
 
 
 def outcome(form: str, number: int) -> str:

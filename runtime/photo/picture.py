@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Real
@@ -20,7 +21,7 @@ from edgedrag.runtime.photo import xmp as xmp_packet
 from edgedrag.runtime.photo.encode import BY_SUFFIX, encode, format_to_write
 from edgedrag.runtime.photo.formats import open_stored
 from edgedrag.runtime.photo.pixels import Picture, as_rgb8, colour_and_alpha, describe, is_grey
-from edgedrag.runtime.photo.plugins import MissingCodec, open_image
+from edgedrag.runtime.photo.plugins import EXIF_LEFT_OUT, MissingCodec, open_image
 from edgedrag.runtime.photo.stored import Stored, upright
 from edgedrag.runtime.trace import span
 
@@ -44,6 +45,18 @@ __all__ = [
 MAX_MEGAPIXELS = 100.0
 BYTES_PER_PIXEL = 10  # of memory for each pixel of the limit, while a photo is opened
 SUFFIXES = tuple(BY_SUFFIX)
+# What Pillow's parsers raise for a damaged file: no check of theirs stands before most of what they read.
+DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+)
 
 
 class HasPicture(Protocol):
@@ -99,7 +112,7 @@ def _damage_as_input_error(name: str) -> Iterator[None]:
         raise InputError(f"{name}: has more pixels than are read of such a file; save it as PNG or JPEG") from None
     except MemoryError:
         raise InputError(f"{name}: opening it takes more memory than there is") from None
-    except Exception as error:  # a damaged file leads Pillow's parsers to errors of every kind
+    except DAMAGE as error:
         raise InputError(f"{name}: damaged or cut short ({error})") from None
 
 
@@ -113,7 +126,7 @@ def _decoded(name: str, stored: Stored, max_megapixels: float) -> Picture:
             exif, orientation = exif_data.upright(exif)
         except ValueError:
             exif = None
-            warnings.append("its EXIF data is damaged and is left out")
+            warnings.append(EXIF_LEFT_OUT)
     xmp = stored.xmp
     if xmp and not xmp_packet.is_sound(xmp):
         xmp = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 
-from PIL import Image, ImageFile
+from PIL import AvifImagePlugin, Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -15,6 +16,7 @@ from edgedrag.runtime.photo.stored import ORIENTATION_TAG, Stored, pillow_bytes
 
 ANIMATED = "it is animated, and the first picture alone is read"
 DEEP = "it has more than 8 bits a channel, and 8 of them are read"
+EXIF_LEFT_OUT = "its EXIF data is damaged and is left out"
 AV1_CONFIGURATION, HIGH_BIT_DEPTH = b"av1C", 0x40  # a box of an AVIF file; a bit of its third byte
 
 
@@ -24,15 +26,28 @@ class MissingCodec(InputError):
 
 def open_avif(data: bytes) -> Stored:
     """An AVIF file; raises MissingCodec where Pillow was built without its codec."""
+    if not AvifImagePlugin.SUPPORTED:
+        raise MissingCodec("AVIF is not read here; install Pillow 11.3 or later, built with AVIF")
     try:
-        image = AvifImageFile(io.BytesIO(data))
-    except SyntaxError:
-        raise MissingCodec("AVIF is not read here; install Pillow 11.3 or later, built with AVIF") from None
-    stored = _stored("AVIF", image, 16, _orientation(image), lossy=True)
+        image, warnings = AvifImageFile(io.BytesIO(data)), []
+    except (SyntaxError, ValueError, struct.error):
+        # Pillow writes the EXIF data anew where it does not agree with the container, and fails where it cannot.
+        image, warnings = AvifImageFile(io.BytesIO(_with_empty_exif(data))), [EXIF_LEFT_OUT]
+    stored = _stored("AVIF", image, 13, _orientation(image), lossy=True)
+    stored.warnings.extend(warnings)
     at = data.find(AV1_CONFIGURATION, 0, 1 << 16)
     if 0 <= at < len(data) - 6 and data[at + 6] & HIGH_BIT_DEPTH:
         stored.warnings.append(DEEP)
     return stored
+
+
+def _with_empty_exif(data: bytes) -> bytes:
+    """A file whose EXIF data has no entries; raises ValueError where it has none."""
+    for header in (b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"):
+        before, found, after = data.partition(header)
+        if found:
+            return before + header + bytes(6) + after[6:]
+    raise ValueError("its header is damaged")
 
 
 def open_heic(data: bytes) -> Stored:

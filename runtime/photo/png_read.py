@@ -22,6 +22,7 @@ MAX_TEXT = 1 << 20  # bytes of an inflated text chunk; Pillow and libpng refuse 
 MAX_PROFILE = 1 << 24  # bytes of an inflated ICC profile
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # 11.2.1
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+LAST_FILTER = 4  # 9.2
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # 8.1
 
 
@@ -142,12 +143,16 @@ def _fits(key: Chunk, header: Header) -> bool:
 
 def _check_pixels(header: Header, parts: Iterable[memoryview]) -> None:
     """Raise ValueError where the compressed pixels are damaged or too few; OpenCV fills up what is missing."""
-    inflate, missing = zlib.decompressobj(), header.length()
+    inflate, missing, at = zlib.decompressobj(), header.length(), 0
+    row = header.length() // header.height
     try:
         for part in parts:
             pending: bytes | memoryview = part
             while len(pending) and missing > 0:
-                missing -= len(inflate.decompress(pending, 1 << 20))
+                values = inflate.decompress(pending, 1 << 20)
+                if not header.interlaced and max(values[-at % row :: row], default=0) > LAST_FILTER:
+                    raise ValueError("its pixels are damaged")
+                missing, at = missing - len(values), at + len(values)
                 pending = inflate.unconsumed_tail
                 if inflate.eof:
                     break

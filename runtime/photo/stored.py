@@ -107,10 +107,14 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 def opencv_decode(data: bytes) -> np.ndarray:
     """A file's pixels by OpenCV, grey, RGB or RGBA, at their own depth; raises ValueError where it cannot."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(0)  # OpenCV reports a damaged file on stderr, in many lines
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         pixels = None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise ValueError("its pixels cannot be decoded")
     if pixels.ndim == 3:

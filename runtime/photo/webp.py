@@ -13,6 +13,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from edgedrag.runtime.photo.stored import Stored, opencv_decode
 
 ALPHA, ANIMATION = 0x10, 0x02  # flags of VP8X
+OPENCV_BYTES = 64  # OpenCV refuses shorter files, such as those of one pixel
 PIXELS = (b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
 
 
@@ -77,7 +78,7 @@ def _riff(chunks: list[tuple[bytes, bytes]]) -> bytes:
     body = b"".join(
         struct.pack("<4sI", kind, len(content)) + content + b"\0" * (len(content) % 2) for kind, content in chunks
     )
-    return struct.pack("<4sI4s", b"RIFF", 4 + len(body), b"WEBP") + body
+    return (struct.pack("<4sI4s", b"RIFF", 4 + len(body), b"WEBP") + body).ljust(OPENCV_BYTES, b"\0")
 
 
 def _first_frame(plain: bytes) -> Image.Image:

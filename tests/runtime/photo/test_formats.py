@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from pathlib import Path
 
@@ -76,6 +77,23 @@ def test_bmp_gif_and_lossless_files_hold_their_pixels() -> None:
         assert load_picture(written(form, Image.fromarray(PIXELS))).lossy
 
 
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF", "JPEG", "BMP", "GIF", "AVIF"])
+def test_one_pixel_is_a_photo_too(form: str) -> None:
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = written(form, Image.new("RGB", (1, 1), (20, 20, 20)), **options)
+    assert np.abs(load_picture(data).pixels.astype(int) - 20).max() <= 3
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF", "JPEG"])
+def test_a_damaged_file_is_one_sentence(form: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The decoders' own lines on stderr are not for the person who reads the error."""
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = written(form, Image.fromarray(PIXELS), **options)
+    with pytest.raises(InputError, match="damaged or cut short"):
+        load_picture(data[: len(data) // 2])
+    assert capfd.readouterr().err == ""
+
+
 def test_heic_without_its_package_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(HEIC)
@@ -91,6 +109,18 @@ def test_avif_without_its_codec_names_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setattr(features, "check", lambda _: False)
     with pytest.raises(InputError, match=r"a\.avif: AVIF is not written here; install Pillow 11.3 or later"):
         save_picture(tmp_path / "a.avif", PIXELS)
+
+
+def test_avif_whose_exif_pillow_cannot_write_is_opened_without_it() -> None:
+    """The container turns it, the EXIF data does not say so, and holds a negative value that may not be one."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "camera"
+    data = written("AVIF", Image.fromarray(PIXELS), exif=exif.tobytes())
+    at = data.index(b"MM\0*") + 10
+    data = data[:at] + struct.pack(">HHIi", 0x0100, 9, 1, -5) + data[at + 12 :]
+    picture = load_picture(data)
+    assert picture.pixels.shape == (48, 40, 3) and b"camera" not in (picture.exif or b"")
+    assert picture.warnings == ("photo: its EXIF data is damaged and is left out",)
 
 
 def test_heic_of_ten_bits_is_read_as_eight_and_says_so() -> None:

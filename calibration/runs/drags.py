@@ -117,6 +117,6 @@ def _read_job(job: Job | InputError) -> Request:
     points = check_drags(job.drags, height, width)
     if job.mask is None:
         return Request(photo, points, None)
-    mask = check_mask(load_picture(job.mask, job.max_megapixels).pixels, height, width)
+    mask = check_mask(load_picture(job.mask, job.max_megapixels), height, width)
     check_handles_in_mask(points, mask)
     return Request(photo, points, mask)

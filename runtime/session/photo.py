@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Photo:
 
     @property
     def picture(self) -> Picture:
-        """The photo as it is now with its ICC profile and EXIF, to be saved."""
+        """The photo as it is now with its metadata, to be saved."""
         return self._picture
 
     @property
@@ -210,13 +211,13 @@ class Photo:
 
     def _put(self, box: Box, pixels: np.ndarray) -> Change:
         """Replace part of the photo."""
-        change = self._changed(box, pixels)
+        change = self._changed(box, pixels, self._history.is_edited)
         self._picture = change.picture
         return change
 
-    def _changed(self, box: Box, pixels: np.ndarray) -> Change:
+    def _changed(self, box: Box, pixels: np.ndarray, edited: bool) -> Change:
         """The photo with a part replaced; it stays as it is."""
-        return Change(Picture(self._with(box, pixels), self._picture.icc, self._picture.exif), box)
+        return Change(replace(self._picture, pixels=self._with(box, pixels), edited=edited), box)
 
     def _with(self, box: Box, pixels: np.ndarray) -> np.ndarray:
         """The photo with a part replaced; arrays handed out earlier stay as they are."""
@@ -295,7 +296,7 @@ class Photo:
             raise InputError(CHANGED)
         window, run = request.window, request.run
         entry = self._compose(request, generated)
-        change = self._changed(entry.box, entry.after)
+        change = self._changed(entry.box, entry.after, edited=True)
         with span("checks", "check"):
             pixel, edited = float(window.scale.mean()), shrink(as_rgb8(change.image[window.box]), window.size)
             found = check(run.picture, edited, run.mask, run.points, pixel, generated)

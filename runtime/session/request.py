@@ -28,7 +28,7 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.finder import HoldFinder
 from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.hold.region import moved_region
-from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Source, as_rgb8, load_picture
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, Source, as_rgb8, load_picture
 from edgedrag.runtime.photo.window import Window, choose_window
 from edgedrag.runtime.trace import span
 
@@ -142,13 +142,13 @@ class Preparer:
 
 def checked_mask(mask: Source, height: int, width: int) -> np.ndarray:
     """A given mask as bool [H, W]; raises InputError where it cannot be used."""
-    return check_mask(_mask_array(mask, height * width / 1e6), height, width)
+    return check_mask(_mask_values(mask, height * width / 1e6), height, width)
 
 
-def _mask_array(mask: Source, photo_megapixels: float) -> np.ndarray:
-    """A mask as an array, read where it is a file or picture; raises InputError where it holds no numbers."""
+def _mask_values(mask: Source, photo_megapixels: float) -> np.ndarray | Picture:
+    """A mask as an array, or read where it is a file or picture; raises InputError where it holds no numbers."""
     if not isinstance(mask, np.ndarray):
-        return load_picture(mask, max(photo_megapixels, MAX_MEGAPIXELS), "mask").pixels
+        return load_picture(mask, max(photo_megapixels, MAX_MEGAPIXELS), "mask")
     if mask.dtype.kind not in "biuf":
         raise InputError(f"mask: an array of {mask.dtype}; give booleans or numbers, nonzero = may change")
     return mask

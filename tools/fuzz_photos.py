@@ -60,8 +60,8 @@ def samples(form: str) -> tuple[bytes, ...]:
     deep = np.asarray(image).astype(np.uint16) * 257
     made: dict[str, list[tuple[Image.Image, dict[str, Any]]]] = {
         "JPEG": [(image, metadata), (image, {"progressive": True}), (grey, {}), (image.convert("CMYK"), {})],
-        "PNG": [(image, {**metadata, "pnginfo": text, "dpi": (300, 300)}), (palette, {"transparency": 3, "exif": exif.tobytes()}),
-                (grey, {"exif": exif.tobytes()}), (rgba, {"icc_profile": ICC, "pnginfo": text})],
+        "PNG": [(image, {**metadata, "pnginfo": text, "dpi": (300, 300)}), (grey, {"exif": exif.tobytes()}),
+                (palette, {"transparency": 3, "exif": exif.tobytes()}), (rgba, {"icc_profile": ICC, "pnginfo": text})],
         "WebP": [(image, metadata), (rgba, {"lossless": True}), (image, frames)],
         "TIFF": [(image, {"icc_profile": ICC, "compression": "tiff_lzw", "tiffinfo": {0x0112: 6, 700: XMP.encode()}}),
                  (image, frames), (palette, {}), (image, {"compression": "jpeg"})],

@@ -42,6 +42,7 @@ def user_folder(variable: str, below_home: str, shared: str) -> Path:
 def scratch_folder() -> Iterator[Path]:
     """A temporary folder. Raises InputError where there is no place for one."""
     import tempfile
+
     try:
         made = tempfile.TemporaryDirectory(prefix="edgedrag-")
     except OSError as error:

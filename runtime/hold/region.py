@@ -22,11 +22,11 @@ def moved_region(holds: Sequence[Hold], points: np.ndarray) -> np.ndarray:
         points: [N, 4] in pixels of the photo; each handle and target is in the region.
     """
     height, width = holds[0].photo_shape
-    rows, columns = holds[0].low.shape
+    rows, columns = holds[0].follows.shape
     region = np.zeros((rows, columns), np.uint8)
     longer = max(rows, columns)
     for hold, drag in zip(holds, points):
-        held = (hold.low > LEVEL).astype(np.uint8)
+        held = (hold.follows > LEVEL).astype(np.uint8)
         shift = (drag[2:] - drag[:2]) * [columns / width, rows / height]
         steps = 1 + int(np.hypot(*shift) / (WAY_STEP * longer))
         for step in range(steps + 1):

@@ -116,15 +116,15 @@ def write_hold(
         "output": "stdout" if files.output == DASH else str(files.output),
         "at": list(at),
         "answer": chosen.name,
-        "alternatives": [entry(held) for held in found.alternatives],
+        "alternatives": [entry(held, opened.image.shape[0] * opened.image.shape[1]) for held in found.alternatives],
         "hold_ms": round(spent_ms, 2),
         "backend": runtime.backend.name,
         "precision": runtime.precision,
     }
 
 
-def entry(found: Hold) -> dict[str, Any]:
-    """An answer for --json; the box is left, top, width, height in pixels."""
+def entry(found: Hold, pixels: int) -> dict[str, Any]:
+    """An answer for --json, in a photo of so many pixels; the box is left, top, width, height."""
     rows, columns = found.box
     box = [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
-    return {"name": found.name, "box": box, "share": round(found.share, 4)}
+    return {"name": found.name, "box": box, "share": round(float(found.map.sum()) / pixels, 4)}

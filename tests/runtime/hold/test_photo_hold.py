@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import edgedrag
-import edgedrag.runtime.hold.hold as hold_module
+import edgedrag.runtime.hold.soft_map as soft_map
 from edgedrag.runtime.hold.hold import NAMES
 from edgedrag.runtime.hold.outlines import draw_outlines, outline
 
@@ -165,7 +165,7 @@ def test_tiles_away_from_the_edge_are_what_every_pixel_gives(
     photo, _ = scene(960, 1200)
     hold = plain.load(photo).hold((600, 440))
     fast = hold.map
-    monkeypatch.setattr(hold_module, "FLAT", -1.0)
+    monkeypatch.setattr(soft_map, "FLAT", -1.0)
     again = plain.load(photo).hold((600, 440)).map
     np.testing.assert_allclose(fast, again, atol=2e-3)
     assert (fast == 1).mean() > 0.3 and (fast == 0).mean() > 0.1

@@ -25,7 +25,7 @@ from edgedrag.runtime.bundle.graph_inputs import declared_shape
 from edgedrag.runtime.bundle.manifest import FORMAT_VERSION
 from edgedrag.runtime.files import sha256_of
 
-VERSION = "6.1.0"
+VERSION = "7.0.0"
 SIDES = (256, 192, 160, 128)  # shorter sides of the windows, whose longer side is 256 pixels
 PARITY_SIZES = ((256, 256), (128, 192))
 

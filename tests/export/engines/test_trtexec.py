@@ -12,6 +12,7 @@ import pytest
 
 from edgedrag.export.engines.trtexec import trtexec_commands
 from edgedrag.runtime.backends.tensorrt.cache import EngineTarget, engine_key
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.errors import InputError
 
@@ -31,7 +32,7 @@ def shapes(text: str) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-@pytest.mark.parametrize("name", [graph.name for _, graph in EMBEDDED.graphs()])
+@pytest.mark.parametrize("name", [graph.name for _, graph in EMBEDDED.graphs(DRAG_STAGES)])
 def test_the_shapes_are_those_of_the_engine_that_a_build_makes(name: str, precision: str) -> None:
     (line,) = trtexec_commands(EMBEDDED, name, "single", precision, (SIZE,))
     given = options(line)
@@ -61,7 +62,7 @@ def test_a_folder_with_blanks_and_quotes_is_one_argument(toy: Path, tmp_path: Pa
 
 
 def test_what_there_is_not_is_said() -> None:
-    with pytest.raises(InputError, match="no graph 'nose'; it has: hold_features, hold_answers, encoder"):
+    with pytest.raises(InputError, match="no graph 'nose'; it has: encoder, condition"):
         list(trtexec_commands(EMBEDDED, "nose", "single", "auto", (SIZE,)))
     with pytest.raises(InputError, match="no branch 'pair'; it has: single"):
         list(trtexec_commands(EMBEDDED, "condition", "pair", "auto", (SIZE,)))

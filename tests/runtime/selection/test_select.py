@@ -137,7 +137,7 @@ def test_the_command_names_every_input_with_its_shape() -> None:
     stages = Stages(opened, OnnxRuntimeCpu(), "fp32")
     graph = opened.stages["drag"][0]
     command = comparison_command(opened, stages, graph, (256, 192))
-    assert "f8:[1,96,32,24]" in command and "points:[1,1,4]" in command and "--strongly-typed" in command
+    assert "f4:[1,48,64,48]" in command and "flow:[1,2,256,192]" in command and "--strongly-typed" in command
 
 
 def test_a_golden_file_that_is_none(bundle: Path) -> None:

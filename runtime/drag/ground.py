@@ -17,13 +17,13 @@ from edgedrag.runtime.drag.flow import grid
 from edgedrag.runtime.drag.patches import Level, nearest_index
 from edgedrag.runtime.drag.seams import Seams
 
-THIN = 2.5  # pixels, the radius of a hole at the smallest size
+THIN = 5.0  # pixels, the radius of a hole at the smallest size
 MOST_MATCHED = 3000  # pixels of the hole where patches are matched
 FIRST_ROUNDS, ROUNDS = 6, 3  # of matching, at the smallest size and at others
 SETTLED = 1000  # pixels of the hole from which on seams are settled
 WHOLE, HALF = 0.99, 0.6  # shares of a smaller picture's pixel that are known: of one that is copied; of one that stays
 SWEEPS = 4  # of the seams, at each size
-MARGIN = 0.5  # of the hole's longer side, around it: where patches are taken from
+MARGIN = 1.0  # of the hole's longer side, around it: where patches are taken from
 LEAST_MARGIN = 32
 LEAST_SOURCES = 120  # pixels; with fewer, a larger part of the picture or a larger size of it is taken
 CORRECTION = 24.0  # grey levels, the largest

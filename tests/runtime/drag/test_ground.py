@@ -92,7 +92,7 @@ def test_an_edge_goes_on() -> None:
     hole = cv2.circle(np.zeros((SIZE, SIZE), np.uint8), (50, 44), 16, 1, -1) > 0
     hidden = np.where(hole[..., None], np.uint8([0, 255, 0]), picture)
     filled = make_ground(hidden, hole).render(hidden, EVERY)
-    assert np.abs(filled - picture).mean(-1)[hole].mean() <= 4
+    assert np.abs(filled - picture).max() <= 4
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -62,7 +62,7 @@ class Ground:
         weight = enlarge(hole.astype(np.float32)[..., None], photo.shape[:2], box)
         if not weight.any():
             return
-        to_generator = np.float32([hole.shape[1] / photo.shape[1], hole.shape[0] / photo.shape[0]])
+        to_generator = np.array([hole.shape[1] / photo.shape[1], hole.shape[0] / photo.shape[0]], np.float32)
         native = np.rint(self.offsets / to_generator)
         x, y = grid(out.shape[:2])
         x, y = x + columns.start, y + rows.start
@@ -165,7 +165,7 @@ def _to_size(offsets: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     sy, sx = shape[0] / offsets.shape[0], shape[1] / offsets.shape[1]
     y = np.minimum(np.arange(shape[0]) / sy, offsets.shape[0] - 1).astype(int)
     x = np.minimum(np.arange(shape[1]) / sx, offsets.shape[1] - 1).astype(int)
-    return np.rint(offsets[y[:, None], x] * np.float32([sx, sy])).astype(np.float32)
+    return np.rint(offsets[y[:, None], x] * np.array([sx, sy], np.float32)).astype(np.float32)
 
 
 def _inside(offsets: np.ndarray, hole: np.ndarray, source: np.ndarray) -> np.ndarray:

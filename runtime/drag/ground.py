@@ -1,7 +1,8 @@
 """The ground behind what moved away: which of the photo's own pixels fill a hole.
 
-Patches of the hole are matched with patches of the rest, coarse to fine (patches.py). The result is an offset for each
-pixel, so that the ground is copied from native pixels, and a smooth colour correction that closes seams.
+Patches of the hole are matched with patches of the rest, coarse to fine (patches.py), and seams moved to where they
+show least (seams.py). The result is an offset for each pixel, so that the ground is copied from native pixels, and a
+smooth colour correction.
 """
 
 from __future__ import annotations
@@ -13,8 +14,18 @@ import numpy as np
 
 from edgedrag.runtime.drag.composite import Box, enlarge, in_channels, strips
 from edgedrag.runtime.drag.flow import grid
-from edgedrag.runtime.drag.patches import match_patches, nearest_index
+from edgedrag.runtime.drag.patches import Level, nearest_index
+from edgedrag.runtime.drag.seams import Seams
 
+THIN = 5.0  # pixels, the radius of a hole at the smallest size
+MOST_MATCHED = 3000  # pixels of the hole where patches are matched
+FIRST_ROUNDS, ROUNDS = 6, 3  # of matching, at the smallest size and at others
+SETTLED = 1000  # pixels of the hole from which on seams are settled
+WHOLE, HALF = 0.99, 0.6  # shares of a smaller picture's pixel that are known: of one that is copied; of one that stays
+SWEEPS = 4  # of the seams, at each size
+MARGIN = 1.0  # of the hole's longer side, around it: where patches are taken from
+LEAST_MARGIN = 32
+LEAST_SOURCES = 120  # pixels; with fewer, a larger part of the picture or a larger size of it is taken
 CORRECTION = 24.0  # grey levels, the largest
 RIM = 2  # generator pixels outside the hole that show what a copy misses
 SEAM_DIFFERENCE = 16.0  # grey levels; larger differences at the rim are no seam
@@ -51,7 +62,7 @@ class Ground:
         weight = enlarge(hole.astype(np.float32)[..., None], photo.shape[:2], box)
         if not weight.any():
             return
-        to_generator = np.float32([hole.shape[1] / photo.shape[1], hole.shape[0] / photo.shape[0]])
+        to_generator = np.array([hole.shape[1] / photo.shape[1], hole.shape[0] / photo.shape[0]], np.float32)
         native = np.rint(self.offsets / to_generator)
         x, y = grid(out.shape[:2])
         x, y = x + columns.start, y + rows.start
@@ -90,7 +101,82 @@ def ground_flow(picture: np.ndarray, hole: np.ndarray, allowed: np.ndarray | Non
         source = ~hole
     if not (hole.any() and source.any()):
         return np.zeros((*hole.shape, 2), np.float32)
-    return match_patches(picture, hole, source)
+    box = _around(hole)
+    if source[box].sum() < LEAST_SOURCES:
+        box = np.s_[0 : hole.shape[0], 0 : hole.shape[1]]
+    offsets = np.zeros((*hole.shape, 2), np.float32)
+    offsets[box] = _coarse_to_fine(picture[box].astype(np.float32), hole[box], source[box])
+    return offsets
+
+
+def _around(hole: np.ndarray) -> Box:
+    """The part of a picture that holds a hole and what may fill it, in multiples of 32 pixels."""
+    longest = max(np.ptp(np.flatnonzero(hole.any(axis))) for axis in (0, 1))
+    margin = max(LEAST_MARGIN, round(MARGIN * longest))
+    box = []
+    for along, length in zip((hole.any(1), hole.any(0)), hole.shape):
+        inside = np.flatnonzero(along)
+        start = max(int(inside[0]) - margin, 0) // 32 * 32
+        stop = -(-(int(inside[-1]) + 1 + margin) // 32) * 32
+        box.append(slice(start, min(stop, length)))
+    return box[0], box[1]
+
+
+def _coarse_to_fine(picture: np.ndarray, hole: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Offsets by matched patches, from a size at which the hole is thin, then with seams settled."""
+    offsets = None
+    for halvings in range(_most_halvings(hole), -1, -1):
+        size = [max(1, round(n / 2**halvings)) for n in hole.shape[::-1]]
+        known = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        small_source = cv2.resize(source.astype(np.float32), size, interpolation=cv2.INTER_AREA) > WHOLE
+        if small_source.sum() < (LEAST_SOURCES if halvings else 1):
+            continue
+        colour = cv2.resize(picture * ~hole[..., None], size, interpolation=cv2.INTER_AREA)
+        colour /= np.maximum(known, 1e-3)[..., None]
+        small_hole = known < HALF
+        if not small_hole.any():
+            continue
+        if offsets is not None:
+            offsets = _inside(_to_size(offsets, known.shape), small_hole, small_source)
+        if offsets is None or small_hole.sum() <= MOST_MATCHED:
+            level = Level(colour * np.float32(1 / 255), small_hole, small_source)
+            offsets = level.first(FIRST_ROUNDS) if offsets is None else level.refine(offsets, ROUNDS)
+        if small_hole.sum() > SETTLED or not halvings:
+            offsets = Seams(colour, small_hole, small_source, offsets).settle(SWEEPS)
+    assert offsets is not None
+    return _inside(offsets, hole, source)
+
+
+def _most_halvings(hole: np.ndarray) -> int:
+    """How often a picture is halved until its hole is THIN."""
+    padded = cv2.copyMakeBorder(hole.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    radius = float(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_3).max())
+    return max(0, int(np.ceil(np.log2(radius / THIN))))
+
+
+def _to_size(offsets: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Offsets at another size; each pixel takes the nearest one's, scaled to whole pixels.
+
+    Pixels without an offset (0, 0), at the hole's rim, take that of the nearest pixel with one.
+    """
+    some = (offsets != 0).any(-1)
+    if some.any():
+        offsets = offsets.reshape(-1, 2)[nearest_index(some)]
+    sy, sx = shape[0] / offsets.shape[0], shape[1] / offsets.shape[1]
+    y = np.minimum(np.arange(shape[0]) / sy, offsets.shape[0] - 1).astype(int)
+    x = np.minimum(np.arange(shape[1]) / sx, offsets.shape[1] - 1).astype(int)
+    return np.rint(offsets[y[:, None], x] * np.array([sx, sy], np.float32)).astype(np.float32)
+
+
+def _inside(offsets: np.ndarray, hole: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """The offsets made to end in `source` where `hole`, and 0 elsewhere."""
+    height, width = hole.shape
+    y, x = np.nonzero(hole)
+    wanted = offsets[y, x].astype(int)
+    to = nearest_index(source)[np.clip(y + wanted[:, 1], 0, height - 1), np.clip(x + wanted[:, 0], 0, width - 1)]
+    ended = np.zeros_like(offsets)
+    ended[y, x, 0], ended[y, x, 1] = to % width - x, to // width - y
+    return ended
 
 
 def correction(picture: np.ndarray, hole: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -34,8 +34,9 @@ from edgedrag.runtime.trace import span
 
 ANSWER, ANSWER_IN_MASK = "thing", "group"  # of a hold, which one moves; chosen on pulls and pairs, docs/quality.md
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
+CUT = 0.02  # of a given mask's edge; what holds more of it goes on beyond the mask
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
-HOLE_MARGIN = 2  # generator pixels around it, where its outline still shows
+HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ class Preparer:
         if margin:
             follows = np.stack([held_in_mask(mask, each, margin) for each in held])
             moved = move_held(points, follows, motion, BEND_REACH_IN_MASK)
+            if _goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
+                return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
         else:
             moved = move_held(points, held, motion)
         if not (moved.revealed > 0.5).any():
@@ -138,6 +141,12 @@ class Preparer:
             if self._ground is None or self._ground[0] != key:
                 self._ground = key, make_ground(picture, hole)
         return replace(moved, ground=self._ground[1])
+
+
+def _goes_on(held: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether what is held, float32 [H, W], goes on beyond a mask, bool [H, W]: it holds some of the mask's edge."""
+    edge = mask & ~cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).view(bool)
+    return bool(edge.any()) and float((held[edge] > 0.5).mean()) > CUT
 
 
 def checked_mask(mask: Source, height: int, width: int) -> np.ndarray:

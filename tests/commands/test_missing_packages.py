@@ -34,6 +34,7 @@ CASES: dict[str, tuple[str, str | None]] = {
     "bench plan": ("embedded --device orin-nano", None),
     "bench report": (f"{REPORT} -o {{tmp}}/fleet", None),
     "bench quality": ("--pairs {tmp}", "cpu"),
+    "bench ground": ("{tmp} {tmp}", "cpu"),
     "bench rounds": (f"{PHOTO}", "cpu"),
     "bench studio": ("--seconds 1", "studio"),
     "engines build": ("embedded --engine tensorrt-rtx", "rtx"),

@@ -188,6 +188,30 @@ def rounds(photos: tuple[Path, ...], count: int, seeds: int, engine: Engine, wri
     click.echo(json.dumps(figures) if as_json else describe(figures))
 
 
+@bench.command(extra="quality")
+@click.argument("stills", type=FILE)
+@click.argument("cutouts", type=FILE)
+@click.option("--count", default=40, show_default=True, type=click.IntRange(1), help="Cut-outs over photographs.")
+@click.option("--weights", type=FILE, help="Folder of the metric networks' weights.  [default: of their packages]")
+@engine_options
+@option_groups(written=Written)
+@json_option
+def ground(
+    stills: Path, cutouts: Path, count: int, weights: Path | None, engine: Engine, written: Written, as_json: bool
+) -> None:
+    """Compare what fills the place of a moved thing with the truth.
+
+    STILLS is a folder of photographs, CUTOUTS one of pictures with alpha that are laid over them.
+    """
+    from edgedrag.benchmarks.quality.ground import describe, measure
+
+    written.check()
+    runtime, _ = engine.open()
+    figures, picture = measure(runtime, stills, cutouts, count, engine.seed, weights)
+    written.write(figures, picture)
+    click.echo(json.dumps(figures) if as_json else describe(figures))
+
+
 @bench.command(extra="studio")
 @click.option("--visitors", default=32, show_default=True, type=click.IntRange(1), help="At once, under load.")
 @click.option("--seconds", default=120.0, show_default=True, type=click.FloatRange(1), help="Of load.")

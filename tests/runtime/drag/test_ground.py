@@ -86,6 +86,15 @@ def test_a_repeating_texture_goes_on(kind: str, period: int) -> None:
     assert np.abs(filled - picture).max() <= 4
 
 
+def test_an_edge_goes_on() -> None:
+    picture = np.full((SIZE, SIZE, 3), 40, np.uint8)
+    picture[:, 50:] = 210
+    hole = cv2.circle(np.zeros((SIZE, SIZE), np.uint8), (50, 44), 16, 1, -1) > 0
+    hidden = np.where(hole[..., None], np.uint8([0, 255, 0]), picture)
+    filled = make_ground(hidden, hole).render(hidden, EVERY)
+    assert np.abs(filled - picture).max() <= 4
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_native_pixels_are_copied(dtype: type, channels: int) -> None:

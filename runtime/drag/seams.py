@@ -1,0 +1,69 @@
+"""Where the pieces of a ground meet: each pixel takes a neighbour's offset where that hides the seam better.
+
+The cost of a seam is that of Kwatra et al. (SIGGRAPH 2003): how much the two pieces differ on both sides of it. It is
+lowered by iterated conditional modes, on the two fields of a checkerboard in turn, so that no two neighbours change at
+once.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.drag.patches import pad
+
+UNKNOWN = np.float32(3 * 64.0**2)  # the cost, squared grey levels, of showing what is not in the picture
+BORDER = 2
+
+
+class Seams:
+    """A picture, float32 [h, w, 3] in grey levels, with a hole and the offsets that fill it; see `settle`."""
+
+    def __init__(self, picture: np.ndarray, hole: np.ndarray, source: np.ndarray, offsets: np.ndarray):
+        self._shape, self._width = hole.shape, hole.shape[1] + 2 * BORDER
+        self._picture = pad(picture, BORDER)
+        self._hole = pad(hole.view(np.uint8), BORDER).view(bool)
+        self._source = pad(source.view(np.uint8), BORDER).view(bool)
+        self._known = pad((~hole).view(np.uint8), BORDER).view(bool)
+        x, y = cv2.split(pad(offsets, BORDER).reshape(-1, self._width, 2))
+        self._offset = (y.astype(int) * self._width + x.astype(int)).reshape(-1)
+        targets = np.flatnonzero(self._hole)
+        row, column = np.divmod(targets, self._width)
+        self._fields = [targets[(row + column) % 2 == parity] for parity in (0, 1)]
+        self._directions = np.array([-1, 1, -self._width, self._width])[:, None]
+
+    def settle(self, sweeps: int) -> np.ndarray:
+        """The offsets after some sweeps over all pixels and neighbours, float32 [h, w, 2]."""
+        for _ in range(sweeps):
+            for field in self._fields:
+                for direction in self._directions[:, 0]:
+                    self._adopt(field, direction)
+        end = np.arange(len(self._offset)) + self._offset
+        offsets = np.stack([end % self._width, end // self._width], 1).astype(np.float32)
+        offsets[:, 0] -= np.arange(len(end)) % self._width
+        offsets[:, 1] -= np.arange(len(end)) // self._width
+        return offsets.reshape(-1, self._width, 2)[BORDER:-BORDER, BORDER:-BORDER]
+
+    def _adopt(self, field: np.ndarray, direction: int) -> None:
+        """Let pixels take the offset of their neighbour in a direction where it costs less."""
+        neighbour = field + direction
+        differs = self._hole[neighbour] & (self._offset[neighbour] != self._offset[field])
+        field, neighbour = field[differs], neighbour[differs]
+        offered = self._offset[neighbour]
+        fits = self._source[field + offered]
+        field, offered = field[fits], offered[fits]
+        better = self._cost(field, offered) < self._cost(field, self._offset[field])
+        self._offset[field[better]] = offered[better]
+
+    def _cost(self, at: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """The seams around pixels with an offset."""
+        beside = at + self._directions
+        shown = beside + self._offset[beside]  # the neighbour's pixel now
+        cost = self._difference(beside + offset, shown)
+        cost += self._difference(at + offset, at + self._offset[beside]) * self._hole[beside]
+        return cost.sum(0)
+
+    def _difference(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        # Neighbours of pixels inside the picture: within its border of zeros.
+        apart = self._picture[one] - self._picture[other]
+        return np.where(self._known[one] & self._known[other], np.einsum("...c,...c", apart, apart), UNKNOWN)

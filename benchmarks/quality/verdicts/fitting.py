@@ -144,9 +144,7 @@ def report(rows: Sequence[Judged], probabilities: np.ndarray, model: Model) -> d
     return {
         "photos": len({row.photo for row in rows}),
         **agreement(rows, probabilities, judged),
-        "by_version": {
-            v: agreement(rows, probabilities, [n for n in judged if rows[n].version == v]) for v in versions
-        },
+        "by_version": {version: agreement(rows, probabilities, of) for version, of in by_version.items()},
         "verdicts": {f"{kept} {said}": round(n / len(probabilities), 1) for (kept, said), n in sorted(table.items())},
         "spoilt_not_good": {how: round(float(np.mean(found)), 3) for how, found in spoilt.items()},
         "bad": len(bad),

@@ -74,7 +74,7 @@ def read_frames(file: Path) -> list[np.ndarray]:
 def flow_between(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Flow from one frame to the other, float32 [H, W, 2]."""
     first, second = (cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in (one, other))
-    return FLOW.calc(first, second, None)
+    return FLOW.calc(first, second, None)  # type: ignore[call-overload]
 
 
 def sample(image: np.ndarray, flow: np.ndarray, border: int) -> np.ndarray:

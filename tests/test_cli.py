@@ -38,7 +38,7 @@ def test_drag_writes_what_it_says(edit_cli: Cli, tmp_path: Path, mask: Path) -> 
         "outside_exact", "timings_ms", "checks", "fallback",
     ]  # fmt: skip
     assert set(report["timings_ms"]) == {"load", "reference", "drag", "denoise", "decode", "composite", "total"}
-    assert set(report["checks"]) == {"verdict", "reasons", "codes", "landing_error_px"}
+    assert set(report["checks"]) == {"verdict", "reasons", "codes", "landing_error_px", "boxes", "risk"}
     assert report["checks"]["verdict"] in ("good", "doubtful", "bad")
     assert (report["output"], report["width"], report["height"]) == (str(out), 451, 300)
     assert (report["bundle"], report["backend"], report["precision"]) == (

@@ -166,7 +166,8 @@ def measure(before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.
         of the drag; `detail_lost`: the logarithm of the share of fine detail that is left, negated, not below 0;
         `seam`, grey levels; `change`: the mean difference from the source in the mask, grey levels; `length`: of the
         longest drag, as a share of the root of the mask's area; and of bundles that give a flow `strain`, `stretch`
-        and `fold` (see `Distortion`, means weighted by texture), `stretched`: all stretched texture, and `bend`.
+        and `fold` (see `Distortion`, means weighted by texture), `stretched`: all stretched texture, and `bend`;
+        `fill`: how deep the filled ground is, the largest distance of what was drawn from what was there, pixels.
     """
     size = before.shape[1::-1]
     lengths = np.hypot(*(points[:, 2:] - points[:, :2]).T)
@@ -191,6 +192,10 @@ def measure(before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.
         values["landing"], _, farthest = max(found)
         values["landing_share"] = max(error / max(length, 1.0) for error, length, _ in found)
         where["landing"] = where["landing_share"] = lambda: around(points[farthest, 2:], size)
+    if made.revealed is not None and made.is_finite():
+        depth = fill_depth(made.revealed[part], mask)
+        values["fill"] = float(depth.max())
+        where["fill"] = lambda: worst_place(depth, corner)
     if made.flow is not None and made.is_finite():
         bent = distortion(made.flow[part], None if made.revealed is None else made.revealed[part], after, mask)
         values |= {
@@ -206,6 +211,12 @@ def measure(before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.
         ):  # fmt: skip
             where[name] = partial(worst_place, bent.texture * field, corner)
     return Measures(values, where)
+
+
+def fill_depth(revealed: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """How far each pixel inside a mask that is drawn rather than moved lies from one that is not, float32 [H, W]."""
+    drawn = (reveal_weight(revealed)[..., 0] > 0.5) & mask
+    return cv2.distanceTransform(drawn.astype(np.uint8), cv2.DIST_L2, 3)
 
 
 def worst_place(where: np.ndarray, corner: tuple[int, int]) -> Box | None:

@@ -18,6 +18,7 @@ class ReasonCode(str, Enum):
     STRETCHED = "stretched"
     BENT = "bent"
     FOLDED = "folded"
+    FILLED = "filled"
     SEAM = "seam"
 
 
@@ -30,6 +31,7 @@ ENGLISH = {
     ReasonCode.STRETCHED: "the content is stretched out of shape",
     ReasonCode.BENT: "the content is bent, as rigid things are not",
     ReasonCode.FOLDED: "the content folds over itself",
+    ReasonCode.FILLED: "much of the ground behind what moved had to be invented",
     ReasonCode.SEAM: "a seam shows at the mask's edge",
 }
 

@@ -24,6 +24,7 @@ TERMS: dict[str, tuple[float, ReasonCode]] = {
     "stretched": (0.1, ReasonCode.STRETCHED),
     "fold": (0.002, ReasonCode.FOLDED),
     "bend": (0.005, ReasonCode.BENT),
+    "fill": (1.0, ReasonCode.FILLED),
 }
 PENALTY = 5.0
 # Importance of a spoilt copy; a judged edit has 1, a "maybe" half of it. No judged edit is merely blurred.
@@ -39,6 +40,7 @@ class Judged:
     Attributes:
         photo: what must not be split between fitting and testing.
         kept: YES, MAYBE or NO. spoilt: how it was spoilt; None for an edit that a person judged.
+        version: of edgedrag, a git revision.
     """
 
     name: str
@@ -46,16 +48,18 @@ class Judged:
     kept: str
     measures: dict[str, float]
     spoilt: str | None
+    version: str
 
 
 def rows_of(judgements: Sequence[dict[str, Any]]) -> list[Judged]:
     """The judged edits, and the spoilt copies of those that are worth keeping."""
     rows = []
     for one in judgements:
-        rows.append(Judged(one["name"], one["photo"], one["kept"], one["measures"], None))
+        version = str(one.get("git_revision", ""))
+        rows.append(Judged(one["name"], one["photo"], one["kept"], one["measures"], None, version))
         if one["kept"] == YES:
             spoilt = one.get("spoilt", {}).items()
-            rows += [Judged(f"{one['name']} {how}", one["photo"], NO, measures, how) for how, measures in spoilt]
+            rows += [Judged(f"{one['name']} {how}", one["photo"], NO, copy, how, version) for how, copy in spoilt]
     return rows
 
 
@@ -99,35 +103,49 @@ def verdict_of(probability: float) -> str:
     return "bad" if probability >= BAD_FROM else "doubtful" if probability >= DOUBTFUL else "good"
 
 
+def agreement(rows: Sequence[Judged], probabilities: np.ndarray, chosen: Sequence[int]) -> dict[str, Any]:
+    """How verdicts agree with judgements, of the chosen rows.
+
+    Returns:
+        `agreement`: of the edits judged yes or no that have the verdict good or bad, the share whose verdict says the
+        same; `decided`: the share that has such a verdict; `side`: the share on the right side of one half.
+    """
+    sure = [n for n in chosen if rows[n].kept != MAYBE]
+    pairs = [(rows[n].kept, verdict_of(one[n])) for one in probabilities for n in sure]
+    right = sum(pair in ((YES, "good"), (NO, "bad")) for pair in pairs)
+    decided = sum(verdict != "doubtful" for _, verdict in pairs)
+    sides = [(one[n] >= 0.5) == (rows[n].kept == NO) for one in probabilities for n in sure]
+    return {
+        "judged": dict(Counter(rows[n].kept for n in chosen)),
+        "agreement": round(right / max(decided, 1), 3),
+        "decided": round(decided / max(len(pairs), 1), 3),
+        "side": round(float(np.mean(sides)), 3) if sides else None,
+    }
+
+
 def report(rows: Sequence[Judged], probabilities: np.ndarray, model: Model) -> dict[str, Any]:
     """Agreement of verdicts and judgements by cross-validation over photos, and how often each reason is given.
 
-    `agreement` is the share of those edits judged yes or no with the verdict good or bad whose verdict says the same;
-    `decided` the share that has such a verdict; `side` the share that is on the right side of one half.
+    Args:
+        probabilities: [REPEATS, N], each of a model that saw no row of the same photo.
     """
-    verdicts = [[verdict_of(p) for p in one] for one in probabilities]
     judged = [n for n, row in enumerate(rows) if row.spoilt is None]
-    table: Counter[tuple[str, str]] = Counter((rows[n].kept, one[n]) for one in verdicts for n in judged)
-    sure = [n for n in judged if rows[n].kept != MAYBE]
-    right = sum(table[key] for key in ((YES, "good"), (NO, "bad")))
-    decided = right + sum(table[key] for key in ((YES, "bad"), (NO, "good")))
-    sides = [(one[n] >= 0.5) == (rows[n].kept == NO) for one in probabilities for n in sure]
+    by_version: dict[str, list[int]] = {}
+    for n in judged:
+        by_version.setdefault(rows[n].version, []).append(n)
+    table = Counter((rows[n].kept, verdict_of(one[n])) for one in probabilities for n in judged)
     spoilt: dict[str, list[bool]] = {}
     for n, row in enumerate(rows):
         if row.spoilt:
-            spoilt.setdefault(row.spoilt, []).extend(one[n] != "good" for one in verdicts)
+            spoilt.setdefault(row.spoilt, []).extend(verdict_of(one[n]) != "good" for one in probabilities)
     bad = [row for row in rows if row.spoilt is None and model.probability(row.measures) >= BAD_FROM]
     named = Counter(reason for row in bad for reason in model.reasons(row.measures))
     first = Counter(reason for row in bad for reason in model.reasons(row.measures)[:1])
     return {
-        "judged": dict(Counter(rows[n].kept for n in judged)),
         "photos": len({row.photo for row in rows}),
-        "agreement": round(right / max(decided, 1), 3),
-        "decided": round(decided / max(len(sure) * len(verdicts), 1), 3),
-        "side": round(float(np.mean(sides)), 3),
-        "verdicts": {
-            f"{kept} {said}": round(count / len(verdicts), 1) for (kept, said), count in sorted(table.items())
-        },
+        **agreement(rows, probabilities, judged),
+        "by_version": {version: agreement(rows, probabilities, of) for version, of in by_version.items()},
+        "verdicts": {f"{kept} {said}": round(n / len(probabilities), 1) for (kept, said), n in sorted(table.items())},
         "spoilt_not_good": {how: round(float(np.mean(found)), 3) for how, found in spoilt.items()},
         "bad": len(bad),
         "first_reason_of_bad": {reason.value: count for reason, count in first.most_common()},

@@ -1,6 +1,6 @@
 """Kills commands at random moments, starts them again, and checks that nothing is half-written or lost.
 
-Made the table on kills in docs/kiosk.md and benchmarks/results/kills.json:
+Made the table on kills in docs/kiosk.md:
 
     python tools/kills.py -o REPORT.json
 

@@ -165,7 +165,7 @@ class DragRun:
         if self._bundle.makes_flow:
             moved = Generated(None, self._fetch("flow"), self._fetch("revealed"))
         else:
-            moved = self.held.generated(self.picture)
+            moved = replace(self.held.generated(self.picture), revealed=self.held.revealed)
         if moved.flow is None or moved.revealed is None:
             return replace(moved, result=result)
         with span("change", "composite"):

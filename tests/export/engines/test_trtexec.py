@@ -61,18 +61,18 @@ def test_a_folder_with_blanks_and_quotes_is_one_argument(toy: Path, tmp_path: Pa
 
 
 def test_what_there_is_not_is_said() -> None:
-    with pytest.raises(InputError, match="no graph 'nose'; it has: encoder, motion"):
+    with pytest.raises(InputError, match="no graph 'nose'; it has: hold_features, hold_answers, encoder"):
         list(trtexec_commands(EMBEDDED, "nose", "single", "auto", (SIZE,)))
     with pytest.raises(InputError, match="no branch 'pair'; it has: single"):
-        list(trtexec_commands(EMBEDDED, "motion", "pair", "auto", (SIZE,)))
+        list(trtexec_commands(EMBEDDED, "condition", "pair", "auto", (SIZE,)))
     with pytest.raises(InputError, match="no graphs in fp64"):
-        list(trtexec_commands(EMBEDDED, "motion", "single", "fp64", (SIZE,)))
+        list(trtexec_commands(EMBEDDED, "condition", "single", "fp64", (SIZE,)))
 
 
 def test_the_command_prints_a_line_a_size(edit_cli: Cli) -> None:
-    done = edit_cli("engines", "command", "motion", "--shapes", "256,512")
+    done = edit_cli("engines", "command", "condition", "--shapes", "256,512")
     sizes = [size for size in EMBEDDED.sizes if max(size) == 256]
     assert done.returncode == 0 and len(done.stdout.splitlines()) == len(sizes) + 1, done.stderr
-    assert len(edit_cli("engines", "command", "motion").stdout.splitlines()) == 1
+    assert len(edit_cli("engines", "command", "condition").stdout.splitlines()) == 1
     bad = edit_cli("engines", "command", "nose")
     assert bad.returncode == 2 and bad.stderr.count("\n") == 1 and not bad.stdout

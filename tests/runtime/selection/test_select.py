@@ -117,7 +117,7 @@ def test_a_wrong_engine_fails_and_the_graph_is_named(bundle: Path) -> None:
 
     def load(opened: edgedrag.runtime.bundle.manifest.Bundle, graph, variant, precision):  # type: ignore[no-untyped-def]
         made = real(opened, graph, variant, precision)
-        if graph.name == "motion":
+        if graph.name == "condition":
             run = made.run
             made.run = lambda inputs: {  # type: ignore[method-assign]
                 name: wrong.upload(wrong.download(array)[..., ::-1].copy()) for name, array in run(inputs).items()
@@ -126,10 +126,10 @@ def test_a_wrong_engine_fails_and_the_graph_is_named(bundle: Path) -> None:
 
     wrong.load = load  # type: ignore[method-assign]
     opened = open_bundle(bundle)
-    with pytest.raises(EngineError, match=r"self-test: the golden drag is at \d+\.\d dB .*'motion' gives") as caught:
+    with pytest.raises(EngineError, match=r"self-test: the golden drag is at \d+\.\d dB .*'condition' gives") as caught:
         self_test(opened, Stages(opened, wrong, "fp32"))
     assert caught.value.code == "self-test"
-    assert "polygraphy run" in str(caught.value) and "motion.onnx" in str(caught.value)
+    assert "polygraphy run" in str(caught.value) and "condition.onnx" in str(caught.value)
 
 
 def test_the_command_names_every_input_with_its_shape() -> None:

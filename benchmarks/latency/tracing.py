@@ -114,7 +114,7 @@ def cost_of_spans(rounds: int = ROUNDS) -> dict[str, Any]:
         shares.append(innermost_share(events))
     start = time.process_time()
     for _ in range(CALLS):
-        with trace.span("motion", "graph", stage="drag", branch="single"):
+        with trace.span("condition", "graph", stage="drag", branch="single"):
             pass
     off_ns = (time.process_time() - start) / CALLS * 1e9
     recorded_over_off = []

@@ -1,4 +1,4 @@
-"""The backward flow that drags alone suggests; the motion network corrects it."""
+"""The backward flow that drags alone suggest, without a hold; training's motion network corrects it."""
 
 from __future__ import annotations
 

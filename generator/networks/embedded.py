@@ -1,9 +1,10 @@
 """The embedded generator: a motion network, and a denoiser for revealed areas.
 
-Five modules, one for each graph of the bundle. The *latent* is the picture at half its size, folded
-2 x 2 pixels to 12 channels at 1/4; the decoder takes finer detail from the warped photo. There are no
-normalisation layers: convolutions, LeakyReLU and residual blocks whose last convolution is initialised
-to zero, so that backends can fuse all operations.
+Five modules. Each but the motion network is a graph of the bundle, with the flow and the revealed map that the
+runtime makes (runtime/drag/motion.py). The *latent* is the picture at half its size, folded 2 x 2 pixels to 12
+channels at 1/4; the decoder takes finer detail from the warped photo. There are no normalisation layers:
+convolutions, LeakyReLU and residual blocks whose last convolution is initialised to zero, so that backends can fuse
+all operations.
 
 Shapes: image [B, 3, H, W] in -1..1; mask [B, 1, H, W] in {0, 1}; points [B, N, 4] as handle x, y,
 target x, y in pixels (repeating a row changes nothing); flows [B, 2, H, W] in pixels, x then y,
@@ -110,7 +111,7 @@ class Encoder(nn.Module):
 
 
 class Motion(nn.Module):
-    """Stage `drag`, first graph: the prior flow, scaled and corrected, and the revealed map."""
+    """The prior flow, scaled and corrected, and the revealed map. In no bundle: training alone runs it."""
 
     def __init__(self, config: EmbeddedConfig):
         super().__init__()
@@ -149,7 +150,7 @@ class Motion(nn.Module):
 
 
 class Condition(nn.Module):
-    """Stage `drag`, second graph: the denoiser's conditioning and starting latent.
+    """Stage `drag`: the denoiser's conditioning and starting latent.
 
     The latent is the warped photo at the noise level of the first step (the method's noised source
     prior): a * warped + c * noise, with the coefficients a, b, c of the table's row 0.

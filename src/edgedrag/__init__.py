@@ -13,8 +13,8 @@ Open a runtime once, load a photo, drag, and save:
     edgedrag.save_picture("out.png", photo)
 
 Pixels are uint8 or uint16 in RGB order; outside `edit.mask` they stay exactly as they were. `photo.drag_steps` is
-the same drag as a generator, for progress and cancelling; `photo.preview` shows the motion alone, and
-`photo.hold` what would move with a point.
+the same drag as a generator, for progress and cancelling; `photo.preview` shows the motion alone,
+`photo.hold` what would move with a point, and `photo.candidates` several answers, of which `photo.choose` takes one.
 
 Everything that can go wrong is an `EdgedragError`: `InputError` for what was given, `BundleError` for the bundle's
 files, `EngineError` for the backend. A Runtime and its photos are used from one thread at a time.

@@ -161,7 +161,7 @@ def command(graph: str, bundle: str, branch: str, precision: str, shapes: str | 
     """Print the trtexec command that builds and times GRAPH. It builds what `engines build --engine tensorrt` does.
 
     \b
-    edgedrag engines command motion
+    edgedrag engines command denoiser
     """
     from edgedrag.export.engines.build import parse_sizes
     from edgedrag.export.engines.trtexec import trtexec_commands

@@ -75,7 +75,7 @@ def test_large_graphs_are_in_memory_one_at_a_time(fp32: Path, tmp_path: Path, mo
 
     monkeypatch.setattr(ort, "InferenceSession", Watched)
     monkeypatch.setattr(workbench, "LARGE", 0)
-    monkeypatch.setattr(inner, "GROUP", 2**22)  # not all tensors of the pair come in one run
+    monkeypatch.setattr(inner, "GROUP", 2**24)  # not all tensors of the pair come in one run
     drags = read_drags(calibration_of(tmp_path / "jobs.jsonl").drags, (1,), 0, 100.0)
     bench = workbench.Workbench(open_bundle(fp32), tmp_path)
     layers = {name: find_layers(bench.model(name)) if name == "unet" else () for name in bench.graphs}

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import onnx
 import pytest
+from toy_hold import add_toy_hold
 
+from edgedrag.export.engines.build import Request, hold_sizes
 from edgedrag.export.engines.trtexec import trtexec_commands
 from edgedrag.runtime.backends.tensorrt.cache import EngineTarget, engine_key
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
@@ -76,3 +78,13 @@ def test_the_command_prints_a_line_a_size(edit_cli: Cli) -> None:
     assert len(edit_cli("engines", "command", "motion").stdout.splitlines()) == 1
     bad = edit_cli("engines", "command", "nose")
     assert bad.returncode == 2 and bad.stderr.count("\n") == 1 and not bad.stdout
+
+
+def test_the_hold_is_at_its_own_sizes_and_built_with_all_windows(toy: Path) -> None:
+    bundle = open_bundle(add_toy_hold(toy))
+    lines = list(trtexec_commands(bundle, "hold_features", "single", "fp32", ((128, 128),)))
+    shapes = [line.split("image:")[1].split()[0] for line in lines]
+    assert shapes == ["1x3x64x64", "1x3x128x128", "1x3x64x128", "1x3x128x64"]
+    every = Request("tensorrt-rtx", ("sm_86",), "fp32", tuple(bundle.sizes))
+    assert hold_sizes(bundle, every) == bundle.sizes_of("hold")
+    assert hold_sizes(bundle, Request("tensorrt-rtx", ("sm_86",), "fp32", ((64, 64),))) == []

@@ -16,7 +16,7 @@ import edgedrag
 from edgedrag.runtime.bundle.cost import costs_as_json, describe_cost
 from edgedrag.runtime.bundle.describe import describe_bundle
 from edgedrag.runtime.bundle.manifest import open_bundle
-from edgedrag.runtime.errors import BundleError
+from edgedrag.runtime.errors import BundleError, EngineError
 from edgedrag.runtime.hold.grabcut import grabcut_answers
 
 POINT = (150.0, 110.0)
@@ -121,6 +121,18 @@ def test_answers_that_are_no_numbers_are_made_by_grabcut(bundle: Path, cat: np.n
     held = runtime.load(cat).hold((265, 240)).on_photo()
     rewrite_manifest(bundle, lambda m: (m.pop("hold"), m["stages"].pop("hold")))
     assert np.array_equal(edgedrag.open(bundle).load(cat).hold((265, 240)).on_photo(), held)
+
+
+def test_without_the_hold_s_engines_grabcut_answers_and_a_warning_says_so(bundle: Path, cat: np.ndarray) -> None:
+    def fail(_: np.ndarray) -> np.ndarray:
+        raise EngineError("no engine of 'hold_answers'")
+
+    runtime = edgedrag.open(bundle)
+    graphs = watch(runtime, fail)
+    photo = runtime.load(cat)
+    with pytest.warns(RuntimeWarning, match="no engine of 'hold_answers'"):
+        held = photo.hold((265, 240)).on_photo()
+    assert np.array_equal(photo.hold((265, 240)).on_photo(), held) and len(graphs["hold_answers"].shapes) == 1
 
 
 def test_grabcut_s_answers_do_not_depend_on_what_ran_before(cat: np.ndarray) -> None:

@@ -12,11 +12,11 @@ setup:
 
 # The tests to run while working: a few minutes on two cores
 fast *ARGS:
-    {{ python }} -m pytest -q -m "not slow" {{ ARGS }}
+    {{ python }} -m pytest -q -n 2 --dist loadfile -m "not slow" {{ ARGS }}
 
 # All tests, as CI runs them
 test *ARGS:
-    {{ python }} -m pytest {{ ARGS }}
+    {{ python }} -m pytest -n 2 --dist loadfile {{ ARGS }}
 
 # Linter, formatter and types: they have to pass before a commit
 lint:

@@ -101,9 +101,13 @@ def first_line(*command: str) -> str | None:
     return lines[0] if done.returncode == 0 and lines else None
 
 
-def git_revision() -> str | None:
-    """The revision of the checkout that edgedrag runs from, with "+" if it has changes; None if it is installed."""
-    root = Path(edgedrag.__file__).resolve().parents[2]
+def git_revision(checkout: Path | None = None) -> str | None:
+    """The revision of a checkout, with "+" if it has changes; None if edgedrag is installed rather than run from one.
+
+    Args:
+        checkout: None for the one that edgedrag runs from.
+    """
+    root = checkout or Path(edgedrag.__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     revision = first_line("git", "-C", str(root), "rev-parse", "HEAD")

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from edgedrag.export.bundle_writer import check_bundle_folder
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import aside_folder, remove_leftovers
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,9 @@ def apply(folder: str | Path, file: Path, output: Path) -> dict[str, Any]:
     bundle = open_original(folder)
     check_bundle_folder(output)
     recipe = read_recipe(file, bundle)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
-        write_bundle(Workbench(bundle, Path(scratch)), recipe, output)
+    remove_leftovers(output.parent)
+    with aside_folder(output.parent) as scratch:
+        write_bundle(Workbench(bundle, scratch), recipe, output)
     return recipe
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import Any
 
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.files import check_folder, sha256_of
+from edgedrag.runtime.files import aside_folder, check_folder, move_folder, remove_leftovers, sha256_of
 
 
 def file_variant(
@@ -48,20 +45,11 @@ def new_bundle(folder: Path) -> Iterator[Path]:
         InputError: see `check_bundle_folder`.
     """
     check_bundle_folder(folder)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    remove_leftovers(folder.parent)
+    with aside_folder(folder.parent) as aside:
         yield aside
         open_bundle(aside)
-        aside.chmod(0o755)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
-            os.replace(folder, old / folder.name)
-            os.replace(aside, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        move_folder(aside, folder)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from edgedrag.runtime.bundle.graph_inputs import declared_shape
 from edgedrag.runtime.bundle.manifest import FORMAT_VERSION
 from edgedrag.runtime.files import sha256_of
 
-VERSION = "6.1.0"
+VERSION = "7.0.0"
 SIDES = (256, 192, 160, 128)  # shorter sides of the windows, whose longer side is 256 pixels
 PARITY_SIZES = ((256, 256), (128, 192))
 
@@ -34,15 +34,14 @@ TENSORS: dict[str, tuple[Shape, str]] = {
     "image": (declared_shape("image"), "the window, RGB, -1..1"),
     "mask": (declared_shape("mask"), "1 where pixels may change"),
     "points": (declared_shape("points"), "handle x, y, target x, y in pixels; a repeated row changes nothing"),
-    "prior_flow": (declared_shape("prior_flow"), "backward flow that the drag alone suggests, pixels, x then y"),
     "noise": ([1, 12, "H/4", "W/4"], "standard normal"),
     "coefficients": (declared_shape("coefficients"), "a, b, c of the sampler's row"),
     "timestep": (declared_shape("timestep"), "noise level, 0..999"),
     "f4": ([1, "A", "H/4", "W/4"], "features of the window at 1/4"),
     "f8": ([1, "B", "H/8", "W/8"], "features of the window at 1/8"),
     "f16": ([1, "C", "H/16", "W/16"], "features of the window at 1/16"),
-    "flow": ([1, 2, "H", "W"], "backward flow, pixels, x then y: the result at p shows the window at p + flow(p)"),
-    "revealed": ([1, 1, "H", "W"], "0..1, 1 where the generator's pixels replace the warped photo"),
+    "flow": (declared_shape("flow"), "backward flow, pixels: the result at p shows the window at p + flow(p)"),
+    "revealed": (declared_shape("revealed"), "0..1, 1 where the motion shows the ground behind what moved"),
     "warped": ([1, 3, "H", "W"], "the window warped by the flow, RGB, -1..1"),
     "c4": ([1, "A", "H/4", "W/4"], "conditioning of the denoiser at 1/4"),
     "c8": ([1, "B", "H/8", "W/8"], "conditioning of the denoiser at 1/8"),
@@ -64,7 +63,6 @@ class GraphSpec:
 
 GRAPHS = (
     GraphSpec("reference", "encoder", lambda g: g.encoder, ("f4", "f8", "f16")),
-    GraphSpec("drag", "motion", lambda g: g.motion, ("flow", "revealed")),
     GraphSpec("drag", "condition", lambda g: g.condition, ("warped", "c4", "c8", "c16", "latent")),
     GraphSpec("denoise", "denoiser", lambda g: g.denoiser, ("latent",)),
     GraphSpec("decode", "decoder", lambda g: g.decoder, ("result",)),
@@ -95,7 +93,7 @@ def example_inputs(generator: EmbeddedGenerator, names: Sequence[str], h: int, w
             return torch.rand(shape, generator=rng)
         if name == "timestep":
             return torch.tensor([759.0])
-        return torch.randn(shape, generator=rng) * (6.0 if name in ("flow", "prior_flow") else 0.5)
+        return torch.randn(shape, generator=rng) * (6.0 if name == "flow" else 0.5)
 
     return [one(name) for name in names]
 
@@ -160,7 +158,7 @@ def manifest(stages: dict[str, list[dict[str, Any]]], default_steps: int, proven
         "name": "embedded",
         "version": VERSION,
         "licence": "Apache-2.0",
-        "description": "A small generator for drags on the CPU: a motion network and a denoiser for what it reveals.",
+        "description": "A small generator for drags on the CPU: a denoiser of what a motion moves and reveals.",
         "symbols": {"H": side, "W": side, "N": {"minimum": 1, "maximum": 64, "multiple": 1}},
         "inputs": {"image": {"low": -1.0, "high": 1.0}},
         "stages": stages,

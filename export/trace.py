@@ -63,17 +63,17 @@ def to_program(
         warnings.simplefilter("ignore")
         with torch._dynamo.config.patch(fake_tensor_cache_enabled=False):  # few hits and much work if sizes are open
             exported = torch.export.export(module, tuple(example), dynamic_shapes=tuple(axes))
-        name_casts(exported)
-        decompose_on_demand(exported)
-        program = torch.onnx.export(
-            exported,
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(inputs),
-            output_names=list(outputs),
-            verbose=False,
-            optimize=False,
-        )
+            name_casts(exported)
+            decompose_on_demand(exported)
+            program = torch.onnx.export(
+                exported,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                verbose=False,
+                optimize=False,
+            )
     assert program is not None, "the exporter returns a program unless it was given a file"
     simplify(program.model)
     return program

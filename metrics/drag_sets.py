@@ -51,7 +51,7 @@ def read_sample(folder: Path, max_megapixels: float) -> Task:
     """Read a sample. Raises InputError if a file is missing or damaged, or the drag is invalid."""
     photo = as_rgb8(load_picture(folder / PHOTO, max_megapixels).pixels)
     height, width = photo.shape[:2]
-    mask = check_mask(load_picture(folder / MASK, max_megapixels).pixels, height, width)
+    mask = check_mask(load_picture(folder / MASK, max_megapixels), height, width)
     try:
         ends = json.loads((folder / INSTRUCTION).read_text())["points"]
         drags = list(zip(ends[::2], ends[1::2], strict=True))

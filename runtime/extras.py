@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import re
 import shutil
@@ -51,9 +50,11 @@ def _extras_with(module: str) -> list[str]:
 
 def extras() -> dict[str, set[str]]:
     """The packages of each extra, from the metadata of the installed package; empty where it is not installed."""
+    from importlib import metadata  # slow to import, and only needed here and below
+
     try:
-        required = importlib.metadata.requires(PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError:
+        required = metadata.requires(PACKAGE) or []
+    except metadata.PackageNotFoundError:
         return {}
     packages: dict[str, set[str]] = {}
     included: dict[str, set[str]] = {}
@@ -77,14 +78,16 @@ def _closure(extra: str, included: dict[str, set[str]]) -> set[str]:
 
 def _source() -> str | None:
     """What pip can install the package from: the clone here, the clone or address that it came from, or None."""
+    from importlib import metadata
+
     if _is_clone(Path.cwd()):
         return "."
     clone = Path(__file__).resolve().parents[1]  # runtime/ in a clone, edgedrag/runtime/ where installed
     if _is_clone(clone):
         return str(clone)
     try:
-        text = importlib.metadata.distribution(PACKAGE).read_text("direct_url.json")  # PEP 610
-    except importlib.metadata.PackageNotFoundError:
+        text = metadata.distribution(PACKAGE).read_text("direct_url.json")  # PEP 610
+    except metadata.PackageNotFoundError:
         return None
     origin = json.loads(text) if text else {}
     address = str(origin.get("url", ""))

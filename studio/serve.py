@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import secrets
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import uvicorn
 
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.files import write_aside
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.api.app import make_app
+from edgedrag.studio.api.deadlines import TimedProtocol
 from edgedrag.studio.health import logs, watchdog
 from edgedrag.studio.settings import Settings
+from edgedrag.studio.state_folder import clear, held, make_state_folder, staff_code
 from edgedrag.studio.station import Station
 
 MAX_CONNECTIONS = 512
@@ -51,8 +48,14 @@ def serve(runtime: Runtime, settings: Settings, done: Callable[[], None] = lambd
     Raises:
         InputError: invalid settings, a state folder that cannot be written to, a port in use.
     """
-    settings = prepared(settings)
+    settings.check()
     logs.set_up()
+    make_state_folder(settings.state)
+    with held(settings.state):
+        _serve(runtime, prepared(settings), done)
+
+
+def _serve(runtime: Runtime, settings: Settings, done: Callable[[], None]) -> None:
     station = Station(runtime, settings)
     watchdog.watch(station.worker, settings.hang_seconds)
     config = uvicorn.Config(
@@ -62,6 +65,8 @@ def serve(runtime: Runtime, settings: Settings, done: Callable[[], None] = lambd
         log_config=None,
         access_log=False,
         server_header=False,
+        http=TimedProtocol,
+        proxy_headers=settings.token is not None,  # else there is no proxy, and the addresses are what they seem
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE,
         ws_per_message_deflate=False,  # motion fields on loopback: compressing costs more than it saves
@@ -77,31 +82,6 @@ def serve(runtime: Runtime, settings: Settings, done: Callable[[], None] = lambd
 def prepared(settings: Settings) -> Settings:
     """Checked settings with a staff code; the state folder exists and is cleared of what a power cut left."""
     settings.check()
-    folder = settings.state
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise OSError("not writable")
-        _clear(folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be used for the station's records ({error.strerror or error})") from None
-    return dataclasses.replace(settings, staff_code=settings.staff_code or _staff_code(folder / "staff-code"))
-
-
-def _clear(folder: Path) -> None:
-    """Remove half-written files, and pairs that no job names: the power went while they were written."""
-    for aside in (*folder.glob(".*.*"), *folder.glob("kept/.*.*")):
-        aside.unlink()
-    jobs = folder / "kept" / "jobs.jsonl"
-    named = jobs.read_text(encoding="utf-8") if jobs.exists() else ""
-    for pair in folder.glob("kept/pairs/*"):
-        if f'"pairs/{pair.name}/before.png"' not in named:
-            shutil.rmtree(pair)
-
-
-def _staff_code(file: Path) -> str:
-    """The code in a file of the state folder, made at the first start; only its owner can read it."""
-    if not file.exists():
-        write_aside(file, (secrets.token_urlsafe(12) + "\n").encode())
-        file.chmod(0o600)
-    return file.read_text(encoding="utf-8").strip()
+    make_state_folder(settings.state)
+    clear(settings.state)
+    return dataclasses.replace(settings, staff_code=settings.staff_code or staff_code(settings.state / "staff-code"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgedrag.runtime.errors import InputError
 
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,200}")  # what a header, a WebSocket's protocol and a link can carry
 
 
@@ -18,6 +19,7 @@ class Settings:
 
     Attributes:
         token: what a visitor's page must send; None on loopback alone.
+        root_path: before the path of every address, as "/retouch", where a proxy serves the station below one.
         state: folder of the records, and of what staff choose to keep.
         staff_code: opens the staff page; made at the first start and kept in `state` where None.
         idle_seconds: a session without input for so long is wiped.
@@ -31,6 +33,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     token: str | None = None
+    root_path: str = ""
     state: Path = Path("state")
     staff_code: str | None = None
     idle_seconds: float = 120.0
@@ -56,6 +59,8 @@ class Settings:
         for option, secret in (("--token", self.token), ("--staff-code", self.staff_code)):
             if secret is not None and not TOKEN.fullmatch(secret):
                 raise InputError(f"{option}: give 16 to 200 of the characters A-Z a-z 0-9 . _ ~ -")
+        if not ROOT_PATH.fullmatch(self.root_path):
+            raise InputError(f"--root-path {self.root_path}: give a path as /retouch, without a slash at its end")
         if self.token is None and not self.loopback:
             raise InputError(
                 f"--host {self.host}: others can reach this address, so give --token too (16 characters or more), "

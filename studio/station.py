@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -45,7 +44,6 @@ class Station:
         self._codec = ThreadPoolExecutor(1, "codec")  # pictures are decoded and encoded one at a time
         self._uploads = 0
         self._to_sweep = False
-        self.wrong_codes: deque[float] = deque(maxlen=10)  # times of wrong staff codes, time.monotonic
 
     @contextmanager
     def uploading(self) -> Iterator[None]:

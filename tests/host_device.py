@@ -129,7 +129,8 @@ class HostNetwork:
 class HostBackend(DeviceBackend):
     """See `base.Backend`: a device backend whose engines are a bundle's fp32 files, each `weight` bytes large."""
 
-    name, device, placement = "tensorrt", "host", "tensorrt"
+    name, device = "tensorrt", "host"
+    placements: tuple[str, ...] = ("tensorrt",)
     precisions: tuple[str, ...] = ("fp32",)
 
     def __init__(self, capacity: int = 1 << 34, budget: int | None = None, weight: int = 1000):

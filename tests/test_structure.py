@@ -6,7 +6,8 @@ Imports are read from the source: those inside functions and those for the type 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import subprocess
+import sys
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -59,6 +60,7 @@ calibration.graphs
 calibration.runs
 calibration
 studio.settings
+studio.state_folder
 studio.editing
 studio.health
 studio.records
@@ -94,14 +96,17 @@ def modules() -> dict[str, Path]:
     return {module_name(file): file for file in (*rooms, *package)}
 
 
-def imported(file: Path) -> Iterator[str]:
+@cache
+def imported(file: Path) -> tuple[str, ...]:
     """All that a file imports, by full name: `from a import b` gives a.b."""
+    names: list[str] = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{file}: a relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return tuple(names)
 
 
 @cache
@@ -169,6 +174,13 @@ def test_what_runs_on_a_device_imports_no_training_library() -> None:
         if target.split(".")[0] in HEAVY
     }
     assert not wrong
+
+
+def test_importing_the_package_loads_no_backend_and_nothing_slow_that_only_a_call_needs() -> None:
+    slow = {"onnxruntime", "openvino", "tensorrt", "click", "importlib.metadata", "PIL.ImageFile", "subprocess"}
+    script = f"import edgedrag, sys; print(*({slow} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_rooms_are_imported_as_parts_of_the_package_and_tools_by_nobody() -> None:

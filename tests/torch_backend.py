@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgedrag.export.lightningdrag.graphs import GRAPHS
+from edgedrag.export.lightningdrag.graphs import graphs_of
 from edgedrag.generator.networks.lightningdrag.weights import Weights
 from edgedrag.runtime.backends.base import OnnxBackend
 from edgedrag.runtime.bundle.graphs import Graph
@@ -17,7 +17,7 @@ from edgedrag.runtime.bundle.graphs import Graph
 
 class TorchGraph:
     def __init__(self, weights: Weights, file: Path):
-        spec, branch = next((s, b) for s in GRAPHS for b in s.branches if s.file_name(b) == file.name)
+        spec, branch = next((s, b) for s in graphs_of(weights.size) for b in s.branches if s.file_name(b) == file.name)
         self._module, self._spec = branch.build(weights).eval(), spec
 
     @torch.no_grad()
@@ -29,7 +29,8 @@ class TorchGraph:
 class TorchBackend(OnnxBackend):
     """See `runtime.backends.base.Backend`; always in float32."""
 
-    name, device, placement = "cpu", "PyTorch", "ort"
+    name, device = "cpu", "PyTorch"
+    placements: tuple[str, ...] = ("ort",)
     precisions: tuple[str, ...] = ("fp32", "fp16")
 
     def __init__(self, weights: Weights):

@@ -9,7 +9,6 @@ Without a GPU, `--backend cpu --size tiny` is a dry run of the same code; its fi
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -31,6 +30,7 @@ from edgedrag.runtime.bundle.describe import cost_at
 from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.files import scratch_folder
 from edgedrag.runtime.options import BACKENDS, BackendName, PrecisionName
 from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, make_table
 from edgedrag.runtime.selection.self_test import Golden, read_golden, run_golden, self_test
@@ -146,7 +146,7 @@ def compare_with_torch(
     report: dict[str, Any] = {"networks_ms": rows, "height": height, "width": width, "drag_ms": {}, "ratios": {}}
     for how in ("eager", "compile"):
         report["drag_ms"][how] = {
-            "our schedule": our_drag_ms(rows, how, pairs, 8 - pairs),
+            "our schedule": our_drag_ms(rows, size, how, pairs, 8 - pairs),
             "published, 1 image": published_drag_ms(rows, how, 1),
             "published, 4 images one after another": published_drag_ms(rows, how, 4),
         }
@@ -208,16 +208,16 @@ def main(
     report |= {"dry_run": device == "cpu", "torch": torch.__version__, "size": size, "bundles": []}
     report["matrix_product_tflops"] = peak_of_matrix_products(device)
     peak = max(report["matrix_product_tflops"].values())
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         if lightningdrag is None:
-            lightningdrag = Path(scratch, "lightningdrag")
+            lightningdrag = scratch / "lightningdrag"
             export_random(0, size, lightningdrag, "fp16" if device == "cuda" else "fp32", None)
         for bundle in (open_bundle("embedded"), open_bundle(lightningdrag)):
             for backend in named:
                 for precision in ("fp32", "fp16", "int8"):
                     if all(g.files(precision, "tensorrt" if backend in MODULES else "ort") for _, g in bundle.graphs()):
                         click.echo(f"{bundle.name} on {backend} in {precision}")
-                        engine_folder = engines or Path(scratch, "engines")
+                        engine_folder = engines or scratch / "engines"
                         rows = report["bundles"]
                         for row in measure_bundle(bundle, backend, precision, engine_folder, drags, peak):
                             report["bundles"] = [*rows, row]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.stages import Stages
+from edgedrag.runtime.files import scratch_folder
 from edgedrag.runtime.selection.self_test import self_test
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.system.processor import multiplies_int8
@@ -176,8 +176,8 @@ def main(bundle: str, drags: Path, repeats: int, output: Path | None) -> None:
     """Compare ways to run the INT8 graphs of BUNDLE on this processor."""
     opened = open_bundle(bundle)
     tasks = [read_sample(folder, 100.0) for folder in find_samples(drags).values()]
-    with tempfile.TemporaryDirectory() as scratch:
-        runtimes = open_variants(opened, Path(scratch))
+    with scratch_folder() as scratch:
+        runtimes = open_variants(opened, scratch)
         rows = speed(runtimes, repeats)
         lost = damage(runtimes, tasks)
         for name, runtime in runtimes.items():

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from edgedrag.export.half import halve
 from edgedrag.export.lightningdrag.costs import RUNS, STEPS, PublishedStep
-from edgedrag.export.lightningdrag.graphs import GRAPHS, GraphSpec, is_half, shape_of
+from edgedrag.export.lightningdrag.graphs import GraphSpec, graphs_of, is_half, shape_of
 from edgedrag.generator.networks.lightningdrag.sizes import Size
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
 
@@ -40,11 +40,12 @@ def modules(size: Size) -> list[tuple[str, GraphSpec, Callable[[], nn.Module]]]:
     """Name, graph whose inputs it has, and builder of each network."""
     weights = RandomWeights(size, 0)
     built: list[tuple[str, GraphSpec, Callable[[], nn.Module]]] = []
-    for spec in GRAPHS:
+    specs = graphs_of(size)
+    for spec in specs:
         for branch in spec.branches:
             name = spec.name if branch.name == "single" else f"{spec.name}_{branch.name}"
             built.append((name, spec, lambda branch=branch: branch.build(weights)))  # type: ignore[misc]
-    graphs = {spec.name: spec for spec in GRAPHS}
+    graphs = {spec.name: spec for spec in specs}
     pair = graphs["unet"].branches[0]
 
     def step() -> nn.Module:
@@ -132,9 +133,11 @@ def published_drag_ms(rows: dict[str, dict[str, float | None]], how: str, images
     return None if step is None else round(total + images * STEPS * step, 2)
 
 
-def our_drag_ms(rows: dict[str, dict[str, float | None]], how: str, pairs: int, singles: int) -> float | None:
+def our_drag_ms(
+    rows: dict[str, dict[str, float | None]], size: Size, how: str, pairs: int, singles: int
+) -> float | None:
     """The time of a first drag with edgedrag's schedule in PyTorch, ms."""
-    once = [rows[spec.name][how] for spec in GRAPHS if spec.stage != "denoise"]
+    once = [rows[spec.name][how] for spec in graphs_of(size) if spec.stage != "denoise"]
     loop = [rows["unet_pair"][how], rows["unet"][how]]
     if any(ms is None for ms in (*once, *loop)):
         return None

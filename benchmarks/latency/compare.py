@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +20,7 @@ from edgedrag.benchmarks.latency.single_stream import SHARES, Asker, Cell
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.nvidia import Card
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import scratch_folder
 
 PAIRS = 5  # number of pairs of interleaved processes
 DECIDES = "drag"  # the kind of query that determines verdict and exit code
@@ -128,8 +128,7 @@ def measure_ab(
     contexts: dict[str, Any] = {}
     steps: dict[str, int] = {}
     complete = False
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         try:
             for number in range(PAIRS):
                 with ExitStack() as stack:

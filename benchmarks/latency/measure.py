@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import platform
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks.context import full_context
@@ -16,6 +14,7 @@ from edgedrag.benchmarks.latency.peaks import middle
 from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.single_stream import Bench, Cell
 from edgedrag.benchmarks.latency.subject import Configuration
+from edgedrag.runtime.files import scratch_folder
 
 FORMAT, FORMAT_VERSION = "edgedrag-latency", 2
 
@@ -51,8 +50,8 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     comparison = peers.PeerComparison()
     complete = False
     sizes = request.sizes
-    with tempfile.TemporaryDirectory() as name:
-        bench = Bench(request.what, request.steps, Path(name), say)
+    with scratch_folder() as folder:
+        bench = Bench(request.what, request.steps, folder, say)
         card, measured = bench.card, bench.measured
         try:
             if request.scenario == "interactive":

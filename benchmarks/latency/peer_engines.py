@@ -109,7 +109,8 @@ class TorchGraph:
 class TorchBackend(OnnxBackend):
     """A backend that runs the embedded generator's networks in PyTorch."""
 
-    name, device, placement = "cpu", "PyTorch", "ort"
+    name, device = "cpu", "PyTorch"
+    placements: tuple[str, ...] = ("ort",)
     precisions: tuple[str, ...] = ("fp32",)
 
     def __init__(self, runtime: Runtime, compiled: bool):

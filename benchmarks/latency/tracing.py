@@ -12,7 +12,6 @@ import json
 import re
 import shutil
 import statistics
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,7 +28,7 @@ from edgedrag.benchmarks.latency.scene import Size, disc, test_photo, write_scen
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.report import write_report
 from edgedrag.runtime import trace
-from edgedrag.runtime.files import check_file
+from edgedrag.runtime.files import check_file, scratch_folder
 from edgedrag.runtime.options import RuntimeOptions
 from edgedrag.runtime.trace_file import tracing
 
@@ -119,11 +118,11 @@ def cost_of_spans(rounds: int = ROUNDS) -> dict[str, Any]:
             pass
     off_ns = (time.process_time() - start) / CALLS * 1e9
     recorded_over_off = []
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         for number in range(rounds):
             pair = {}
             for recorded in (number % 2 == 0, number % 2 == 1):
-                with tracing(Path(folder) / "trace.json" if recorded else None, "drags"):
+                with tracing(folder / "trace.json" if recorded else None, "drags"):
                     pair[recorded] = drag(number)
             recorded_over_off.append(pair[True] / pair[False])
     return {
@@ -144,9 +143,9 @@ def main(seconds: float, output: Path | None) -> None:
     """Print the time of drags with disabled spans over drags without spans, and the cost of spans."""
     if output is not None:
         check_file(output)
-    with tempfile.TemporaryDirectory() as name:
-        places = without_spans(Path(name) / "without")
-        figures = {**off_over_without(Path(name), seconds), "places": places, **cost_of_spans()}
+    with scratch_folder() as folder:
+        places = without_spans(folder / "without")
+        figures = {**off_over_without(folder, seconds), "places": places, **cost_of_spans()}
     write_report(figures, output)
     click.echo(json.dumps(figures, indent=1))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.quality.methods import LineUp, line_up
 from edgedrag.benchmarks.quality.pairs import unseen_clips
 from edgedrag.benchmarks.quality.tables import as_text
+from edgedrag.runtime.files import scratch_folder
 from edgedrag.runtime.session.runtime import Runtime
 
 
@@ -53,10 +53,10 @@ def measure(runtime: Runtime, request: Request) -> tuple[dict[str, Any], np.ndar
 
     stlpips = STLPIPS(request.weights)
     weights = {"stlpips": stlpips.sha256}
-    with tempfile.TemporaryDirectory() as relatives:
+    with scratch_folder() as relatives:
 
         def rows() -> LineUp:
-            folder = Path(relatives) if request.relatives else None
+            folder = relatives if request.relatives else None
             return line_up(runtime, request.steps, request.seed, request.compare, folder)
 
         if request.pairs is not None:
@@ -96,7 +96,7 @@ def describe(figures: dict[str, Any]) -> str:
         lines = [
             f"{figures['pairs']} pairs of real frames from {figures['clips']} clips that are not in the training data"
         ]
-        groups = {"real frames and made motion": figures["all_kinds"], **figures["by_kind"]}
+        groups = {"real frames and synthetic motion": figures["all_kinds"], **figures["by_kind"]}
         tables = {f"{kind} ({g['pairs']} pairs)": g["methods"] for kind, g in groups.items()}
         tables |= {f"{clip} ({g['pairs']} pairs)": g["methods"] for clip, g in figures["by_clip"].items()}
     else:

@@ -20,7 +20,7 @@ from edgedrag.benchmarks.quality.methods import OWN, WARP, LineUp, Made, Method
 from edgedrag.benchmarks.quality.page import Page
 from edgedrag.benchmarks.quality.pairs import VIDEO, PairTask, held_out_tasks
 from edgedrag.benchmarks.quality.tables import Figures, count_verdicts, mean, median, ratio
-from edgedrag.generator.data.made_motion import KINDS
+from edgedrag.generator.data.synthetic_motion import KINDS
 from edgedrag.metrics.pixels import error_outside_mask, gradient_energy, psnr_in_mask, ssim_in_mask
 from edgedrag.metrics.stlpips import STLPIPS
 from edgedrag.runtime.errors import InputError

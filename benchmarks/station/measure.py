@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from edgedrag.benchmarks.station.browser import Visitor, browser
 from edgedrag.benchmarks.station.load import Tally, crowd, row
 from edgedrag.benchmarks.station.process import Kiosk
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import scratch_folder
 from edgedrag.runtime.photo.picture import Picture, encode_picture
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.health.memory import resident_mb
@@ -143,8 +143,7 @@ def spread(tallies: Sequence[Tally]) -> dict[str, float]:
 
 def measure(runtime: Runtime, visitors: int, seconds: float) -> dict[str, Any]:
     """All figures; `in_browser` has the reason if no browser is available."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with scratch_folder() as folder:
         try:
             seen: dict[str, Any] = in_browser(folder)
         except InputError as error:

@@ -5,14 +5,13 @@ The screenshots in README and docs/studio.md are of examples/coffee.png.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
 
 from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor, browser
 from edgedrag.benchmarks.station.process import Kiosk
-from edgedrag.runtime.files import check_folder
+from edgedrag.runtime.files import check_folder, scratch_folder
 from edgedrag.runtime.photo.picture import Picture, load_picture, save_picture
 
 HANDLE, TARGET = (0.61, 0.71), (0.643, 0.77)  # of the photo's width and height
@@ -27,13 +26,13 @@ def main(photo: Path, folder: Path) -> None:
     height, width = load_picture(photo).pixels.shape[:2]
     start, end = ((x * width, y * height) for x, y in (HANDLE, TARGET))
     screens = (("studio", KIOSK, "en"), ("studio_phone", PHONE, "en"), ("studio_ja", KIOSK, "ja"))
-    with tempfile.TemporaryDirectory() as state, Kiosk(Path(state)) as kiosk, browser() as running:
+    with scratch_folder() as state, Kiosk(state) as kiosk, browser() as running:
         for name, size, language in screens:
             visitor = Visitor(running, kiosk.url, size, language)
             visitor.open(photo, width, height)
             visitor.pull(start, end, let_go=False)
             visitor.page.wait_for_timeout(500)  # the last preview
-            file = Path(state) / f"{name}.png"
+            file = state / f"{name}.png"
             visitor.page.screenshot(path=file)
             save_picture(folder / f"{name}.jpg", Picture(load_picture(file).pixels[..., :3]))
             visitor.context.close()

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-READY_SECONDS = 60
+READY_SECONDS = 120
 
 
 class Kiosk:
@@ -24,7 +24,11 @@ class Kiosk:
         self._news: queue.Queue[dict[str, Any]] = queue.Queue()
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         threading.Thread(target=self._read, daemon=True).start()
-        self.port = self.wait_for("listening")["port"]
+        try:
+            self.port = self.wait_for("listening")["port"]
+        except BaseException:
+            self.kill()
+            raise
         self.state = state
         self.url = f"http://127.0.0.1:{self.port}"
 

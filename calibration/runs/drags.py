@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
 
-from edgedrag.metrics.drag_sets import Task, find_samples, read_sample
+from edgedrag.metrics.drag_sets import find_samples, read_sample
 from edgedrag.runtime.drag.drags import check_drags, check_handles_in_mask
-from edgedrag.runtime.drag.mask import automatic_mask, check_mask
+from edgedrag.runtime.drag.mask import check_mask
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import as_rgb8, load_picture
 from edgedrag.runtime.session.edit import Edit
@@ -21,12 +22,20 @@ from edgedrag.runtime.session.jobs import Job, read_jobs
 from edgedrag.runtime.session.runtime import Runtime
 
 
+class Request(NamedTuple):
+    """What a drag is run with: uint8 RGB [H, W, 3], float32 [N, 4], bool [H, W] or None: made from the drags."""
+
+    photo: np.ndarray
+    points: np.ndarray
+    mask: np.ndarray | None
+
+
 @dataclass(frozen=True)
 class CalibrationDrag:
     """A valid drag; its photo is read when it runs."""
 
     name: str
-    read: Callable[[], Task]
+    read: Callable[[], Request]
     steps: tuple[int, ...]
     seed: int
 
@@ -35,7 +44,7 @@ class CalibrationDrag:
         task = self.read()
         photo, edits = runtime.load(task.photo), []
         for count in self.steps:
-            edits.append(photo.drag(task.drags, task.mask, steps=count, seed=self.seed))
+            edits.append(photo.drag(task.points, task.mask, steps=count, seed=self.seed))
             photo.undo()
         return edits
 
@@ -82,12 +91,12 @@ def read_drags(source: Path, steps: Sequence[int], seed: int, max_megapixels: fl
     return CalibrationSet(drags, digest.hexdigest(), skipped)
 
 
-Found = Iterator[tuple[str, int, Callable[[], Task]]]  # name, seed, reader
+Found = Iterator[tuple[str, int, Callable[[], Request]]]  # name, seed, reader
 
 
 def _samples(folder: Path, seed: int, max_megapixels: float) -> Found:
     for name, place in find_samples(folder).items():
-        yield name, seed, partial(read_sample, place, max_megapixels)
+        yield name, seed, partial(_read_sample, place, max_megapixels)
 
 
 def _jobs(file: Path, seed: int, max_megapixels: float) -> Found:
@@ -95,14 +104,19 @@ def _jobs(file: Path, seed: int, max_megapixels: float) -> Found:
         yield name, seed if isinstance(job, InputError) else job.seed, partial(_read_job, job)
 
 
-def _read_job(job: Job | InputError) -> Task:
+def _read_sample(place: Path, max_megapixels: float) -> Request:
+    task = read_sample(place, max_megapixels)
+    return Request(task.photo, task.points, task.mask)
+
+
+def _read_job(job: Job | InputError) -> Request:
     if isinstance(job, InputError):
         raise job
     photo = as_rgb8(load_picture(job.photo, job.max_megapixels).pixels)
     height, width = photo.shape[:2]
     points = check_drags(job.drags, height, width)
     if job.mask is None:
-        return Task(photo, points, automatic_mask(photo, points))
-    mask = check_mask(load_picture(job.mask, job.max_megapixels).pixels, height, width)
+        return Request(photo, points, None)
+    mask = check_mask(load_picture(job.mask, job.max_megapixels), height, width)
     check_handles_in_mask(points, mask)
-    return Task(photo, points, mask)
+    return Request(photo, points, mask)

@@ -133,7 +133,7 @@ class _SlotBackend(OnnxBackend):
     def __init__(self, inner: OnnxRuntimeCpu):
         self.inner = inner
         self.name, self.device = inner.name, inner.device
-        self.placement, self.precisions = inner.placement, inner.precisions
+        self.placements, self.precisions = inner.placements, inner.precisions
         self.slots: dict[str, Slot] = {}  # by file name
 
     def compile(self, graph: Graph, file: Path, precision: str) -> Slot:

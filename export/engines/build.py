@@ -30,7 +30,7 @@ from edgedrag.runtime.bundle.graphs import HOLD, Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
-from edgedrag.runtime.files import write_whole
+from edgedrag.runtime.files import check_folder, remove_leftovers, write_whole
 
 PRECISIONS = ("int8", "fp16", "fp32")  # in the order of preference of "auto"
 MEMORY_A_BYTE = 4.2  # bytes of memory of a build per byte of weights; measured on the full-size networks
@@ -150,7 +150,11 @@ def build_engines(bundle: Bundle, request: Request, folder: Path | None = None) 
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{store.folder}: cannot be created ({error.strerror})") from None
+        raise InputError(
+            f"{store.folder}: cannot be created ({error.strerror}); give another folder with -o or EDGEDRAG_ENGINES"
+        ) from None
+    check_folder(store.folder)
+    remove_leftovers(store.folder)
     with tqdm(total=len(jobs), desc="engines", unit="engine", file=sys.stderr) as bar:
         for done, job in enumerate(jobs):
             branch = "" if job.key.branch == "single" else f" {job.key.branch}"

@@ -18,7 +18,7 @@ from edgedrag.export.capacity import check_disk, check_memory
 from edgedrag.export.golden import write_golden
 from edgedrag.export.lightningdrag.costs import cost_of
 from edgedrag.export.lightningdrag.graph_writer import GraphWriter
-from edgedrag.export.lightningdrag.graphs import GRAPHS, GraphSpec, single
+from edgedrag.export.lightningdrag.graphs import GraphSpec, graphs_of, single
 from edgedrag.export.lightningdrag.manifest import INPUTS, graph_entry, manifest
 from edgedrag.export.scene import Scene
 from edgedrag.generator.networks.lightningdrag.scheduler import sampler_entry
@@ -53,7 +53,7 @@ def export_lightningdrag(
     check_bundle_folder(folder)
     sampler = sampler_entry(method, weights.scheduler(), "scheduler_config.json")
     digest = weights.digest()  # reads every file, so that unreadable files are found first
-    graphs = with_decoder(small_decoder)
+    graphs = with_decoder(graphs_of(weights.size), small_decoder)
     costs = {(g.name, b.name): cost_of(g, b, weights.size) for g in graphs for b in g.branches}
     check_capacity(graphs, costs, folder, precision)
     with new_bundle(folder) as aside, torch.no_grad():
@@ -82,18 +82,18 @@ def export_lightningdrag(
         write_golden(aside, writer.golden(*scene))
 
 
-def with_decoder(small_decoder: Path | None) -> tuple[GraphSpec, ...]:
+def with_decoder(graphs: tuple[GraphSpec, ...], small_decoder: Path | None) -> tuple[GraphSpec, ...]:
     """The graphs, with the small decoder instead of the VAE's if one is given."""
     if small_decoder is None:
-        return GRAPHS
+        return graphs
     load_small_decoder(small_decoder)  # raises its errors before the work
     decode = replace(
-        GRAPHS[-1],
+        graphs[-1],
         name="small_decode",
         branches=single(lambda _: SmallDecode(load_small_decoder(small_decoder))),
         data="small_decoder",
     )
-    return (*GRAPHS[:-1], decode)
+    return (*graphs[:-1], decode)
 
 
 def check_capacity(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from edgedrag.export.costs import measure_cost
-from edgedrag.export.lightningdrag.graphs import GRAPHS, Branch, GraphSpec, shape_of
-from edgedrag.generator.networks.lightningdrag.sizes import LAYERS, Size
+from edgedrag.export.lightningdrag.graphs import Branch, GraphSpec, graphs_of, shape_of
+from edgedrag.generator.networks.lightningdrag.sizes import Size
 from edgedrag.generator.networks.lightningdrag.small_decoder import empty_small_decoder
 from edgedrag.generator.networks.lightningdrag.weights import RandomWeights
 
@@ -29,7 +29,7 @@ class PublishedStep(nn.Module):
         self.step, self.to_k, self.to_v = step, to_k, to_v
 
     def forward(self, *given: Tensor) -> Tensor:
-        keys = given[8 : 8 + LAYERS]
+        keys = given[8 : 8 + len(self.to_k)]
         for layer, key in enumerate(keys):
             features = key.flatten(1, 2).expand(2, -1, -1)
             self.to_k[layer](features)
@@ -51,7 +51,7 @@ def shapes_of(names: tuple[str, ...], size: Size) -> list[list[int | str]]:
 
 def published_schedule(size: Size) -> dict[str, Any]:
     """The manifest's `published` entry: what the method's own code runs for one drag."""
-    graphs = {g.name: g for g in GRAPHS}
+    graphs = {g.name: g for g in graphs_of(size)}
     with torch.device("meta"):
         weights = RandomWeights(size, 0)
         pair = next(b for b in graphs["unet"].branches if b.name == "pair").build(weights)

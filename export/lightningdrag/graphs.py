@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from torch import nn
 
 from edgedrag.generator.networks.lightningdrag import stages
-from edgedrag.generator.networks.lightningdrag.sizes import CLIP_SIDE, IMAGE_TOKENS, LAYER_LEVEL, LAYERS, Size
+from edgedrag.generator.networks.lightningdrag.sizes import CLIP_SIDE, IMAGE_TOKENS, Size
 from edgedrag.generator.networks.lightningdrag.weights import Weights
 from edgedrag.runtime.bundle.graph_inputs import declared_shape
 
 MULTIPLE, LEAST, MOST = 64, 256, 1024  # sides of the picture, pixels
-
-KEYS, VALUES, TARGETS, HANDLES = (
-    tuple(f"{name}.{layer}" for layer in range(LAYERS)) for name in ("k_ref", "v_ref", "e_t", "e_h")
-)
-CONDITIONING = (*KEYS, *VALUES, *TARGETS, *HANDLES)
-STEP = ("latent", "mask", "masked_latent", "ip", "timestep", "guidance", "coefficients", "noise", *CONDITIONING)
 
 LATENT: list[int | str] = [1, 4, "H/8", "W/8"]
 # name -> shape, meaning
@@ -81,31 +76,39 @@ def single(build: Callable[[Weights], nn.Module]) -> tuple[Branch, ...]:
     return (Branch("single", build),)
 
 
-VAE_ENCODE = single(lambda w: stages.VaeEncode(w.vae()))  # one object for both graphs, so that it is traced once
-GRAPHS = (
-    GraphSpec("reference", "vae_encode", ("image",), ("source_latent",), VAE_ENCODE, "vae_encoder"),
-    GraphSpec("reference", "clip", ("clip_image",), ("ip",), single(lambda w: stages.Clip(w.image_prompt())), "clip"),
-    GraphSpec("reference", "appearance", ("source_latent",), (*KEYS, *VALUES),
-              single(lambda w: stages.Appearance(w.denoiser().projections(), w.appearance_encoder(), w.prompt())),
-              "appearance"),
-    GraphSpec("drag", "masked_encode", ("masked_image",), ("masked_latent",), VAE_ENCODE, "vae_encoder"),
-    GraphSpec("drag", "points", ("handle_map", "target_map"), (*TARGETS, *HANDLES),
-              single(lambda w: stages.Points(w.point_network())), "points"),
-    GraphSpec("drag", "start", ("source_latent", "noise", "coefficients"), ("latent",),
-              single(lambda w: stages.Start()), "start"),
-    GraphSpec("denoise", "unet", STEP, ("latent",),
-              (Branch("pair", lambda w: stages.Denoise(w.denoiser(), pair=True)),
-               Branch("single", lambda w: stages.Denoise(w.denoiser(), pair=False))), "unet"),
-    GraphSpec("decode", "vae_decode", ("latent",), ("result",),
-              single(lambda w: stages.VaeDecode(w.vae())), "vae_decoder"),
-)  # fmt: skip
+@cache  # costs are stored by branch
+def graphs_of(size: Size) -> tuple[GraphSpec, ...]:
+    """The graphs of a size, in execution order."""
+    keys, values, targets, handles = (
+        tuple(f"{kind}.{layer}" for layer in range(len(size.layer_levels))) for kind in MEANINGS
+    )
+    step = ("latent", "mask", "masked_latent", "ip", "timestep", "guidance", "coefficients", "noise")
+    vae_encode = single(lambda w: stages.VaeEncode(w.vae()))  # one object for both graphs, so that it is traced once
+    return (
+        GraphSpec("reference", "vae_encode", ("image",), ("source_latent",), vae_encode, "vae_encoder"),
+        GraphSpec("reference", "clip", ("clip_image",), ("ip",), single(lambda w: stages.Clip(w.image_prompt())),
+                  "clip"),
+        GraphSpec("reference", "appearance", ("source_latent",), (*keys, *values),
+                  single(lambda w: stages.Appearance(w.denoiser().projections(), w.appearance_encoder(), w.prompt())),
+                  "appearance"),
+        GraphSpec("drag", "masked_encode", ("masked_image",), ("masked_latent",), vae_encode, "vae_encoder"),
+        GraphSpec("drag", "points", ("handle_map", "target_map"), (*targets, *handles),
+                  single(lambda w: stages.Points(w.point_network())), "points"),
+        GraphSpec("drag", "start", ("source_latent", "noise", "coefficients"), ("latent",),
+                  single(lambda w: stages.Start()), "start"),
+        GraphSpec("denoise", "unet", (*step, *keys, *values, *targets, *handles), ("latent",),
+                  (Branch("pair", lambda w: stages.Denoise(w.denoiser(), pair=True)),
+                   Branch("single", lambda w: stages.Denoise(w.denoiser(), pair=False))), "unet"),
+        GraphSpec("decode", "vae_decode", ("latent",), ("result",),
+                  single(lambda w: stages.VaeDecode(w.vae())), "vae_decoder"),
+    )  # fmt: skip
 
 
 def shape_of(name: str, size: Size) -> list[int | str]:
     """A tensor's shape for a size of the networks."""
     kind, _, layer = name.partition(".")
     if kind in MEANINGS:
-        side = 8 << LAYER_LEVEL[int(layer)]
+        side = 8 << size.layer_levels[int(layer)]
         return [1, f"H/{side}", f"W/{side}", size.layer_width(int(layer))]
     if name == "ip":
         return [1, IMAGE_TOKENS, size.token_width]

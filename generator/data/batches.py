@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from edgedrag.generator.data.made_motion import KINDS, SHARES, silhouette
 from edgedrag.generator.data.pairs import SIZE, Rejected, draggable, made_pair, sample_points
-from edgedrag.runtime.drag.flow import prior_flow
+from edgedrag.generator.data.prior_flow import prior_flow
+from edgedrag.generator.data.synthetic_motion import KINDS, SHARES, silhouette
 from edgedrag.runtime.errors import InputError
 
 MAX_POINTS = 20

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from edgedrag.generator.data.made_motion import KINDS
 from edgedrag.generator.data.pairs import (
     MOTION_RANGE,
     Pair,
@@ -29,9 +28,10 @@ from edgedrag.generator.data.pairs import (
     resized,
     sample_points,
 )
+from edgedrag.generator.data.synthetic_motion import KINDS
 from edgedrag.generator.data.videos import CLIPS, read_frames, read_views, shot_of_each_frame, split_of
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.files import write_aside
+from edgedrag.runtime.files import aside_file, write_aside
 from edgedrag.runtime.photo.picture import SUFFIXES as PICTURES
 from edgedrag.runtime.photo.picture import Picture, save_picture
 from edgedrag.runtime.session.sheet import draw_drag
@@ -146,10 +146,10 @@ def _mine_to_file(task: tuple[Job, Path]) -> tuple[str, dict[str, Any]]:
     if pairs:
         arrays = {f.name: np.stack([getattr(p, f.name) for p in pairs]) for f in fields(Pair)}
         out = cache / job.split / f"{job.path.name}.npz"
-        aside = out.with_suffix(".partial")
-        with aside.open("wb") as f:
-            np.savez(f, allow_pickle=False, **arrays)
-        os.replace(aside, out)
+        with aside_file(out.parent) as aside:
+            with aside.open("wb") as f:
+                np.savez(f, allow_pickle=False, **arrays)
+            os.replace(aside, out)
     return job.path.name, {"split": job.split, **entry}
 
 
@@ -185,7 +185,7 @@ class MiningSettings:
 
     Attributes:
         count: pairs of frames to find.
-        made: pairs of made motion from stills.
+        made: pairs of synthetic motion from stills.
         by_time: hold out the last fifth of every clip instead of whole clips.
     """
 

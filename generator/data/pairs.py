@@ -4,7 +4,7 @@ A pair is a 256 x 256 crop. `source` and `target` share a background (the camera
 removed); `flow` is the backward flow of the target (target pixel p shows source pixel
 p + flow(p), in pixels, x then y); `valid` says where forward and backward flow agree;
 `mask` is the region that moves, in either frame; `kind` is "video", or a kind of synthetic motion
-(`made_motion.KINDS`).
+(`synthetic_motion.KINDS`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgedrag.generator.data.made_motion import make_motion
+from edgedrag.generator.data.synthetic_motion import make_motion
 from edgedrag.runtime.drag.flow import warp
 
 SIZE = 256

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from edgedrag.generator.hold.backbone import WIDTHS, Backbone
 from edgedrag.generator.networks.embedded import activation, blocks, conv
 from edgedrag.generator.networks.fields import enlarge
+from edgedrag.runtime.files import aside_file
 
 KEYS, HEADS = 48, 8  # channels that a point's are compared in, and groups of them
 COARSE_HEADS = 6
@@ -155,9 +156,9 @@ class Hold(nn.Module):
 
     def write(self, path: Path, metadata: dict[str, str]) -> None:
         """Write the weights as fp16 with string metadata, whole or not at all."""
-        aside = path.with_suffix(".partial")
-        save_file({k: v.detach().cpu().half().contiguous() for k, v in self.state_dict().items()}, aside, metadata)
-        os.replace(aside, path)
+        with aside_file(path.parent) as aside:
+            save_file({k: v.detach().cpu().half().contiguous() for k, v in self.state_dict().items()}, aside, metadata)
+            os.replace(aside, path)
 
     def forward(self, pictures: Tensor, points: Tensor, picture_of: Tensor) -> Tensor:
         """Logits [N, 3, H/2, W/2] of points [N, 2], each in the picture that `picture_of` [N] numbers."""

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import aside_file
 
 OUTSIDE, GROUP, THING, PART, UNKNOWN = 0, 1, 2, 3, 255
 CLIPS, KINDS = "clips", ("composites", "stills", "rendered")  # kinds of scenes; files of the latter begin so
@@ -42,17 +43,17 @@ class Scene:
 def write_scenes(file: Path, scenes: list[Scene]) -> None:
     """Write scenes of equal size and equal `parts_known` as one .npz, whole or not at all."""
     jpegs = [encode(s.picture) for s in scenes]
-    aside = file.with_suffix(".partial")
-    with aside.open("wb") as stream:
-        np.savez_compressed(
-            stream,
-            jpegs=np.concatenate(jpegs) if jpegs else np.zeros(0, np.uint8),
-            sizes=np.array([len(j) for j in jpegs], np.int64),
-            handles=np.array([s.handles for s in scenes], np.float32),
-            maps=np.array([s.maps for s in scenes], np.uint8),
-            parts_known=np.array(bool(scenes and scenes[0].parts_known)),
-        )
-    os.replace(aside, file)
+    with aside_file(file.parent) as aside:
+        with aside.open("wb") as stream:
+            np.savez_compressed(
+                stream,
+                jpegs=np.concatenate(jpegs) if jpegs else np.zeros(0, np.uint8),
+                sizes=np.array([len(j) for j in jpegs], np.int64),
+                handles=np.array([s.handles for s in scenes], np.float32),
+                maps=np.array([s.maps for s in scenes], np.uint8),
+                parts_known=np.array(bool(scenes and scenes[0].parts_known)),
+            )
+        os.replace(aside, file)
 
 
 def read_scenes(file: Path) -> list[Scene]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,6 +38,8 @@ class HoldConfig(LoopConfig):
         size, rows, points: of a batch: pixels of a picture (a multiple of 32), pictures, points of each.
     """
 
+    DATA: ClassVar[str] = "scenes"
+
     scenes: str = ""
     start: str = ""
     backbone: str = ""
@@ -47,25 +49,6 @@ class HoldConfig(LoopConfig):
     size: int = 160
     rows: int = 8
     points: int = 3
-
-    @classmethod
-    def read(cls, file: Path) -> HoldConfig:
-        """Read a JSON config.
-
-        Raises:
-            InputError: unreadable, not JSON, or with keys or values that make no run; says which.
-        """
-        try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-            unknown = set(values) - {f.name for f in fields(cls)}
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{file}: not a training config ({error})") from None
-        if unknown or not values.get("scenes"):
-            what = f"unknown keys: {', '.join(sorted(unknown))}" if unknown else "'scenes' is missing"
-            raise InputError(f"{file}: {what}; known: {', '.join(f.name for f in fields(cls))}")
-        config = cls(**values)
-        config.check(str(file))
-        return config
 
     def check(self, where: str) -> None:
         super().check(where)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.files import sha256_of
+from edgedrag.runtime.files import aside_file, sha256_of
 
 
 class Configured(Protocol):
@@ -48,9 +48,9 @@ def save_checkpoint(
         shared, _ = read_checkpoint(rest)
         weights = {k: v for k, v in weights.items() if not torch.equal(v.float(), shared[k])}
         header["rest"] = json.dumps({"file": rest.name, "sha256": sha256_of(rest)})
-    aside = path.with_suffix(".partial")
-    save_file(weights, aside, header)
-    os.replace(aside, path)
+    with aside_file(path.parent) as aside:
+        save_file(weights, aside, header)
+        os.replace(aside, path)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import ClassVar, TypeVar
 
 import torch
 
 from edgedrag.runtime.errors import InputError
 
+Config = TypeVar("Config", bound="LoopConfig")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -23,7 +27,10 @@ class LoopConfig:
         precision: "fp32", or "bf16" if the device supports it.
         device: "cpu" or "cuda".
         log_every, save_every, validate_every: in steps.
+        DATA: the attribute with the folder of training data, which a config file must have.
     """
+
+    DATA: ClassVar[str] = ""
 
     steps: int = 4000
     learning_rate: float = 4e-4
@@ -36,6 +43,28 @@ class LoopConfig:
     log_every: int = 50
     save_every: int = 250
     validate_every: int = 500
+
+    @classmethod
+    def read(cls: type[Config], file: Path) -> Config:
+        """Read a JSON config.
+
+        Raises:
+            InputError: the file is unreadable or no JSON object, or has unknown keys or invalid values; says which.
+        """
+        known = [f.name for f in fields(cls)]
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file}: not a training config ({error})") from None
+        if not isinstance(values, dict):
+            raise InputError(f'{file}: not a training config: a JSON object is needed, like {{"{cls.DATA}": ...}}')
+        unknown = set(values) - set(known)
+        if unknown or not values.get(cls.DATA):
+            what = f"unknown keys: {', '.join(sorted(unknown))}" if unknown else f"'{cls.DATA}' is missing"
+            raise InputError(f"{file}: {what}; known: {', '.join(known)}")
+        config = cls(**values)
+        config.check(str(file))
+        return config
 
     def check(self, where: str) -> None:
         """Raise InputError for invalid values."""

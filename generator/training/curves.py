@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+from edgedrag.runtime.files import aside_file
+
 
 def draw_curves(log_file: Path, picture: Path) -> None:
     """Plot each value of a log.jsonl over the steps, as one PNG."""
@@ -24,6 +26,6 @@ def draw_curves(log_file: Path, picture: Path) -> None:
         axes.plot(*zip(*series[name]), marker="." if len(series[name]) < 30 else "")
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("step", fontsize=8)
-    aside = picture.with_suffix(".partial")
-    figure.savefig(aside, format="png", dpi=90)
-    os.replace(aside, picture)
+    with aside_file(picture.parent) as aside:
+        figure.savefig(aside, format="png", dpi=90)
+        os.replace(aside, picture)

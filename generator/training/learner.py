@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from edgedrag.generator.training.config import LoopConfig
 from edgedrag.generator.training.processes import Processes
 from edgedrag.runtime.errors import EdgedragError, InputError
+from edgedrag.runtime.files import aside_file
 
 
 class Movable(Protocol):
@@ -129,8 +131,7 @@ class Learner(Generic[NetworkT, BatchT]):
         return state["step"]
 
     def save(self, step: int) -> None:
-        """Write state and averaged weights, each atomically. Raises EdgedragError if they cannot be written."""
-        aside = self._state_file.with_suffix(".partial")
+        """Write averaged weights, then the state, each atomically. Raises EdgedragError if they cannot be written."""
         companion = self._task.companion
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
@@ -140,11 +141,11 @@ class Learner(Generic[NetworkT, BatchT]):
             "step": step,
         }
         try:
-            torch.save(state, aside)
-            os.replace(aside, self._state_file)
             self.average.write(self.weights, {**self._task.metadata, "steps": str(step)})
-        except (OSError, RuntimeError) as error:
-            aside.unlink(missing_ok=True)
+            with aside_file(self._state_file.parent) as aside:
+                torch.save(state, aside)
+                os.replace(aside, self._state_file)
+        except (OSError, RuntimeError, SafetensorError) as error:
             raise EdgedragError(
                 f"{self._state_file.parent}: cannot be written at step {step} ({error}); the previous state is intact"
             ) from None

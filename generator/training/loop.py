@@ -16,6 +16,7 @@ from edgedrag.generator.training.config import LoopConfig
 from edgedrag.generator.training.curves import draw_curves
 from edgedrag.generator.training.learner import BatchT, Learner, NetworkT, Task
 from edgedrag.generator.training.processes import Processes
+from edgedrag.runtime.files import remove_leftovers, write_aside
 
 
 def learn(task: Task[NetworkT, BatchT], config: LoopConfig, run: Path, processes: Processes) -> Path:
@@ -26,11 +27,11 @@ def learn(task: Task[NetworkT, BatchT], config: LoopConfig, run: Path, processes
         EdgedragError: the loss is NaN or infinite, or the disk is full; the last saved state is intact.
     """
     run.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(run)
     learner = Learner(task, config, run)
     log = Log(run / "log.jsonl")
     start = learner.restore()
-    if start:
-        log.remove_after(start)
+    log.remove_after(start)
     sums: defaultdict[str, float] = defaultdict(float)
     bar = tqdm(total=config.steps, initial=start, desc=run.name, disable=None if processes.leads else True)
     for step, batch in zip(range(start, config.steps), task.batches(start)):
@@ -43,11 +44,11 @@ def learn(task: Task[NetworkT, BatchT], config: LoopConfig, run: Path, processes
         if done % config.log_every == 0:
             log.write(done, {k: v / config.log_every for k, v in sums.items()})
             sums.clear()
-        if done % config.save_every == 0 or done == config.steps:
-            learner.save(done)
         if task.validation is not None and (done % config.validate_every == 0 or done == config.steps):
             log.write(done, task.validation.measure(learner.average, run / "samples.png"))
             draw_curves(log.file, run / "curves.png")
+        if done % config.save_every == 0 or done == config.steps:
+            learner.save(done)  # last: a run that is resumed at this step has all the rest
     bar.close()
     return learner.weights
 
@@ -63,7 +64,8 @@ class Log:
             file.write(json.dumps({"step": step, **{k: round(v, 5) for k, v in figures.items()}}) + "\n")
 
     def remove_after(self, step: int) -> None:
-        """Remove the lines of steps that a resumed run will repeat."""
+        """Remove the lines of steps that a resumed run will repeat, and a line that a kill cut off."""
         if self.file.exists():
-            lines = [line for line in self.file.read_text().splitlines(True) if json.loads(line)["step"] <= step]
-            self.file.write_text("".join(lines))
+            whole = [line for line in self.file.read_text().splitlines(True) if line.endswith("\n")]
+            lines = [line for line in whole if json.loads(line)["step"] <= step]
+            write_aside(self.file, "".join(lines).encode())

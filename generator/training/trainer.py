@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -45,6 +46,8 @@ class TrainConfig(LoopConfig):
         default_steps: the sampler's default steps, stored in the checkpoint.
     """
 
+    DATA: ClassVar[str] = "pairs"
+
     pairs: str = ""
     generator: str = "embedded"
     objective: str = "diffusion"
@@ -54,27 +57,6 @@ class TrainConfig(LoopConfig):
     edited: float = 0.15
     sizes: Sizes = ()
     default_steps: int = 16
-
-    @classmethod
-    def read(cls, file: Path) -> TrainConfig:
-        """Read a JSON config.
-
-        Raises:
-            InputError: the file is unreadable or not JSON, or has unknown keys or invalid values.
-        """
-        try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-            unknown = set(values) - {f.name for f in fields(cls)}
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{file}: not a training config ({error})") from None
-        if unknown or not values.get("pairs"):
-            what = f"unknown keys: {', '.join(sorted(unknown))}" if unknown else "'pairs' is missing"
-            raise InputError(f"{file}: {what}; known: {', '.join(f.name for f in fields(cls))}")
-        if "sizes" in values:
-            values["sizes"] = tuple(tuple(size) for size in values["sizes"])
-        config = cls(**values)
-        config.check(str(file))
-        return config
 
     def check(self, where: str) -> None:
         super().check(where)

@@ -27,7 +27,7 @@ class Backend(Protocol):
 
     name: str
     device: str
-    placement: str  # which Q/DQ placement of an INT8 graph it wants, "ort" or "tensorrt"
+    placements: tuple[str, ...]  # the forms of a graph that it runs ("ort", "tensorrt", "cuda"), tried in this order
     precisions: tuple[str, ...]  # that it runs, the preferred one first
 
     def load(self, bundle: Bundle, graph: Graph, variant: Variant, precision: str) -> CompiledGraph:

@@ -67,7 +67,7 @@ class OnnxRuntimeCpu(OnnxBackend):
         "session.x64quantprecision": "1",
     }
     name = "cpu"
-    placement = "ort"
+    placements: tuple[str, ...] = ("ort",)
 
     def __init__(self, threads: int | None = None):
         self.device, self.threads = cpu_name(), threads or default_threads()

@@ -79,20 +79,16 @@ class OrtCudaNetwork:
 
 
 class OnnxRuntimeCuda(DeviceBackend):
-    """See `base.Backend`.
-
-    Attributes:
-        placement: "cuda" for graphs with the provider's fused operators where a bundle has them; "ort" after
-            `use_plain_graphs`.
-    """
+    """See `base.Backend`."""
 
     name = "cuda"
+    placements: tuple[str, ...] = ("cuda", "ort")  # graphs with the provider's fused operators, and plain ones
     # INT8 through Q/DQ nodes has no fast kernels in the CUDA provider.
     precisions: tuple[str, ...] = ("fp16", "fp32")
 
     def __init__(self, budget: int | None = None, index: int = 0):
         """`budget`: bytes of device memory for weights."""
-        self.device, self.placement = find_gpu(index).name, "cuda"
+        self.device = find_gpu(index).name
         cuda = CudaDevice(index)
         super().__init__(cuda, budget)
         self._stream, self._index = cuda.stream, index
@@ -110,10 +106,6 @@ class OnnxRuntimeCuda(DeviceBackend):
         seldom = graph in (*bundle.stages[HOLD], *bundle.stages["reference"])
         name = f"{graph.name} {variant.branch} {precision}"
         return DeviceGraph(graph, name, self.workspace, session, seldom, every_size=True)
-
-    def use_plain_graphs(self) -> None:
-        """From now on load graphs without the fused operators."""
-        self.placement = "ort"
 
     def sizes(self, bundle: Bundle, precision: str) -> list[Size]:
         return bundle.sizes

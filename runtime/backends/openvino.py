@@ -64,7 +64,7 @@ class OpenVinoCpu(OnnxBackend):
     """See `base.Backend`."""
 
     name = "openvino"
-    placement = "ort"
+    placements: tuple[str, ...] = ("ort",)
 
     def __init__(self, threads: int | None = None):
         import openvino  # here, so that this module can be imported where the engine is not installed

@@ -90,14 +90,19 @@ GRAPH_INPUTS: dict[str, GraphInput] = {
         _row("target_map", (1, 1, "H", "W"), "drag", ("points",), "the same at the pixel of its target"),
         _row("points", (1, "N", 4), "drag", ("points",), "handle x, y, target x, y in generator pixels"),
         _row(
-            "prior_flow",
+            "flow",
             (1, 2, "H", "W"),
             "drag",
-            ("mask", "points"),
-            "backward flow that the drag alone suggests: the rotation and scaling about the targets' centre that fit "
-            "the target-to-handle vectors best, fading out beyond them (`runtime/drag/flow.py`), and what they leave "
-            "of each vector (of a single one, all) spread with weights 1/(d^2 + 4) around the targets; falling "
-            "linearly to 0 over 6 generator pixels inside the mask's edge",
+            ("photo", "mask", "points"),
+            "backward flow in generator pixels, x then y, of what the drags hold: the result at p shows the window at "
+            "p + flow(p) (`runtime/drag/motion.py`); where something is revealed, of the ground behind",
+        ),
+        _row(
+            "revealed",
+            (1, 1, "H", "W"),
+            "drag",
+            ("photo", "mask", "points"),
+            "0..1, 1 where that motion shows nothing real, but the ground behind what moved",
         ),
         _row(
             "noise",

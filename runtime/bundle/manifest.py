@@ -77,8 +77,18 @@ class Bundle:
         return frozenset(made)
 
     @property
-    def gives_flow(self) -> bool:
+    def makes_flow(self) -> bool:
+        """Whether a graph makes the flow that the photo's own pixels move by."""
         return "flow" in self.outputs_of("drag")
+
+    @property
+    def moves_held(self) -> bool:
+        """Whether they move by the runtime's flow, of what the drags hold."""
+        return not self.makes_flow and any(t.name == "flow" for graph in self.stages["drag"] for t in graph.inputs)
+
+    @property
+    def gives_flow(self) -> bool:
+        return self.makes_flow or self.moves_held
 
     def verified_file(self, variant: Variant) -> Path:
         """The path of a graph file after its hash, and those of its external data, were checked.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -21,6 +22,14 @@ SEAM = 1.5  # generator pixels over which an edit fades into the photo at the ma
 Box = tuple[slice, slice]
 
 
+class Fill(Protocol):
+    """The photo's own pixels where a motion reveals what lies behind (runtime/drag/ground.py)."""
+
+    def render(self, photo: np.ndarray, box: Box) -> np.ndarray:
+        """The part `box` of a window's pixels [H, W, C] with the fill in it; float32 [h, w, C]."""
+        ...
+
+
 @dataclass(frozen=True)
 class Generated:
     """The generator's output, at its own size.
@@ -28,12 +37,15 @@ class Generated:
     `result` float32 [H, W, 3] in 0..1, or None in a preview; `flow` float32 [H, W, 2], backward, in
     generator pixels, and `revealed` float32 [H, W, 1] in 0..1 (1 = the warp shows nothing real there), or None
     where the bundle has none. `change` float32 [H, W, 3] in -1..1 is what it adds to the warped photo, see blend.py.
+    `ground` fills what is revealed, and `touch` float32 [H, W, 3] in -1..1 is added to it; without, `result` is drawn.
     """
 
     result: np.ndarray | None
     flow: np.ndarray | None
     revealed: np.ndarray | None
     change: np.ndarray | None = None
+    ground: Fill | None = None
+    touch: np.ndarray | None = None
 
     @property
     def width(self) -> int:
@@ -47,7 +59,7 @@ class Generated:
         return self.result is not None and (self.flow is None or self.revealed is not None)
 
     def is_finite(self) -> bool:
-        arrays = (self.result, self.flow, self.revealed, self.change)
+        arrays = (self.result, self.flow, self.revealed, self.change, self.touch)
         return all(bool(np.isfinite(a).all()) for a in arrays if a is not None)
 
     def fault(self, picture: np.ndarray) -> str | None:
@@ -91,10 +103,9 @@ def _edit_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarra
     if moved is not None and not generated.draws:
         return moved
     assert generated.result is not None, "a generator makes a flow, a result or both"
-    result = in_channels(generated.result, channels)
     largest = np.float32(np.iinfo(photo.dtype).max)
     if moved is None:
-        return enlarge(result, shape, box) * largest
+        return enlarge(in_channels(generated.result, channels), shape, box) * largest
     assert generated.revealed is not None, "a generator that draws beside a flow says where"
     weight = enlarge(reveal_weight(generated.revealed), shape, box)
     drawn = weight[..., 0] > 0  # mostly a small part: only there are the generator's pixels resampled
@@ -104,10 +115,22 @@ def _edit_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarra
             slice(box[0].start + rows.start, box[0].start + rows.stop),
             slice(box[1].start + columns.start, box[1].start + columns.stop),
         )
-        blend(moved[part], enlarge(result, shape, inner) * largest, _channels(weight[part], channels))
+        blend(moved[part], _drawn(photo, generated, inner), _channels(weight[part], channels))
     if generated.change is not None:
         moved += enlarge(in_channels(generated.change, channels) * largest, shape, box)
     return moved
+
+
+def _drawn(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarray:
+    """What is shown in `box` where the flow reveals something, float32 [h, w, C] in the photo's own range."""
+    shape, channels, largest = photo.shape[:2], photo.shape[2], np.float32(np.iinfo(photo.dtype).max)
+    if generated.ground is None:
+        assert generated.result is not None, "what draws without a ground has a result"
+        return enlarge(in_channels(generated.result, channels), shape, box) * largest
+    ground = generated.ground.render(photo, box)
+    if generated.touch is not None:
+        ground += enlarge(in_channels(generated.touch, channels), shape, box) * largest
+    return ground
 
 
 def in_channels(colour: np.ndarray, count: int) -> np.ndarray:

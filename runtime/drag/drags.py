@@ -57,7 +57,7 @@ def check_drags(drags: Drags, height: int, width: int) -> np.ndarray:
     """The drags as float32 [N, 4] (handle x, y, target x, y) after every check that needs no mask.
 
     Raises:
-        InputError: none or too many, not numbers, outside the photo, two targets for one handle.
+        InputError: none or too many, not numbers, outside the photo, two targets for one handle, pins alone.
     """
     points = as_points(drags)
     if not np.isfinite(points).all():
@@ -70,6 +70,8 @@ def check_drags(drags: Drags, height: int, width: int) -> np.ndarray:
         pixel = (round(hx), round(hy))
         if seen.setdefault(pixel, (tx, ty)) != (tx, ty):
             raise InputError(f"two drags share the handle pixel {pixel} but have different targets")
+    if (points[:, :2] == points[:, 2:]).all():
+        raise InputError("drags: each ends where it begins, which pins what it holds; pull at least one somewhere else")
     return points.astype(np.float32)
 
 

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from edgedrag.runtime.drag.flow import prior_flow
+from edgedrag.runtime.drag.flow import FADE
+from edgedrag.runtime.drag.motion import BEND_REACH_IN_MASK, HeldMotion, held_in_mask, move_held
 
 
 class PhotoInputs:
@@ -50,10 +51,12 @@ class PhotoInputs:
 class DragInputs:
     """Inputs that depend on the mask, bool [H, W], and the points [N, 4], both at the generator's size."""
 
-    def __init__(self, photo: PhotoInputs, mask: np.ndarray, points: np.ndarray):
+    def __init__(self, photo: PhotoInputs, mask: np.ndarray, points: np.ndarray, held: HeldMotion | None = None):
+        """`held` is how what the drags hold moves; where None, all of the mask follows them."""
         self._photo = photo
         self._mask = mask
         self._points = points
+        self._held = held
 
     @cached_property
     def mask(self) -> np.ndarray:
@@ -71,9 +74,22 @@ class DragInputs:
         return self._points[None].astype(np.float32)
 
     @cached_property
-    def prior_flow(self) -> np.ndarray:
-        """[1, 2, H, W]: the backward flow that the drag alone suggests."""
-        return np.ascontiguousarray(prior_flow(self._points, self._mask).transpose(2, 0, 1)[None])
+    def held(self) -> HeldMotion:
+        """How what the drags hold moves."""
+        if self._held is not None:
+            return self._held
+        followers = held_in_mask(self._mask, np.zeros(self._mask.shape, np.float32), FADE)
+        return move_held(self._points, np.repeat(followers[None], len(self._points), 0), reach=BEND_REACH_IN_MASK)
+
+    @cached_property
+    def flow(self) -> np.ndarray:
+        """[1, 2, H, W], backward: where each pixel comes from."""
+        return np.ascontiguousarray(self.held.shown().transpose(2, 0, 1)[None])
+
+    @cached_property
+    def revealed(self) -> np.ndarray:
+        """[1, 1, H, W] in 0..1: what the motion shows nothing real of."""
+        return np.ascontiguousarray(self.held.revealed.transpose(2, 0, 1)[None])
 
     @cached_property
     def handle_map(self) -> np.ndarray:

@@ -16,6 +16,8 @@ class ReasonCode(str, Enum):
     MISSED = "missed"
     BLURRED = "blurred"
     STRETCHED = "stretched"
+    BENT = "bent"
+    FOLDED = "folded"
     SEAM = "seam"
 
 
@@ -23,10 +25,12 @@ ENGLISH = {
     ReasonCode.NOT_NUMBERS: "the generator returned values that are not numbers; the photo was kept there",
     ReasonCode.FLAT: "the edited region is one flat colour",
     ReasonCode.NO_TEXTURE: "the handles lie on flat colour, so it cannot be seen where they went",
-    ReasonCode.MISSED: ("the handle's content is {pixels} px from its target; draw a larger mask or a shorter drag"),
-    ReasonCode.BLURRED: "the edited region is blurred; try a shorter drag",
-    ReasonCode.STRETCHED: ("the content is stretched out of shape; mask all that should move along, or drag less far"),
-    ReasonCode.SEAM: "a seam shows at the mask's edge; draw the mask larger",
+    ReasonCode.MISSED: "the handle's content is {pixels} px from its target",
+    ReasonCode.BLURRED: "the edited region is blurred",
+    ReasonCode.STRETCHED: "the content is stretched out of shape",
+    ReasonCode.BENT: "the content is bent, as rigid things are not",
+    ReasonCode.FOLDED: "the content folds over itself",
+    ReasonCode.SEAM: "a seam shows at the mask's edge",
 }
 
 
@@ -37,10 +41,13 @@ class Reason:
     Attributes:
         values: what the sentence names; MISSED has `pixels`, how far the worst drag's content lies from its
             target, whole pixels of the photo.
+        box: where it is at its worst: left, top, right and bottom (both excluded) in pixels of the photo; None where
+            that cannot be said. Not compared.
     """
 
     code: ReasonCode
     values: Mapping[str, int] = field(default_factory=dict, hash=False)
+    box: tuple[int, int, int, int] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return ENGLISH[self.code].format_map(self.values)

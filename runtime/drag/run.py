@@ -13,6 +13,7 @@ from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.blend import generated_change
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.inputs import DragInputs, PhotoInputs
+from edgedrag.runtime.drag.motion import HeldMotion
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, Table
@@ -21,6 +22,8 @@ from edgedrag.runtime.trace import span, timed
 
 class DragRun:
     """`reference` (or its cached tensors), `start`, `denoise` for each step, `decode`, in this order.
+
+    `held` is how what the drags hold moves; where None, all of the mask follows them.
 
     Attributes:
         picture, mask, points: the window at the generator's size: uint8 RGB [H, W, 3], bool [H, W],
@@ -37,6 +40,7 @@ class DragRun:
         mask: np.ndarray,
         points: np.ndarray,
         timings: dict[str, float] | None = None,
+        held: HeldMotion | None = None,
     ):
         self.picture, self.mask, self.points = picture, mask, points
         self.timings: dict[str, float] = {} if timings is None else timings
@@ -44,9 +48,20 @@ class DragRun:
         self._bundle = bundle
         self._stages = stages
         self._photo_inputs = PhotoInputs(bundle.manifest["inputs"], picture)
-        self._drag_inputs = DragInputs(self._photo_inputs, mask, points)
+        self._drag_inputs = DragInputs(self._photo_inputs, mask, points, held)
         self._noise: list[Array] = []
         self._reused: dict[str, Array] = {}
+
+    @property
+    def held(self) -> HeldMotion:
+        """How what the drags hold moves."""
+        return self._drag_inputs.held
+
+    def on(self, stages: Stages) -> DragRun:
+        """The same drag on other stages, from its beginning."""
+        run = DragRun(self._bundle, stages, self.picture, self.mask, self.points, self.timings)
+        run._drag_inputs = self._drag_inputs
+        return run
 
     def reuse(self, masked: dict[str, Array]) -> None:
         """Use `reusable()` of an earlier drag on the same window with the same mask."""
@@ -64,10 +79,12 @@ class DragRun:
             self._stages.backend.wait()
 
     def motion(self) -> Generated:
-        """The flow alone, for a preview; for bundles that give one."""
+        """The motion alone, for a preview: the bundle's flow where its graphs make one, else that of what is held."""
+        if not self._bundle.makes_flow:
+            return self.held.generated(self.picture)
         with timed(self.timings, "drag", "stage", until="flow"):
             self._stages.run("drag", self.tensors, self._supply, until="flow", available=self._reused)
-            return self._generated(with_result=False)
+            return Generated(None, self._fetch("flow"), self._fetch("revealed"))
 
     def start(self, table: Table, seed: int) -> None:
         """Run the `drag` stage, which makes the latent that the loop starts from; uploads the noise of all steps."""
@@ -117,7 +134,7 @@ class DragRun:
         """Run the last stage; the picture, and the flow where the bundle gives one, on the host."""
         with timed(self.timings, "decode", "stage"):
             self._stages.run("decode", self.tensors, self._supply)
-            return self._generated(with_result=True)
+            return self._generated()
 
     def _supply(self, name: str) -> np.ndarray:
         """Make a graph input from the photo, the mask or the points; the step's are there before a stage runs."""
@@ -137,18 +154,24 @@ class DragRun:
                     return tensor.concrete({"H": h, "W": w, "N": len(self.points)})
         return None
 
-    def _generated(self, with_result: bool) -> Generated:
-        result = self._fetch("result") if with_result else None
-        if result is not None:
-            options = self._bundle.manifest["inputs"]["image"]
-            with span("scale", "composite"):
-                result = (result - options["low"]) / (options["high"] - options["low"])
-        flow, revealed = self._fetch("flow"), self._fetch("revealed")
-        if result is None or flow is None or revealed is None:
-            return Generated(result, flow, revealed)
+    def _generated(self) -> Generated:
+        """The last stage's picture as an edit."""
+        result, options = self._fetch("result"), self._bundle.manifest["inputs"]["image"]
+        assert result is not None, "every bundle makes a result"
+        with span("scale", "composite"):
+            result = (result - options["low"]) / (options["high"] - options["low"])
+        if not self._bundle.gives_flow:
+            return Generated(result, None, None)
+        if self._bundle.makes_flow:
+            moved = Generated(None, self._fetch("flow"), self._fetch("revealed"))
+        else:
+            moved = replace(self.held.generated(self.picture), revealed=self.held.revealed)
+        if moved.flow is None or moved.revealed is None:
+            return replace(moved, result=result)
         with span("change", "composite"):
-            change = generated_change(self.picture, self.points[:, 2:], result, flow, revealed)
-        return Generated(result, flow, revealed, change)
+            change = generated_change(self.picture, self.points[:, 2:], result, moved.flow, moved.revealed)
+            touch = None if moved.result is None else result - moved.result
+        return replace(moved, result=result, change=change, touch=touch)
 
     def _fetch(self, name: str) -> np.ndarray | None:
         """A [1, C, H, W] tensor on the host as float32 [H, W, C], or None where it was not made."""

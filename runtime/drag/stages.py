@@ -47,29 +47,32 @@ def is_complete(bundle: Bundle, backend: Backend, precision: str) -> bool:
         return False
 
 
-def files(graph: Graph, backend: Backend, precision: str) -> dict[str, Variant]:
-    """The files of a graph that a backend runs, by branch."""
+def files(graph: Graph, backend: Backend, precision: str, placement: str | None = None) -> dict[str, Variant]:
+    """The files of a graph that a backend runs, by branch; of its first placement if none is given."""
     # bfloat16 has no files: an engine rounds fp32's by itself.
-    return graph.files("fp32" if precision == "bf16" else precision, backend.placement)
+    return graph.files("fp32" if precision == "bf16" else precision, placement or backend.placements[0])
 
 
 class Stages:
     """A bundle's graphs, compiled.
 
     Attributes:
+        placement: of the backend's placements, the one whose files are read.
         sizes: the window sizes (H, W) that they run at.
     """
 
-    def __init__(self, bundle: Bundle, backend: Backend, precision: str):
+    def __init__(self, bundle: Bundle, backend: Backend, precision: str, placement: str | None = None):
+        """`placement`: the backend's first if it is None."""
         self.backend = backend
         self.precision = precision
+        self.placement = placement or backend.placements[0]
         self.sizes = backend.sizes(bundle, precision)
         self._graphs: dict[str, list[tuple[Graph, dict[str, CompiledGraph]]]] = {}
         for stage in STAGES:
             self._graphs[stage] = []
             for graph in bundle.stages[stage]:
                 compiled: dict[str, CompiledGraph] = {}
-                for branch, variant in files(graph, backend, precision).items():
+                for branch, variant in files(graph, backend, precision, self.placement).items():
                     with span(f"load {graph.name}", "open", branch=branch):
                         compiled[branch] = backend.load(bundle, graph, variant, precision)
                 self._graphs[stage].append((graph, compiled))

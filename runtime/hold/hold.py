@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Box
+from edgedrag.runtime.hold.guided_filter import apply_coefficients
 from edgedrag.runtime.hold.soft_map import SoftMap
 from edgedrag.runtime.hold.view import PhotoView
+from edgedrag.runtime.photo.window import Window
 
 NAMES = ("part", "thing", "group")  # of the answers, in order of size
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
 FINGER = 2  # pixels of the low resolution around the point that are held in any case
+ISLAND = 0.2  # of what is held around it; smaller islands are held too
+AROUND = 2  # pixels of the low resolution around what is held that may follow a little
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,12 +31,16 @@ class Hold:
         point: x and y in pixels of the photo.
         alternatives: all the answers for the point, from the smallest to the largest; each holds what the one before
             it holds, but for soft edges. None in an alternative itself.
+        follows: float32 [h, w] in 0..1, of the whole photo at low resolution: how far each pixel follows a motion,
+            less where it is less sure to be held.
     """
 
     name: str
     point: tuple[float, float]
     alternatives: tuple[Hold, ...]
+    follows: np.ndarray
     _soft: SoftMap
+    _view: PhotoView
 
     def __repr__(self) -> str:
         rows, columns = self.box
@@ -47,6 +56,29 @@ class Hold:
     def map(self) -> np.ndarray:
         """How much of each pixel of the box is held, float32 [h, w] in 0..1; computed when it is first asked for."""
         return self._soft.map
+
+    def answer(self, name: str) -> Hold:
+        """The alternative of a name of NAMES."""
+        return self.alternatives[NAMES.index(name)]
+
+    @cached_property
+    def _coefficients(self) -> np.ndarray:
+        return self._view.guided_filter.coefficients(self.follows)
+
+    def in_window(self, window: Window, picture: np.ndarray) -> np.ndarray:
+        """`follows` in a window at the generator's size, with its `picture`'s edges (uint8 RGB); float32 [H, W]."""
+        (height, width), (rows, columns) = self.photo_shape, self._coefficients.shape[:2]
+        to_view = np.array([columns / width, rows / height]) * window.scale
+        corner = np.array([window.left * columns / width, window.top * rows / height]) + 0.5 * to_view - 0.5
+        affine = np.array([[to_view[0], 0, corner[0]], [0, to_view[1], corner[1]]])
+        size, flags = (window.size[1], window.size[0]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        found = cv2.warpAffine(self._coefficients, affine, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.clip(apply_coefficients(picture, found), 0, 1)
+
+    @property
+    def photo_shape(self) -> tuple[int, int]:
+        """Height and width of the photo."""
+        return self._view.shape
 
     def on_photo(self) -> np.ndarray:
         """The map on the whole photo, float32 [H, W]; 0 outside the box."""
@@ -65,16 +97,36 @@ def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.
         answers = answers * cv2.resize(mask.astype(np.float32), view.size[::-1], interpolation=cv2.INTER_AREA)
     at = np.clip(np.rint(view.to_size(point, view.size)).astype(int), 0, np.array(view.size[::-1]) - 1)
     x, y = point.tolist()
-    held = tuple(
-        Hold(name, (x, y), (), SoftMap(view, around_point(answer, at), point, mask))
-        for name, answer in zip(NAMES, np.maximum.accumulate(answers))
-    )
+
+    def one(name: str, answer: np.ndarray) -> Hold:
+        region = around_point(answer, at)
+        near = cv2.dilate(region, np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8))
+        follows = np.where((region > 0) & (answer < 0.5), 1, answer * near).astype(np.float32)
+        return Hold(name, (x, y), (), follows, SoftMap(view, region, point, mask), view)
+
+    held = tuple(one(name, answer) for name, answer in zip(NAMES, np.maximum.accumulate(answers)))
     return replace(held[NAMES.index(DEFAULT)], alternatives=held)
 
 
 def around_point(answer: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """What of an answer [h, w] is held and connected with the point at a pixel `at` (x, y), float32, 0 or 1."""
+    """What of an answer [h, w] is held and connected with the point at a pixel `at` (x, y), float32, 0 or 1.
+
+    Small islands that it encloses are held too.
+    """
     held = (answer >= 0.5).astype(np.uint8)
     cv2.circle(held, at.tolist(), FINGER, 1, -1)
     _, pieces = cv2.connectedComponents(held)
-    return (pieces == pieces[at[1], at[0]]).astype(np.float32)
+    piece = (pieces == pieces[at[1], at[0]]).astype(np.uint8)
+    return np.maximum(piece, enclosed(piece)).astype(np.float32)
+
+
+def enclosed(piece: np.ndarray) -> np.ndarray:
+    """Where a piece, uint8 {0, 1} [h, w], encloses islands smaller than ISLAND; uint8 {0, 1}."""
+    _, islands, stats, _ = cv2.connectedComponentsWithStats(1 - piece, connectivity=4)
+    height, width = piece.shape
+    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
+    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
+    inside = (left > 0) & (top > 0) & (right < width) & (bottom < height)
+    inside &= stats[:, cv2.CC_STAT_AREA] < ISLAND * piece.sum()
+    inside[0] = False  # the piece itself
+    return inside[islands].astype(np.uint8)

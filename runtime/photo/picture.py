@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
-import io
 import os
-from dataclasses import dataclass
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import check_file, write_aside
-from edgedrag.runtime.photo.decode import damage_as_input_error, decode, open_image
+from edgedrag.runtime.photo import exif as exif_data
+from edgedrag.runtime.photo import icc as icc_profile
+from edgedrag.runtime.photo import xmp as xmp_packet
+from edgedrag.runtime.photo.encode import BY_SUFFIX, encode, format_to_write
+from edgedrag.runtime.photo.formats import open_stored
+from edgedrag.runtime.photo.pixels import Picture, as_rgb8, colour_and_alpha, describe, is_grey
+from edgedrag.runtime.photo.plugins import EXIF_LEFT_OUT, MissingCodec, open_image
+from edgedrag.runtime.photo.stored import Stored, upright
 from edgedrag.runtime.trace import span
 
+__all__ = [
+    "MAX_MEGAPIXELS",
+    "SUFFIXES",
+    "HasPicture",
+    "Picture",
+    "Source",
+    "as_picture",
+    "as_rgb8",
+    "check_output",
+    "colour_and_alpha",
+    "describe",
+    "encode_picture",
+    "is_lossless",
+    "load_picture",
+    "save_picture",
+]
+
 MAX_MEGAPIXELS = 100.0
-SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Picture:
-    """Pixels [H, W] (grey), [H, W, 2] (grey, alpha), [H, W, 3] (RGB) or [H, W, 4] (RGBA), uint8 or uint16.
-
-    `icc` and `exif` are kept from the file to be written again; the orientation is already applied.
-    """
-
-    pixels: np.ndarray
-    icc: bytes | None = None
-    exif: bytes | None = None
-
-    def __repr__(self) -> str:
-        kept = [name for name, value in (("ICC profile", self.icc), ("EXIF", self.exif)) if value]
-        return f"<Picture {', '.join([describe(self.pixels), *kept])}>"
+BYTES_PER_PIXEL = 10  # of memory for each pixel of the limit, while a photo is opened
+SUFFIXES = tuple(BY_SUFFIX)
+# What Pillow's parsers raise for a damaged file: no check of theirs stands before most of what they read.
+DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+)
 
 
 class HasPicture(Protocol):
@@ -49,11 +70,14 @@ Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray  #
 
 
 def load_picture(source: Source, max_megapixels: float = MAX_MEGAPIXELS, argument: str = "photo") -> Picture:
-    """Read a JPEG, PNG or WebP file, or take a picture that is in memory.
+    """Read a picture's file, or take a picture that is in memory; docs/photos.md lists the formats.
+
+    A fault outside the pixels is no error: what is faulty is left out, and `Picture.warnings` says so.
 
     Args:
         source: a path, a file opened for reading bytes, the file's bytes, a Pillow image, or an array as in `Picture`.
-        max_megapixels: larger pictures are refused before they are decoded.
+        max_megapixels: larger pictures are refused before they are decoded, and so are those that would take more than
+            10 bytes of memory for each of these pixels.
         argument: what errors call a source that has no path.
 
     Raises:
@@ -66,16 +90,63 @@ def load_picture(source: Source, max_megapixels: float = MAX_MEGAPIXELS, argumen
         _check_size(argument, source.shape[1::-1], max_megapixels)
         return Picture(np.array(source))
     if isinstance(source, Image.Image):
-        _check_size(argument, source.size, max_megapixels)
-        with damage_as_input_error(argument):
-            return Picture(*decode(source.copy()))
+        with _damage_as_input_error(argument):
+            return _decoded(argument, open_image(source), max_megapixels)
     name, data = _read(source, argument)
     if not data:
         raise InputError(f"{name}: the file is empty")
-    with damage_as_input_error(name), open_image(name, data) as image:
-        _check_size(name, image.size, max_megapixels)
-        with span("decode picture", "decode"):
-            return Picture(*decode(image, data))
+    with _damage_as_input_error(name), span("decode picture", "decode"):
+        return _decoded(name, open_stored(name, data), max_megapixels)
+
+
+@contextmanager
+def _damage_as_input_error(name: str) -> Iterator[None]:
+    """Raise what Pillow and OpenCV raise for a damaged picture as InputError."""
+    try:
+        yield
+    except MissingCodec as error:
+        raise InputError(f"{name}: {error}") from None
+    except InputError:
+        raise
+    except Image.DecompressionBombError:  # Pillow's own limit, which it applies to TIFF and animations
+        raise InputError(f"{name}: has more pixels than are read of such a file; save it as PNG or JPEG") from None
+    except MemoryError:
+        raise InputError(f"{name}: opening it takes more memory than there is") from None
+    except DAMAGE as error:
+        raise InputError(f"{name}: damaged or cut short ({error})") from None
+
+
+def _decoded(name: str, stored: Stored, max_megapixels: float) -> Picture:
+    """A file's picture, checked before it is decoded."""
+    _check_size(name, stored.size, max_megapixels)
+    warnings: list[str] = []
+    exif, orientation = stored.exif, None
+    if exif:
+        try:
+            exif, orientation = exif_data.upright(exif)
+        except ValueError:
+            exif = None
+            warnings.append(EXIF_LEFT_OUT)
+    xmp = stored.xmp
+    if xmp and not xmp_packet.is_sound(xmp):
+        xmp = None
+        warnings.append("its XMP is damaged and is left out")
+    if xmp:
+        xmp, xmp_orientation = xmp_packet.upright(xmp)
+        orientation = orientation or xmp_orientation
+    orientation = stored.container_orientation or orientation or 1
+    _check_memory(name, stored, orientation, max_megapixels)
+    pixels = upright(stored.decode(), orientation)
+    icc = stored.icc or None
+    fault = icc_profile.fault(icc, is_grey(pixels)) if icc else None
+    if fault:
+        icc = None
+        warnings.append(f"its colour profile {fault} and is left out")
+    density = stored.density
+    if density and orientation > 4:
+        density = (density[1], density[0], density[2])
+    sentences = tuple(f"{name}: {warning}" for warning in [*stored.warnings, *warnings])
+    return Picture(pixels, icc, exif or None, xmp or None, stored.png_chunks, density, stored.lossy, warnings=sentences)
 
 
 def _read(source: object, argument: str) -> tuple[str, bytes]:
@@ -108,6 +179,16 @@ def _check_size(name: str, size: tuple[int, ...], max_megapixels: float) -> None
         raise InputError(f"{name}: {width} x {height} pixels are more than the limit of {max_megapixels:g} megapixels")
 
 
+def _check_memory(name: str, stored: Stored, orientation: int, max_megapixels: float) -> None:
+    needed, limit = stored.megabytes(orientation), max_megapixels * BYTES_PER_PIXEL
+    if needed > limit:
+        width, height = stored.size
+        raise InputError(
+            f"{name}: opening {width} x {height} pixels of this {stored.format} would take {needed:.0f} MB of memory, "
+            f"more than the {limit:.0f} MB that the limit of {max_megapixels:g} megapixels leaves; make it smaller"
+        )
+
+
 def _check_array(pixels: np.ndarray, argument: str) -> None:
     if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{argument}: an array of {pixels.dtype}; give uint8 or uint16")
@@ -115,48 +196,31 @@ def _check_array(pixels: np.ndarray, argument: str) -> None:
         raise InputError(f"{argument}: an array of shape {pixels.shape}; give [H, W] or [H, W, 2, 3 or 4]")
 
 
-def describe(pixels: np.ndarray) -> str:
-    """Size and form of a picture in words."""
-    form = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}[1 if pixels.ndim == 2 else pixels.shape[2]]
-    return f"{pixels.shape[1]} x {pixels.shape[0]} {form} {pixels.dtype}"
-
-
-def colour_and_alpha(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Split a picture into colour [H, W, 1 or 3] and alpha [H, W, 1] or None; both are views."""
-    if pixels.ndim == 2:
-        return pixels[..., None], None
-    channels = pixels.shape[2]
-    return (pixels, None) if channels == 3 else (pixels[..., : channels - 1], pixels[..., channels - 1 :])
-
-
-def as_rgb8(pixels: np.ndarray) -> np.ndarray:
-    """Any picture's colour as uint8 RGB [H, W, 3]; a view where it can be."""
-    colour, _ = colour_and_alpha(pixels)
-    if colour.dtype == np.uint16:
-        colour = (colour >> 8).astype(np.uint8)
-    return cv2.merge([colour] * 3) if colour.shape[2] == 1 else colour
-
-
 def is_lossless(path: Path) -> bool:
     """Whether a file of this suffix holds the pixels exactly."""
-    return path.suffix.lower() in (".png", ".webp")
+    return BY_SUFFIX[path.suffix.lower()].lossless
 
 
 def check_output(path: Path) -> None:
     """Raise InputError where a picture could not be written to `path`; called before any work is done."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: write to one of {', '.join(SUFFIXES)}")
+    format_to_write(path)
     check_file(path)
 
 
-def save_picture(path: str | os.PathLike[str], picture: Picture | HasPicture | np.ndarray) -> None:
+def save_picture(
+    path: str | os.PathLike[str], picture: Picture | HasPicture | np.ndarray, mark: bool = True
+) -> tuple[str, ...]:
     """Write a picture in the format of its suffix; the file appears whole or not at all.
 
-    PNG and WebP are lossless, JPEG is not.
+    PNG, TIFF and WebP are lossless, JPEG and AVIF are not.
 
     Args:
-        path: ends in .png, .webp, .jpg or .jpeg.
+        path: ends in .png, .webp, .tif, .tiff, .jpg, .jpeg or .avif.
         picture: a Photo, an Edit, a Picture, or an array as in `Picture`; a mask (bool [H, W]) is written as 0 and 255.
+        mark: write into the XMP data of an edited picture that a trained model changed it.
+
+    Returns:
+        What the format cannot hold and was left out, a sentence each.
 
     Raises:
         InputError: a format that cannot hold the pixels, or a folder that cannot be written to.
@@ -165,7 +229,9 @@ def save_picture(path: str | os.PathLike[str], picture: Picture | HasPicture | n
         raise InputError(f"path: {path!r:.80} is not a path")
     path = Path(os.fsdecode(path))
     check_output(path)
-    write_aside(path, encode_picture(path, as_picture(picture)))
+    data, left_out = _encode(path, as_picture(picture), mark)
+    write_aside(path, data)
+    return left_out
 
 
 def as_picture(picture: Picture | HasPicture | np.ndarray) -> Picture:
@@ -180,44 +246,11 @@ def as_picture(picture: Picture | HasPicture | np.ndarray) -> Picture:
     return picture
 
 
-def encode_picture(path: Path, picture: Picture) -> bytes:
+def encode_picture(path: Path, picture: Picture, mark: bool = True) -> bytes:
     """The bytes of a file in the format of `path`'s suffix; raises InputError where that cannot hold the pixels."""
+    return _encode(path, picture, mark)[0]
+
+
+def _encode(path: Path, picture: Picture, mark: bool) -> tuple[bytes, tuple[str, ...]]:
     with span(f"encode {path.suffix[1:].lower()}", "encode"):
-        return _encode(path, picture)
-
-
-def _encode(path: Path, picture: Picture) -> bytes:
-    suffix, pixels = path.suffix.lower(), picture.pixels
-    if suffix == ".png":
-        return _encode_png(path, picture)
-    if pixels.dtype != np.uint8:
-        raise InputError(f"{path}: this format holds 8 bits a channel, the photo has 16; write a .png")
-    out = io.BytesIO()
-    extra = {k: v for k, v in (("icc_profile", picture.icc), ("exif", picture.exif)) if v}
-    if suffix == ".webp":
-        Image.fromarray(pixels).save(out, "WEBP", lossless=True, exact=True, quality=30, **extra)
-    else:
-        if colour_and_alpha(pixels)[1] is not None:
-            raise InputError(f"{path}: JPEG holds no transparency, the photo has it; write a .png")
-        Image.fromarray(pixels).save(out, "JPEG", quality=95, subsampling=0, **extra)
-    return out.getvalue()
-
-
-def _encode_png(path: Path, picture: Picture) -> bytes:
-    pixels = picture.pixels
-    if pixels.ndim == 3 and pixels.shape[2] == 2:  # OpenCV writes no grey with alpha
-        out = io.BytesIO()
-        extra = {k: v for k, v in (("icc_profile", picture.icc), ("exif", picture.exif)) if v}
-        Image.fromarray(pixels, "LA").save(out, "PNG", compress_level=1, **extra)
-        return out.getvalue()
-    if pixels.ndim == 3:
-        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
-    kinds, chunks = [], []
-    for kind, chunk in ((cv2.IMAGE_METADATA_ICCP, picture.icc), (cv2.IMAGE_METADATA_EXIF, picture.exif)):
-        if chunk:
-            kinds.append(kind)
-            chunks.append(np.frombuffer(chunk.removeprefix(b"Exif\x00\x00"), np.uint8))
-    done, data = cv2.imencodeWithMetadata(".png", np.ascontiguousarray(pixels), kinds, chunks)
-    if not done:
-        raise InputError(f"{path}: OpenCV cannot write this picture as PNG")
-    return data.tobytes()
+        return encode(path, picture, mark)

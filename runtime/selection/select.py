@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.backends.registry import open_backend
@@ -28,15 +28,6 @@ class Compiling(Protocol):
     """A backend that compiles on the device when a graph first runs, and can keep what it compiled."""
 
     def keep_compiled(self) -> None: ...
-
-
-@runtime_checkable
-class Fusing(Protocol):
-    """A backend that prefers graphs with operators of its own, and runs plain ones too."""
-
-    placement: str
-
-    def use_plain_graphs(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -98,7 +89,7 @@ def more_precise(bundle: Bundle, stages: Stages, options: RuntimeOptions) -> Sta
     backend = stages.backend
     for precision in PRECISIONS[PRECISIONS.index(stages.precision) + 1 :]:
         if precision in backend.precisions and is_complete(bundle, backend, precision):
-            return Stages(bundle, backend, precision)
+            return Stages(bundle, backend, precision, stages.placement)
     if backend.name == "cpu":
         return None
     try:
@@ -115,38 +106,40 @@ def _open(bundle: Bundle, options: RuntimeOptions) -> tuple[Stages, Golden | Non
     with span(f"open {name}", "open"):
         backend = open_backend(options)
     try:
-        if isinstance(backend, Fusing) and _has_placement(bundle, backend.placement):
-            return _fused_or_plain(bundle, backend, options.precision)
-        return _tested(bundle, backend, options.precision)
+        return _first_that_passes(bundle, backend, options.precision)
     except EdgedragError:
         raise
     except Exception as error:  # libraries raise what they like; the message says what it was
         raise EngineError(f"{name} does not run bundle '{bundle.name}' ({summary(error)})") from error
 
 
-def _has_placement(bundle: Bundle, placement: str) -> bool:
-    return any(variant.placement == placement for _, graph in bundle.graphs() for variant in graph.variants)
+def _first_that_passes(bundle: Bundle, backend: Backend, precision: str) -> tuple[Stages, Golden | None]:
+    """The bundle's graphs in the backend's first placement that passes, with a warning for each that fails.
+
+    The last placement is the one that every bundle has; of the others only those that this bundle has are tried.
+    """
+    there = {variant.placement for _, graph in bundle.graphs() for variant in graph.variants}
+    *preferred, last = backend.placements
+    for placement in preferred:
+        if placement not in there:
+            continue
+        try:
+            return _tested(bundle, backend, precision, placement)
+        except EngineError as error:
+            what = f"graphs for '{placement}' fail, the plain ones run"
+            warnings.warn(f"{backend.name}: {what} ({error})", RuntimeWarning, stacklevel=6)
+    return _tested(bundle, backend, precision, last)
 
 
-def _fused_or_plain(bundle: Bundle, backend: Any, precision: str) -> tuple[Stages, Golden | None]:
-    """The bundle's fused graphs, or the plain ones, with a warning, where those fail."""
-    try:
-        return _tested(bundle, backend, precision)
-    except EngineError as error:
-        warnings.warn(f"{backend.name}: fused graphs fail, the plain ones run ({error})", RuntimeWarning, stacklevel=6)
-        backend.use_plain_graphs()
-        return _tested(bundle, backend, precision)
-
-
-def _tested(bundle: Bundle, backend: Backend, precision: str) -> tuple[Stages, Golden | None]:
+def _tested(bundle: Bundle, backend: Backend, precision: str, placement: str) -> tuple[Stages, Golden | None]:
     """The bundle's stages on a backend, after the self-test of those on a device."""
-    stages = Stages(bundle, backend, choose_precision(bundle, backend, precision))
+    stages = Stages(bundle, backend, choose_precision(bundle, backend, precision), placement)
     if stages.precision == "int8" and backend.name in SATURATING and not multiplies_int8():
         warnings.warn(
             f"INT8 is less exact with {backend.name} on this processor ({backend.device}): without VNNI it adds pairs "
             f"of products in 16 bits, which saturate; precision fp32, or int8 on the backend cpu, does not",
             RuntimeWarning,
-            stacklevel=6,  # the caller of edgedrag.open
+            stacklevel=7,  # the caller of edgedrag.open
         )
     if backend.name not in ON_A_DEVICE:
         return stages, None

@@ -9,9 +9,11 @@ import numpy as np
 from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.drag.checks import Checks
 from edgedrag.runtime.drag.composite import Box, Generated, enlarge
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.selection.select import Fallback
+from edgedrag.runtime.session.history import Entry
 
 TOTAL = "photo.drag"  # the span that holds all of a drag
 
@@ -58,6 +60,7 @@ class Edit(Change):
         steps, seed: what the sampler ran with.
         backend, precision: what made it; another than the runtime's where that gave no picture.
         fallback: the backends and precisions tried before these, and why each did not serve.
+        motion: how what the drags hold moved, as asked for.
     """
 
     mask: np.ndarray
@@ -68,8 +71,11 @@ class Edit(Change):
     backend: str
     precision: str
     fallback: tuple[Fallback, ...]
+    motion: MotionName
     _window: Window
     _generated: Generated
+    _before: np.ndarray
+    _entry: Entry
 
     def __repr__(self) -> str:
         height, width = self.mask.shape

@@ -76,6 +76,12 @@ class History:
         self._limit = limit
         self._done: list[Entry] = []
         self._undone: list[Entry] = []
+        self._restarted = False
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the photo is not as it was opened."""
+        return self._restarted or bool(self._done)
 
     @property
     def undo_count(self) -> int:
@@ -131,6 +137,7 @@ class History:
         if entry.original is not self._original:
             self._original = entry.original
             self._done.clear()
+            self._restarted = True
         self._done.append(entry)
         self._undone.clear()
 

@@ -6,7 +6,8 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, check_output, is_lossless, save_picture
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, check_output, is_lossless, save_picture
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.sheet import make_sheet
 from edgedrag.runtime.trace import span
@@ -36,23 +37,35 @@ class Job:
     steps: int | None = None
     seed: int = 0
     max_megapixels: float = MAX_MEGAPIXELS
+    mark: bool = True
 
 
 def check_outputs(job: Job) -> None:
     """Raise InputError where a file of the job could not be written, before any work is done."""
-    for path in (job.output, job.sheet, job.mask_out):
-        if path is not None:
-            check_output(path)
-            photo = job.photo
-            if isinstance(photo, Path) and path.exists() and photo.exists() and path.samefile(photo):
-                raise InputError(f"{path}: is the photo itself, which is kept; name another file")
+    outputs = [path for path in (job.output, job.sheet, job.mask_out) if path is not None]
+    for number, path in enumerate(outputs):
+        check_output(path)
+        for what, source in (("photo", job.photo), ("mask", job.mask)):
+            if isinstance(source, Path) and _is_same_file(path, source):
+                raise InputError(f"{path}: is the {what} itself, which is kept; name another file")
+        if any(_is_same_file(path, other) for other in outputs[:number]):
+            raise InputError(f"{path}: two of the pictures to write would go there; name another file for one")
 
 
-def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any]:
+def _is_same_file(path: Path, other: Path) -> bool:
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()
+
+
+def run_job(
+    runtime: Runtime, job: Job, opened_ms: float = 0.0, warn: Callable[[str], None] = warnings.warn
+) -> dict[str, Any]:
     """Run a job and write its files; returns the object that `--json` prints.
 
     Args:
         opened_ms: what opening the bundle took, counted into `load` and `total`.
+        warn: gets a sentence for each thing that was left out, and for a mask that is the whole photo.
 
     Raises:
         InputError: anything wrong with the job; nothing is written then.
@@ -62,15 +75,21 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
     photo = runtime.load(job.photo, job.max_megapixels)
     before = photo.image
     load = opened_ms + (time.perf_counter() - start) * 1e3
+    left_out = photo.picture.warnings
     edit = photo.drag(job.drags, job.mask, steps=job.steps, seed=job.seed)
-    save_picture(job.output, edit)
+    left_out += save_picture(job.output, edit, job.mark)
     if job.sheet is not None:
         points = np.array([[*handle, *target] for handle, target in job.drags])
         with span("draw sheet", "composite"):
             sheet = make_sheet(before, edit.image, edit.mask, points)
-        save_picture(job.sheet, sheet)
+        save_picture(job.sheet, Picture(sheet, edited=True), job.mark)
     if job.mask_out is not None:
         save_picture(job.mask_out, edit.mask)
+    if job.mask is not None and edit.mask.all():
+        name = job.mask if isinstance(job.mask, Path) else "mask"
+        left_out += (f"{name}: is the whole photo, so all of it may change",)
+    for sentence in left_out:
+        warn(sentence)
     total = opened_ms + (time.perf_counter() - start) * 1e3
     return {
         "output": str(job.output),
@@ -87,6 +106,8 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
             "verdict": edit.checks.verdict,
             "reasons": [str(reason) for reason in edit.checks.reasons],
             "codes": [reason.code.value for reason in edit.checks.reasons],
+            "boxes": [reason.box for reason in edit.checks.reasons],
+            "risk": edit.checks.risk,
             "landing_error_px": edit.checks.landing_error_px,
         },
         "fallback": [asdict(step) for step in edit.fallback],
@@ -94,7 +115,7 @@ def run_job(runtime: Runtime, job: Job, opened_ms: float = 0.0) -> dict[str, Any
 
 
 def read_jobs(
-    file: Path, outdir: Path, steps: int | None, seed: int, max_megapixels: float
+    file: Path, outdir: Path, steps: int | None, seed: int, max_megapixels: float, mark: bool = True
 ) -> Iterator[tuple[str, Job | InputError]]:
     """The jobs of a JSONL file, by name; for a line that is no job, the error instead.
 
@@ -119,7 +140,7 @@ def read_jobs(
             entry = json.loads(line)
             name = _name(entry, name, seen)
             job = _job(entry, name, file.parent, outdir / f"{name}.png", seed)
-            yield name, replace(job, steps=steps, max_megapixels=max_megapixels)
+            yield name, replace(job, steps=steps, max_megapixels=max_megapixels, mark=mark)
         except (ValueError, RecursionError):
             yield name, InputError(f"{file}:{number}: not JSON")
         except InputError as error:

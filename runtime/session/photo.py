@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,10 +12,8 @@ from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.checks import Checks, check
 from edgedrag.runtime.drag.composite import Box, Generated
 from edgedrag.runtime.drag.drags import Drags, check_in_mask, check_point
-from edgedrag.runtime.drag.flow import bidirectional_flow
-from edgedrag.runtime.drag.run import DragRun
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.hold.finder import HoldFinder
 from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, as_rgb8, describe
 from edgedrag.runtime.sampling.sampler import Table, make_table
@@ -22,8 +21,19 @@ from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History
 from edgedrag.runtime.session.opened import Opened
-from edgedrag.runtime.session.request import Request, checked_mask, prepare, shrink, whole_number
+from edgedrag.runtime.session.request import Asked, Preparer, Request, checked_mask, shrink, whole_number
 from edgedrag.runtime.trace import span, timed
+
+CHANGED = "the photo was changed while this drag ran; drag again"
+CANDIDATES: tuple[tuple[MotionName, str], ...] = (
+    ("bend", "thing"),
+    ("whole", "thing"),
+    ("bend", "part"),
+    ("stretch", "thing"),
+    ("whole", "group"),
+    ("bend", "group"),
+)  # motion, and the answer of the hold that moves; in the order in which they are right most often, docs/quality.md
+MAX_CANDIDATES = len(CANDIDATES)
 
 MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, what was tried before them
 
@@ -41,7 +51,7 @@ class Photo:
         self._references = LruCache()  # tensors of the `reference` stage, by window and pixels
         self._masked = LruCache()  # tensors of the `drag` stage that depend on the mask alone, by these and the mask
         self._history = History(picture.pixels, undo_limit)
-        self._holds = HoldFinder(runtime.bundle, runtime.stages)
+        self._preparer = Preparer(runtime.bundle, runtime.stages)
 
     def __repr__(self) -> str:
         edits = f"{self.undo_count} edit{'' if self.undo_count == 1 else 's'}"
@@ -54,7 +64,7 @@ class Photo:
 
     @property
     def picture(self) -> Picture:
-        """The photo as it is now with its ICC profile and EXIF, to be saved."""
+        """The photo as it is now with its metadata, to be saved."""
         return self._picture
 
     @property
@@ -84,88 +94,110 @@ class Photo:
             if mask is not None:
                 region = checked_mask(mask, height, width)
                 check_in_mask(at, region, "point")
-            return self._holds.find(self.image, at, region)
+            return self._preparer.hold(self.image, at, region)
 
-    def drag(self, drags: Drags, mask: Source | None = None, *, steps: int | None = None, seed: int = 0) -> Edit:
+    def drag(
+        self,
+        drags: Drags,
+        mask: Source | None = None,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        motion: MotionName = "auto",
+    ) -> Edit:
         """Move what lies at each handle to its target.
 
         Args:
             drags: [((handle x, handle y), (target x, target y)), ...] in pixels of the photo as displayed; lists,
-                tuples or arrays [N, 2, 2] or [N, 4].
+                tuples or arrays [N, 2, 2] or [N, 4]. One that ends where it begins is a pin: what it holds stays.
             mask: nonzero = may change; a file, bytes or picture as `Runtime.load` takes them, or an array [H, W]
-                of the photo's size. Made from the drags where None.
+                of the photo's size. What the drags hold and where it goes, where None.
             steps: denoising steps; the bundle's default where None.
             seed: 0 to 2^64 - 1; the same seed gives the same result.
+            motion: of what is held, one of `MOTIONS`; not for bundles whose graphs move by themselves.
 
         Raises:
-            InputError: drags, mask, steps or seed that cannot be used; says which and why.
+            InputError: drags, mask, steps, seed or motion that cannot be used; says which and why.
         """
-        progress = self.drag_steps(drags, mask, steps=steps, seed=seed)
-        while True:
-            try:
-                next(progress)
-            except StopIteration as finished:
-                return finished.value
+        return run_to_end(self.drag_steps(drags, mask, steps=steps, seed=seed, motion=motion))
 
     def drag_steps(
-        self, drags: Drags, mask: Source | None = None, *, steps: int | None = None, seed: int = 0
+        self,
+        drags: Drags,
+        mask: Source | None = None,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        motion: MotionName = "auto",
     ) -> Generator[Progress, None, Edit]:
         """Like `drag`, as a generator that yields before each step and returns the Edit.
 
         Closing it cancels the drag; the photo changes only when it has run to its end, and not at all
         where another drag, undo or redo came between (InputError).
         """
-        timings: dict[str, float] = {}
-        busy = timed(timings, TOTAL, "drag")  # stopped while the caller has its turn
-        with busy:
-            steps = None if steps is None else whole_number("steps", steps)
-            seed = whole_number("seed", seed)
-            table = make_table(self._runtime.bundle.sampler, steps)
-            if not 0 <= seed < 2**64:
-                raise InputError(f"seed: {seed} is not between 0 and 2^64 - 1")
-            request = self._request(drags, mask, timings)
-            run = request.run
-            self._reference(request)
-            run.start(table, seed)
-            self._masked.put(request.masked, run.reusable())
-        for step in range(len(table.steps)):
-            yield Progress(step, len(table.steps))
-            with busy:
-                run.denoise(table, step)
-        with busy:
-            generated, made_by = self._generate(request, table, seed)
-            change, checks = self._finish(request, generated)
-        what = (change.picture, change.box, request.mask, checks, stage_timings(timings), len(table.steps), seed)
-        return Edit(*what, *made_by, request.window, generated)
+        edit = yield from self._edit(Asked(drags, mask, motion), steps, seed)
+        self.choose(edit)
+        return edit
 
-    def preview(self, drags: Drags, mask: Source | None = None) -> np.ndarray:
+    def candidates(
+        self, drags: Drags, mask: Source | None = None, *, count: int = 3, steps: int | None = None, seed: int = 0
+    ) -> list[Edit]:
+        """Several answers to one drag, the one most likely worth keeping first; changes nothing.
+
+        Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
+        `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
+        """
+        if not 1 <= whole_number("count", count) <= MAX_CANDIDATES:
+            raise InputError(f"count: {count} is not from 1 to {MAX_CANDIDATES}")
+        edits: list[Edit] = []
+        for number, (motion, answer) in enumerate(CANDIDATES):
+            if self._runtime.bundle.moves_held:
+                edit = run_to_end(self._edit(Asked(drags, mask, motion, answer), steps, seed))
+            else:
+                edit = run_to_end(self._edit(Asked(drags, mask), steps, seed + number))
+            if not any(np.array_equal(edit.image, other.image) for other in edits):
+                edits.append(edit)
+            if len(edits) == count:
+                break
+        return sorted(edits, key=lambda edit: edit.checks.risk)
+
+    def choose(self, edit: Edit) -> Change:
+        """Make an edit of `candidates` the photo's. Raises InputError where the photo was changed since."""
+        if self.image is not edit._before:
+            raise InputError(CHANGED)
+        self._history.add(edit._entry)
+        self._picture = edit.picture
+        return Change(edit.picture, edit.box)
+
+    def preview(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto") -> np.ndarray:
         """The photo with the drag's motion alone, without what a generator would add; changes nothing.
 
-        The bundle's flow, or a bidirectional warp where it gives none. Raises like `drag`.
+        The motion that `drag` has, but for bundles that make no flow. Raises like `drag`.
         """
         with span("photo.preview", "drag"):
-            request = self._request(drags, mask)
+            request = self._request(Asked(drags, mask, motion))
             entry = self._compose(request, self._motion(request))
             return self._with(entry.box, entry.after)
 
-    def motion(self, drags: Drags, mask: Source | None = None) -> Motion:
+    def motion(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto") -> Motion:
         """What `preview` would warp the photo by, without the warp; changes nothing. Raises like `drag`."""
         with span("photo.motion", "drag"):
-            request = self._request(drags, mask)
-            flow = self._motion(request).flow
+            request = self._request(Asked(drags, mask, motion))
+            flow = self._motion(request).flow if self._runtime.bundle.makes_flow else request.run.held.shown()
             assert flow is not None, "a motion has a flow"
             return Motion(flow * request.window.scale, request.run.mask, request.window, request.mask)
 
-    def move(self, drags: Drags, mask: Source | None = None) -> Edit:
+    def move(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto") -> Edit:
         """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""
         timings: dict[str, float] = {}
         with timed(timings, TOTAL, "drag"):
-            request = self._request(drags, mask, timings)
-            motion = self._motion(request)
-            change, checks = self._finish(request, motion)
-        what = (change.picture, change.box, request.mask, checks, stage_timings(timings), 0, 0)
+            request = self._request(Asked(drags, mask, motion), timings)
+            moved = self._motion(request)
+            finished = self._finished(request, moved)
         made_by = (self._runtime.backend.name, self._runtime.precision, self._runtime.fallback)
-        return Edit(*what, *made_by, request.window, motion)
+        edit = self._as_edit(request, moved, finished, (stage_timings(timings), 0, 0), made_by)
+        self.choose(edit)
+        return edit
 
     def undo(self) -> Change:
         """Take the last edit back. Raises InputError where there is none."""
@@ -179,8 +211,13 @@ class Photo:
 
     def _put(self, box: Box, pixels: np.ndarray) -> Change:
         """Replace part of the photo."""
-        self._picture = Picture(self._with(box, pixels), self._picture.icc, self._picture.exif)
-        return Change(self._picture, box)
+        change = self._changed(box, pixels, self._history.is_edited)
+        self._picture = change.picture
+        return change
+
+    def _changed(self, box: Box, pixels: np.ndarray, edited: bool) -> Change:
+        """The photo with a part replaced; it stays as it is."""
+        return Change(replace(self._picture, pixels=self._with(box, pixels), edited=edited), box)
 
     def _with(self, box: Box, pixels: np.ndarray) -> np.ndarray:
         """The photo with a part replaced; arrays handed out earlier stay as they are."""
@@ -189,9 +226,9 @@ class Photo:
             whole[box] = pixels
             return whole
 
-    def _request(self, drags: Drags, mask: Source | None, timings: dict[str, float] | None = None) -> Request:
+    def _request(self, asked: Asked, timings: dict[str, float] | None = None) -> Request:
         """Check a drag on the photo as it is now; `timings` are the run's."""
-        return prepare(self._runtime.bundle, self._runtime.stages, self.image, drags, mask, timings)
+        return self._preparer.prepare(self.image, asked, timings)
 
     def _reference(self, request: Request) -> None:
         """Run the `reference` stage, or take its tensors and those of the mask from the caches."""
@@ -205,12 +242,10 @@ class Photo:
         run.reuse(self._masked.find(request.masked) or {})
 
     def _motion(self, request: Request) -> Generated:
-        """The bundle's flow, or a bidirectional one where it gives none."""
-        run = request.run
-        if not self._runtime.bundle.gives_flow:
-            return Generated(None, bidirectional_flow(run.points, run.mask)[0], None)
-        self._reference(request)
-        return run.motion()
+        """The bundle's flow where its graphs make one, else how what is held moves."""
+        if self._runtime.bundle.makes_flow:
+            self._reference(request)
+        return request.run.motion()
 
     def _generate(self, request: Request, table: Table, seed: int) -> tuple[Generated, MadeBy]:
         """The generator's result after its last step; made again in a higher precision where it is no picture."""
@@ -223,7 +258,7 @@ class Photo:
         if precise is not None:
             fallback = (*fallback, Fallback(stages.backend.name, Code.BAD_OUTPUT, f"{fault} in {stages.precision}"))
             stages = precise
-            again = DragRun(self._runtime.bundle, stages, run.picture, run.mask, run.points, run.timings)
+            again = run.on(stages)
             generated = again.run(table, seed)
         return generated, (stages.backend.name, stages.precision, fallback)
 
@@ -231,14 +266,59 @@ class Photo:
         with span("composite", "composite"):
             return self._history.compose(request.photo, request.window, request.mask, request.points, generated)
 
-    def _finish(self, request: Request, generated: Generated) -> tuple[Change, Checks]:
-        """Composite, add the edit to the history, and check it."""
+    def _edit(self, asked: Asked, steps: int | None, seed: int) -> Generator[Progress, None, Edit]:
+        """Make an edit, which does not change the photo; yields before each step."""
+        timings: dict[str, float] = {}
+        busy = timed(timings, TOTAL, "drag")  # stopped while the caller has its turn
+        with busy:
+            steps = None if steps is None else whole_number("steps", steps)
+            seed = whole_number("seed", seed)
+            table = make_table(self._runtime.bundle.sampler, steps)
+            if not 0 <= seed < 2**64:
+                raise InputError(f"seed: {seed} is not between 0 and 2^64 - 1")
+            request = self._request(asked, timings)
+            run = request.run
+            self._reference(request)
+            run.start(table, seed)
+            self._masked.put(request.masked, run.reusable())
+        for step in range(len(table.steps)):
+            yield Progress(step, len(table.steps))
+            with busy:
+                run.denoise(table, step)
+        with busy:
+            generated, made_by = self._generate(request, table, seed)
+            finished = self._finished(request, generated)
+        return self._as_edit(request, generated, finished, (stage_timings(timings), len(table.steps), seed), made_by)
+
+    def _finished(self, request: Request, generated: Generated) -> tuple[Entry, Change, Checks]:
+        """Composite and check an edit of the photo as it is."""
         if self.image is not request.photo:
-            raise InputError("the photo was changed while this drag ran; drag again")
+            raise InputError(CHANGED)
         window, run = request.window, request.run
         entry = self._compose(request, generated)
-        self._history.add(entry)
-        change = self._put(entry.box, entry.after)
+        change = self._changed(entry.box, entry.after, edited=True)
         with span("checks", "check"):
             pixel, edited = float(window.scale.mean()), shrink(as_rgb8(change.image[window.box]), window.size)
-            return change, check(run.picture, edited, run.mask, run.points, pixel, generated)
+            found = check(run.picture, edited, run.mask, run.points, pixel, generated)
+            return entry, change, found.on_photo(window)
+
+    def _as_edit(
+        self,
+        request: Request,
+        generated: Generated,
+        finished: tuple[Entry, Change, Checks],
+        ran: tuple[dict[str, float], int, int],
+        made_by: MadeBy,
+    ) -> Edit:
+        entry, change, checks = finished
+        what = (change.picture, change.box, request.mask, checks, *ran, *made_by, request.asked.motion)
+        return Edit(*what, request.window, generated, request.photo, entry)
+
+
+def run_to_end(steps: Generator[Progress, None, Edit]) -> Edit:
+    """The edit that a generator of progress returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            return finished.value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -12,19 +12,47 @@ import numpy as np
 
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
-from edgedrag.runtime.drag.mask import automatic_mask, check_mask
+from edgedrag.runtime.drag.ground import Ground, make_ground
+from edgedrag.runtime.drag.mask import check_mask
+from edgedrag.runtime.drag.motion import (
+    BEND_REACH_IN_MASK,
+    HeldMotion,
+    MotionName,
+    check_motion,
+    held_in_mask,
+    move_held,
+)
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Source, as_rgb8, load_picture
+from edgedrag.runtime.hold.finder import HoldFinder
+from edgedrag.runtime.hold.hold import Hold
+from edgedrag.runtime.hold.region import moved_region
+from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, Source, as_rgb8, load_picture
 from edgedrag.runtime.photo.window import Window, choose_window
 from edgedrag.runtime.trace import span
+
+ANSWER, ANSWER_IN_MASK = "thing", "group"  # of a hold, which one moves; chosen on pulls and pairs, docs/quality.md
+MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
+HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
+HOLE_MARGIN = 2  # generator pixels around it, where its outline still shows
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a caller asks for: see `Photo.drag`; `answer` is the name of what the drags hold, of hold.NAMES."""
+
+    drags: Drags
+    mask: Source | None
+    motion: MotionName = "auto"
+    answer: str = ANSWER
 
 
 @dataclass(frozen=True)
 class Request:
     """A checked drag: its place in the photo, and its run through the stages."""
 
+    asked: Asked
     photo: np.ndarray  # as it was when the drag began
     window: Window
     native: np.ndarray  # the window's pixels
@@ -43,46 +71,84 @@ class Request:
         return self.pixels, digest(self.run.mask)
 
 
-def prepare(
-    bundle: Bundle,
-    stages: Stages,
-    photo: np.ndarray,
-    drags: Drags,
-    mask: Source | None,
-    timings: dict[str, float] | None = None,
-) -> Request:
-    """Check a drag, and bring photo, mask and points to the generator's size; `timings` are the run's.
+class Preparer:
+    """Makes requests on one photo; what is held and the ground behind it are made once for a resting finger."""
 
-    Raises:
-        InputError: drags or mask that cannot be used; says which and why.
-    """
-    height, width = photo.shape[:2]
-    points = check_drags(drags, height, width)
-    with span("mask", "prepare"):
-        if mask is None:
-            region = automatic_mask(as_rgb8(photo), points)
+    def __init__(self, bundle: Bundle, stages: Stages) -> None:
+        self._bundle, self._stages = bundle, stages
+        self._holds = HoldFinder(bundle, stages)
+        self._ground: tuple[tuple[bytes, bytes], Ground] | None = None  # the last, by the window's pixels and the hole
+
+    def hold(self, photo: np.ndarray, point: np.ndarray, mask: np.ndarray | None) -> Hold:
+        """The hold at a checked point (x, y), bounded by a mask, bool [H, W]."""
+        return self._holds.find(photo, point, mask)
+
+    def prepare(self, photo: np.ndarray, asked: Asked, timings: dict[str, float] | None = None) -> Request:
+        """Check a drag, and bring photo, mask and points to the generator's size; `timings` are the run's.
+
+        Raises:
+            InputError: drags, mask or motion that cannot be used; says which and why.
+        """
+        height, width = photo.shape[:2]
+        points = check_drags(asked.drags, height, width)
+        check_motion(asked.motion)
+        given = None if asked.mask is None else checked_mask(asked.mask, height, width)
+        if given is not None:
+            check_handles_in_mask(points, given)
+        with span("hold", "prepare"):
+            answer = asked.answer if given is None else ANSWER_IN_MASK
+            holds = [self.hold(photo, at, given).answer(answer) for at in points[:, :2].astype(np.float64)]
+        with span("mask", "prepare"):
+            region = moved_region(holds, points) if given is None else given
+        with span("window", "prepare"):
+            window = choose_window(region, points, self._bundle.manifest["window"]["margin"], self._stages.sizes)
+            native = photo[window.box]
+            mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
+            small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
+            picture = shrink(as_rgb8(native), window.size)
+        with span("motion", "prepare"):
+            held = np.stack([hold.in_window(window, picture) for hold in holds])
+            margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
+            motion = self._motion(picture, small_points, held, mask, asked.motion, margin)
+        run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
+        return Request(asked, photo, window, native, region, points, run)
+
+    def _motion(
+        self,
+        picture: np.ndarray,
+        points: np.ndarray,
+        held: np.ndarray,
+        mask: np.ndarray,
+        motion: MotionName,
+        margin: float,
+    ) -> HeldMotion:
+        """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
+        if margin:
+            follows = np.stack([held_in_mask(mask, each, margin) for each in held])
+            moved = move_held(points, follows, motion, BEND_REACH_IN_MASK)
         else:
-            region = checked_mask(mask, height, width)
-        check_handles_in_mask(points, region)
-    with span("window", "prepare"):
-        window = choose_window(region, points, bundle.manifest["window"]["margin"], stages.sizes)
-        native = photo[window.box]
-        small_mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
-        small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
-        small = shrink(as_rgb8(native), window.size)
-        run = DragRun(bundle, stages, small, small_mask, small_points, timings)
-    return Request(photo, window, native, region, points, run)
+            moved = move_held(points, held, motion)
+        if not (moved.revealed > 0.5).any():
+            return moved
+        hole = held[(points[:, :2] != points[:, 2:]).any(1)].max(0) > HOLE_LEVEL
+        hole = cv2.dilate(hole.astype(np.uint8), np.ones((2 * HOLE_MARGIN + 1,) * 2, np.uint8)).view(bool)
+        hole |= moved.revealed[..., 0] > 0
+        with span("ground", "prepare"):
+            key = digest(picture), digest(hole)
+            if self._ground is None or self._ground[0] != key:
+                self._ground = key, make_ground(picture, hole)
+        return replace(moved, ground=self._ground[1])
 
 
 def checked_mask(mask: Source, height: int, width: int) -> np.ndarray:
     """A given mask as bool [H, W]; raises InputError where it cannot be used."""
-    return check_mask(_mask_array(mask, height * width / 1e6), height, width)
+    return check_mask(_mask_values(mask, height * width / 1e6), height, width)
 
 
-def _mask_array(mask: Source, photo_megapixels: float) -> np.ndarray:
-    """A mask as an array, read where it is a file or picture; raises InputError where it holds no numbers."""
+def _mask_values(mask: Source, photo_megapixels: float) -> np.ndarray | Picture:
+    """A mask as an array, or read where it is a file or picture; raises InputError where it holds no numbers."""
     if not isinstance(mask, np.ndarray):
-        return load_picture(mask, max(photo_megapixels, MAX_MEGAPIXELS), "mask").pixels
+        return load_picture(mask, max(photo_megapixels, MAX_MEGAPIXELS), "mask")
     if mask.dtype.kind not in "biuf":
         raise InputError(f"mask: an array of {mask.dtype}; give booleans or numbers, nonzero = may change")
     return mask

@@ -24,6 +24,7 @@ from edgedrag.studio.api.guard import Guard
 from edgedrag.studio.api.live import WIPED
 from edgedrag.studio.api.problems import ApiError, body, responses
 from edgedrag.studio.api.visitors import StationDep
+from edgedrag.studio.api.wrong_codes import WrongCodes
 from edgedrag.studio.editing.sessions import Session
 from edgedrag.studio.editing.worker import Busy, Superseded
 from edgedrag.studio.health.metrics import CONTENT_TYPE
@@ -57,6 +58,7 @@ def make_app(station: Station) -> FastAPI:
     )
     app.state.station = station
     app.state.connections = {}
+    app.state.wrong_codes = WrongCodes()
 
     def close_connection(session: Session) -> None:
         connection = app.state.connections.get(session.id)
@@ -112,7 +114,8 @@ def _add_error_answers(app: FastAPI, station: Station) -> None:
             answered = ApiError(500, "the station failed at this; staff see why")
         if answered.status == 405:  # Starlette names the methods of the first route of this path alone
             paths = app.openapi()["paths"]
-            allowed = ", ".join(sorted(_methods(paths, request.url.path)))
+            path = request.url.path.removeprefix(station.settings.root_path)
+            allowed = ", ".join(sorted(_methods(paths, path)))
             answered.headers = {"Allow": allowed} if allowed else answered.headers
         return JSONResponse(body(answered.status, answered.detail), answered.status, answered.headers)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgedrag.studio.api.problems import ApiError, body
@@ -14,6 +15,8 @@ from edgedrag.studio.settings import Settings
 
 PROTOCOL = "edgedrag"  # of the WebSocket; the token may follow as "bearer.TOKEN"
 SMALL_BODY = 64 << 10  # bytes, of every body but a picture's
+READ_SECONDS = 60  # for a whole body
+DEFAULT_PORTS = {"http": 80, "https": 443}
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -40,33 +43,45 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        path = self._own_path(scope)
+        root = self._settings.root_path
+        scope = {**scope, "root_path": root, "path": root + path}
         try:
-            self._check(scope)
+            self._check(scope, path)
         except ApiError as error:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             else:
                 answer = JSONResponse(body(error.status, error.detail), error.status, error.headers)
-                await answer(scope, receive, _with_headers(scope, send))
+                await answer(scope, receive, _with_headers(path, send))
             return
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
+        elif not path:
+            await RedirectResponse(f"{root}/")(scope, receive, _with_headers(path, send))
         else:
-            await self._app(scope, self._limited(scope, receive), _with_headers(scope, send))
+            await self._app(scope, self._limited(path, receive), _with_headers(path, send))
 
-    def _check(self, scope: Scope) -> None:
+    def _own_path(self, scope: Scope) -> str:
+        """The path within the station, whether a proxy has taken the root path away or not; "" is its root itself."""
+        root, path = self._settings.root_path, str(scope["path"])
+        below = path == root or path.startswith(f"{root}/")
+        return path.removeprefix(root) if root and below else path
+
+    def _check(self, scope: Scope, path: str) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._settings.loopback and _name(host) not in (*LOOPBACK_NAMES, self._settings.host):
-            raise ApiError(421, "this station answers to localhost alone")
+        # Without a token, a name that its owner lets lead here would make a foreign page this station's own.
+        if self._settings.token is None and _name(host).lower() not in (*LOOPBACK_NAMES, self._settings.host):
+            raise ApiError(421, "this station answers to localhost alone; behind a proxy, start it with --token")
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
-        if origin is not None and changes and urlsplit(origin).netloc != host:
+        if origin is not None and changes and not _same_site(origin, host):
             raise ApiError(403, "another site's page may not use this station")
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._limit(scope["path"]):
-            raise ApiError(413, _too_large(self._limit(scope["path"])))
-        if self._settings.token is not None and _needs_token(scope["path"]):
+        if length.isdecimal() and int(length) > self._limit(path):
+            raise ApiError(413, _too_large(self._limit(path)))
+        if self._settings.token is not None and _needs_token(path):
             if not hmac.compare_digest(_token_of(headers).encode(), self._settings.token.encode()):
                 raise ApiError(401, "the station's token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
@@ -74,14 +89,21 @@ class Guard:
         picture = path.endswith(("/photo", "/mask"))
         return int(self._settings.upload_mb * 1e6) if picture else SMALL_BODY
 
-    def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        """Counts what is read: the declared length may be missing or wrong."""
-        limit, read = self._limit(scope["path"]), 0
+    def _limited(self, path: str, receive: Receive) -> Receive:
+        """Counts what is read, as the declared length may be missing or wrong, and for how long."""
+        limit, read, whole = self._limit(path), 0, False
+        until = asyncio.get_running_loop().time() + READ_SECONDS
 
         async def counted() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, whole
+            if whole:  # a wait for the client's end, which has no time limit
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), until - asyncio.get_running_loop().time())
+            except asyncio.TimeoutError:
+                raise ApiError(408, f"the upload took longer than {READ_SECONDS} s") from None
             read += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if read > limit:
                 raise ApiError(413, _too_large(limit))
             return message
@@ -89,14 +111,14 @@ class Guard:
         return counted
 
 
-def _with_headers(scope: Scope, send: Send) -> Send:
+def _with_headers(path: str, send: Send) -> Send:
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
             if "cache-control" not in headers:
-                headers["Cache-Control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
+                headers["Cache-Control"] = "no-cache" if path.startswith("/static/") else "no-store"
         await send(message)
 
     return wrapped
@@ -105,6 +127,17 @@ def _with_headers(scope: Scope, send: Send) -> Send:
 def _name(host: str) -> str:
     """A Host header without its port."""
     return host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
+
+
+def _same_site(origin: str, host: str) -> bool:
+    """Whether an Origin header names what a Host header names; the port that a scheme implies is one with none."""
+    try:
+        site, here = urlsplit(origin), urlsplit(f"//{host}")
+        implied = DEFAULT_PORTS.get(site.scheme)
+        ports = site.port or implied, here.port or implied
+    except ValueError:
+        return False
+    return implied is not None and site.hostname is not None and site.hostname == here.hostname and ports[0] == ports[1]
 
 
 def _needs_token(path: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 STATUSES = {
     400: "bad_request",
@@ -31,12 +32,12 @@ class Problem(BaseModel):
     code: str
 
 
-class ApiError(Exception):
-    """An error as the client gets it: status, detail, headers."""
+class ApiError(HTTPException):
+    """An error as the client gets it: status, detail, headers. FastAPI lets its base through from reading a body."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None):
-        super().__init__(detail)
-        self.status, self.detail, self.headers = status, detail, headers or {}
+        super().__init__(status, detail)
+        self.status, self.headers = status, headers or {}
 
 
 def body(status: int, detail: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 
@@ -22,27 +22,28 @@ from edgedrag.runtime.session.sheet import make_sheet
 from edgedrag.studio.api.problems import ApiError, responses
 from edgedrag.studio.api.schemas import StrictModel, reason_fields
 from edgedrag.studio.api.visitors import StationDep, picture_answer
+from edgedrag.studio.api.wrong_codes import PAUSE_SECONDS, WrongCodes
 from edgedrag.studio.health.memory import resident_mb
 from edgedrag.studio.records.review import BadEdit
-
-LOCKOUT_SECONDS = 60.0  # in which ten wrong codes lock everybody out
 
 bearer = HTTPBearer(auto_error=False, description="the staff code")
 
 
 async def staff_only(
-    station: StationDep, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    request: Request, station: StationDep, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> None:
-    """Check the staff code; too many wrong ones lock everybody out for a while."""
-    now, wrong = time.monotonic(), station.wrong_codes
-    if len(wrong) == wrong.maxlen and now - wrong[0] < LOCKOUT_SECONDS:
-        raise ApiError(429, "too many wrong codes; wait a minute", {"Retry-After": str(int(LOCKOUT_SECONDS))})
-    code = station.settings.staff_code or ""
+    """Check the staff code; a client that gave too many wrong ones waits for it."""
     if shown is None:
         raise ApiError(401, "the staff code is missing", {"WWW-Authenticate": "Bearer"})
-    if not hmac.compare_digest(shown.credentials.encode(), code.encode()):
-        wrong.append(now)
-        raise ApiError(401, "the staff code is wrong", {"WWW-Authenticate": "Bearer"})
+    address = request.client.host if request.client is not None else ""
+    wrong_codes: WrongCodes = request.app.state.wrong_codes
+    async with wrong_codes.turn(address) as slowed:
+        if hmac.compare_digest(shown.credentials.encode(), (station.settings.staff_code or "").encode()):
+            return
+        wrong_codes.add(address)
+    if slowed:
+        raise ApiError(429, "the staff code is wrong, after many others", {"Retry-After": f"{PAUSE_SECONDS:.0f}"})
+    raise ApiError(401, "the staff code is wrong", {"WWW-Authenticate": "Bearer"})
 
 
 router = APIRouter(

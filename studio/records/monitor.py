@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import sqlite3
 import time
 from collections.abc import Callable
@@ -11,6 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
+
+from edgedrag.runtime.errors import InputError
+from edgedrag.studio.health.logs import log
+from edgedrag.studio.records.database import open_database
 
 MAX_EDITS = 100_000  # older ones are deleted at the start
 MAX_ERRORS = 1_000
@@ -44,30 +49,34 @@ class Entry:
 
 COLUMNS = tuple(field.name for field in fields(Entry))
 KINDS = {"float": "REAL", "int": "INTEGER", "float | None": "REAL", "str": "TEXT"}
-SCHEMA = (
-    f"CREATE TABLE IF NOT EXISTS edits (id INTEGER PRIMARY KEY, "
-    f"{', '.join(f'{field.name} {KINDS[str(field.type)]}' for field in fields(Entry))});"
-    "CREATE TABLE IF NOT EXISTS errors (id INTEGER PRIMARY KEY, at REAL, what TEXT);"
-)
+TABLES = {
+    "edits": {field.name: KINDS[str(field.type)] for field in fields(Entry)},
+    "errors": {"at": "REAL", "what": "TEXT"},
+}
 
 
 class Monitor:
     """The record. A thread of its own does all the work, so that a slow disk delays nobody."""
 
     def __init__(self, file: Path):
-        """Opens or creates it; a damaged file is renamed to FILE.damaged."""
+        """Opens or creates it; a corrupt file is renamed to a .damaged one.
+
+        Raises:
+            InputError: the file cannot be used, such as one that is locked or read-only.
+        """
         self._file = file
+        self._failing = False
         self._thread = ThreadPoolExecutor(1, "monitor")
         self._database: sqlite3.Connection = self._thread.submit(self._open).result()
 
     def add(self, entry: Entry) -> Future[Any]:
         """Write an edit."""
         query = f"INSERT INTO edits ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-        return self._do(lambda d: d.execute(query, tuple(asdict(entry).values())))
+        return self._write(query, tuple(asdict(entry).values()))
 
     def add_error(self, what: str) -> Future[Any]:
         """Write down an error, in one line without anything a visitor brought."""
-        return self._do(lambda d: d.execute("INSERT INTO errors (at, what) VALUES (?, ?)", (time.time(), what[:500])))
+        return self._write("INSERT INTO errors (at, what) VALUES (?, ?)", (time.time(), what[:500]))
 
     def edits(self, limit: int) -> Future[list[dict[str, Any]]]:
         """The newest edits, the newest first."""
@@ -107,32 +116,33 @@ class Monitor:
 
         return self._thread.submit(run)
 
+    def _write(self, query: str, values: tuple[Any, ...]) -> Future[Any]:
+        """Execute a statement; the first failure of a row of them is logged, such as that of a full disk."""
+
+        def write(database: sqlite3.Connection) -> None:
+            try:
+                database.execute(query, values)
+            except sqlite3.Error as error:
+                if not self._failing:
+                    log("the record cannot be written", logging.ERROR, reason=str(error))
+                self._failing = True
+                raise
+            if self._failing:
+                log("the record is written again")
+            self._failing = False
+
+        return self._do(write)
+
     def _open(self) -> sqlite3.Connection:
+        database = open_database(self._file, TABLES)
         try:
-            return _connect(self._file)
-        except sqlite3.DatabaseError:
-            self._file.replace(self._file.with_suffix(".damaged"))
-            for beside in ("-wal", "-shm"):
-                Path(f"{self._file}{beside}").unlink(missing_ok=True)
-            return _connect(self._file)
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(file)
-    try:
-        database.execute("PRAGMA journal_mode=WAL")  # a power cut loses the last moments at most, never the file
-        database.execute("PRAGMA synchronous=NORMAL")
-        if database.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("damaged")
-        with database:
-            database.executescript(SCHEMA)
-            for table, most in (("edits", MAX_EDITS), ("errors", MAX_ERRORS)):
-                database.execute(f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?", (most,))
-            database.execute("SELECT " + ", ".join(COLUMNS) + " FROM edits LIMIT 1")
-    except sqlite3.DatabaseError:
-        database.close()
-        raise
-    return database
+            with database:
+                for table, most in (("edits", MAX_EDITS), ("errors", MAX_ERRORS)):
+                    database.execute(f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?", (most,))
+        except sqlite3.Error as error:
+            database.close()
+            raise InputError(f"{self._file}: cannot be used as the station's record ({error})") from None
+        return database
 
 
 def _rows(found: sqlite3.Cursor) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.reasons import Reason
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.files import write_aside
+from edgedrag.runtime.files import aside_folder, move_folder, write_whole
 from edgedrag.runtime.photo.picture import save_picture
 
 MAX_HELD = 12
@@ -39,12 +40,13 @@ class BadEdit:
 
 
 class Review:
-    """The held edits and the folder of kept ones; used by the event loop's thread alone."""
+    """The held edits and the folder of kept ones; all but `keep` is for the event loop's thread."""
 
     def __init__(self, folder: Path):
         self.pixels = False
         self._folder = folder
         self._held: OrderedDict[str, BadEdit] = OrderedDict()
+        self._keeping = threading.Lock()
 
     def turn_pixels(self, on: bool) -> None:
         """Hold bad edits from now on, or drop the held ones; kept ones stay."""
@@ -82,27 +84,44 @@ class Review:
         """Write a held edit: its pair of pictures and mask, then its line in the list of jobs; returns the list.
 
         Raises:
-            InputError: the disk is full or not writable; the list is as it was then.
+            InputError: it is not held any more, or the disk is full or not writable; the list is as it was then.
         """
-        edit = self._held[name]
-        pair = self._folder / "pairs" / name
-        try:
-            pair.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{pair}: cannot be made ({error.strerror})") from None
-        save_picture(pair / "before.png", edit.before)
-        save_picture(pair / "after.png", edit.after)
-        save_picture(pair / "mask.png", edit.mask)
+        with self._keeping:
+            edit = self._held.get(name)
+            if edit is None:
+                raise InputError(f"{name}: is not held any more")
+            try:
+                self._write_pair(edit)
+                self._add_line(json.dumps(_job(edit)))
+            except OSError as error:
+                raise InputError(f"{self._folder}: cannot be written to ({error.strerror})") from None
+            self.discard(name)
+            return self._folder / JOBS
+
+    def _write_pair(self, edit: BadEdit) -> None:
+        """A folder with three pictures, whole or not at all."""
+        pairs = self._folder / "pairs"
+        pairs.mkdir(parents=True, exist_ok=True)
+        with aside_folder(pairs) as aside:
+            save_picture(aside / "before.png", edit.before)
+            save_picture(aside / "after.png", edit.after)
+            save_picture(aside / "mask.png", edit.mask)
+            move_folder(aside, pairs / edit.name)
+
+    def _add_line(self, line: str) -> None:
+        """Add a line to the list of jobs. What else is in it stays, whatever it is."""
         jobs = self._folder / JOBS
-        lines = jobs.read_text(encoding="utf-8") if jobs.exists() else ""
-        write_aside(jobs, (lines + json.dumps(_job(edit)) + "\n").encode())
-        self.discard(name)
-        return jobs
+        data = jobs.read_bytes() if jobs.exists() else b""
+        if data and not data.endswith(b"\n"):
+            data += b"\n"
+        write_whole(jobs, data + line.encode() + b"\n", durable=True)
 
     def kept(self) -> int:
-        """How many were kept."""
-        jobs = self._folder / JOBS
-        return len(jobs.read_text(encoding="utf-8").splitlines()) if jobs.exists() else 0
+        """How many the list of jobs has; 0 where it cannot be read."""
+        try:
+            return sum(bool(line.strip()) for line in (self._folder / JOBS).read_bytes().splitlines())
+        except OSError:
+            return 0
 
 
 def _job(edit: BadEdit) -> dict[str, Any]:

@@ -48,11 +48,11 @@ export async function call(method, path, { body, type, secret = token(), tries =
 export class Session {
   constructor(name) {
     this.name = name;
-    this.path = `/api/sessions/${name}`;
+    this.path = `api/sessions/${name}`;
   }
 
   static async begin() {
-    return new Session((await (await call("POST", "/api/sessions")).json()).session);
+    return new Session((await (await call("POST", "api/sessions")).json()).session);
   }
 
   look = async () => (await call("GET", this.path)).json();

@@ -21,7 +21,7 @@ function show(screen) {
 
 /** Say on the first screen whether staff may look at failed edits. */
 async function showReviewNote() {
-  const about = await call("GET", "/api/about").then((answer) => answer.json(), () => ({}));
+  const about = await call("GET", "api/about").then((answer) => answer.json(), () => ({}));
   $("kept-note").hidden = !about.pixels_kept;
 }
 
@@ -149,7 +149,7 @@ for (const button of document.querySelectorAll(".language")) {
 }
 
 let holding = 0;
-$("title").addEventListener("pointerdown", () => (holding = setTimeout(() => location.assign("/staff"), STAFF_SECONDS * 1000)));
+$("title").addEventListener("pointerdown", () => (holding = setTimeout(() => location.assign("staff"), STAFF_SECONDS * 1000)));
 for (const name of ["pointerup", "pointercancel", "pointerleave"]) $("title").addEventListener(name, () => clearTimeout(holding));
 
 await speak(firstLanguage());

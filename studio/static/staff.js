@@ -10,7 +10,7 @@ const LONGEST = 300_000; // milliseconds without input until the page locks itse
 let secret = sessionStorage.getItem("staff-code");
 
 const ask = (method, path, body) =>
-  call(method, `/api/staff/${path}`, { secret, ...(body && { body: JSON.stringify(body), type: "application/json" }) });
+  call(method, `api/staff/${path}`, { secret, ...(body && { body: JSON.stringify(body), type: "application/json" }) });
 
 function element(name, text, parent) {
   const made = document.createElement(name);
@@ -137,7 +137,7 @@ document.querySelector(".language").addEventListener("click", async () => {
 /** Lock the page and return to the visitors' screen. */
 function done() {
   sessionStorage.removeItem("staff-code");
-  location.replace("/");
+  location.replace("./");
 }
 $("done").addEventListener("click", done);
 let locking = setTimeout(done, LONGEST);

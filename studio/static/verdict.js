@@ -4,8 +4,6 @@ import { reasonText, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const GOOD_SECONDS = 6; // a good verdict shows for so long
-// Of several reasons the first of these is shown alone: a card of many lines would hide the result.
-const PRIORITY = ["not_numbers", "missed", "stretched", "flat", "blurred", "seam", "no_texture"];
 let hiding = 0;
 
 export function hideVerdict() {
@@ -13,12 +11,12 @@ export function hideVerdict() {
   $("verdict").hidden = true;
 }
 
-/** Show the verdict of a result's frame, and what can be done about it. */
+/** Show the verdict of a result's frame, and its first reason. */
 export function showVerdict({ verdict, codes, values }, motionOnly) {
   clearTimeout(hiding);
-  const code = PRIORITY.find((known) => codes.includes(known));
+  const code = codes[0]; // alone: a card of many lines would hide the result
   $("verdict").dataset.verdict = verdict;
-  $("verdict-text").textContent = [t(verdict), ...(code ? [reasonText(code, values[codes.indexOf(code)])] : [])].join("\n");
+  $("verdict-text").textContent = [t(verdict), ...(code ? [reasonText(code, values[0])] : [])].join("\n");
   $("keep-preview").hidden = verdict === "good" || motionOnly;
   $("keep-result").hidden = verdict === "good";
   $("verdict").hidden = false;

@@ -15,7 +15,7 @@ export const reasonText = (code, values) => t(`reason_${code}`, values);
 /** Load a language and put it into the page. */
 export async function speak(wanted) {
   language = LANGUAGES.includes(wanted) ? wanted : "en";
-  words = await (await fetch(`/static/i18n/${language}.json`)).json();
+  words = await (await fetch(`static/i18n/${language}.json`)).json();
   document.documentElement.lang = language;
   for (const element of document.querySelectorAll("[data-word]")) element.textContent = t(element.dataset.word);
   for (const element of document.querySelectorAll("[data-word-label]")) element.setAttribute("aria-label", t(element.dataset.wordLabel));

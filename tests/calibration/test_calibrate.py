@@ -65,11 +65,10 @@ def test_the_bundle_edits_in_int8_and_info_describes_its_recipe(calibrated: Path
     recipe = json.loads((calibrated / "recipe.json").read_text())
     assert recipe["calibration"]["drags"] == 3 and recipe["calibration"]["steps"] == [1, 2]
     layers = {f"{g}/{layer['name']}": layer for g, found in recipe["graphs"].items() for layer in found["layers"]}
-    assert layers["motion/flow_head"]["alone"]["psnr_db"] < 68
+    assert layers["encoder/enter"]["alone"]["psnr_db"] < 68
     assert layers["denoiser/head"]["alone"] is None and layers["denoiser/head"]["precision"] == "int8"
     latent = recipe["graphs"]["denoiser"]["inputs"]["latent"]
     assert set(latent["timesteps"]) == {"999", "499"} and latent["spread"] >= 1
-    assert recipe["graphs"]["motion"]["fp32_nodes"], "squared distances in pixels are beyond fp16"
     described = describe_bundle(open_bundle(calibrated))
     assert "layers; for TensorRT" in described and "budget" in described
 
@@ -86,7 +85,7 @@ def test_an_unchanged_graph_does_no_damage(drags: Path, tmp_path: Path) -> None:
 def test_the_int8_files_are_small(calibrated: Path) -> None:
     bundle = open_bundle(calibrated)
     graphs = {graph.name: graph for _, graph in bundle.graphs()}
-    for name in ("encoder", "motion", "denoiser"):
+    for name in ("encoder", "condition", "denoiser"):
         file = calibrated / f"{name}.int8.ort.onnx"
         assert file.stat().st_size < 0.35 * 4 * graphs[name].cost["parameters"]
 
@@ -145,7 +144,7 @@ def a_range(value: float) -> Callable[[dict], object]:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (changed(lambda r: r["graphs"]["motion"].update(sha256="0" * 64)), "for other weights: graph 'motion'"),
+        (changed(lambda r: r["graphs"]["condition"].update(sha256="0" * 64)), "for other weights: graph 'condition'"),
         (changed(a_range(0.0)), "tensor 'x': range 0.0 is not above 0"),
         (changed(a_range(float("nan"))), "tensor 'x': range nan is not above 0"),
         (changed(lambda r: r.pop("budget")), "not a recipe: .*budget"),

@@ -41,7 +41,7 @@ CASES: dict[str, tuple[str, str | None]] = {
     "engines verify": ("--engines {tmp}", None),
     "engines prune": ("--engines {tmp}", None),
     "engines compare": ("embedded", "compare"),
-    "engines command": ("motion", None),
+    "engines command": ("condition", None),
     "bundle export": ("{tmp}/weights.safetensors -o {tmp}/bundle", "export"),
     "bundle calibrate": ("embedded --drags {tmp}/jobs.jsonl -o {tmp}/bundle", "quality"),
     "bundle info": ("", None),

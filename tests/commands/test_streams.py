@@ -88,5 +88,5 @@ def test_info_as_json() -> None:
     assert plain["bundle"] == plain["manifest"]["name"] == "embedded" and plain["native_resolution"] is True
     assert plain["recipe"]["figures"] and "cost" not in plain
     names = {graph["graph"] for graph in costs["cost"]["graphs"]}
-    assert {"motion", "condition", "denoiser", "decoder"} <= names
+    assert {"hold_answers", "condition", "denoiser", "decoder"} <= names
     assert all(entry["flops"] > 0 < entry["bytes"] for entry in costs["cost"]["schedules"])

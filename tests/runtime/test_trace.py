@@ -216,13 +216,13 @@ def small_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None
 
 def test_a_disk_that_fills_up_costs_the_trace_alone(tmp_path: Path, small_disk: Callable[[int], None]) -> None:
     small_disk(1000)
-    file, told, done = tmp_path / "t.json", [], []
+    file, messages, done = tmp_path / "t.json", [], []
     with pytest.raises(InputError, match=r"t\.json: the trace cannot be written \(No space left.*results are complete"):
-        with tracing(file, "a test", told.append):
+        with tracing(file, "a test", messages.append):
             for number in range(50):
                 with trace.span("work", "stage", number=number):
                     done.append(number)
-    assert len(done) == 50 and len(told) == 1 and not list(tmp_path.iterdir())
+    assert len(done) == 50 and len(messages) == 1 and not list(tmp_path.iterdir())
 
 
 def test_what_fails_leaves_no_trace_and_what_is_interrupted_does(tmp_path: Path) -> None:

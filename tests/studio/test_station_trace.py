@@ -47,7 +47,7 @@ def test_the_trace_is_there_while_it_runs_and_after_a_power_cut(tmp_path: Path) 
     assert after[: len(events)] == events
     tracks = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
     assert "worker" in tracks.values() and any(name.startswith("codec") for name in tracks.values())
-    assert {"queue wait", "turn", "photo.motion", "photo.drag", "motion", "encode preview"} <= {
+    assert {"queue wait", "turn", "photo.motion", "photo.drag", "condition", "encode preview"} <= {
         e["name"] for e in after
     }
     assert {tracks[e["tid"]] for e in events if e["name"] == "turn"} == {"worker"}

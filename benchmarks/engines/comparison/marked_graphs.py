@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from edgedrag.calibration.runs.inner import Inferred, in_groups, infer_tensors
 from edgedrag.runtime.bundle.graphs import Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.files import scratch_folder
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
@@ -71,11 +71,11 @@ class GraphFile:
         for tensor in wanted:
             if tensor.read_as not in self._outputs:
                 model.graph.output.append(onnx.helper.make_tensor_value_info(tensor.read_as, tensor.elem_type, None))
-        with tempfile.TemporaryDirectory(prefix="edgedrag-") as scratch:
-            file = Path(scratch) / self.path.name
+        with scratch_folder() as scratch:
+            file = scratch / self.path.name
             try:
                 for name, _ in self._variant.external:
-                    _link(self._folder / name, Path(scratch) / name)
+                    _link(self._folder / name, scratch / name)
                 file.write_bytes(model.SerializeToString())
             except OSError as error:
                 raise EdgedragError(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -40,6 +38,7 @@ from edgedrag.generator.networks.lightningdrag.sizes import CLIP_MEAN, CLIP_SIDE
 from edgedrag.generator.networks.lightningdrag.weights import Weights
 from edgedrag.runtime.drag.inputs import covering_size, index_map
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.files import aside_folder, move_folder, remove_leftovers
 
 GUIDANCE = 3.0  # on the first step, as published for few steps
 METADATA_FILE = "training.json"
@@ -183,23 +182,22 @@ class LightningDragTeacher(LightningDragGenerator):
 
     def write(self, path: Path, metadata: dict[str, str]) -> None:
         """Write a folder in the published layout; frozen parts are symbolic links to the original files."""
-        aside, old = path.with_suffix(".partial"), path.with_suffix(".old")
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-        drag = aside / DRAG
-        for folder in (drag / "appearance_encoder", (drag / POINTS_FILE).parent):
-            folder.mkdir(parents=True)
+        remove_leftovers(path.parent)
+        with aside_folder(path.parent) as aside:
+            self._write_parts(aside)
+            (aside / METADATA_FILE).write_text(json.dumps(metadata, indent=1))
+            move_folder(aside, path)
+
+    def _write_parts(self, folder: Path) -> None:
+        drag = folder / DRAG
+        for inner in (drag / "appearance_encoder", (drag / POINTS_FILE).parent):
+            inner.mkdir(parents=True)
         encoder, points = self.networks.encoder, self.networks.points
         save_file(halved(encoder.unet), drag / "appearance_encoder" / "diffusion_pytorch_model.safetensors")
         torch.save(halved(points.embedding), drag / POINTS_FILE)
         torch.save(halved(point_attention(points)), drag / ATTENTION_FILE)
-        for folder in self._weights.base_parts if self._weights else ():
-            (aside / folder.name).symlink_to(folder.resolve())
-        (aside / METADATA_FILE).write_text(json.dumps(metadata, indent=1))
-        if path.exists():
-            os.replace(path, old)
-        os.replace(aside, path)
-        shutil.rmtree(old, ignore_errors=True)
+        for part in self._weights.base_parts if self._weights else ():
+            (folder / part.name).symlink_to(part.resolve())
 
 
 class LightningDragStudent(LightningDragGenerator):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from edgedrag.generator.networks.lightningdrag.lora import ENDS, PREFIX
+from edgedrag.runtime.files import aside_file
 
 RANK = 64
 # Keys and values of the prompt are precomputed, and the IP-Adapter stays as published.
@@ -48,6 +49,6 @@ def write_lora(changes: nn.ModuleDict, path: Path, metadata: dict[str, str]) -> 
         for name, change in changes.items()
         for end, factor in zip(ENDS, ("down", "up"))
     }
-    aside = path.with_suffix(".partial")
-    save_file(tensors, aside, metadata)
-    os.replace(aside, path)
+    with aside_file(path.parent) as aside:
+        save_file(tensors, aside, metadata)
+        os.replace(aside, path)

@@ -12,15 +12,19 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from edgedrag.generator.networks.lightningdrag.attention import Conditioning, ImagePromptAttention, ReferenceAttention
-from edgedrag.generator.networks.lightningdrag.sizes import CLIP_SIDE, IMAGE_TOKENS, LATENT_CHANNELS, LAYERS, Size
+from edgedrag.generator.networks.lightningdrag.sizes import CLIP_SIDE, IMAGE_TOKENS, LATENT_CHANNELS, Size
 
 
 def build_unet(size: Size, in_channels: int) -> UNet2DConditionModel:
-    """Stable Diffusion 1.5's UNet at a size's widths."""
+    """Stable Diffusion 1.5's UNet at a size's widths and depth."""
+    plain = len(size.widths) - size.attention
     return UNet2DConditionModel(
+        down_block_types=("CrossAttnDownBlock2D",) * size.attention + ("DownBlock2D",) * plain,
+        up_block_types=("UpBlock2D",) * plain + ("CrossAttnUpBlock2D",) * size.attention,
         in_channels=in_channels,
         out_channels=LATENT_CHANNELS,
         block_out_channels=size.widths,
+        layers_per_block=size.depth,
         cross_attention_dim=size.token_width,
         norm_num_groups=size.groups,
     )
@@ -101,6 +105,7 @@ class AppearanceEncoder(nn.Module):
 
     def __init__(self, size: Size):
         super().__init__()
+        self.layer_levels = size.layer_levels
         self.unet = build_unet(size, LATENT_CHANNELS)
         self.unet.conv_norm_out = None
         self.unet.conv_out = nn.Identity()
@@ -110,7 +115,7 @@ class AppearanceEncoder(nn.Module):
 
     def forward(self, latent: Tensor, prompt: Tensor) -> list[Tensor]:
         """Features by layer, each [B, tokens, width], of a clean latent [B, 4, h, w]."""
-        bank: list[Tensor] = [latent] * LAYERS
+        bank: list[Tensor] = [latent] * len(self.layer_levels)
 
         def keep(layer: int, module: nn.Module, inputs: Any, output: Tensor) -> None:
             bank[layer] = output
@@ -171,7 +176,7 @@ class Vae(nn.Module):
             block_out_channels=size.vae_widths,
             down_block_types=("DownEncoderBlock2D",) * 4,
             up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=2,
+            layers_per_block=size.depth,
             latent_channels=LATENT_CHANNELS,
             norm_num_groups=size.groups,
             scaling_factor=0.18215,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgedrag.generator.networks.lightningdrag.sizes import LAYER_LEVEL, LAYERS, Size
+from edgedrag.generator.networks.lightningdrag.sizes import Size
 
 
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -66,9 +66,10 @@ class PointNetwork(nn.Module):
 
     def __init__(self, size: Size):
         super().__init__()
+        self.layer_levels = size.layer_levels
         self.embedding = PointEmbedding(size.point_width)
         self.adapters = nn.ModuleList(
-            PointAdapter(size.point_channels(layer), size.layer_width(layer)) for layer in range(LAYERS)
+            PointAdapter(size.point_channels(layer), size.layer_width(layer)) for layer in range(len(self.layer_levels))
         )
 
     def zero_init(self) -> None:
@@ -81,7 +82,7 @@ class PointNetwork(nn.Module):
         """The additions for targets and for handles, by layer, each [B, h, w, width]."""
         halves = [embedding.chunk(2, 1) for embedding in self.embedding(handle_map, target_map)]
         handles, targets = (
-            [adapter(halves[LAYER_LEVEL[layer]][part]) for layer, adapter in enumerate(self.adapters)]
+            [adapter(halves[level][part]) for level, adapter in zip(self.layer_levels, self.adapters)]
             for part in (0, 1)
         )
         return targets, handles

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from edgedrag.generator.networks.lightningdrag.attention import LayerConditioning
 from edgedrag.generator.networks.lightningdrag.networks import AppearanceEncoder, Denoiser, ImagePrompt, Vae
 from edgedrag.generator.networks.lightningdrag.points import PointNetwork
-from edgedrag.generator.networks.lightningdrag.sizes import LAYER_LEVEL, LAYERS
 from edgedrag.generator.networks.lightningdrag.steady_norm import steady
 
 
@@ -50,10 +49,10 @@ class Appearance(nn.Module):
         self.register_buffer("text", prompt)
 
     def forward(self, source_latent: Tensor) -> tuple[Tensor, ...]:
-        """k_ref.0..15, then v_ref.0..15."""
+        """k_ref.0, k_ref.1 ..., then v_ref.0, v_ref.1 ...: one each for every layer."""
         bank = self.encoder(source_latent, self.text)
         h, w = source_latent.shape[-2:]
-        sizes = [(h >> level, w >> level) for level in LAYER_LEVEL]
+        sizes = [(h >> level, w >> level) for level in self.encoder.layer_levels]
         keys = [to_k(x).unflatten(1, size) for to_k, x, size in zip(self.to_k, bank, sizes)]
         values = [to_v(x).unflatten(1, size) for to_v, x, size in zip(self.to_v, bank, sizes)]
         return (*keys, *values)
@@ -67,7 +66,7 @@ class Points(nn.Module):
         self.network = network
 
     def forward(self, handle_map: Tensor, target_map: Tensor) -> tuple[Tensor, ...]:
-        """e_t.0..15, then e_h.0..15."""
+        """e_t.0, e_t.1 ..., then e_h.0, e_h.1 ...: one each for every layer."""
         targets, handles = self.network(handle_map, target_map)
         return (*targets, *handles)
 
@@ -105,8 +104,9 @@ class Denoise(nn.Module):
         noise: Tensor,
         *conditioning: Tensor,
     ) -> Tensor:
-        """`conditioning` is k_ref.0..15, v_ref.0..15, e_t.0..15, e_h.0..15."""
-        layers = [LayerConditioning(*(x.flatten(1, 2) for x in conditioning[layer::LAYERS])) for layer in range(LAYERS)]
+        """`conditioning` is k_ref, v_ref, e_t and e_h, each of all layers."""
+        count = len(conditioning) // len(LayerConditioning._fields)
+        layers = [LayerConditioning(*(x.flatten(1, 2) for x in conditioning[layer::count])) for layer in range(count)]
         small_mask = mask[..., ::8, ::8]
         given = [latent, small_mask, masked_latent, ip]
         if self.pair:

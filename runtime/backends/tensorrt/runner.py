@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ class TensorRtNetwork:
 class TensorRtBackend(DeviceBackend):
     """See `base.Backend`."""
 
-    placement = "tensorrt"
+    placements: tuple[str, ...] = ("tensorrt",)
     precisions: tuple[str, ...] = ("int8", "fp16", "fp32")
 
     def __init__(self, library: str, folder: Path | None = None, budget: int | None = None):
@@ -114,12 +115,19 @@ class TensorRtBackend(DeviceBackend):
         return self._lookup.sizes(bundle, precision)
 
     def keep_compiled(self) -> None:
-        """Keep what TensorRT-RTX compiled on this device for the next start."""
+        """Keep what TensorRT-RTX compiled on this device for the next start; a warning where that cannot be written."""
         if self._cache is None:
             return
         compiled = bytes(self._cache.serialize())
         if not self._cache_file.exists() or self._cache_file.stat().st_size != len(compiled):
-            write_whole(self._cache_file, compiled)
+            try:
+                write_whole(self._cache_file, compiled)
+            except OSError as error:
+                warnings.warn(
+                    f"{self._cache_file}: cannot be written ({error.strerror}); every start compiles kernels again",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
 
     def _open(self, stored: StoredEngine) -> TensorRtNetwork:
         compiled = self._cache_file.read_bytes() if self._cache is None and self._cache_file.exists() else b""

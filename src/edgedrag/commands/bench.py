@@ -43,13 +43,13 @@ class Written:
         if self.output is not None:
             check_folder(self.output.parent)
 
-    def write(self, figures: dict[str, Any], picture: np.ndarray) -> None:
-        """Write what was asked for; `picture` is uint8 RGB."""
+    def write(self, figures: dict[str, Any], picture: np.ndarray | None) -> None:
+        """Write what was asked for; `picture` is uint8 RGB, or None if there is none."""
         from edgedrag.benchmarks.report import write_report
         from edgedrag.runtime.photo.picture import Picture, save_picture
 
         write_report(figures, self.output)
-        if self.sheet is not None:
+        if self.sheet is not None and picture is not None:
             save_picture(self.sheet, Picture(picture))
 
 
@@ -63,12 +63,23 @@ class Samples:
     dragbench: Path | None = option(
         "--dragbench", type=FILE, help="Folder of samples in DragBench's form: measure where the content moved."
     )
+    jobs: Path | None = option(
+        "--jobs", type=FILE, help="Pairs of frames (JSONL): edits with masks and one-finger pulls, both measured."
+    )
+    judged: Path | None = option("--judged", type=FILE, help="Drags to judge on the sheet (JSONL).")
+    kinds: Path | None = option(
+        "--kinds", type=FILE, help="TSV of names and kinds of things.  [default: the shipped one]"
+    )
+    every: int = option(
+        "--every", default=1, show_default=True, type=click.IntRange(1), help="Of --jobs and --judged: each n-th."
+    )
+    source: Path | None = option("--source", type=FILE, help="Of --jobs and --judged: another checkout to measure.")
     per_clip: int = option(
         "--per-clip",
         default=12,
         show_default=True,
         type=click.IntRange(1),
-        help="Pairs of real frames of each clip; each kind of made motion gets a quarter.",
+        help="Pairs of real frames of each clip; each kind of synthetic motion gets a quarter.",
     )
     compare: tuple[str, ...] = option(
         "--compare", multiple=True, metavar="NAME=BUNDLE", help="A further bundle in the table; repeatable."
@@ -84,6 +95,21 @@ class Samples:
             raise click.BadParameter("write it as NAME=BUNDLE", param_hint="--compare")
         return further
 
+    def in_one_run(self) -> bool:
+        """Whether several sets of drags are measured in one run.
+
+        Raises:
+            UsageError: options that do not go together.
+        """
+        together = self.jobs is not None or self.judged is not None
+        if together and (self.pairs is not None or self.compare):
+            raise click.UsageError("--jobs and --judged go together with --dragbench, not with --pairs or --compare")
+        if not together and (self.pairs is None) == (self.dragbench is None):
+            raise click.UsageError("give one of --pairs and --dragbench, or --jobs, --judged or both")
+        if not together and self.source is not None:
+            raise click.UsageError("--source needs --jobs or --judged")
+        return together
+
 
 @bench.command(extra="quality")
 @option_groups(samples=Samples)
@@ -95,12 +121,17 @@ def quality(samples: Samples, engine: Engine, written: Written, as_json: bool) -
 
     Beside the bundle stand the unedited photo and an inverse-distance warp, and with the embedded generator its
     teacher and a regression network.
+
+    \b
+    edgedrag bench quality --jobs JOBS.jsonl --dragbench DIR --judged JUDGED.jsonl -o A.json
+    measures all of these in one run, by kind of thing; `edgedrag bench compare A.json B.json` compares two.
     """
     from edgedrag.benchmarks.quality.measure import Request, describe, measure
 
-    if (samples.pairs is None) == (samples.dragbench is None):
-        raise click.UsageError("give one of --pairs and --dragbench")
     further = samples.further_bundles()
+    if samples.in_one_run():
+        _measure_edits(samples, engine, written, as_json)
+        return
     written.check()
     runtime, _ = engine.open()
     relatives = engine.options.bundle == "embedded"
@@ -119,6 +150,20 @@ def quality(samples: Samples, engine: Engine, written: Written, as_json: bool) -
         ),
     )
     written.write(figures, picture)
+    click.echo(json.dumps(figures) if as_json else describe(figures))
+
+
+def _measure_edits(samples: Samples, engine: Engine, written: Written, as_json: bool) -> None:
+    """`bench quality` on several sets of drags in one run."""
+    from edgedrag.benchmarks.quality.edits.measure import EditSets, measure
+    from edgedrag.benchmarks.quality.edits.report import describe
+
+    if written.sheet is not None and samples.judged is None:
+        raise click.UsageError("--sheet needs --judged")
+    written.check()
+    sets = EditSets(samples.jobs, samples.dragbench, samples.judged, samples.kinds, samples.every)
+    figures, sheet = measure(engine.options, samples.source, sets, samples.weights, engine.seed)
+    written.write(figures, sheet)
     click.echo(json.dumps(figures) if as_json else describe(figures))
 
 

@@ -122,10 +122,17 @@ def latency(
 def compare(first: Path, second: Path, as_json: bool) -> None:
     """Compare two reports of `bench latency`. B's time over A's, with its confidence interval.
 
-    Exit code 4 where B's drags are slower. Machines drift; `bench ab` measures both in one run.
+    Exit code 4 where B's drags are slower. Machines drift; `bench ab` measures both in one run. Two reports of
+    `bench quality --jobs` are compared by what B's edits gained and lost.
     """
     from edgedrag.benchmarks.latency.compare import compare_reports, describe, read_report
+    from edgedrag.benchmarks.quality.edits import comparison
 
+    reports = [comparison.read_edits(file) for file in (first, second)]
+    if reports[0] is not None and reports[1] is not None:
+        edits = comparison.compare_edits(reports[0], reports[1])
+        click.echo(json.dumps(edits) if as_json else comparison.describe(edits))
+        return
     found = compare_reports(read_report(first), read_report(second))
     click.echo(json.dumps(found) if as_json else describe(found))
     if found["verdict"] == "slower":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from edgedrag.runtime.errors import EdgedragError, InputError
 if TYPE_CHECKING:
     from edgedrag.runtime.session.jobs import Job
 
+NO_MARK = "Do not write into the file's XMP data that a trained model changed it; see docs/photos.md."
+
 
 @option_group
 class EditFiles:
@@ -34,12 +37,13 @@ class EditFiles:
         "-o",
         "--output",
         type=FILE,
-        help="PNG or WebP (lossless) or JPEG; - is PNG on stdout.  [default: ./PHOTO-edited.png]",
+        help="PNG, TIFF or WebP (lossless), JPEG or AVIF; - is PNG on stdout.  [default: ./PHOTO-edited.png]",
     )
     sheet: Path | None = option("--sheet", type=FILE, help="Also write before, drag and after side by side.")
     mask_out: Path | None = option(
         "--mask-out", type=FILE, help="Also write the mask that was used, to correct it and pass it as --mask."
     )
+    no_mark: bool = option("--no-mark", is_flag=True, help=NO_MARK)
 
 
 @click.command(cls=Command, extra="cpu")
@@ -66,6 +70,7 @@ def drag(
     edgedrag drag - --drag 120,80:140,80 -o - < cat.jpg > out.png
     """
     from edgedrag.runtime.drag.drags import parse_drag
+    from edgedrag.runtime.files import remove_leftovers
     from edgedrag.runtime.session.jobs import Job, check_outputs, run_job
     from edgedrag.runtime.trace_file import tracing
 
@@ -78,21 +83,30 @@ def drag(
         assert output is not None
         source, mask = read_inputs(photo, files.mask)
         assert source is not None
-        job = Job(source, pairs, output, mask, sheet, mask_out, engine.steps, engine.seed, engine.max_megapixels)
+        shared = (engine.steps, engine.seed, engine.max_megapixels, not files.no_mark)
+        job = Job(source, pairs, output, mask, sheet, mask_out, *shared)
         check_outputs(job)
+        for folder in {file.parent for file in outputs if file is not None}:
+            remove_leftovers(folder)
         with tracing(trace, "edgedrag drag"):
             runtime, opened_ms = engine.open()
-            report = run_job(runtime, job, opened_ms)
+            report = run_job(runtime, job, opened_ms, warn)
     if outputs[0] == DASH:
         report["output"] = "stdout"
     _print_report(report, as_json, err=to_stdout)
+
+
+def warn(sentence: str) -> None:
+    """Print a warning on stderr."""
+    click.echo(f"warning: {sentence}", err=True)
 
 
 def _print_report(report: dict[str, Any], as_json: bool, err: bool) -> None:
     """Print what a drag did, on stderr where a picture went to stdout."""
     output = report["output"]
     if not report["outside_exact"]:
-        click.echo(f"warning: {output}: JPEG changes pixels outside the mask too; write a .png to keep them", err=True)
+        form = Path(output).suffix[1:].upper().replace("JPG", "JPEG")
+        warn(f"{output}: {form} changes pixels outside the mask too; write a .png to keep them")
     if as_json:
         click.echo(json.dumps(report))
         return
@@ -115,8 +129,9 @@ def _print_report(report: dict[str, Any], as_json: bool, err: bool) -> None:
 )
 @engine_options
 @TRACE
+@click.option("--no-mark", is_flag=True, help=NO_MARK)
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each job.")
-def batch(jobs: Path, outdir: Path, engine: Engine, trace: Path | None, as_json: bool) -> None:
+def batch(jobs: Path, outdir: Path, engine: Engine, trace: Path | None, no_mark: bool, as_json: bool) -> None:
     """Run every drag of JOBS.jsonl. With - as JOBS.jsonl it is read from stdin.
 
     A stopped run continues: results that exist are not made again.
@@ -125,11 +140,13 @@ def batch(jobs: Path, outdir: Path, engine: Engine, trace: Path | None, as_json:
     A line: {"name": "a", "image": "a.jpg", "mask": "m.png", "drags": [[[120, 80], [140, 80]]], "seed": 0}
     mask and seed may be left out. A bad job is reported and the others run; exit code 1 then.
     """
+    from edgedrag.runtime.files import remove_leftovers
     from edgedrag.runtime.session.jobs import read_jobs
     from edgedrag.runtime.trace_file import tracing
 
-    listed = list(read_jobs(jobs, outdir, engine.steps, engine.seed, engine.max_megapixels))
+    listed = list(read_jobs(jobs, outdir, engine.steps, engine.seed, engine.max_megapixels, not no_mark))
     _make_folder(outdir)
+    remove_leftovers(outdir)
     with tracing(trace, "edgedrag batch"):
         failed = _run_jobs(listed, engine, as_json)
     if failed:
@@ -145,6 +162,13 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         raise InputError(f"{folder}: the folder cannot be made ({error.strerror})") from None
     check_folder(folder)
+
+
+def _warn_of_job(name: str, sentence: str) -> None:
+    """Print a warning on stderr without breaking the progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(f"warning: {name}: {sentence}", file=sys.stderr)
 
 
 def _run_jobs(listed: Sequence[tuple[str, Job | InputError]], engine: Engine, as_json: bool) -> int:
@@ -163,7 +187,8 @@ def _run_jobs(listed: Sequence[tuple[str, Job | InputError]], engine: Engine, as
                 skipped += 1
                 line = {"name": name, "output": str(job.output), "skipped": True}
             else:
-                line = {"name": name, **run_job(runtime, job, opened_ms)}
+                warn_of_job = partial(_warn_of_job, name)
+                line = {"name": name, **run_job(runtime, job, opened_ms, warn_of_job)}
             opened_ms = 0.0
         except Exception as error:  # one job must not take the others with it
             failed += 1

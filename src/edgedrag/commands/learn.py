@@ -30,7 +30,9 @@ class Mining:
 
     cache: Path = option("-o", "--output", type=FILE, required=True, help="Folder for the mined pairs.")
     count: int = option("--count", default=96, show_default=True, help="Pairs of frames to find in each clip.")
-    made: int = option("--made", default=48, show_default=True, help="Pairs of made motion from stills of each clip.")
+    made: int = option(
+        "--made", default=48, show_default=True, help="Pairs of synthetic motion from stills of each clip."
+    )
     seed: int = option("--seed", default=0, show_default=True)
     workers: int = option("--workers", default=2, show_default=True)
     by_time: bool = option(

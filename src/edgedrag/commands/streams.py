@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 import click
 
 from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.files import scratch_folder
 
 DASH = Path("-")
 
@@ -52,8 +52,8 @@ def piped_outputs(files: Sequence[Path | None]) -> Iterator[list[Path | None]]:
     if DASH not in files:
         yield list(files)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        aside = Path(folder, "stdout.png")
+    with scratch_folder() as folder:
+        aside = folder / "stdout.png"
         yield [aside if file == DASH else file for file in files]
         _write_stdout(aside.read_bytes())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 from edgedrag.commands.family import Command
 from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
+from edgedrag.runtime.files import user_folder
 from edgedrag.runtime.trace_file import tracing
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Station:
     token: str | None = option(
         "--token", envvar="EDGEDRAG_STUDIO_TOKEN", help="What pages must show; open the page as /#token=TOKEN."
     )
+    root_path: str = option("--root-path", default="", help="Where a proxy serves the station, as /retouch.")
     state: Path | None = option("--state", type=FILE, help="Folder of the records.  [default: ~/.local/state/edgedrag]")
     staff_code: str | None = option(
         "--staff-code", envvar="EDGEDRAG_STAFF_CODE", help="For /staff.  [default: generated, and stored in --state]"
@@ -45,12 +46,12 @@ class Station:
         """The studio's settings. Raises InputError where they make no sense."""
         from edgedrag.studio.settings import Settings
 
-        states = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         settings = Settings(
             host=self.host,
             port=self.port,
             token=self.token,
-            state=self.state or states / "edgedrag",
+            root_path=self.root_path,
+            state=self.state or user_folder("XDG_STATE_HOME", ".local/state", "/var/lib"),
             staff_code=self.staff_code,
             idle_seconds=self.idle,
             queue=self.queue,
@@ -78,8 +79,10 @@ def studio(station: Station, engine: Engine, trace: Path | None) -> None:
     from edgedrag.studio.health.logs import warn
     from edgedrag.studio.health.memory import keep_one_heap
     from edgedrag.studio.serve import serve
+    from edgedrag.studio.state_folder import make_state_folder
 
     settings = station.settings(engine)
+    make_state_folder(settings.state)  # before seconds go into opening the engine
     keep_one_heap()
     with tracing(trace, "edgedrag studio", warn) as end_trace:
         runtime, _ = engine.open()

@@ -135,11 +135,11 @@ def test_divided_tensors_are_compared_as_they_were(
     bundle: Bundle, inputs: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A smoothed layer's output is stored divided by channel; that is no damage."""
-    restored = {layer.tensor: layer for layer in compared(bundle, inputs, "motion", ("cpu", "cpu:int8")).layers}
-    divided = layer_comparison.divided_tensors(bundle, graph_of(bundle, "motion"), "single")
+    restored = {layer.tensor: layer for layer in compared(bundle, inputs, "denoiser", ("cpu", "cpu:int8")).layers}
+    divided = layer_comparison.divided_tensors(bundle, graph_of(bundle, "denoiser"), "single")
     assert len(divided) >= 8
     monkeypatch.setattr(layer_comparison, "divided_tensors", lambda *_: {})
-    stored = {layer.tensor: layer for layer in compared(bundle, inputs, "motion", ("cpu", "cpu:int8")).layers}
+    stored = {layer.tensor: layer for layer in compared(bundle, inputs, "denoiser", ("cpu", "cpu:int8")).layers}
     for name, layer in restored.items():
         if name in divided:
             assert layer.snr_db > stored[name].snr_db, name

@@ -10,7 +10,7 @@ from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.drag.stages import Stages
 
-GRAPHS = ["encoder", "motion", "condition", "denoiser", "decoder"]
+GRAPHS = ["hold_features", "hold_answers", "encoder", "condition", "denoiser", "decoder"]
 
 
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 100.0), ("fp16", 35.0), ("int8", 12.0)])

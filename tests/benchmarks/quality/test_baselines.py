@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.benchmarks.quality.baselines import FADE, bidirectional_warp, inverse_distance_warp
+from edgedrag.benchmarks.quality.baselines import FADE, bidirectional_flow, bidirectional_warp, inverse_distance_warp
 from edgedrag.benchmarks.quality.methods import BASELINES
 
 POINTS = np.array([[150, 120, 185, 130]], np.float32)
@@ -46,3 +46,11 @@ def test_what_the_content_left_is_filled_from_around(mask: np.ndarray) -> None:
     edited = bidirectional_warp(photo, POINTS, mask).astype(int)
     assert np.abs(edited[125:136, 180:191] - [250, 0, 0]).mean() < 5
     assert np.abs(edited[115:126, 145:156] - 90).mean() < 5
+
+
+def test_bidirectional_flow_lands_the_handle_and_finds_what_is_revealed() -> None:
+    x, y = np.meshgrid(np.arange(128), np.arange(128))
+    mask = np.hypot(x - 64, y - 64) <= 55
+    flow, revealed = bidirectional_flow(np.array([[50, 64, 70, 64]], np.float32), mask)
+    np.testing.assert_allclose(flow[64, 70], [-20, 0], atol=0.5)
+    assert not flow[~mask].any() and not revealed[~mask].any()

@@ -109,7 +109,7 @@ def test_a_graph_without_rows_or_folded_pictures_stays() -> None:
     assert Counter(node.op_type for node in model.graph) == before
 
 
-@pytest.mark.parametrize("name", ["motion", "condition", "encoder"])
+@pytest.mark.parametrize("name", ["condition", "encoder"])
 def test_the_shipped_graphs_enter_channels_last(name: str, tmp_path: Path) -> None:
     """With the first layer of each in INT8, which is the recipe's to choose."""
     model = ir.load(open_bundle("embedded").folder / f"{name}.onnx")

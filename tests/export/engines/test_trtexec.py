@@ -14,6 +14,7 @@ from toy_hold import add_toy_hold
 from edgedrag.export.engines.build import Request, hold_sizes
 from edgedrag.export.engines.trtexec import trtexec_commands
 from edgedrag.runtime.backends.tensorrt.cache import EngineTarget, engine_key
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.errors import InputError
 
@@ -33,11 +34,11 @@ def shapes(text: str) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-@pytest.mark.parametrize("name", [graph.name for _, graph in EMBEDDED.graphs()])
+@pytest.mark.parametrize("name", [graph.name for _, graph in EMBEDDED.graphs(DRAG_STAGES)])
 def test_the_shapes_are_those_of_the_engine_that_a_build_makes(name: str, precision: str) -> None:
     (line,) = trtexec_commands(EMBEDDED, name, "single", precision, (SIZE,))
     given = options(line)
-    graph = next(graph for _, graph in EMBEDDED.graphs() if graph.name == name)
+    graph = next(graph for _, graph in EMBEDDED.graphs(DRAG_STAGES) if graph.name == name)
     variant = graph.files(precision, "tensorrt")["single"]
     key = engine_key(EMBEDDED, graph, variant, precision, SIZE, EngineTarget("tensorrt", "10.3", "sm_87", ()))
     assert Path(given["--onnx"]) == EMBEDDED.verified_file(variant)
@@ -63,19 +64,19 @@ def test_a_folder_with_blanks_and_quotes_is_one_argument(toy: Path, tmp_path: Pa
 
 
 def test_what_there_is_not_is_said() -> None:
-    with pytest.raises(InputError, match="no graph 'nose'; it has: encoder, motion"):
+    with pytest.raises(InputError, match="no graph 'nose'; it has: encoder"):
         list(trtexec_commands(EMBEDDED, "nose", "single", "auto", (SIZE,)))
     with pytest.raises(InputError, match="no branch 'pair'; it has: single"):
-        list(trtexec_commands(EMBEDDED, "motion", "pair", "auto", (SIZE,)))
+        list(trtexec_commands(EMBEDDED, "condition", "pair", "auto", (SIZE,)))
     with pytest.raises(InputError, match="no graphs in fp64"):
-        list(trtexec_commands(EMBEDDED, "motion", "single", "fp64", (SIZE,)))
+        list(trtexec_commands(EMBEDDED, "condition", "single", "fp64", (SIZE,)))
 
 
 def test_the_command_prints_a_line_a_size(edit_cli: Cli) -> None:
-    done = edit_cli("engines", "command", "motion", "--shapes", "256,512")
+    done = edit_cli("engines", "command", "condition", "--shapes", "256,512")
     sizes = [size for size in EMBEDDED.sizes if max(size) == 256]
     assert done.returncode == 0 and len(done.stdout.splitlines()) == len(sizes) + 1, done.stderr
-    assert len(edit_cli("engines", "command", "motion").stdout.splitlines()) == 1
+    assert len(edit_cli("engines", "command", "condition").stdout.splitlines()) == 1
     bad = edit_cli("engines", "command", "nose")
     assert bad.returncode == 2 and bad.stderr.count("\n") == 1 and not bad.stdout
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from edgedrag.generator.data.batches import PairCache, augment, make_batch
-from edgedrag.generator.data.made_motion import KINDS, affine_flow, make_motion, silhouette
 from edgedrag.generator.data.mining import MiningSettings, describe, mine, video_pairs
 from edgedrag.generator.data.pairs import SIZE, Rejected, make_pair, sample_points
+from edgedrag.generator.data.synthetic_motion import KINDS, affine_flow, make_motion, silhouette
 from edgedrag.generator.data.videos import SPLIT_FILE, read_frames, read_split, read_views, shot_of_each_frame
 from edgedrag.runtime.drag.flow import warp
 from edgedrag.runtime.errors import InputError
@@ -120,7 +120,7 @@ def test_a_clip_split_by_time_gives_both_parts(tmp_path: Path) -> None:
     }
 
 
-def test_a_picture_gives_made_motion_at_every_zoom(tmp_path: Path) -> None:
+def test_a_picture_gives_synthetic_motion_at_every_zoom(tmp_path: Path) -> None:
     """Beside clips, from views of many sizes, the same in every run; one that is damaged is named and skipped."""
     wide = cv2.resize(texture(320, 1), (1200, 640), interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(tmp_path / "ground.png"), wide)
@@ -169,7 +169,7 @@ def test_what_moved_in_a_clip_is_cut_out_by_its_silhouette() -> None:
 
 @pytest.mark.parametrize("shape", [None, moved_disc()["disc"]], ids=["blob", "silhouette"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_made_motion_is_what_its_flow_says(kind: str, shape: np.ndarray | None) -> None:
+def test_synthetic_motion_is_what_its_flow_says(kind: str, shape: np.ndarray | None) -> None:
     """Warping the source by the flow gives the target where it is valid; nothing changes outside the mask."""
     for seed in range(6):
         rng = np.random.default_rng(seed)

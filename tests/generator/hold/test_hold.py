@@ -217,6 +217,7 @@ def test_batches_from_a_later_step_on_are_those_of_an_unbroken_run(scenes: Path)
     ("text", "says"),
     [
         ("{", "not a training config"),
+        ('["scenes"]', "a JSON object is needed"),
         ("{}", "'scenes' is missing"),
         ('{"scenes": "x", "colour": 1}', "unknown keys: colour"),
         ('{"scenes": "x", "size": 60}', "multiple of 32"),

@@ -16,8 +16,8 @@ from moving_square import batch_of, moving_square
 from published_checkpoint import write_checkpoint
 
 from edgedrag.generator.data.batches import Batch, augment, stack
-from edgedrag.generator.data.made_motion import KINDS
 from edgedrag.generator.data.pairs import Rejected, made_pair
+from edgedrag.generator.data.synthetic_motion import KINDS
 from edgedrag.generator.networks.lightningdrag.generator import (
     LightningDragTeacher,
     Networks,
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 def real_batches() -> Iterator[Batch]:
-    """Drags of made motion on real photos."""
+    """Drags of synthetic motion on real photos."""
     photos = [cv2.resize(load_picture(EXAMPLES / f"{name}.png").pixels, (256, 256)) for name in ("chelsea", "coffee")]
     rng = np.random.default_rng(0)
     while True:

@@ -194,6 +194,27 @@ def test_an_interrupted_run_ends_with_the_same_weights(cache: Path, tmp_path: Pa
     assert steps == [1, 2, 2, 3, 4, 4]
 
 
+def test_a_run_that_was_killed_at_any_point_of_its_last_step_is_completed(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, log and pictures are there before the state that says so; a log line that was cut off is left out."""
+    run = tmp_path / "run"
+    train(config(cache, 2), run)
+    with (run / "log.jsonl").open("a") as log:
+        log.write('{"step": 3, "fl')
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("edgedrag.generator.training.learner.torch.save", killed)
+        train(config(cache, 3), run)
+    assert torch.load(run / "state.pt", weights_only=True)["step"] == 2
+    _, metadata = load_checkpoint(train(config(cache, 3), run))
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert metadata["steps"] == "3" and [line["step"] for line in lines] == [1, 2, 2, 3, 3]
+
+
 def test_a_run_of_another_network_is_not_gone_on_with(cache: Path, tmp_path: Path) -> None:
     train(config(cache, 1), tmp_path / "run")
     save_checkpoint(small_generator(), tmp_path / "small.safetensors", {})

@@ -3,10 +3,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.checks import check, detail, landing_errors, seam, torn
+from edgedrag.runtime.drag.checks import Checks, check
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.flow import edge_fade, warp
+from edgedrag.runtime.drag.measures import detail, distortion, landing_errors, seam
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
+from edgedrag.runtime.photo.window import Window
 
 
 def textured(size: int = 256) -> np.ndarray:
@@ -33,22 +35,14 @@ def test_content_that_arrived() -> None:
 def test_content_that_stayed_or_stopped_short() -> None:
     before = textured()
     assert landing_errors(before, before, POINTS)[0] == np.hypot(30, 10)
-    assert check(before, before, EVERYWHERE, POINTS, 1.0, SOUND).verdict == "bad"
-    short = check(before, shifted(before, 22, -10), EVERYWHERE, POINTS, 2.0, SOUND)
-    assert (short.verdict, short.landing_error_px) == ("doubtful", 16.0)
-    assert short.reasons == (Reason(ReasonCode.MISSED, {"pixels": 16}),)
-
-
-def test_two_doubts_are_bad() -> None:
-    before = textured()
-    arrived = shifted(before, 30, -10)
-    softer = cv2.addWeighted(arrived, 0.6, cv2.GaussianBlur(arrived, None, 3), 0.4, 0)
-    short = POINTS + np.array([0, 0, 8, 0], np.float32)
-    for after, points in ((softer, POINTS), (arrived, short)):
-        alone = check(before, after, EVERYWHERE, points, 1.0, SOUND)
-        assert alone.verdict == "doubtful" and len(alone.reasons) == 1
-    both = check(before, softer, EVERYWHERE, short, 1.0, SOUND)
-    assert both.verdict == "bad" and len(both.reasons) == 2
+    still = check(before, before, EVERYWHERE, POINTS, 1.0, SOUND)
+    assert (still.verdict, still.risk) == ("bad", 1) and still.reasons[0].code is ReasonCode.MISSED
+    short = check(before, shifted(before, 8, -10), EVERYWHERE, POINTS, 2.0, SOUND)
+    assert (short.verdict, short.landing_error_px) == ("doubtful", 44.0)
+    assert short.reasons == (Reason(ReasonCode.MISSED, {"pixels": 44}),)
+    left, top, right, bottom = short.reasons[0].box or (0, 0, 0, 0)
+    assert left <= 130 < right and top <= 110 < bottom, "where the content should be"
+    assert 0 < short.risk < 1 and short.measures["landing"] == 22
 
 
 def test_flat_content_cannot_be_judged() -> None:
@@ -68,9 +62,15 @@ def test_seam() -> None:
     mask = np.zeros((256, 256), bool)
     mask[60:200, 60:200] = True
     pasted = np.where(mask[..., None], 255 - before, before)
-    assert seam(before, before, mask) == 0
-    assert seam(before, pasted, mask) > 10
-    assert Reason(ReasonCode.SEAM) in check(before, pasted, mask, POINTS, 1.0, SOUND).reasons
+    assert seam(before, before, mask)[0] == 0
+    assert seam(before, pasted, mask)[0] > 10
+    judged = check(before, pasted, mask, POINTS, 1.0, SOUND)
+    assert judged.verdict == "bad" and Reason(ReasonCode.SEAM) in judged.reasons
+    half = mask.copy()
+    half[:, :130] = False  # only the right half is pasted, and only there is the seam
+    found = check(before, np.where(half[..., None], pasted, before), half, POINTS, 1.0, SOUND)
+    where = next(reason.box for reason in found.reasons if reason.code is ReasonCode.SEAM)
+    assert where is not None and where[0] > 110
 
 
 def test_not_a_number_and_flat_results_are_bad() -> None:
@@ -83,47 +83,43 @@ def test_not_a_number_and_flat_results_are_bad() -> None:
 
 def test_blur() -> None:
     before = textured()
-    assert detail(before, before, EVERYWHERE) == 1
+    assert detail(before, before, EVERYWHERE)[0] == 1
     blurred = cv2.GaussianBlur(before, None, 3)
-    assert detail(before, blurred, EVERYWHERE) < 0.5
+    assert detail(before, blurred, EVERYWHERE)[0] < 0.5
     flat = np.full_like(before, 90)
-    assert detail(flat, flat, EVERYWHERE) == 1
-    assert Reason(ReasonCode.BLURRED) in check(before, blurred, EVERYWHERE, POINTS, 1.0, SOUND).reasons
+    assert detail(flat, flat, EVERYWHERE)[0] == 1
+    arrived = cv2.GaussianBlur(shifted(before, 30, -10), None, 3)
+    judged = check(before, arrived, EVERYWHERE, POINTS, 1.0, SOUND)
+    assert judged.verdict == "bad" and judged.reasons[0] == Reason(ReasonCode.BLURRED)
 
 
-def test_content_drawn_out_like_rubber_is_bad_and_a_turn_is_not() -> None:
+def test_content_drawn_out_like_rubber_is_bad_and_a_turn_is_not_distorted() -> None:
     before = textured()
     mask = np.zeros((256, 256), bool)
     mask[80:160, 80:160] = True
     steep = edge_fade(mask, 20)[..., None] * np.array([-60, 20], np.float32)
     after = warp(before, steep)
-    assert torn(steep, None, after, mask).sum() > 0.28
     judged = check(before, after, mask, POINTS, 1.0, Generated(None, steep, None))
-    assert judged.verdict == "bad" and Reason(ReasonCode.STRETCHED) in judged.reasons
+    assert judged.verdict == "bad" and judged.measures["strain"] > 1
+    for reason in judged.reasons:
+        left, top, right, bottom = reason.box or (0, 0, 0, 0)
+        assert 70 <= left < right <= 170 and 70 <= top < bottom <= 170, "inside the mask, as far as a blur reaches"
     drawn = Generated(None, steep, np.ones((256, 256, 1), np.float32))
-    assert Reason(ReasonCode.STRETCHED) not in check(before, after, mask, POINTS, 1.0, drawn).reasons
+    assert check(before, after, mask, POINTS, 1.0, drawn).risk < judged.risk, "what is drawn anew is not distorted"
     y, x = np.mgrid[:256, :256].astype(np.float32) - 120
-    turn = np.stack([0.8 * x + 0.6 * y - x, -0.6 * x + 0.8 * y - y], -1)
-    assert torn(turn, None, warp(before, turn), mask).sum() == 0
-    assert torn(turn, None, np.full_like(before, 9), mask).sum() == 0, "nothing to see is nothing torn"
-    mirrored = np.stack([-2 * x, np.zeros_like(y)], -1)
-    assert torn(mirrored, None, warp(before, mirrored), mask).sum() > 0.99, "stretched nowhere, but folded"
+    turn = distortion(np.stack([0.8 * x + 0.6 * y - x, -0.6 * x + 0.8 * y - y], -1), None, before, mask)
+    assert max(turn.mean(turn.strain), turn.mean(turn.fold), turn.bend[mask].max()) < 1e-3
+    double = distortion(np.stack([-x / 2, -y / 2], -1), None, before, mask)
+    assert double.mean(double.stretch) < 1e-3 < np.log(4) - 0.01 < double.mean(double.strain)
+    mirrored = distortion(np.stack([-2 * x, np.zeros_like(y)], -1), None, before, mask)
+    assert mirrored.mean(mirrored.fold) > 0.99, "stretched nowhere, but folded"
+    unseen = distortion(steep, None, np.full_like(before, 9), mask)
+    assert unseen.mean(unseen.strain) == 0, "nothing to see is nothing distorted"
 
 
-def test_what_tears_apart_from_the_drags_is_bad_and_beside_them_doubtful() -> None:
-    seen, mask = (np.zeros((256, 256), bool) for _ in range(2))
-    seen[108:148, 20:150] = mask[90:166, 4:166] = True
-    before = np.where(seen[..., None], textured(), np.uint8(128))  # flat at the mask's edge: no seam
-    flow = np.zeros((256, 256, 2), np.float32)
-    flow[:, :52, 0] = -10  # what is dragged by 10 pixels is whole
-    flow[:, 52:74, 0] = -2 * (np.arange(52, 74) - 63)  # what follows is mirrored
-    flow *= mask[..., None]
-    after = warp(before, flow)
-
-    def judged(*way: float) -> tuple[str, tuple[Reason, ...]]:
-        checks = check(before, after, mask, np.array([way]), 1.0, Generated(None, flow, None))
-        return checks.verdict, checks.reasons
-
-    reasons = (Reason(ReasonCode.STRETCHED),)
-    assert judged(30, 128, 40, 128) == ("doubtful", reasons)
-    assert judged(135, 128, 136, 128) == ("bad", reasons)
+def test_boxes_are_moved_to_the_photo() -> None:
+    window = Window(top=40, left=20, height=512, width=1024, size=(256, 256))
+    reasons = (Reason(ReasonCode.SEAM, box=(10, 11, 20, 22)), Reason(ReasonCode.NOT_NUMBERS))
+    placed = Checks("bad", reasons, None, 0.0).on_photo(window)
+    assert [reason.box for reason in placed.reasons] == [(60, 62, 100, 84), None]
+    assert placed.reasons == reasons, "where it is does not tell reasons apart"

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
-from edgedrag.runtime.drag.mask import automatic_mask, check_mask
+from edgedrag.runtime.drag.mask import check_mask
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.picture import Picture
 
 
 def test_nonzero_is_editable_whatever_the_form() -> None:
@@ -32,26 +32,30 @@ def test_refused(mask: np.ndarray, words: str) -> None:
         check_mask(mask, 4, 6)
 
 
-def test_automatic_mask_covers_the_object_and_its_way() -> None:
-    """A disc on a plain ground: its pixels before and after the move, and not much else."""
-    picture = np.full((400, 600, 3), (70, 90, 110), np.uint8)
-    picture += np.random.default_rng(0).integers(0, 8, picture.shape, dtype=np.uint8)
-    cv2.circle(picture, (200, 200), 40, (220, 60, 40), -1)
-    points = np.array([[200, 200, 260, 200]], np.float32)
-    mask = automatic_mask(picture, points)
-    disc = np.zeros(mask.shape, np.uint8)
-    cv2.circle(disc, (200, 200), 40, 1, -1)
-    cv2.circle(disc, (260, 200), 40, 1, -1)
-    assert mask[disc > 0].mean() > 0.98
-    assert mask.sum() < 3.5 * disc.sum()
-    assert np.array_equal(mask, automatic_mask(picture, points))
+def rgba(colour: object, alpha: object) -> np.ndarray:
+    mask = np.zeros((4, 6, 4), np.uint8)
+    mask[..., :3], mask[..., 3] = colour, alpha
+    return mask
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 300), (16, 16), (700, 30)])
-def test_automatic_mask_of_odd_photos_holds_handle_and_target(shape: tuple[int, int]) -> None:
-    h, w = shape
-    picture = np.random.default_rng(0).integers(0, 255, (h, w, 3), dtype=np.uint8)
-    points = np.array([[0, 0, w - 1, h - 1]], np.float32)
-    mask = automatic_mask(picture, points)
-    assert mask.shape == shape
-    assert mask[0, 0] and mask[-1, -1]
+def test_transparency_is_the_mask_where_what_is_visible_has_one_colour() -> None:
+    drawn = np.zeros((4, 6), np.uint8)
+    drawn[1, 2], drawn[2, 3] = 255, 9
+    strokes = rgba(np.where(drawn[..., None] > 0, 255, 0), drawn)  # white strokes on transparent black
+    for mask in (rgba(255, drawn), rgba(0, drawn), strokes, np.dstack([np.full_like(drawn, 7), drawn])):
+        assert np.array_equal(check_mask(mask, 4, 6), drawn > 0)
+    opaque = np.dstack([drawn, np.full_like(drawn, 128)])
+    assert np.array_equal(check_mask(opaque, 4, 6), drawn > 0), "alpha that is the same everywhere does not count"
+
+
+def test_a_mask_whose_colour_and_transparency_vary_is_refused() -> None:
+    drawn = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    with pytest.raises(InputError, match="both its colour and its transparency vary; make one of them the same"):
+        check_mask(rgba(drawn[..., None], drawn[::-1]), 4, 6)
+
+
+def test_masks_of_lossy_files_are_thresholded_at_half() -> None:
+    values = np.array([[0, 1, 127, 128, 254, 255]] * 4, np.uint8)
+    for pixels in (values, np.repeat(values[..., None], 3, 2), np.dstack([values, 0 * values])):
+        assert check_mask(Picture(pixels, lossy=True), 4, 6)[0].tolist() == [False] * 3 + [True] * 3
+        assert check_mask(Picture(pixels), 4, 6)[0].tolist() == [False] + [True] * 5

@@ -100,10 +100,10 @@ def broken_files() -> dict[str, tuple[bytes, str]]:
     return {
         "empty": (b"", "empty"),
         "text": (b"hello, this is not a photo", "not an image"),
-        "gif": (encoded("GIF", pixels(9, 9)), "not an image"),
+        "jpeg_xl": (b"\xff\x0a" + bytes(40), "JPEG XL file is not read; save it as one of JPEG, PNG"),
         "cut_jpeg": (encoded("JPEG", pixels(200, 200, 3))[:9000], "cut short"),
         "cut_png": (encoded("PNG", pixels(200, 200, 3))[:9000], "cut short"),
-        "cut_webp": (encoded("WEBP", pixels(200, 200, 3))[:2000], "cut short|not an image"),
+        "cut_webp": (encoded("WEBP", pixels(200, 200, 3))[:2000], "cut short"),
         "cut_16_bit": (deep[: len(deep) // 2], "cut short"),
         "bomb": (png_header(30000, 30000), "limit of 100 megapixels"),
         "only_a_header": (png_header(30, 30), "cut short"),
@@ -140,7 +140,7 @@ def test_arrays_of_other_forms_are_refused(array: np.ndarray) -> None:
 
 
 def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path, words in ((tmp_path / "no" / "a.png", "no such folder"), (tmp_path / "a.tiff", "write to one of")):
+    for path, words in ((tmp_path / "no" / "a.png", "no such folder"), (tmp_path / "a.bmp", "write to one of")):
         with pytest.raises(InputError, match=words):
             save_picture(path, Picture(pixels(4, 4, 3)))
     with pytest.raises(InputError, match="16"):
@@ -172,14 +172,15 @@ def test_a_photo_beyond_pillows_own_limit_is_read_where_ours_allows_it(
 ) -> None:
     """Pillow's limit is one for the process; ours is of each call, and nothing of the process is changed for it."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    for kind in ("PNG", "JPEG"):
+    for kind in ("PNG", "JPEG", "WEBP", "BMP"):
         out = io.BytesIO()
         Image.fromarray(pixels(40, 50, 3)).save(out, kind)
         assert load_picture(out.getvalue()).pixels.shape == (40, 50, 3)
         with pytest.raises(InputError, match="megapixels"):
             load_picture(out.getvalue(), max_megapixels=0.001)
+    frames = [Image.fromarray(pixels(40, 50, 3)) for _ in range(2)]
     out = io.BytesIO()
-    Image.fromarray(pixels(40, 50, 3)).save(out, "WEBP")
-    with pytest.raises(InputError, match="photo: has more pixels than are read of a WebP file"):
+    frames[0].save(out, "WEBP", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="photo: has more pixels than are read of such a file"):
         load_picture(out.getvalue())
     assert not recwarn and Image.MAX_IMAGE_PIXELS == 10

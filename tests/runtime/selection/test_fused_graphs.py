@@ -24,12 +24,7 @@ DRAGS = [((60, 60), (70, 60))]
 class CpuInPlaceOfCuda(OnnxRuntimeCpu):
     """ONNX Runtime on the CPU, asking for the CUDA provider's graphs as `OnnxRuntimeCuda` does."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.placement = "cuda"
-
-    def use_plain_graphs(self) -> None:
-        self.placement = "ort"
+    placements = ("cuda", "ort")
 
 
 def with_fused_decoder(folder: Path, body: str) -> Path:
@@ -74,6 +69,6 @@ def test_fused_graphs_run_where_they_can(tmp_path: Path) -> None:
 
 def test_fused_graphs_that_fail_give_way_to_plain_ones(tmp_path: Path) -> None:
     folder = with_fused_decoder(tmp_path / "b", FAILS)
-    with pytest.warns(RuntimeWarning, match="fused graphs fail, the plain ones run .*BiasAdd"):
+    with pytest.warns(RuntimeWarning, match="graphs for 'cuda' fail, the plain ones run .*BiasAdd"):
         found = edited(folder, CpuInPlaceOfCuda())
     assert np.array_equal(found, edited(folder, OnnxRuntimeCpu()))

@@ -75,15 +75,15 @@ def test_every_step_down_has_a_code_and_a_sentence(runtime: edgedrag.Runtime) ->
 
 
 @without_gpu
-def test_the_steps_are_told_once_in_doctor_and_in_every_result(edit_cli: Cli, tmp_path: Path) -> None:
+def test_doctor_and_every_result_state_the_same_fallback(edit_cli: Cli, tmp_path: Path) -> None:
     args = (EXAMPLES / "chelsea.png", "--drag", "265,240:240,248", "-o", tmp_path / "out.png", "--json")
     done = edit_cli("drag", *args)
     steps = json.loads(done.stdout)["fallback"]
     assert [step["backend"] for step in steps] == ["tensorrt-rtx", "tensorrt", "cuda"]
     assert all(set(step) == {"backend", "code", "reason"} for step in steps)
-    told = {e["name"]: e for e in json.loads(edit_cli("doctor", "--json").stdout)["engines"]}
+    engines = {e["name"]: e for e in json.loads(edit_cli("doctor", "--json").stdout)["engines"]}
     for step in steps:
-        assert (told[step["backend"]]["code"], told[step["backend"]]["reason"]) == (step["code"], step["reason"])
+        assert (engines[step["backend"]]["code"], engines[step["backend"]]["reason"]) == (step["code"], step["reason"])
     if importlib.util.find_spec("tensorrt_rtx"):
         assert steps[0]["code"] == "no-driver"
         assert done.stderr.count("not on tensorrt-rtx (no-driver)") == 1
@@ -117,7 +117,7 @@ def test_a_wrong_engine_fails_and_the_graph_is_named(bundle: Path) -> None:
 
     def load(opened: edgedrag.runtime.bundle.manifest.Bundle, graph, variant, precision):  # type: ignore[no-untyped-def]
         made = real(opened, graph, variant, precision)
-        if graph.name == "motion":
+        if graph.name == "condition":
             run = made.run
             made.run = lambda inputs: {  # type: ignore[method-assign]
                 name: wrong.upload(wrong.download(array)[..., ::-1].copy()) for name, array in run(inputs).items()
@@ -126,10 +126,10 @@ def test_a_wrong_engine_fails_and_the_graph_is_named(bundle: Path) -> None:
 
     wrong.load = load  # type: ignore[method-assign]
     opened = open_bundle(bundle)
-    with pytest.raises(EngineError, match=r"self-test: the golden drag is at \d+\.\d dB .*'motion' gives") as caught:
+    with pytest.raises(EngineError, match=r"self-test: the golden drag is at \d+\.\d dB .*'condition' gives") as caught:
         self_test(opened, Stages(opened, wrong, "fp32"))
     assert caught.value.code == "self-test"
-    assert "polygraphy run" in str(caught.value) and "motion.onnx" in str(caught.value)
+    assert "polygraphy run" in str(caught.value) and "condition.onnx" in str(caught.value)
 
 
 def test_the_command_names_every_input_with_its_shape() -> None:

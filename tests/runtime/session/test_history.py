@@ -170,6 +170,15 @@ def test_at_the_limit_the_photo_as_it_is_becomes_the_original(runtime: edgedrag.
     assert np.array_equal(photo.redo().image, states[3])
 
 
+def test_a_picture_is_edited_while_an_edit_is_in_it(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo = runtime.load(cat, undo_limit=1)
+    assert not photo.picture.edited
+    assert photo.move([((265, 240), (255, 245))]).picture.edited and photo.picture.edited
+    assert not photo.undo().picture.edited and photo.redo().picture.edited
+    photo.move([((265, 240), (255, 245))])
+    assert photo.undo().picture.edited, "the first edit cannot be undone any more"
+
+
 def test_changes_say_where_they_are(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
     photo, states = runtime.load(cat), [cat]
     changes: list[edgedrag.Change] = [photo.move([move], around(cat.shape, *move)) for move in MOVES]

@@ -61,7 +61,7 @@ def test_twelve_megapixels_stay_exact_outside(runtime: edgedrag.Runtime, cat: np
     assert not np.array_equal(edit.image[mask], photo[mask])
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (40, 900), (64, 64)])
+@pytest.mark.parametrize("shape", [(2, 1), (5, 3), (40, 900), (64, 64)])
 def test_odd_photos(runtime: edgedrag.Runtime, shape: tuple[int, int]) -> None:
     photo = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
     edit = runtime.load(photo).drag([((0, 0), (shape[1] - 1, shape[0] - 1))])
@@ -79,8 +79,56 @@ def test_no_mask_gives_one_back(runtime: edgedrag.Runtime, cat: np.ndarray) -> N
     edit = runtime.load(cat).drag(DRAG)
     assert edit.mask[240, 265] and 0.001 < edit.mask.mean() < 0.9
     assert np.array_equal(edit.image[~edit.mask], cat[~edit.mask])
+    held = runtime.load(cat).hold(DRAG[0][0]).answer("thing")
+    assert edit.mask[held.on_photo() > 0.1].all(), "all that is held may move"
     corrected = runtime.load(cat).drag(DRAG, edit.mask)
-    assert np.array_equal(corrected.image, edit.image)
+    assert np.array_equal(corrected.mask, edit.mask) and np.array_equal(corrected.image[~edit.mask], cat[~edit.mask])
+
+
+def test_candidates_differ_change_nothing_and_one_is_chosen(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo = runtime.load(cat)
+    edits = photo.candidates(DRAG, count=3)
+    assert len(edits) == 3 and np.array_equal(photo.image, cat) and photo.undo_count == 0
+    assert len({edit.image.tobytes() for edit in edits}) == 3
+    assert [e.checks.risk for e in edits] == sorted(e.checks.risk for e in edits)
+    for edit in edits:
+        assert np.array_equal(edit.image[~edit.mask], cat[~edit.mask])
+    photo.choose(edits[1])
+    assert np.array_equal(photo.image, edits[1].image) and np.array_equal(photo.undo().image, cat)
+    photo.redo()
+    with pytest.raises(edgedrag.InputError, match="changed while this drag ran"):
+        photo.choose(edits[2])
+    for count in (0, 7, 1.5, True):
+        with pytest.raises(edgedrag.InputError, match="count"):
+            photo.candidates(DRAG, count=count)  # type: ignore[arg-type]
+
+
+def test_one_of_the_candidates_is_the_drag_itself(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    edit = runtime.load(cat).drag(DRAG, motion="bend")
+    assert any(np.array_equal(edit.image, other.image) for other in runtime.load(cat).candidates(DRAG))
+    assert np.array_equal(runtime.load(cat).drag(DRAG).image, edit.image) and edit.motion == "bend"
+    with pytest.raises(edgedrag.InputError, match="motion"):
+        runtime.load(cat).drag(DRAG, motion="fly")  # type: ignore[arg-type]
+
+
+def test_a_pin_stays_and_pins_alone_are_refused(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    pin = ((300.0, 240.0), (300.0, 240.0))
+    mask = oval(cat.shape)
+    free, pinned = (runtime.load(cat).preview(drags, mask) for drags in (DRAG, [*DRAG, pin]))
+    near = np.s_[236:245, 296:305]
+    assert np.abs(pinned[near].astype(int) - cat[near]).mean() < np.abs(free[near].astype(int) - cat[near]).mean()
+    with pytest.raises(edgedrag.InputError, match="ends where it begins"):
+        runtime.load(cat).drag([pin], mask)
+
+
+def test_a_preview_shows_the_motion_of_the_result(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    """The same area and the same motion: they differ by what the generator adds."""
+    long = [((265.0, 240.0), (190.0, 262.0))]
+    photo = runtime.load(cat)
+    motion, shown = photo.motion(long), photo.preview(long)
+    edit = photo.drag(long)
+    assert np.array_equal(motion.region, edit.mask) and np.array_equal(shown[~edit.mask], edit.image[~edit.mask])
+    assert np.abs(shown.astype(int) - edit.image).mean() < 2
 
 
 def test_undo_redo_and_building_on_the_last_result(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:

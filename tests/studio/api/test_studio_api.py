@@ -10,6 +10,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from stations import PNG, PULL, ask, client, kiosk, line, opened, picture, png
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -48,6 +49,20 @@ def test_a_photo_goes_in_and_the_edit_comes_out(client: httpx.Client, runtime: e
     moved = client.post(f"{path}/edits", json={"drags": PULL, "motion_only": True}).json()
     assert moved["steps"] == 0 and moved["state"]["undo"] == 2
     assert client.delete(path).status_code == 204 and client.get(path).status_code == 404
+
+
+def test_odd_metadata_costs_no_photo_and_an_edited_one_says_so(client: httpx.Client) -> None:
+    """EXIF data that can be read and not written back by most libraries."""
+    data = (REPOSITORY / "tests" / "runtime" / "photo" / "cases" / "gps_ascii_rational.jpg").read_bytes()
+    path = opened(client, data, "image/jpeg")
+    drags = {"drags": [[[100, 100], [110, 100]]], "motion_only": True}
+    assert client.post(f"{path}/edits", json=drags).status_code == 200
+    for form in ("jpeg", "png", "webp"):
+        answer = client.get(f"{path}/picture?format={form}")
+        assert answer.status_code == 200, answer.text
+        saved = edgedrag.load_picture(answer.content)
+        assert saved.pixels.shape == (320, 240, 3) and b"compositeWithTrainedAlgorithmicMedia" in (saved.xmp or b"")
+        assert saved.exif is not None and b"abc" in saved.exif
 
 
 def test_previews_progress_results_and_undo_over_the_websocket(kiosk: Kiosk, client: httpx.Client) -> None:

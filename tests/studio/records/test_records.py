@@ -15,7 +15,6 @@ from edgedrag.runtime.session.jobs import Job, read_jobs, run_job
 from edgedrag.studio.records.drift import drift
 from edgedrag.studio.records.monitor import Entry, Monitor
 from edgedrag.studio.records.review import MAX_HELD, Review
-from edgedrag.studio.serve import prepared
 from edgedrag.studio.settings import Settings
 
 ENTRY = Entry(1.5, "bad", "missed seam", 12.5, 1, 2, 3, 4, 5, 6, 20, 1, 1, 600, 400, 0, "embedded", "cpu", "int8")
@@ -77,22 +76,6 @@ def test_bad_edits_are_held_only_when_staff_want_and_written_only_when_they_choo
     assert run_job(runtime, job)["outside_exact"]
     review.turn_pixels(False)
     assert not review.held()
-
-
-def test_a_start_after_a_power_cut_is_clean(tmp_path: Path, cat: np.ndarray) -> None:
-    half = tmp_path / "kept" / "pairs" / "half"
-    half.mkdir(parents=True)
-    (half / "before.png").write_bytes(b"half a pictu")
-    (tmp_path / "kept" / ".jobs.jsonl.x1y2").write_bytes(b"{")
-    review = Review(tmp_path / "kept")
-    review.turn_pixels(True)
-    review.offer(cat, cat, np.ones(cat.shape[:2], bool), DRAG, 0, ())
-    review.keep(review.held()[0].name)
-    code = prepared(Settings(state=tmp_path)).staff_code
-    assert not half.exists() and not (tmp_path / "kept" / ".jobs.jsonl.x1y2").exists()
-    assert review.kept() == 1 and len(list((tmp_path / "kept" / "pairs").iterdir())) == 1
-    assert prepared(Settings(state=tmp_path)).staff_code == code and len(code or "") >= 16
-    assert (tmp_path / "staff-code").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(

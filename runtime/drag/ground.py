@@ -1,0 +1,134 @@
+"""The ground behind what moved away: which of the photo's own pixels fill a hole.
+
+Patches of the hole are matched with patches of the rest, coarse to fine (patches.py). The result is an offset for each
+pixel, so that the ground is copied from native pixels, and a smooth colour correction that closes seams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edgedrag.runtime.drag.composite import Box, enlarge, in_channels, strips
+from edgedrag.runtime.drag.flow import grid
+from edgedrag.runtime.drag.patches import match_patches, nearest_index
+
+CORRECTION = 24.0  # grey levels, the largest
+RIM = 2  # generator pixels outside the hole that show what a copy misses
+SEAM_DIFFERENCE = 16.0  # grey levels; larger differences at the rim are no seam
+CORRECTION_STEP = 4  # generator pixels in one pixel of the correction
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What fills a hole, at the generator's size.
+
+    `offsets` float32 [H, W, 2], whole generator pixels from a pixel of the hole to the one that it shows, 0 elsewhere;
+    `colour` float32 [h, w, 3] in -1..1, added to what is copied, at a lower resolution.
+    """
+
+    offsets: np.ndarray
+    colour: np.ndarray
+
+    def render(self, photo: np.ndarray, box: Box) -> np.ndarray:
+        """The part `box` of the window's native pixels [H, W, C] with the ground in the hole; float32 [h, w, C].
+
+        Pixels are copied, not resampled: an offset is rounded to native pixels. Between generator pixels with
+        different offsets the copies are blended.
+        """
+        out = photo[box].astype(np.float32)
+        top = box[0].start
+        for strip in strips(box):
+            self._render_strip(photo, strip, out[strip[0].start - top : strip[0].stop - top])
+        return out
+
+    def _render_strip(self, photo: np.ndarray, box: Box, out: np.ndarray) -> None:
+        """Put the ground into `out`, which holds the photo's pixels of `box`."""
+        rows, columns = box
+        hole = (self.offsets != 0).any(-1)
+        weight = enlarge(hole.astype(np.float32)[..., None], photo.shape[:2], box)
+        if not weight.any():
+            return
+        to_generator = np.float32([hole.shape[1] / photo.shape[1], hole.shape[0] / photo.shape[0]])
+        native = np.rint(self.offsets / to_generator)
+        x, y = grid(out.shape[:2])
+        x, y = x + columns.start, y + rows.start
+        at_x, at_y = (x + 0.5) * to_generator[0] - 0.5, (y + 0.5) * to_generator[1] - 0.5
+        left, top = np.floor(at_x), np.floor(at_y)
+        out[:] = 0
+        for column, row in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
+            share = (1 - np.abs(at_y - row)) * (1 - np.abs(at_x - column))
+            shift = native[row.astype(int).clip(0, hole.shape[0] - 1), column.astype(int).clip(0, hole.shape[1] - 1)]
+            copied = cv2.remap(
+                photo, shift[..., 0] + x, shift[..., 1] + y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+            )
+            out += share[..., None] * copied.reshape(out.shape)
+        largest = np.float32(np.iinfo(photo.dtype).max)
+        out += weight * enlarge(in_channels(self.colour, out.shape[2]) * largest, photo.shape[:2], box)
+        np.clip(out, 0, largest, out=out)
+
+
+def make_ground(picture: np.ndarray, hole: np.ndarray, allowed: np.ndarray | None = None) -> Ground:
+    """Fill a hole with the rest of a picture.
+
+    Args:
+        picture: uint8 RGB [H, W, 3].
+        hole: bool [H, W].
+        allowed: bool [H, W], where pixels may be copied from; None: everywhere outside the hole,
+            as where it leaves nothing. Of a hole that is everything nothing is filled.
+    """
+    offsets = ground_flow(picture, hole, allowed)
+    return Ground(offsets, correction(picture, hole, offsets))
+
+
+def ground_flow(picture: np.ndarray, hole: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
+    """The offset of each pixel of the hole to the one that it is copied from, float32 [H, W, 2]; see `make_ground`."""
+    source = ~hole if allowed is None else allowed & ~hole
+    if not source.any():
+        source = ~hole
+    if not (hole.any() and source.any()):
+        return np.zeros((*hole.shape, 2), np.float32)
+    return match_patches(picture, hole, source)
+
+
+def correction(picture: np.ndarray, hole: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The smooth colour that makes the ground meet the picture at the hole's rim, float32 [h, w, 3] in -1..1.
+
+    What the copies miss at known pixels beside the hole is spread into it. Differences too large for a seam are of
+    things that do not match, and count little.
+    """
+    if not offsets.any():
+        return np.zeros((1, 1, 3), np.float32)
+    shape = max(1, hole.shape[0] // CORRECTION_STEP), max(1, hole.shape[1] // CORRECTION_STEP)
+    rim = cv2.dilate(hole.view(np.uint8), np.ones((2 * RIM + 1, 2 * RIM + 1))).view(bool) & ~hole
+    y, x = np.nonzero(rim)
+    shift = offsets.reshape(-1, 2)[nearest_index(hole)[y, x]].astype(int)
+    to_y, to_x = y + shift[:, 1], x + shift[:, 0]
+    known = (to_y >= 0) & (to_y < hole.shape[0]) & (to_x >= 0) & (to_x < hole.shape[1])
+    known[known] = ~hole[to_y[known], to_x[known]]
+    y, x, to_y, to_x = y[known], x[known], to_y[known], to_x[known]
+    missed = picture[y, x].astype(np.float32) - picture[to_y, to_x]
+    weight = 1 / (1 + (missed / SEAM_DIFFERENCE) ** 2).prod(1)
+    total = np.zeros((*hole.shape, 4), np.float32)
+    total[y, x, :3], total[y, x, 3] = missed * weight[:, None], weight
+    small = cv2.resize(total, shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.clip(_spread(small) * np.float32(1 / 255), -CORRECTION / 255, CORRECTION / 255)
+
+
+def _spread(weighted: np.ndarray) -> np.ndarray:
+    """Values times weight, and the weight, [h, w, C + 1]: the values spread over the picture, [h, w, C].
+
+    Push-pull (Gortler et al., SIGGRAPH 1996).
+    """
+    values = weighted[..., :-1] / np.maximum(weighted[..., -1:], 1e-6)
+    if min(weighted.shape[:2]) <= 2:
+        total = weighted.sum((0, 1))
+        return np.broadcast_to(total[:-1] / max(total[-1], 1e-6), values.shape).astype(np.float32)
+    half = cv2.resize(
+        weighted, ((weighted.shape[1] + 1) // 2, (weighted.shape[0] + 1) // 2), interpolation=cv2.INTER_AREA
+    )
+    coarse = cv2.resize(_spread(half), weighted.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    sure = np.minimum(weighted[..., -1:] * 4, 1)
+    return sure * values + (1 - sure) * coarse

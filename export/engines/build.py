@@ -114,12 +114,16 @@ def plan(bundle: Bundle, request: Request) -> list[Job]:
     for target, named in generations.items():
         built_for = EngineTarget(request.library, version, named, BUILD_OPTIONS[request.library])
         for stage, graph in bundle.graphs():
-            # The windows are the user's choice; the hold looks at every photo at its own sizes.
-            for size in bundle.sizes_of(HOLD) if stage == HOLD else request.sizes:
+            for size in hold_sizes(bundle, request) if stage == HOLD else request.sizes:
                 for variant in graph.files(precision, "tensorrt").values():
                     key = engine_key(bundle, graph, variant, precision, size, built_for)
                     jobs.setdefault(key.digest, Job(key, graph, variant, target))
     return list(jobs.values())
+
+
+def hold_sizes(bundle: Bundle, request: Request) -> list[Size]:
+    """The hold's own sizes where all windows are built; where only some are, a device holds without its graphs."""
+    return bundle.sizes_of(HOLD) if set(bundle.sizes) <= set(request.sizes) else []
 
 
 def generation(target: str, library: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 
 import numpy as np
 
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.stages import Stages
+from edgedrag.runtime.errors import EngineError
 from edgedrag.runtime.hold.grabcut import grabcut_answers
 from edgedrag.runtime.hold.hold import Hold, make_hold
 from edgedrag.runtime.hold.run import HoldRun
@@ -40,8 +42,19 @@ class HoldFinder:
 
     def _find(self, view: PhotoView, point: np.ndarray, mask: np.ndarray | None) -> Hold:
         with span("answers", "hold"):
-            answers = None if self._run is None else self._run.answers(view, point)
+            answers = self._graph_answers(view, point)
             if answers is None:
                 answers = grabcut_answers(view.picture, view.to_size(point, view.size))
         with span("refine", "hold"):
             return make_hold(view, point, answers, mask)
+
+    def _graph_answers(self, view: PhotoView, point: np.ndarray) -> np.ndarray | None:
+        """The graphs' answers; None where there are none, or not the engines for them."""
+        if self._run is None:
+            return None
+        try:
+            return self._run.answers(view, point)
+        except EngineError as error:
+            warnings.warn(f"the hold's graphs do not run, GrabCut answers ({error})", RuntimeWarning, stacklevel=5)
+            self._run = None
+            return None

@@ -8,15 +8,20 @@ import numpy as np
 from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import as_rgb8
 
+ROUGH = 1 / 500  # of the hold's longer side; how far an outline may be from the border
 COLOURS = ((235, 60, 50), (250, 190, 40), (60, 140, 240))  # RGB, of the alternatives in order of size
 
 
 def outline(hold: Hold) -> list[np.ndarray]:
-    """The outer borders of what is held by more than a half, polygons int32 [N, 2] (x, y) in pixels of the photo."""
+    """The outer borders of what is held by more than a half, polygons int32 [N, 2] (x, y) in pixels of the photo.
+
+    They are exact to ROUGH, and simpler for it.
+    """
     rows, columns = hold.box
     held = (hold.map > 0.5).astype(np.uint8)
     found, _ = cv2.findContours(held, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(columns.start, rows.start))
-    return [np.asarray(polygon, np.int32).reshape(-1, 2) for polygon in found]
+    rough = ROUGH * max(rows.stop - rows.start, columns.stop - columns.start)
+    return [np.asarray(cv2.approxPolyDP(p, rough, True), np.int32).reshape(-1, 2) for p in found]
 
 
 def draw_outlines(photo: np.ndarray, hold: Hold) -> np.ndarray:

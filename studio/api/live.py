@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.session.edit import Progress
 from edgedrag.studio.api.guard import PROTOCOL
-from edgedrag.studio.api.schemas import INCOMING, EditMessage, PreviewMessage, as_drags, result, state
+from edgedrag.studio.api.schemas import INCOMING, EditMessage, HoldMessage, PreviewMessage, as_drags, result, state
 from edgedrag.studio.editing.frames import motion_frame, pack, view
 from edgedrag.studio.editing.sessions import Change, FinishedEdit, Session
 from edgedrag.studio.editing.worker import Busy, Superseded
@@ -88,6 +88,8 @@ class Connection:
     def _handle(self, message: Any) -> None:
         if isinstance(message, PreviewMessage):
             self._start(message.id, self._show_motion(message))
+        elif isinstance(message, HoldMessage):
+            self._start(message.id, self._show_hold(message))
         elif isinstance(message, EditMessage):
             self._station.worker.cancel(self._session.id)  # an edit that still runs is superseded
             self._start(message.id, self._edit(message))
@@ -100,6 +102,10 @@ class Connection:
         motion = await self._station.motion(self._session, as_drags(message.drags))
         self._preview = motion_frame(motion, {"type": "preview", "id": message.id})
         self._ready.set()
+
+    async def _show_hold(self, message: HoldMessage) -> None:
+        outlines = await self._station.run(self._session, self._session.hold(message.point))
+        self._queue({"type": "hold", "id": message.id, "outlines": outlines})
 
     async def _edit(self, message: EditMessage) -> None:
         def on_progress(progress: Progress) -> None:

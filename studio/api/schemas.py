@@ -100,6 +100,12 @@ class PreviewMessage(StrictModel):
     drags: Pulls
 
 
+class HoldMessage(StrictModel):
+    type: Literal["hold"]
+    id: int
+    point: Point
+
+
 class EditMessage(EditRequest):
     type: Literal["edit"]
     id: int
@@ -110,8 +116,8 @@ class PlainMessage(StrictModel):
     id: int
 
 
-Incoming = Annotated[PreviewMessage | EditMessage | PlainMessage, Field(discriminator="type")]
-INCOMING: TypeAdapter[PreviewMessage | EditMessage | PlainMessage] = TypeAdapter(Incoming)
+Incoming = Annotated[PreviewMessage | HoldMessage | EditMessage | PlainMessage, Field(discriminator="type")]
+INCOMING: TypeAdapter[PreviewMessage | HoldMessage | EditMessage | PlainMessage] = TypeAdapter(Incoming)
 
 
 def as_drags(pulls: list[list[list[float]]]) -> list[Drag]:

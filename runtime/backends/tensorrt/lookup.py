@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgedrag.runtime.backends.tensorrt.cache import (
@@ -15,7 +14,7 @@ from edgedrag.runtime.backends.tensorrt.cache import (
     engine_key,
 )
 from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS
-from edgedrag.runtime.bundle.graphs import DRAG_STAGES, HOLD, STAGES, Graph, Variant
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES, Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
@@ -49,25 +48,16 @@ class EngineLookup:
         return stored
 
     def sizes(self, bundle: Bundle, precision: str) -> list[Size]:
-        """The window sizes that every graph has an engine for. Raises EngineError where there are none.
-
-        Of the hold's graphs all engines are needed.
-        """
-        absent = {size: self._absent(bundle, precision, size, DRAG_STAGES) for size in bundle.sizes}
+        """The window sizes that every graph of a drag has an engine for. Raises EngineError where there are none."""
+        absent = {size: self._absent(bundle, precision, size) for size in bundle.sizes}
         served = [size for size, keys in absent.items() if not keys]
         if not served:
             raise self._missing(bundle, next(keys[0] for keys in absent.values()))
-        for size in bundle.sizes_of(HOLD):
-            for key in self._absent(bundle, precision, size, (HOLD,)):
-                raise self._missing(bundle, key)
         return served
 
-    def _absent(self, bundle: Bundle, precision: str, size: Size, stages: Sequence[str]) -> list[EngineKey]:
-        """The keys of the engines of these stages that are not in the cache, at one size."""
-        keys = [
-            self.key(bundle, graph, variant, precision, size)
-            for graph, variant in engine_files(bundle, precision, stages)
-        ]
+    def _absent(self, bundle: Bundle, precision: str, size: Size) -> list[EngineKey]:
+        """The keys of the engines of a drag that are not in the cache, at one size."""
+        keys = [self.key(bundle, graph, variant, precision, size) for graph, variant in engine_files(bundle, precision)]
         return [key for key in keys if self.store.find(key) is None]
 
     def _missing(self, bundle: Bundle, key: EngineKey) -> EngineError:
@@ -91,10 +81,10 @@ class EngineLookup:
         )
 
 
-def engine_files(bundle: Bundle, precision: str, stages: Sequence[str] = STAGES) -> list[tuple[Graph, Variant]]:
-    """The files that a bundle's engines are built from in a precision: each branch of each graph of some stages."""
+def engine_files(bundle: Bundle, precision: str) -> list[tuple[Graph, Variant]]:
+    """The files that a drag's engines are built from in a precision: each branch of each graph."""
     return [
         (graph, variant)
-        for _, graph in bundle.graphs(stages)
+        for _, graph in bundle.graphs(DRAG_STAGES)
         for variant in graph.files(precision, "tensorrt").values()
     ]

@@ -59,7 +59,9 @@ def test_every_graph_builds_for_both_generations(edit_cli: Cli, tmp_path: Path, 
             unrounded = 2.6 if row["graph"].startswith("hold") else 1.3  # fp32, stored in half of that
             assert 0.5 * stored < row["weight_bytes"] <= unrounded * stored, row
             assert 0 < row["activation_bytes"] < 1 << 26
-        assert (row["int8_layers"] > 0) == (precision == "int8" and row["graph"] in ("encoder", "condition", "denoiser")), row
+        assert (row["int8_layers"] > 0) == (
+            precision == "int8" and row["graph"] in ("encoder", "condition", "denoiser")
+        ), row
         assert row["bytes"] == Path(row["file"]).stat().st_size
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import onnx
 import pytest
+from toy_hold import add_toy_hold
 
+from edgedrag.export.engines.build import Request, hold_sizes
 from edgedrag.export.engines.trtexec import trtexec_commands
 from edgedrag.runtime.backends.tensorrt.cache import EngineTarget, engine_key
 from edgedrag.runtime.bundle.graphs import DRAG_STAGES
@@ -36,7 +38,7 @@ def shapes(text: str) -> dict[str, tuple[int, ...]]:
 def test_the_shapes_are_those_of_the_engine_that_a_build_makes(name: str, precision: str) -> None:
     (line,) = trtexec_commands(EMBEDDED, name, "single", precision, (SIZE,))
     given = options(line)
-    graph = next(graph for _, graph in EMBEDDED.graphs() if graph.name == name)
+    graph = next(graph for _, graph in EMBEDDED.graphs(DRAG_STAGES) if graph.name == name)
     variant = graph.files(precision, "tensorrt")["single"]
     key = engine_key(EMBEDDED, graph, variant, precision, SIZE, EngineTarget("tensorrt", "10.3", "sm_87", ()))
     assert Path(given["--onnx"]) == EMBEDDED.verified_file(variant)
@@ -77,3 +79,13 @@ def test_the_command_prints_a_line_a_size(edit_cli: Cli) -> None:
     assert len(edit_cli("engines", "command", "condition").stdout.splitlines()) == 1
     bad = edit_cli("engines", "command", "nose")
     assert bad.returncode == 2 and bad.stderr.count("\n") == 1 and not bad.stdout
+
+
+def test_the_hold_is_at_its_own_sizes_and_built_with_all_windows(toy: Path) -> None:
+    bundle = open_bundle(add_toy_hold(toy))
+    lines = list(trtexec_commands(bundle, "hold_features", "single", "fp32", ((128, 128),)))
+    shapes = [line.split("image:")[1].split()[0] for line in lines]
+    assert shapes == ["1x3x64x64", "1x3x128x128", "1x3x64x128", "1x3x128x64"]
+    every = Request("tensorrt-rtx", ("sm_86",), "fp32", tuple(bundle.sizes))
+    assert hold_sizes(bundle, every) == bundle.sizes_of("hold")
+    assert hold_sizes(bundle, Request("tensorrt-rtx", ("sm_86",), "fp32", ((64, 64),))) == []

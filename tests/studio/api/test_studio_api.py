@@ -6,6 +6,7 @@ import json
 import select
 import socket
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -90,6 +91,22 @@ def test_previews_progress_results_and_undo_over_the_websocket(kiosk: Kiosk, cli
         assert np.array_equal(picture(back["payload"]), COFFEE[top : top + height, left : left + width])
         assert ask(connected, "redo", 4)["state"]["undo"] == 1
         assert ask(connected, "redo", 5)["detail"] == "nothing to redo"
+
+
+def test_a_point_gives_the_outlines_of_what_would_move(
+    kiosk: Kiosk, client: httpx.Client, runtime: edgedrag.Runtime
+) -> None:
+    path = opened(client)
+    with line(kiosk, path) as connected:
+        outlines = ask(connected, "hold", 1, point=PULL[0][0])["outlines"]
+        expected = runtime.load(COFFEE).hold(PULL[0][0])
+        assert next(iter(outlines)) == expected.name and set(outlines) == {"part", "thing", "group"}
+        drawn = np.zeros(COFFEE.shape[:2], np.uint8)
+        cv2.fillPoly(drawn, [np.array(polygon, np.int32) for polygon in outlines[expected.name]], 1)
+        held = expected.on_photo() > 0.5
+        assert (held & ~(drawn > 0)).sum() < 0.02 * held.sum(), "but for holes, which outlines leave out"
+        assert ask(connected, "hold", 2, point=[9999, 5])["code"] == "unusable"
+        assert client.get(path).json()["undo"] == 0
 
 
 def test_only_the_newest_preview_of_a_burst_is_made(kiosk: Kiosk, client: httpx.Client) -> None:

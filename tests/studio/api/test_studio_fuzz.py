@@ -96,6 +96,7 @@ def test_garbage_on_the_websocket(kiosk: Kiosk, client: httpx.Client) -> None:
         "", "{", "[]", "null", "1e999", '"x"', "{}", "[" * 30_000, "\0", '{"type": "preview"}',
         '{"type": "edit", "id": 1, "drags": [[[NaN, 1], [2, 3]]]}', '{"type": "preview", "id": 1, "drags": "x"}',
         json.dumps({"type": "preview", "id": 1, "drags": PULL * 65}), '{"type": "undo", "id": 1, "more": 2}',
+        '{"type": "hold", "id": 1, "point": [1]}', '{"type": "hold", "id": 1, "point": [NaN, 2]}',
         b"", b"\x00\xff", bytes(1000), '{"type": "touch", "id": 1e400}',
     ]  # fmt: skip
     with line(kiosk, path) as socket:

@@ -85,7 +85,7 @@ def _converter(image: Image.Image) -> Callable[[Image.Image], np.ndarray]:
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {image.mode} have no known range; convert them to L, RGB or I;16")
     mode = _plain_mode(image)
-    return lambda strip: np.asarray(strip.convert(mode))
+    return lambda strip: np.asarray(strip if strip.mode == mode else strip.convert(mode))
 
 
 def _plain_mode(image: Image.Image) -> str:

@@ -37,4 +37,6 @@ def test_every_orientation_gives_the_upright_photo(script: ModuleType, form: str
 
 
 def test_the_page_is_up_to_date(script: ModuleType) -> None:
+    if "8: grey" not in script.depths_of("AVIF"):
+        pytest.skip("this version of Pillow reads grey AVIF as RGB")
     assert script.PAGE.read_text(encoding="utf-8") == script.page(), f"run `{script.NAME}`"

@@ -35,13 +35,14 @@ BAND = 3  # pixels of an uncertain outline, on either side
 PART_TRIES, PART_RADIUS, PART_SHARE = 4, 10, 0.85  # of the fit; a part this large is the thing
 
 
-def scenes_of_clip(path: Path, wanted: int, seed: int) -> list[Scene]:
-    """Up to `wanted` scenes of a clip, from pairs of frames drawn at random.
+def scenes_of_clip(path: Path, wanted: int, seed: int, part: tuple[float, float] = (0.0, 1.0)) -> list[Scene]:
+    """Up to `wanted` scenes of a part of a clip (from and to, as shares of it), from pairs of frames drawn at random.
 
     Raises:
         InputError: the file cannot be decoded as a video.
     """
     frames = read_frames(path, FLOW_SIDE, LONGEST)
+    frames = frames[round(part[0] * len(frames)) : round(part[1] * len(frames))]
     shots, rng = shot_of_each_frame(frames), np.random.default_rng(seed)
     scenes: list[Scene] = []
     for _ in range(TRIES * wanted):

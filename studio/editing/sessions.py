@@ -5,7 +5,6 @@ Whatever touches a photo is a generator that the worker's thread runs, so a sess
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
 from collections.abc import Generator, Iterator
@@ -16,7 +15,6 @@ import numpy as np
 
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.hold.outlines import outline
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
@@ -28,7 +26,6 @@ UNDO_LIMIT = 24  # edits; the next one makes the picture as it is the new origin
 MASK_SIDE = 1024  # pixels, of the mask that the page paints, at most
 MAX_SESSIONS = 64  # each holds some 20 MB beside its photo; sessions without a photo are ended for new ones
 MAX_STEPS = 1000
-NEAR = 0.015  # of the photo's longer side: how far targets may move before a preview's automatic mask is recomputed
 MASK_THRESHOLD = 128  # grey level from which on a painted mask's pixel may change
 
 
@@ -51,27 +48,6 @@ class FinishedEdit(Change):
     painted: bool
 
 
-@dataclass(frozen=True, eq=False)
-class AutomaticMask:
-    """The mask of the last preview without a painted one, the photo's pixels and the drags it was made from."""
-
-    image: np.ndarray
-    drags: list[Drag]
-    mask: np.ndarray
-
-    def serves(self, image: np.ndarray, drags: list[Drag]) -> bool:
-        """Whether drags on a photo have the same handles, and targets near those it was made from."""
-        reach = NEAR * max(image.shape[:2])
-        return (
-            image is self.image
-            and len(drags) == len(self.drags)
-            and all(
-                handle == old_handle and math.dist(target, old_target) <= reach
-                for (handle, target), (old_handle, old_target) in zip(drags, self.drags)
-            )
-        )
-
-
 @dataclass(eq=False)
 class Session:
     """One visitor. `mask`, bool [H, W], is the one the visitor painted; `last_mask` the one that was last used."""
@@ -82,7 +58,6 @@ class Session:
     original: Picture | None = None
     mask: np.ndarray | None = None
     last_mask: np.ndarray | None = None
-    automatic_mask: AutomaticMask | None = None
     ended: bool = False
 
     def touch(self) -> None:
@@ -114,7 +89,7 @@ class Session:
         """Open another photo, with an empty history."""
         yield from ()
         self.photo, self.original = Photo(runtime, picture, UNDO_LIMIT), picture
-        self.mask = self.last_mask = self.automatic_mask = None
+        self.mask = self.last_mask = None
 
     def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
         """One edit, step by step; closing the generator leaves the photo as it was."""
@@ -141,24 +116,9 @@ class Session:
         return self.opened().redo()
 
     def motion(self, drags: list[Drag]) -> Generator[Progress, None, Motion]:
-        """What a preview shows. An automatic mask is reused for further previews while the targets stay near."""
+        """What a preview shows: the motion that an edit with these drags has."""
         yield from ()
-        photo = self.opened()
-        if self.mask is not None:
-            return photo.motion(drags, self.mask)
-        known = self.automatic_mask
-        if known is not None and known.serves(photo.image, drags):
-            return photo.motion(drags, known.mask)
-        motion = photo.motion(drags)
-        self.automatic_mask = AutomaticMask(photo.image, drags, motion.region)
-        return motion
-
-    def hold(self, point: list[float]) -> Generator[Progress, None, dict[str, list[list[list[int]]]]]:
-        """The outlines of what moves with a point, by answer, the one to show first; a painted mask bounds it."""
-        yield from ()
-        hold = self.opened().hold(point, self.mask)
-        shown = [hold, *(held for held in hold.alternatives if held.name != hold.name)]
-        return {held.name: [polygon.tolist() for polygon in outline(held)] for held in shown}
+        return self.opened().motion(drags, self.mask)
 
     def paint(self, mask: np.ndarray | None) -> Generator[Progress, None, None]:
         """Use a painted mask for the next edit, or none: [h, w] of the photo's or the page's size, 128 = may change.
@@ -191,7 +151,7 @@ class Session:
     def wipe(self) -> None:
         """Drop everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.mask = self.last_mask = self.automatic_mask = None
+        self.photo = self.original = self.mask = self.last_mask = None
 
 
 def mask_size(height: int, width: int) -> tuple[int, int]:

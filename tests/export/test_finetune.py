@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.generator.training.checkpoint import load_checkpoint
+from edgedrag.generator.hold.checkpoint import load_hold
 from edgedrag.runtime.bundle.manifest import open_bundle
 
 pytestmark = pytest.mark.slow
@@ -32,21 +32,21 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sites_videos_become_a_bundle(edit_cli: Callable, clip: Path, tmp_path: Path) -> None:
-    options = ("--updates", "12", "--count", "16", "--json")
+    options = ("--updates", "8", "--count", "24", "--json")
     done = edit_cli("learn", "finetune", clip, "-o", tmp_path / "site", *options)
     figures = json.loads((tmp_path / "site.work" / "figures.json").read_text())
-    assert figures["psnr_unedited_db"] < figures["psnr_before_db"]
-    if figures["psnr_after_db"] > figures["psnr_before_db"]:
+    assert figures["pulls"] >= 16 and 0 <= figures["iou_before"] <= 1
+    if figures["iou_after"] > figures["iou_before"]:
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == {"bundle": str(tmp_path / "site"), **figures}
-        provenance = open_bundle(tmp_path / "site").manifest["provenance"]
-        assert provenance["figures"]["psnr_after_db"] == figures["psnr_after_db"]
-        assert provenance["training_clips"] == ["line.mp4"]
+        bundle = open_bundle(tmp_path / "site")
+        assert bundle.manifest["provenance"]["figures"]["iou_after"] == figures["iou_after"]
+        assert bundle.stages["hold"], "it has the tuned hold"
         assert edit_cli("learn", "finetune", clip, "-o", tmp_path / "site", *options).returncode == 2, "it exists"
     else:
         assert done.returncode == 1 and "no bundle was written" in done.stderr
         assert not (tmp_path / "site").exists()
-    assert load_checkpoint(tmp_path / "site.work" / "run" / "weights.safetensors")
+    assert load_hold(tmp_path / "site.work" / "run" / "hold.safetensors")
 
 
 def test_a_bundle_that_got_worse_is_not_handed_over(
@@ -55,9 +55,9 @@ def test_a_bundle_that_got_worse_is_not_handed_over(
     from edgedrag.export import finetune as finetuning
     from edgedrag.runtime.errors import EdgedragError
 
-    monkeypatch.setattr(finetuning, "LEARNING_RATE", 0.05)  # ruins any network
+    monkeypatch.setattr(finetuning, "LEARNING_RATE", 5.0)  # ruins any network
     with pytest.raises(EdgedragError, match=r"no bundle was written: .* the shipped one"):
-        finetuning.finetune([clip], tmp_path / "site", None, updates=2, count=16, seed=0)
+        finetuning.finetune([clip], tmp_path / "site", None, updates=3, count=24, seed=0)
     assert [p.name for p in tmp_path.iterdir()] == ["site.work"]
 
 
@@ -77,6 +77,6 @@ def test_without_a_clone_the_answer_is_where_the_checkpoint_is(
     from edgedrag.runtime.errors import InputError
 
     monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "site-packages" / "embedded.safetensors")
-    with pytest.raises(InputError, match=r"checkpoints/embedded.safetensors: it comes with a clone"):
+    with pytest.raises(InputError, match=r"checkpoints/hold.safetensors: it comes with a clone"):
         finetune([clip], tmp_path / "site", None, updates=2, count=16, seed=0)
     assert not [*tmp_path.iterdir()], "before any work is done"

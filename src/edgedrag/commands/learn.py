@@ -142,9 +142,9 @@ class Finetuning:
     """How `learn finetune` trains, and where to."""
 
     bundle: Path = option("-o", "--output", type=FILE, required=True, help="Folder of the bundle to write.")
-    start: Path | None = option("--start", type=FILE, help="Checkpoint to start from.  [default: the one that ships]")
+    start: Path | None = option("--start", type=FILE, help="Hold to start from.  [default: the one that ships]")
     updates: int = option("--updates", default=400, show_default=True, help="Training steps.")
-    count: int = option("--count", default=96, show_default=True, help="Pairs of frames to find in each clip.")
+    count: int = option("--count", default=96, show_default=True, help="Scenes to find in each clip.")
     seed: int = option("--seed", default=0, show_default=True)
 
 
@@ -153,7 +153,7 @@ class Finetuning:
 @option_groups(options=Finetuning)
 @json_option
 def finetune(videos: tuple[Path, ...], options: Finetuning, as_json: bool) -> None:
-    """Fine-tune the shipped generator on a site's own VIDEOS. It writes a bundle if the held-out part improved."""
+    """Fine-tune what is held on a site's own VIDEOS. It writes a bundle if the held-out part improved."""
     from edgedrag.export.finetune import describe
     from edgedrag.export.finetune import finetune as finetune_run
 

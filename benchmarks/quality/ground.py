@@ -212,7 +212,7 @@ def measure(
     fills, left_out = methods(runtime)
     whole: dict[str, list[Score]] = {name: [] for name in fills if name != EDIT}
     revealed: dict[str, list[Score]] = {name: [] for name in fills}
-    rows: list[np.ndarray] = []
+    rows: list[list[np.ndarray]] = []
     for composite in tqdm(composites(stills, cutouts, count, seed), total=count, desc="fills", disable=None):
         hole = Region(composite, composite.hole, stlpips)
         uncovered = Region(composite, composite.revealed, stlpips) if composite.revealed.any() else None

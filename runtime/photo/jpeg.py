@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
-from PIL.JpegImagePlugin import JpegImageFile
 
 from edgedrag.runtime.photo.stored import STRIP, Stored, rows
 
@@ -60,6 +59,8 @@ def open_jpeg(data: bytes) -> Stored:
             wanted.append(data[begin:end])
         progressive |= marker in PROGRESSIVE
     plain = b"".join(wanted)
+    from PIL.JpegImagePlugin import JpegImageFile
+
     image = JpegImageFile(io.BytesIO(plain))
     channels = len(image.getbands())
     held, result = (1, 1) if channels == 1 else (4, 3)
@@ -90,6 +91,8 @@ def open_jpeg(data: bytes) -> Stored:
 
 
 def _loaded(plain: bytes) -> Image.Image:
+    from PIL.JpegImagePlugin import JpegImageFile
+
     image = JpegImageFile(io.BytesIO(plain))
     image.load()
     return image

@@ -5,10 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
-from PIL import AvifImagePlugin, Image, ImageFile
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
+from PIL import Image
 
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.extras import install_command
@@ -26,7 +23,9 @@ class MissingCodec(InputError):
 
 def open_avif(data: bytes) -> Stored:
     """An AVIF file; raises MissingCodec where Pillow was built without its codec."""
-    if not AvifImagePlugin.SUPPORTED:
+    from PIL.AvifImagePlugin import SUPPORTED, AvifImageFile
+
+    if not SUPPORTED:
         raise MissingCodec("AVIF is not read here; install Pillow 11.3 or later, built with AVIF")
     try:
         image, warnings = AvifImageFile(io.BytesIO(data)), []
@@ -65,11 +64,15 @@ def open_heic(data: bytes) -> Stored:
 
 def open_gif(data: bytes) -> Stored:
     """A GIF file."""
+    from PIL.GifImagePlugin import GifImageFile
+
     return _stored("GIF", GifImageFile(io.BytesIO(data)), 8)
 
 
 def open_bmp(data: bytes) -> Stored:
     """A BMP file."""
+    from PIL.BmpImagePlugin import BmpImageFile
+
     return _stored("BMP", BmpImageFile(io.BytesIO(data)), 8)
 
 
@@ -114,7 +117,7 @@ def _exif(image: Image.Image) -> bytes | None:
     return exif.tobytes() if len(exif) else None
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
+def _orientation(image: Image.Image) -> int:
     """What Pillow makes of the container's own turn and flip, which count before the EXIF data's."""
     value = image.getexif().get(ORIENTATION_TAG, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1

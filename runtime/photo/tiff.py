@@ -11,7 +11,6 @@ import zlib
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import TiffImageFile
 
 from edgedrag.runtime.photo.exif import (
     LONG,
@@ -50,6 +49,8 @@ def open_tiff(data: bytes) -> Stored:
     if DNG_VERSION in values or (SUB_FILES in values and _number(values.get(KIND), order) & 1):
         raise ValueError(RAW)
     plain = _pixels_alone(data, order, directory)
+    from PIL.TiffImagePlugin import TiffImageFile
+
     image = TiffImageFile(io.BytesIO(plain))
     bits = image.tag_v2.get(BITS, (1,))
     deep = image.mode in ("RGB", "RGBA") and isinstance(bits, tuple) and max(bits) == 16

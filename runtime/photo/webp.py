@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image
-from PIL.WebPImagePlugin import WebPImageFile
 
 from edgedrag.runtime.photo.stored import Stored, opencv_decode
 
@@ -82,6 +81,8 @@ def _riff(chunks: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _first_frame(plain: bytes) -> Image.Image:
+    from PIL.WebPImagePlugin import WebPImageFile
+
     image = WebPImageFile(io.BytesIO(plain))
     image.load()
     return image

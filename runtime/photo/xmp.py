@@ -6,7 +6,6 @@ which also names the tool and its version; ISO 16684-1 for the form).
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from xml.dom import minidom
 from xml.parsers import expat
@@ -85,9 +84,11 @@ def marked(xmp: bytes | None) -> bytes:
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.metadata.version(PACKAGE)
-    except importlib.metadata.PackageNotFoundError:  # run from its source
+        return version(PACKAGE)
+    except PackageNotFoundError:  # run from its source
         return ""
 
 

@@ -120,6 +120,13 @@ class Session:
         yield from ()
         return self.opened().motion(drags, self.mask)
 
+    def hold(self, point: list[float]) -> Generator[Progress, None, dict[str, list[list[list[int]]]]]:
+        """The outlines of what moves with a point, by answer, the one to show first; a painted mask bounds it."""
+        yield from ()
+        hold = self.opened().hold(point, self.mask)
+        shown = [hold, *(held for held in hold.alternatives if held.name != hold.name)]
+        return {held.name: [polygon.tolist() for polygon in outline(held)] for held in shown}
+
     def paint(self, mask: np.ndarray | None) -> Generator[Progress, None, None]:
         """Use a painted mask for the next edit, or none: [h, w] of the photo's or the page's size, 128 = may change.
 

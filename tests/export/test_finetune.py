@@ -55,7 +55,7 @@ def test_a_bundle_that_got_worse_is_not_handed_over(
     from edgedrag.export import finetune as finetuning
     from edgedrag.runtime.errors import EdgedragError
 
-    monkeypatch.setattr(finetuning, "LEARNING_RATE", 5.0)  # ruins any network
+    monkeypatch.setattr(finetuning, "LEARNING_RATE", 0.3)  # ruins any network
     with pytest.raises(EdgedragError, match=r"no bundle was written: .* the shipped one"):
         finetuning.finetune([clip], tmp_path / "site", None, updates=3, count=24, seed=0)
     assert [p.name for p in tmp_path.iterdir()] == ["site.work"]

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.hold.outlines import outline
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo

@@ -78,8 +78,9 @@ class DragInputs:
         """How what the drags hold moves."""
         if self._held is not None:
             return self._held
-        followers = held_in_mask(self._mask, np.zeros(self._mask.shape, np.float32), FADE)
-        return move_held(self._points, np.repeat(followers[None], len(self._points), 0), reach=BEND_REACH_IN_MASK)
+        nothing = np.zeros(self._mask.shape, np.float32)
+        follows = [held_in_mask(self._mask, nothing, at, FADE) for at in self._points[:, :2]]
+        return move_held(self._points, np.stack(follows), reach=BEND_REACH_IN_MASK)
 
     @cached_property
     def flow(self) -> np.ndarray:

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Generated
-from edgedrag.runtime.drag.flow import SOFTENING, edge_fade, grid, inverse_distance, warp
+from edgedrag.runtime.drag.flow import SOFTENING, edge_fade, grid, warp
 from edgedrag.runtime.drag.ground import Ground
 from edgedrag.runtime.errors import InputError
 
@@ -34,7 +34,7 @@ MOTIONS: tuple[MotionName, ...] = get_args(MotionName)
 BEND_REACH = 0.6  # of the square root of the held area: the Gaussian width over which a bend fades out,
 BEND_REACH_IN_MASK = 4.0  # and where someone gave the mask, which says by itself how far a motion goes
 SOFT = 2.0  # Gaussian blur of a hold's outline
-LEAST_FADE = 0.3  # of a motion's fade at targets near a mask's edge, which is brought up to 1
+KEPT = 14.0  # Gaussian width around a handle in a given mask within which what lies there moves as one
 HELD_MOST = 0.3  # share of a motion in a given mask that what is not held does without
 ROUNDS = 8  # of the fixed-point iteration
 TRUSTED = 0.05  # of the held area: the square spread of handles from which on they turn a thing as a whole
@@ -77,31 +77,20 @@ def check_motion(motion: object) -> None:
         raise InputError(f"motion: {motion!r:.80} is none; there are: {', '.join(MOTIONS)}")
 
 
-def held_in_mask(mask: np.ndarray, held: np.ndarray, margin: float) -> np.ndarray:
+def held_in_mask(mask: np.ndarray, held: np.ndarray, at: np.ndarray, margin: float) -> np.ndarray:
     """What a drag holds inside a mask that someone gave, float32 [H, W].
 
-    All of it follows the drag, since the mask says what may move, and what the handle holds follows most (HELD_MOST).
+    All of it follows the drag, since the mask says what may move; what the handle holds follows most (HELD_MOST), and
+    what lies right around the handle keeps its shape (KEPT).
 
     Args:
-        mask: bool [H, W]. held: float32 [H, W] in 0..1. margin: pixels over which a motion fades in from the edge.
+        mask: bool [H, W]. held: float32 [H, W] in 0..1. at: the handle, x and y. margin: pixels over which a motion
+            fades in from the edge.
     """
-    return edge_fade(mask, margin) * (1 - HELD_MOST + HELD_MOST * held)
-
-
-def move_in_mask(points: np.ndarray, mask: np.ndarray, margin: float) -> HeldMotion:
-    """All of a mask follows its drags, interpolated around their targets; nothing is revealed.
-
-    For a mask that cuts through what is held: what is drawn out at its edge is still the thing.
-
-    Args:
-        points: [N, 4]. mask: bool [H, W]. margin: pixels over which the motion fades in from the mask's edge.
-    """
-    points = np.unique(points.astype(np.float32), axis=0)
-    fade = edge_fade(mask, margin)
-    rows, columns = _pixels(points[:, [2, 3]], mask.shape)
-    weight = np.minimum(fade / max(float(fade[rows, columns].mean()), LEAST_FADE), 1)
-    field = inverse_distance(points[:, 2:], points[:, :2] - points[:, 2:], mask.shape) * weight
-    return HeldMotion(cv2.merge(list(field)), np.zeros((*mask.shape, 1), np.float32))
+    x, y = grid(mask.shape)
+    near = np.exp(((x - at[0]) ** 2 + (y - at[1]) ** 2) * np.float32(-0.5 / KEPT**2))
+    follows = edge_fade(mask, margin) * (1 - HELD_MOST + HELD_MOST * held)
+    return np.maximum(follows, near * edge_fade(mask))
 
 
 def move_held(

@@ -21,7 +21,6 @@ from edgedrag.runtime.drag.motion import (
     check_motion,
     held_in_mask,
     move_held,
-    move_in_mask,
 )
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
@@ -126,10 +125,10 @@ class Preparer:
     ) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
         if margin:
-            if _goes_on(held.max(0), mask) and motion == "auto":
-                return move_in_mask(points, mask, margin)
-            follows = np.stack([held_in_mask(mask, each, margin) for each in held])
+            follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
             moved = move_held(points, follows, motion, BEND_REACH_IN_MASK)
+            if _goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
+                return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
         else:
             moved = move_held(points, held, motion)
         if not (moved.revealed > 0.5).any():

@@ -125,7 +125,7 @@ def test_small_motions_are_undone_by_their_inverse() -> None:
 
 def test_in_a_given_mask_all_follows_and_what_is_held_most() -> None:
     mask = disc(80, 80, 50) > 0
-    weight = held_in_mask(mask, disc(80, 80, 20), 10.0)
+    weight = held_in_mask(mask, disc(80, 80, 20), np.array([80.0, 80.0]), 10.0)
     assert not weight[~mask].any() and weight[80, 80] == 1
     assert 0.5 < weight[80, 110] < 1 and weight[80, 128] < 0.3
 

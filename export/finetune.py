@@ -94,10 +94,11 @@ def find_scenes(videos: Sequence[Path], folder: Path, count: int, seed: int) -> 
     found = dict.fromkeys(PARTS, 0)
     for clip in tqdm(clips, desc="scenes", unit="clip"):
         for split, part in PARTS.items():
-            file = place_of(folder, split, clip.stem)
+            file = folder / split / f"{clip.stem}.npz"
             if not file.exists():
                 wanted = max(1, round(count * (part[1] - part[0])))
-                write_scenes(file, scenes_of_clip(clip, wanted, seed_of(clip.name) + seed, part))
+                scenes = scenes_of_clip(clip, wanted, seed_of(clip.name) + seed, part)
+                write_scenes(place_of(folder, split, clip.stem), scenes)
             found[split] += len(read_scenes(file))
     return found
 

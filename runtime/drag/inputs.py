@@ -73,14 +73,14 @@ class DragInputs:
         """[1, N, 4]: handle x, y, target x, y."""
         return self._points[None].astype(np.float32)
 
-    @cached_property
+    @property
     def held(self) -> HeldMotion:
         """How what the drags hold moves."""
-        if self._held is not None:
-            return self._held
-        nothing = np.zeros(self._mask.shape, np.float32)
-        follows = [held_in_mask(self._mask, nothing, at, FADE) for at in self._points[:, :2]]
-        return move_held(self._points, np.stack(follows), reach=BEND_REACH_IN_MASK)
+        if self._held is None:
+            nothing = np.zeros(self._mask.shape, np.float32)
+            follows = [held_in_mask(self._mask, nothing, at, FADE) for at in self._points[:, :2]]
+            self._held = move_held(self._points, np.stack(follows), reach=BEND_REACH_IN_MASK)
+        return self._held
 
     @cached_property
     def flow(self) -> np.ndarray:

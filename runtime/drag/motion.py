@@ -88,6 +88,7 @@ def held_in_mask(mask: np.ndarray, held: np.ndarray, at: np.ndarray, margin: flo
             fades in from the edge.
     """
     x, y = grid(mask.shape)
+    at = at.astype(np.float32)
     near = np.exp(((x - at[0]) ** 2 + (y - at[1]) ** 2) * np.float32(-0.5 / KEPT**2))
     follows = edge_fade(mask, margin) * (1 - HELD_MOST + HELD_MOST * held)
     return np.maximum(follows, near * edge_fade(mask))

@@ -239,4 +239,4 @@ def test_many_rounds_stay_light_at_twelve_megapixels(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MEMORY, str(cat), str(tmp_path / "out.png")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 500  # MB
+    assert float(done.stdout) < 600  # MB

@@ -26,7 +26,7 @@ from edgedrag.runtime.backends.tensorrt.cache import (
     engine_key,
 )
 from edgedrag.runtime.backends.tensorrt.library import BUILD_OPTIONS, check_generation, import_library
-from edgedrag.runtime.bundle.graphs import HOLD, Graph, Variant
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES, HOLD, Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
@@ -113,11 +113,12 @@ def plan(bundle: Bundle, request: Request) -> list[Job]:
     jobs: dict[str, Job] = {}
     for target, named in generations.items():
         built_for = EngineTarget(request.library, version, named, BUILD_OPTIONS[request.library])
-        for stage, graph in bundle.graphs():
-            for size in hold_sizes(bundle, request) if stage == HOLD else request.sizes:
-                for variant in graph.files(precision, "tensorrt").values():
-                    key = engine_key(bundle, graph, variant, precision, size, built_for)
-                    jobs.setdefault(key.digest, Job(key, graph, variant, target))
+        windows = [(graph, size) for size in request.sizes for _, graph in bundle.graphs(DRAG_STAGES)]
+        holds = [(graph, size) for size in hold_sizes(bundle, request) for graph in bundle.stages[HOLD]]
+        for graph, size in windows + holds:  # window by window: a build that stops leaves some that drag
+            for variant in graph.files(precision, "tensorrt").values():
+                key = engine_key(bundle, graph, variant, precision, size, built_for)
+                jobs.setdefault(key.digest, Job(key, graph, variant, target))
     return list(jobs.values())
 
 

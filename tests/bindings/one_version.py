@@ -22,6 +22,7 @@ from wheels import Unavailable, fetch, import_bindings, import_lean
 import edgedrag
 from edgedrag.runtime.backends import registry as backends
 from edgedrag.runtime.backends.device import cuda
+from edgedrag.runtime.bundle.graphs import HOLD
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "chelsea.png"
 NO_BINDINGS = 77  # exit code: skipped
@@ -77,10 +78,13 @@ def run_loader(library: str, host: HostTensorRt, folder: Path) -> None:
     store.folder.mkdir()
     bundle = edgedrag.runtime.bundle.manifest.open_bundle("embedded")
     lookup = EngineLookup(store, library, host.version, TARGET)
-    for size in bundle.sizes:
-        for graph, variant in engine_files(bundle, "fp32"):
-            plan = host.plan(str(bundle.verified_file(variant)))
-            store.publish(lookup.key(bundle, graph, variant, "fp32", size), plan, {"weight_bytes": WEIGHTS})
+    engines = [(graph, variant, size) for size in bundle.sizes for graph, variant in engine_files(bundle, "fp32")]
+    for graph in bundle.stages[HOLD]:
+        variant = graph.files("fp32", "tensorrt")["single"]
+        engines += [(graph, variant, size) for size in bundle.sizes_of(HOLD)]
+    for graph, variant, size in engines:
+        plan = host.plan(str(bundle.verified_file(variant)))
+        store.publish(lookup.key(bundle, graph, variant, "fp32", size), plan, {"weight_bytes": WEIGHTS})
     photo = edgedrag.load_picture(PHOTO).pixels
     runtime = edgedrag.open("embedded", library, "fp32", store.folder)
     made = runtime.load(photo).drag(DRAG, steps=4)
@@ -90,7 +94,7 @@ def run_loader(library: str, host: HostTensorRt, folder: Path) -> None:
 
 
 def run_builder(host: HostTensorRt, folder: Path) -> None:
-    """Every graph is built; a timing cache of another version is dropped before the build."""
+    """Every graph of a drag is built; a timing cache of another version is dropped before the build."""
     from edgedrag.export.engines.build import Request, build_engines
     from edgedrag.export.engines.builder import attach_timing_cache
     from edgedrag.export.engines.facts import EngineFacts, ask_engine
@@ -102,7 +106,7 @@ def run_builder(host: HostTensorRt, folder: Path) -> None:
     timing = store / f"tensorrt-{host.version}-{TARGET}.timing-cache"
     timing.write_bytes(b"of another version")
     rows = list(build_engines(bundle, request, store))
-    assert len(rows) == len(host.builds) == 5 and not any(row["cached"] for row in rows)
+    assert len(rows) == len(host.builds) == 4 and not any(row["cached"] for row in rows)
     assert all(build["cache"].known["data"] == host.version.encode() for build in host.builds)
     assert timing.read_bytes() == host.version.encode()
     for row in rows:

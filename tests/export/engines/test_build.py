@@ -21,6 +21,7 @@ from edgedrag.export.engines import build as build_module
 from edgedrag.export.engines.build import Request, build_engines, parse_sizes, pick_precision
 from edgedrag.runtime.backends.tensorrt.cache import EngineStore
 from edgedrag.runtime.backends.tensorrt.lookup import EngineLookup, engine_files
+from edgedrag.runtime.bundle.graphs import HOLD
 from edgedrag.runtime.bundle.manifest import find_bundle, open_bundle
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.files import sha256_of
@@ -46,9 +47,7 @@ def build_json(edit_cli: Cli, *args: str | Path) -> list[dict]:
 def test_every_graph_builds_for_both_generations(edit_cli: Cli, tmp_path: Path, precision: str) -> None:
     rows = build_json(edit_cli, "--target", "sm_86,sm_89", "--precision", precision, *ONE, "-o", tmp_path)
     assert {(r["graph"], r["target"]) for r in rows} == {
-        (graph, target)
-        for graph in ("hold_features", "hold_answers", "encoder", "condition", "denoiser", "decoder")
-        for target in ("sm_86", "sm_89")
+        (graph, target) for graph in ("encoder", "condition", "denoiser", "decoder") for target in ("sm_86", "sm_89")
     }
     bundle = open_bundle("embedded")
     for row in rows:
@@ -56,13 +55,27 @@ def test_every_graph_builds_for_both_generations(edit_cli: Cli, tmp_path: Path, 
         names = [n for v in graph.files(precision, "tensorrt").values() for n in (v.file, *dict(v.external))]
         stored = sum((bundle.folder / name).stat().st_size for name in names)
         if row["graph"] != "decoder":  # it has no weights
-            unrounded = 2.6 if row["graph"].startswith("hold") else 1.3  # fp32, stored in half of that
-            assert 0.5 * stored < row["weight_bytes"] <= unrounded * stored, row
+            assert 0.5 * stored < row["weight_bytes"] <= 1.3 * stored, row
             assert 0 < row["activation_bytes"] < 1 << 26
         assert (row["int8_layers"] > 0) == (
             precision == "int8" and row["graph"] in ("encoder", "condition", "denoiser")
         ), row
         assert row["bytes"] == Path(row["file"]).stat().st_size
+
+
+def test_the_graphs_of_the_hold_build_at_their_own_sizes_where_all_windows_do() -> None:
+    bundle = open_bundle("embedded")
+    some, whole = (
+        build_module.plan(bundle, Request("tensorrt-rtx", ("sm_86",), "int8", sizes))
+        for sizes in (((256, 256),), tuple(bundle.sizes))
+    )
+    assert len(some) == 4 and len(whole) == 4 * len(bundle.sizes) + 2 * len(bundle.sizes_of(HOLD))
+    holds = [job for job in whole if job.key.size == (96, 128) and job.graph in bundle.stages[HOLD]]
+    assert [job.key.graph for job in holds] == ["hold_features", "hold_answers"]
+    for job in holds:
+        built = build_module.build_file(bundle.verified_file(job.variant), job.key.shapes, job.target)
+        stored = job.variant.nbytes(bundle.folder)  # fp32, in half of that
+        assert 0.5 * stored < built.facts.weight_bytes <= 2.6 * stored and built.facts.int8_layers == 0
 
 
 def test_a_second_build_uses_the_cache_and_a_change_rebuilds(edit_cli: Cli, tmp_path: Path) -> None:
@@ -98,9 +111,9 @@ def test_two_builders_at_once_build_each_engine_once(tmp_path: Path) -> None:
     command += ["--shapes", "256x256,256x192", "-o", str(tmp_path)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(2)]
     rows = [json.loads(process.communicate(timeout=300)[0])["engines"] for process in both]
-    assert len(rows[0]) == len(rows[1]) == 10
+    assert len(rows[0]) == len(rows[1]) == 8
     assert all(one["cached"] != other["cached"] or one["cached"] for one, other in zip(*rows))
-    assert sum(not row["cached"] for part in rows for row in part) == 10
+    assert sum(not row["cached"] for part in rows for row in part) == 8
     assert all(stored.fault() is None for stored in EngineStore(tmp_path).entries())
     assert EngineStore(tmp_path).strays() == []
 
@@ -147,7 +160,7 @@ def test_list_verify_and_prune(edit_cli: Cli, tmp_path: Path) -> None:
     listed = json.loads(edit_cli("engines", "list", *cache, "--json").stdout)["engines"]
     assert all(entry["built"]["quality"]["psnr_db"] > 38 for entry in listed)
     assert len({entry["built"]["calibration_sha256"] for entry in listed}) == 1
-    assert len(listed) == 5 and {entry["key"]["library"] for entry in listed} == {"tensorrt-rtx"}
+    assert len(listed) == 4 and {entry["key"]["library"] for entry in listed} == {"tensorrt-rtx"}
     assert edit_cli("engines", "verify", *cache).returncode == 0
     broken = tmp_path / listed[0]["file"]
     broken.write_bytes(broken.read_bytes()[:-5] + b"12345")
@@ -155,7 +168,7 @@ def test_list_verify_and_prune(edit_cli: Cli, tmp_path: Path) -> None:
     assert done.returncode == 3 and f"{broken.name}  DAMAGED: its bytes are not those" in done.stdout
     removed = json.loads(edit_cli("engines", "prune", *cache, "--json").stdout)["removed"]
     assert [entry["file"] for entry in removed] == [broken.name] and not broken.exists()
-    assert "4 engines" in edit_cli("engines", "list", *cache).stdout
+    assert "3 engines" in edit_cli("engines", "list", *cache).stdout
     edit_cli("engines", "prune", "--all", *cache)
     assert not list(tmp_path.glob("*.engine"))
 
@@ -165,7 +178,7 @@ def test_the_default_folder_is_the_same_for_all(edit_cli: Cli, tmp_path: Path, m
     monkeypatch.delenv("EDGEDRAG_ENGINES", raising=False)
     rows = build_json(edit_cli, "--target", "sm_86", "--shapes", "128x256")
     assert Path(rows[0]["file"]).parent == tmp_path / "edgedrag" / "engines"
-    assert json.loads(edit_cli("doctor", "--json").stdout)["built"]["engines"] == 5
+    assert json.loads(edit_cli("doctor", "--json").stdout)["built"]["engines"] == 4
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_command(edit_cli: Cli) -> None:
     layers = report["graphs"][0]["layers"]
     first = next(layer for layer in layers if not layer["within"])
     assert report["first_beyond"] == {"graph": "encoder", **first}
-    half = edit_cli("engines", "compare", "--graph", "decoder", "--backend", "cpu:fp32", "--backend", "cpu:fp16")
+    half = edit_cli("engines", "compare", "--graph", "encoder", "--backend", "cpu:fp32", "--backend", "cpu:fp16")
     assert half.returncode == 0, half.stderr
     assert "no layer beyond 40 dB" in half.stdout and "equal" not in half.stdout
 
@@ -213,7 +213,7 @@ BAD = {
     "no runner": (["--backend", "cpu", "--backend", "openvino"], 2, "'openvino' is not one of"),
     "no such precision": (["--backend", "cpu", "--backend", "cpu:int4"], 2, "'int4' is not one of"),
     "two TensorRTs": (["--backend", "tensorrt", "--backend", "tensorrt-rtx"], 2, "cannot load in one process"),
-    "no such graph": (["--graph", "unet"], 2, "encoder, motion, condition, denoiser, decoder"),
+    "no such graph": (["--graph", "unet"], 2, "encoder, condition, denoiser, decoder, hold_features, hold_answers"),
     "no such list": (["--drag", "none.jsonl"], 2, "none.jsonl"),
     "a bad job": (["--drag", "{tmp}/bad.jsonl"], 2, "none.png"),
     "no drags": (["--drag", "{tmp}/empty.jsonl"], 2, "no drags"),

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgedrag.benchmarks.quality.baselines import bidirectional_warp
-from edgedrag.runtime.backends.base import Array, OnnxBackend
-from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph, OnnxBackend
+from edgedrag.runtime.bundle.graphs import HOLD, Graph
 from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
 from edgedrag.runtime.photo.picture import as_rgb8, load_picture
@@ -32,9 +32,12 @@ def open_peer(name: str, runtime: Runtime) -> Any:
             compiled.update({branch: HostCopies(graph, runtime) for branch, graph in compiled.items()})
         return Unsplit(runtime)
     backend: Any = TorchBackend(runtime, compiled=name == "torch-compile")
-    runtime.backend = runtime.stages.backend = backend
-    for _, graph, compiled in runtime.stages.graphs():
-        compiled.update(dict.fromkeys(compiled, backend.network(graph)))
+    own, runtime.backend, runtime.stages.backend = runtime.backend, backend, backend
+    for stage, graph, compiled in runtime.stages.graphs():
+        if stage == HOLD:
+            compiled.update({branch: KeptGraph(kept, own, backend) for branch, kept in compiled.items()})
+        else:
+            compiled.update(dict.fromkeys(compiled, backend.network(graph)))
     return runtime
 
 
@@ -106,8 +109,22 @@ class TorchGraph:
         return dict(zip(self._outputs, outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
+class KeptGraph:
+    """A graph of the runtime's own backend among PyTorch's networks."""
+
+    def __init__(self, graph: CompiledGraph, own: Backend, torch: Backend):
+        self._graph, self._own, self._torch = graph, own, torch
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        given = {name: self._own.upload(self._torch.download(value)) for name, value in inputs.items()}
+        return {name: self._torch.upload(self._own.download(made)) for name, made in self._graph.run(given).items()}
+
+
 class TorchBackend(OnnxBackend):
-    """A backend that runs the embedded generator's networks in PyTorch."""
+    """A backend that runs the embedded generator's networks in PyTorch, but for the hold's.
+
+    The generator's checkpoint has no weights of the hold.
+    """
 
     name, device = "cpu", "PyTorch"
     placements: tuple[str, ...] = ("ort",)

@@ -24,8 +24,8 @@ PEERS = {
     FP32: "edgedrag on the same engine in fp32",
     "unsplit": "the same graphs and engine without the split: the reference is computed for each drag, and every "
     "tensor is copied to the host and back between graphs",
-    "torch": "PyTorch eager, the same networks in fp32",
-    "torch-compile": "PyTorch with torch.compile, the same networks in fp32",
+    "torch": "PyTorch eager, the same networks in fp32, but for the hold's",
+    "torch-compile": "PyTorch with torch.compile, the same networks in fp32, but for the hold's",
     "classical": "bidirectional warp and OpenCV's inpainting (Telea), no network",
 }
 QUICK = (FP32, "unsplit", "torch", "classical")  # torch.compile needs a minute before its first drag

@@ -18,6 +18,8 @@ def divided_tensors(bundle: Bundle, graph: Graph, branch: str) -> Divisors:
     if "recipe" not in bundle.manifest:
         return {}
     recipe = json.loads(bundle.verified_recipe().read_text(encoding="utf-8"))
+    if graph.name not in recipe["graphs"]:  # it stays in fp32
+        return {}
     ranges = ranges_of(recipe["graphs"][graph.name])
     divided = {
         name: ranges.divisors[input_name]

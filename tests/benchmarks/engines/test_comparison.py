@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from conftest import EXAMPLES, has_gpu, rewrite_manifest
@@ -23,6 +24,9 @@ from edgedrag.benchmarks.engines.comparison.drag_inputs import Feed, Place, read
 from edgedrag.benchmarks.engines.comparison.layers import GraphDifference, compare_graphs
 from edgedrag.benchmarks.engines.comparison.marked_graphs import GraphFile, shared_groups
 from edgedrag.benchmarks.engines.comparison.runners import parse_sides, shape_ranges
+from edgedrag.calibration.calibrate import apply
+from edgedrag.calibration.graphs.layers import find_layers
+from edgedrag.calibration.graphs.smoothing import find_folds
 from edgedrag.runtime.backends.registry import probe
 from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
@@ -131,20 +135,40 @@ def test_a_damaged_layer_is_the_first_that_is_named(bundle: Bundle, inputs: dict
     assert next(layer for layer in found.layers if not layer.within).tensor == hurt.output[0]
 
 
+@pytest.fixture(scope="module")
+def smoothed(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle with divisors in the denoiser, each folded into the weight before it."""
+    folder = tmp_path_factory.mktemp("smoothed")
+    recipe = json.loads(bundle.verified_recipe().read_text())
+    model = ir.load(bundle.folder / "denoiser.onnx")
+    values = {value.name: value for node in model.graph for value in node.outputs}
+    for name, output in find_folds(model, find_layers(model)).items():
+        entry = recipe["graphs"]["denoiser"]["inputs"][name]
+        channels = values[output].producer().inputs[1].shape[0]
+        entry |= {"divisors": [float(2 ** (channel % 3)) for channel in range(channels)], "folded": output}
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+    apply(bundle.folder, folder / "recipe.json", folder / "bundle")
+    return open_bundle(folder / "bundle")
+
+
 def test_divided_tensors_are_compared_as_they_were(
-    bundle: Bundle, inputs: dict, monkeypatch: pytest.MonkeyPatch
+    smoothed: Bundle, inputs: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A smoothed layer's output is stored divided by channel; that is no damage."""
-    restored = {layer.tensor: layer for layer in compared(bundle, inputs, "denoiser", ("cpu", "cpu:int8")).layers}
-    divided = layer_comparison.divided_tensors(bundle, graph_of(bundle, "denoiser"), "single")
+    restored = {layer.tensor: layer for layer in compared(smoothed, inputs, "denoiser", ("cpu", "cpu:int8")).layers}
+    divided = layer_comparison.divided_tensors(smoothed, graph_of(smoothed, "denoiser"), "single")
     assert len(divided) >= 8
     monkeypatch.setattr(layer_comparison, "divided_tensors", lambda *_: {})
-    stored = {layer.tensor: layer for layer in compared(bundle, inputs, "denoiser", ("cpu", "cpu:int8")).layers}
+    stored = {layer.tensor: layer for layer in compared(smoothed, inputs, "denoiser", ("cpu", "cpu:int8")).layers}
     for name, layer in restored.items():
         if name in divided:
             assert layer.snr_db > stored[name].snr_db, name
         else:
             assert layer == stored[name]
+
+
+def test_a_graph_that_stays_in_fp32_divides_nothing(bundle: Bundle) -> None:
+    assert layer_comparison.divided_tensors(bundle, graph_of(bundle, "hold_features"), "single") == {}
 
 
 def test_the_first_and_last_run_of_each_drag_are_recorded(bundle: Bundle, tmp_path: Path) -> None:
@@ -202,7 +226,7 @@ def test_command(edit_cli: Cli) -> None:
     layers = report["graphs"][0]["layers"]
     first = next(layer for layer in layers if not layer["within"])
     assert report["first_beyond"] == {"graph": "encoder", **first}
-    half = edit_cli("engines", "compare", "--graph", "decoder", "--backend", "cpu:fp32", "--backend", "cpu:fp16")
+    half = edit_cli("engines", "compare", "--graph", "encoder", "--backend", "cpu:fp32", "--backend", "cpu:fp16")
     assert half.returncode == 0, half.stderr
     assert "no layer beyond 40 dB" in half.stdout and "equal" not in half.stdout
 
@@ -213,7 +237,7 @@ BAD = {
     "no runner": (["--backend", "cpu", "--backend", "openvino"], 2, "'openvino' is not one of"),
     "no such precision": (["--backend", "cpu", "--backend", "cpu:int4"], 2, "'int4' is not one of"),
     "two TensorRTs": (["--backend", "tensorrt", "--backend", "tensorrt-rtx"], 2, "cannot load in one process"),
-    "no such graph": (["--graph", "unet"], 2, "encoder, motion, condition, denoiser, decoder"),
+    "no such graph": (["--graph", "unet"], 2, "encoder, condition, denoiser, decoder, hold_features, hold_answers"),
     "no such list": (["--drag", "none.jsonl"], 2, "none.jsonl"),
     "a bad job": (["--drag", "{tmp}/bad.jsonl"], 2, "none.png"),
     "no drags": (["--drag", "{tmp}/empty.jsonl"], 2, "no drags"),

@@ -64,7 +64,7 @@ def test_every_cell_has_its_figures(report: dict[str, Any]) -> None:
 
 def test_time_is_reported_by_graph_step_and_start(report: dict[str, Any]) -> None:
     one, two = (run["profile"] for run in report["runs"])
-    assert set(one["graphs_ms"]) == {"encoder", "condition", "denoiser", "decoder"}
+    assert set(one["graphs_ms"]) == {"hold_features", "hold_answers", "encoder", "condition", "denoiser", "decoder"}
     assert len(one["steps_ms"]) == 1 and len(two["steps_ms"]) == 2
     assert 0 < one["outside_graphs_ms"]["drag"] < one["total_ms"]
     cold = report["cold_start"]

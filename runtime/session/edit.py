@@ -60,7 +60,7 @@ class Edit(Change):
         steps, seed: what the sampler ran with.
         backend, precision: what made it; another than the runtime's where that gave no picture.
         fallback: the backends and precisions tried before these, and why each did not serve.
-        motion: how what the drags hold moved, as asked for.
+        motion: how what the drags hold moved.
     """
 
     mask: np.ndarray

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from edgedrag.runtime.drag.drags import Drag
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, check_output, is_lossless, save_picture
+from edgedrag.runtime.session.edit import Edit
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.sheet import make_sheet
 from edgedrag.runtime.trace import span
@@ -38,11 +40,20 @@ class Job:
     seed: int = 0
     max_megapixels: float = MAX_MEGAPIXELS
     mark: bool = True
+    motion: MotionName = "auto"
+    candidates: int | None = None  # how many answers are written, each to a file of its own; None: one, to `output`
+
+    def outputs(self) -> list[Path]:
+        """The files of the result, or of as many candidates as there may be."""
+        if self.candidates is None:
+            return [self.output]
+        numbers = range(1, self.candidates + 1)
+        return [self.output.with_name(f"{self.output.stem}-{n}{self.output.suffix}") for n in numbers]
 
 
 def check_outputs(job: Job) -> None:
     """Raise InputError where a file of the job could not be written, before any work is done."""
-    outputs = [path for path in (job.output, job.sheet, job.mask_out) if path is not None]
+    outputs = [path for path in (*job.outputs(), job.sheet, job.mask_out) if path is not None]
     for number, path in enumerate(outputs):
         check_output(path)
         for what, source in (("photo", job.photo), ("mask", job.mask)):
@@ -76,8 +87,13 @@ def run_job(
     before = photo.image
     load = opened_ms + (time.perf_counter() - start) * 1e3
     left_out = photo.picture.warnings
-    edit = photo.drag(job.drags, job.mask, steps=job.steps, seed=job.seed)
-    left_out += save_picture(job.output, edit, job.mark)
+    if job.candidates is None:
+        edits = [photo.drag(job.drags, job.mask, steps=job.steps, seed=job.seed, motion=job.motion)]
+    else:
+        edits = photo.candidates(job.drags, job.mask, count=job.candidates, steps=job.steps, seed=job.seed)
+    outputs, edit = job.outputs(), edits[0]
+    for path, each in zip(outputs, edits):
+        left_out += save_picture(path, each, job.mark)
     if job.sheet is not None:
         points = np.array([[*handle, *target] for handle, target in job.drags])
         with span("draw sheet", "composite"):
@@ -92,7 +108,7 @@ def run_job(
         warn(sentence)
     total = opened_ms + (time.perf_counter() - start) * 1e3
     return {
-        "output": str(job.output),
+        "output": str(outputs[0]),
         "width": before.shape[1],
         "height": before.shape[0],
         "bundle": runtime.bundle.name,
@@ -100,18 +116,32 @@ def run_job(
         "precision": edit.precision,
         "steps": edit.steps,
         "seed": edit.seed,
-        "outside_exact": is_lossless(job.output),
+        "motion": edit.motion,
+        "outside_exact": is_lossless(outputs[0]),
         "timings_ms": {**{"load": round(load, 2)}, **edit.timings, "total": round(total, 2)},
-        "checks": {
-            "verdict": edit.checks.verdict,
-            "reasons": [str(reason) for reason in edit.checks.reasons],
-            "codes": [reason.code.value for reason in edit.checks.reasons],
-            "boxes": [reason.box for reason in edit.checks.reasons],
-            "risk": edit.checks.risk,
-            "landing_error_px": edit.checks.landing_error_px,
-        },
+        "checks": _checks(edit),
         "fallback": [asdict(step) for step in edit.fallback],
+        **({} if job.candidates is None else {"candidates": _candidates(outputs, edits)}),
     }
+
+
+def _checks(edit: Edit) -> dict[str, Any]:
+    return {
+        "verdict": edit.checks.verdict,
+        "reasons": [str(reason) for reason in edit.checks.reasons],
+        "codes": [reason.code.value for reason in edit.checks.reasons],
+        "boxes": [reason.box for reason in edit.checks.reasons],
+        "risk": edit.checks.risk,
+        "landing_error_px": edit.checks.landing_error_px,
+    }
+
+
+def _candidates(outputs: Sequence[Path], edits: Sequence[Edit]) -> list[dict[str, Any]]:
+    """What each candidate's file holds, the likeliest first."""
+    return [
+        {"output": str(path), "motion": edit.motion, "seed": edit.seed, "checks": _checks(edit)}
+        for path, edit in zip(outputs, edits)
+    ]
 
 
 def read_jobs(

@@ -311,7 +311,8 @@ class Photo:
         made_by: MadeBy,
     ) -> Edit:
         entry, change, checks = finished
-        what = (change.picture, change.box, request.mask, checks, *ran, *made_by, request.asked.motion)
+        motion: MotionName = "bend" if request.asked.motion == "auto" else request.asked.motion
+        what = (change.picture, change.box, request.mask, checks, *ran, *made_by, motion)
         return Edit(*what, request.window, generated, request.photo, entry)
 
 

@@ -16,7 +16,9 @@ from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
 from edgedrag.commands.streams import DASH, check_dashes, piped_outputs, read_inputs
 from edgedrag.runtime.codes import ExitCode
+from edgedrag.runtime.drag.motion import MOTIONS, MotionName
 from edgedrag.runtime.errors import EdgedragError, InputError
+from edgedrag.runtime.session.photo import MAX_CANDIDATES
 
 if TYPE_CHECKING:
     from edgedrag.runtime.session.jobs import Job
@@ -46,6 +48,24 @@ class EditFiles:
     no_mark: bool = option("--no-mark", is_flag=True, help=NO_MARK)
 
 
+@option_group
+class Answers:
+    """How what is held moves, and how many answers are written."""
+
+    motion: MotionName = option(
+        "--motion",
+        type=click.Choice(MOTIONS),
+        default="auto",
+        show_default=True,
+        help="Of what the drags hold: whole = rigidly, bend = near the handle most, stretch = with its far end fixed.",
+    )
+    candidates: int | None = option(
+        "--candidates",
+        type=click.IntRange(1, MAX_CANDIDATES),
+        help="Write up to so many answers, the likeliest first, as OUTPUT-1, OUTPUT-2, ...",
+    )
+
+
 @click.command(cls=Command, extra="cpu")
 @click.argument("photo", type=FILE)
 @click.option(
@@ -56,14 +76,22 @@ class EditFiles:
     metavar="X,Y:X,Y",
     help="Handle and target in pixels of the photo as displayed; repeat for several points.",
 )
-@option_groups(files=EditFiles)
+@option_groups(files=EditFiles, answers=Answers)
 @engine_options
 @TRACE
 @json_option
 def drag(
-    photo: Path, drags: tuple[str, ...], files: EditFiles, engine: Engine, trace: Path | None, as_json: bool
+    photo: Path,
+    drags: tuple[str, ...],
+    files: EditFiles,
+    answers: Answers,
+    engine: Engine,
+    trace: Path | None,
+    as_json: bool,
 ) -> None:
-    """Edit PHOTO: what lies at each handle moves to its target. With - as PHOTO it is read from stdin.
+    """Edit PHOTO: what each handle holds moves to its target. With - as PHOTO it is read from stdin.
+
+    A drag onto itself, X,Y:X,Y, is a pin: what it holds stays.
 
     \b
     edgedrag drag cat.jpg --drag 120,80:140,80 --mask mask.png -o out.png --sheet sheet.png
@@ -77,14 +105,16 @@ def drag(
     if photo == DASH and files.output is None:
         raise click.UsageError("a photo from stdin has no name: give -o FILE, or -o - for stdout")
     outputs = (files.output or Path(f"{photo.stem}-edited.png"), files.sheet, files.mask_out)
+    if answers.candidates is not None and outputs[0] == DASH:
+        raise click.UsageError("--candidates are several files: name them with -o FILE")
     to_stdout = check_dashes(outputs, as_json)
     pairs = [parse_drag(text) for text in drags]
     with piped_outputs(outputs) as (output, sheet, mask_out):
         assert output is not None
         source, mask = read_inputs(photo, files.mask)
         assert source is not None
-        shared = (engine.steps, engine.seed, engine.max_megapixels, not files.no_mark)
-        job = Job(source, pairs, output, mask, sheet, mask_out, *shared)
+        asked = engine.steps, engine.seed, engine.max_megapixels, not files.no_mark, answers.motion, answers.candidates
+        job = Job(source, pairs, output, mask, sheet, mask_out, *asked)
         check_outputs(job)
         for folder in {file.parent for file in outputs if file is not None}:
             remove_leftovers(folder)
@@ -110,11 +140,12 @@ def _print_report(report: dict[str, Any], as_json: bool, err: bool) -> None:
     if as_json:
         click.echo(json.dumps(report))
         return
-    checks = report["checks"]
     total_ms = report["timings_ms"]["total"]
-    click.echo(f"{output}  {checks['verdict']}, {total_ms:.0f} ms on {report['backend']}", err=err)
-    for reason in checks["reasons"]:
-        click.echo(f"  {reason}", err=err)
+    for number, each in enumerate(report.get("candidates", [report])):
+        took = "" if number else f", {total_ms:.0f} ms on {report['backend']}"
+        click.echo(f"{each['output']}  {each['motion']}: {each['checks']['verdict']}{took}", err=err)
+        for reason in each["checks"]["reasons"]:
+            click.echo(f"  {reason}", err=err)
 
 
 @click.command(cls=Command, extra="cpu")

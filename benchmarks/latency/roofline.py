@@ -161,7 +161,7 @@ class Planner:
         low, high = flops * share / device.gops["int8"] / 1e6, flops * (1 - share) / device.gops[rest] / 1e6
         if device.kind == "cpu":
             names = {tensor.name for tensor in (*graph.inputs, *graph.outputs)}
-            lookups = self.size[0] * self.size[1] * LOOKUP_BYTES if {"flow", "prior_flow"} & names else 0
+            lookups = self.size[0] * self.size[1] * LOOKUP_BYTES if "flow" in names else 0
             return low / CPU_SHARES["int8"] + high / CPU_SHARES["fp32"] + lookups / device.gb_s / 1e6
         moved *= (share + 2 * (1 - share)) / 4  # the manifest counts fp32
         traffic = moved / (GPU_MEMORY_SHARE * device.gb_s) / 1e6

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -18,9 +19,7 @@ from host_device import HostBackend, HostRecording
 from onnx import parser
 
 import edgedrag
-from edgedrag.export.engines import build
-from edgedrag.runtime.backends import registry as backends
-from edgedrag.runtime.backends.device.cuda import Gpu, find_gpu
+from edgedrag.runtime.backends.device.cuda import find_gpu
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.backends.registry import probe
 from edgedrag.runtime.bundle.manifest import find_bundle, open_bundle
@@ -53,16 +52,33 @@ def test_the_driver_is_asked_before_any_library_is_touched() -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed")
-def test_a_gpu_that_a_library_builds_for_and_does_not_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen on an H200: engines for "this-gpu" are built, and refused when they are to run."""
-    for module in (backends, build):
-        monkeypatch.setattr(module, "find_gpu", lambda: Gpu("NVIDIA H200", "sm_90", "13.0"))
-    finding = probe("tensorrt-rtx")
-    assert not finding.usable and finding.code == "gpu-unsupported" and "sm_90" in finding.reason
-    request = build.Request("tensorrt-rtx", (build.THIS_GPU,), "fp16", ((256, 256),))
-    with pytest.raises(EngineError, match="does not run on sm_90"):
-        build.plan(open_bundle("embedded"), request)
-    assert build.plan(open_bundle("embedded"), replace(request, targets=("sm_89",))), "ahead of time, for others"
+def test_a_gpu_that_a_library_builds_for_and_does_not_run_on() -> None:
+    """Seen on an H200: engines for "this-gpu" are built, and refused when they are to run.
+
+    In a process of its own: the library is loaded without a driver.
+    """
+    script = """
+from dataclasses import replace
+from edgedrag.export.engines import build
+from edgedrag.runtime.backends import registry
+from edgedrag.runtime.backends.device.cuda import Gpu
+from edgedrag.runtime.bundle.manifest import open_bundle
+from edgedrag.runtime.errors import EngineError
+for module in (registry, build):
+    module.find_gpu = lambda: Gpu("NVIDIA H200", "sm_90", "13.0")
+finding = registry.probe("tensorrt-rtx")
+assert not finding.usable and finding.code == "gpu-unsupported" and "sm_90" in finding.reason, finding
+request = build.Request("tensorrt-rtx", (build.THIS_GPU,), "fp16", ((256, 256),))
+try:
+    build.plan(open_bundle("embedded"), request)
+except EngineError as refused:
+    assert "does not run on sm_90" in str(refused), refused
+else:
+    raise AssertionError("it was planned")
+assert build.plan(open_bundle("embedded"), replace(request, targets=("sm_89",))), "ahead of time, for others"
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @without_gpu

@@ -35,7 +35,7 @@ def test_drag_writes_what_it_says(edit_cli: Cli, tmp_path: Path, mask: Path) -> 
     report = json.loads(done.stdout)
     assert list(report) == [
         "output", "width", "height", "bundle", "backend", "precision", "steps", "seed",
-        "outside_exact", "timings_ms", "checks", "fallback",
+        "motion", "outside_exact", "timings_ms", "checks", "fallback",
     ]  # fmt: skip
     assert set(report["timings_ms"]) == {"load", "reference", "drag", "denoise", "decode", "composite", "total"}
     assert set(report["checks"]) == {"verdict", "reasons", "codes", "landing_error_px", "boxes", "risk"}

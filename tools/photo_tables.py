@@ -237,7 +237,7 @@ def format_lines() -> list[str]:
 
 
 def page() -> str:
-    """The page with its tables made anew."""
+    """The page with its tables rewritten."""
     text = PAGE.read_text(encoding="utf-8")
     for title, lines in (("matrix", matrix_lines()), ("formats", format_lines())):
         begin, end = f"<!-- {title}: written by {NAME} -->", f"<!-- {title}: end -->"

@@ -52,3 +52,21 @@ def warp(image: np.ndarray, flow: np.ndarray, interpolation: int = cv2.INTER_LIN
     """Sample `image` [H, W] or [H, W, C] at p + flow(p); beyond the border its edge is repeated."""
     x, y = grid(flow.shape[:2])
     return cv2.remap(image, flow[..., 0] + x, flow[..., 1] + y, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def slopes(plane: np.ndarray) -> list[np.ndarray]:
+    """Central differences of a plane along x and along y, edges replicated."""
+    return [
+        cv2.Sobel(plane, cv2.CV_32F, dx, dy, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
+        for dx, dy in ((1, 0), (0, 1))
+    ]
+
+
+def jacobian(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the sampling map p + flow(p), each [H, W]: a and b, so that its squared singular values are (a - b) / 2 and
+    (a + b) / 2, and its determinant.
+    """
+    (xx, xy), (yx, yy) = (slopes(plane) for plane in cv2.split(flow))
+    xx, yy = xx + 1, yy + 1
+    squares, determinant = xx * xx + xy * xy + yx * yx + yy * yy, xx * yy - xy * yx
+    return squares, np.sqrt(np.maximum(squares * squares - 4 * determinant * determinant, 0)), determinant

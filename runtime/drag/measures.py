@@ -15,6 +15,7 @@ import numpy as np
 
 from edgedrag.runtime.drag.blend import reveal_weight
 from edgedrag.runtime.drag.composite import Generated
+from edgedrag.runtime.drag.flow import jacobian, slopes
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two are excluded
 
@@ -95,14 +96,6 @@ def detail(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> tuple[flo
     return share, cv2.subtract(fine[0], fine[1]).astype(np.float32) * mask
 
 
-def slopes(plane: np.ndarray) -> list[np.ndarray]:
-    """Central differences of a plane along x and along y, edges replicated."""
-    return [
-        cv2.Sobel(plane, cv2.CV_32F, dx, dy, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
-        for dx, dy in ((1, 0), (0, 1))
-    ]
-
-
 @dataclass(frozen=True)
 class Distortion:
     """How a flow distorts what it shows, inside a mask.
@@ -131,14 +124,10 @@ def distortion(flow: np.ndarray, revealed: np.ndarray | None, after: np.ndarray,
     """The distortion of a result by its flow; `revealed` float32 [H, W, 1] in 0..1, or None."""
     texture = np.minimum(cv2.magnitude(*slopes(cv2.cvtColor(after, cv2.COLOR_RGB2GRAY).astype(np.float32))), TEXTURE)
     texture *= mask if revealed is None else mask * (1 - reveal_weight(revealed)[..., 0])
-    planes = cv2.split(flow)
-    (xx, xy), (yx, yy) = (slopes(plane) for plane in planes)
-    xx, yy = xx + 1, yy + 1
-    squares, determinant = xx * xx + xy * xy + yx * yx + yy * yy, xx * yy - xy * yx
-    root = np.sqrt(np.maximum(squares * squares - 4 * determinant * determinant, 0))
+    squares, root, determinant = jacobian(flow)
     low, high = (np.clip(squares + sign * root, 2 * SINGULAR[0] ** 2, 2 * SINGULAR[1] ** 2) for sign in (-1, 1))
     low, high = 0.5 * np.log(0.5 * low), 0.5 * np.log(0.5 * high)
-    bend = np.sum([np.abs(cv2.Laplacian(plane, cv2.CV_32F)) for plane in planes], 0)
+    bend = np.sum([np.abs(cv2.Laplacian(plane, cv2.CV_32F)) for plane in cv2.split(flow)], 0)
     return Distortion(texture, np.abs(low) + np.abs(high), high - low, (determinant < 0).astype(np.float32), bend)
 
 

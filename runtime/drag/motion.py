@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Generated
-from edgedrag.runtime.drag.flow import SOFTENING, edge_fade, grid, warp
+from edgedrag.runtime.drag.flow import SOFTENING, edge_fade, grid, jacobian, warp
 from edgedrag.runtime.drag.ground import Ground
 from edgedrag.runtime.errors import InputError
 
@@ -211,14 +211,7 @@ def _iterated(forward: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def least_stretch(flow: np.ndarray) -> np.ndarray:
     """The smaller singular value of the Jacobian of p + flow(p), [H, W]: how far the source is drawn out, 1 = not."""
-    slopes = [
-        cv2.Sobel(plane, cv2.CV_32F, dx, dy, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
-        for plane in cv2.split(flow)
-        for dx, dy in ((1, 0), (0, 1))
-    ]
-    xx, xy, yx, yy = slopes[0] + 1, slopes[1], slopes[2], slopes[3] + 1
-    squares, determinant = xx * xx + xy * xy + yx * yx + yy * yy, xx * yy - xy * yx
-    root = np.sqrt(np.maximum(squares * squares - 4 * determinant * determinant, 0))
+    squares, root, _ = jacobian(flow)
     return np.sqrt(np.maximum((squares - root) / 2, 0))
 
 

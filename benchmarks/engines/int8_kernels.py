@@ -27,6 +27,7 @@ from edgedrag.benchmarks.quality.methods import FullEdit
 from edgedrag.benchmarks.quality.tables import mean
 from edgedrag.benchmarks.report import write_report
 from edgedrag.calibration.graphs.layers import constant
+from edgedrag.export.graph_file import read_graph
 from edgedrag.metrics.drag_sets import Task, find_samples, read_sample
 from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.runtime.backends.base import CompiledGraph
@@ -109,7 +110,7 @@ class VariantCpu(OnnxRuntimeCpu):
     def compile(self, graph: Graph, file: Path, precision: str) -> CompiledGraph:
         if self._change is None:
             return super().compile(graph, file, precision)
-        model = ir.load(file)
+        model = read_graph(file)
         self._change(model)
         changed = self._scratch / file.name
         ir.save(model, changed, external_data=f"{changed.stem}.data")

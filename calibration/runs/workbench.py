@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import shutil
 import tempfile
 import weakref
@@ -16,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 
+from edgedrag.export.graph_file import LARGE, read_graph, share_data
 from edgedrag.export.weight_file import WeightFile
 from edgedrag.runtime.backends.base import Array, CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
@@ -23,8 +23,6 @@ from edgedrag.runtime.bundle.graphs import DRAG_STAGES, Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.stages import Stages, choose_precision
 from edgedrag.runtime.session.runtime import Runtime
-
-LARGE = 2**29  # bytes of weights; a larger graph is loaded only while no other graph is
 
 Place = tuple[str, str]  # a graph's name and the name of one of its branches
 Listener = Callable[[Mapping[str, Array], Mapping[str, Array]], None]  # called with inputs and outputs by name
@@ -49,7 +47,7 @@ class Slot:
         self._backend, self._graph, self._file = backend, graph, file
         self._own: CompiledGraph | None = None
         variant = next(v for v in graph.variants if v.file == file.name)
-        self.large = variant.nbytes(file.parent) > LARGE
+        self.large = variant.nbytes(file.parent) > LARGE  # then it is loaded only while no other graph is
         self.substitute: CompiledGraph | None = None
         self.listener: Listener | None = None
 
@@ -180,7 +178,7 @@ class Workbench:
 
     def model(self, graph: str, branch: str = "single") -> ir.Model:
         """A fresh copy of a graph in fp32; large weights stay on disk."""
-        return ir.load(self.bundle.folder / self.files[graph][branch].file)
+        return read_graph(self.bundle.folder / self.files[graph][branch].file)
 
     def is_large(self, graph: str) -> bool:
         return self.slots[graph, "single"].large
@@ -230,14 +228,11 @@ class Workbench:
     def linked(self, graph: str, folder: Path) -> Iterator[None]:
         """Put a graph's external data into a folder while the context is open; it must be in the graph's folder.
 
-        Hard links are free, but loaders refuse hard-linked data; unlink afterwards.
+        Unlink afterwards: it may be a hard link (see `share_data`).
         """
         names = [name for name, _ in self.files[graph]["single"].external]
         for name in names:
-            try:
-                os.link(self.bundle.folder / name, folder / name)
-            except OSError:  # another file system
-                shutil.copy(self.bundle.folder / name, folder / name)
+            share_data(self.bundle.folder / name, folder)
         try:
             yield
         finally:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-import onnx_ir as ir
-
 from edgedrag.calibration.graphs.smoothing import Divisors
 from edgedrag.calibration.recipe import ranges_of
 from edgedrag.calibration.runs.branches import match_branch_names
+from edgedrag.export.graph_file import read_graph
 from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.bundle.manifest import Bundle
 
@@ -29,7 +28,7 @@ def divided_tensors(bundle: Bundle, graph: Graph, branch: str) -> Divisors:
     if branch == "single" or not divided:
         return divided
     files = graph.files("fp32", "ort")
-    single, own = (ir.load(bundle.folder / files[name].file) for name in ("single", branch))
+    single, own = (read_graph(bundle.folder / files[name].file) for name in ("single", branch))
     return {
         name: divided[first]
         for name, first in match_branch_names((graph.name, branch), single, own).items()

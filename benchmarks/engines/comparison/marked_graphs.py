@@ -7,8 +7,6 @@ tensor that is quantized at once is read after its DequantizeLinear.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from pathlib import Path
 import onnx
 
 from edgedrag.calibration.runs.inner import Inferred, in_groups, infer_tensors
+from edgedrag.export.graph_file import share_data
 from edgedrag.runtime.bundle.graphs import Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import EdgedragError
@@ -75,7 +74,7 @@ class GraphFile:
             file = scratch / self.path.name
             try:
                 for name, _ in self._variant.external:
-                    _link(self._folder / name, scratch / name)
+                    share_data(self._folder / name, scratch)
                 file.write_bytes(model.SerializeToString())
             except OSError as error:
                 raise EdgedragError(
@@ -125,11 +124,3 @@ def _after_rounding(name: str, readers: Mapping[str, list[onnx.NodeProto]]) -> s
         return name
     after = readers[readers[name][0].output[0]]
     return after[0].output[0] if after and after[0].op_type == "DequantizeLinear" else name
-
-
-def _link(file: Path, place: Path) -> None:
-    """Hard-link a file, or copy it if that is not possible."""
-    try:
-        os.link(file, place)
-    except OSError:
-        shutil.copy(file, place)

@@ -15,7 +15,6 @@ from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mas
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.mask import check_mask
 from edgedrag.runtime.drag.motion import (
-    BEND_REACH_IN_MASK,
     HeldMotion,
     MotionName,
     check_motion,
@@ -30,9 +29,9 @@ from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.hold.region import moved_region
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, Source, as_rgb8, load_picture
 from edgedrag.runtime.photo.window import Window, choose_window
+from edgedrag.runtime.session.variants import Variant, usual_variant
 from edgedrag.runtime.trace import span
 
-ANSWER, ANSWER_IN_MASK = "thing", "group"  # of a hold, which one moves; chosen on pulls and pairs, docs/quality.md
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
 CUT = 0.02  # of a given mask's edge; what holds more of it goes on beyond the mask
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
@@ -41,19 +40,19 @@ HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 
 @dataclass(frozen=True)
 class Asked:
-    """What a caller asks for: see `Photo.drag`; `answer` is the name of what the drags hold, of hold.NAMES."""
+    """What a caller asks for: see `Photo.drag`; `variant` is how it is answered, the usual one where None."""
 
     drags: Drags
     mask: Source | None
     motion: MotionName = "auto"
-    answer: str = ANSWER
+    variant: Variant | None = None
 
 
 @dataclass(frozen=True)
 class Request:
     """A checked drag: its place in the photo, and its run through the stages."""
 
-    asked: Asked
+    variant: Variant
     photo: np.ndarray  # as it was when the drag began
     window: Window
     native: np.ndarray  # the window's pixels
@@ -96,9 +95,9 @@ class Preparer:
         given = None if asked.mask is None else checked_mask(asked.mask, height, width)
         if given is not None:
             check_handles_in_mask(points, given)
+        variant = asked.variant or usual_variant(given is not None, asked.motion)
         with span("hold", "prepare"):
-            answer = asked.answer if given is None else ANSWER_IN_MASK
-            holds = [self.hold(photo, at, given).answer(answer) for at in points[:, :2].astype(np.float64)]
+            holds = [self.hold(photo, at, given).answer(variant.answer) for at in points[:, :2].astype(np.float64)]
         with span("mask", "prepare"):
             region = moved_region(holds, points) if given is None else given
         with span("window", "prepare"):
@@ -110,9 +109,9 @@ class Preparer:
         with span("motion", "prepare"):
             held = np.stack([hold.in_window(window, picture) for hold in holds])
             margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
-            motion = self._motion(picture, small_points, held, mask, asked.motion, margin)
+            motion = self._motion(picture, small_points, held, mask, variant, margin)
         run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
-        return Request(asked, photo, window, native, region, points, run)
+        return Request(variant, photo, window, native, region, points, run)
 
     def _motion(
         self,
@@ -120,17 +119,17 @@ class Preparer:
         points: np.ndarray,
         held: np.ndarray,
         mask: np.ndarray,
-        motion: MotionName,
+        variant: Variant,
         margin: float,
     ) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
         if margin:
             follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
-            moved = move_held(points, follows, motion, BEND_REACH_IN_MASK)
+            moved = move_held(points, follows, variant.motion, variant.reach)
             if _goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
                 return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
         else:
-            moved = move_held(points, held, motion)
+            moved = move_held(points, held, variant.motion, variant.reach)
         if not (moved.revealed > 0.5).any():
             return moved
         hole = held[(points[:, :2] != points[:, 2:]).any(1)].max(0) > HOLE_LEVEL

@@ -60,6 +60,7 @@ signal.raise_signal(signal.SIGUSR1)
 """
 
 
+@pytest.mark.slow
 def test_a_signal_after_runtimes_are_closed_is_handled() -> None:
     done = subprocess.run([sys.executable, "-c", SIGNAL], capture_output=True, text=True, cwd=REPOSITORY, timeout=120)
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -150,12 +150,9 @@ def measure(
             row.append(fit(as_rgb8(image)))
         if turn == 0:
             rows.append(row)
-    moves = [
-        [
-            (move.drag, move.mask)
-            for move in sequence("alternating", runtime, shape, 2 * plan.seeds, [seed, 0, index])[::2]
-        ]
-        for index, shape in enumerate(as_rgb8(picture.pixels).shape for picture in pictures)
+    singles = [
+        [(m.drag, m.mask) for m in sequence("alternating", runtime, picture.pixels.shape, 2 * plan.seeds, n)[::2]]
+        for picture, n in ((picture, [seed, 0, index]) for index, picture in enumerate(pictures))
     ]
     return {
         **context(runtime),
@@ -168,7 +165,7 @@ def measure(
             protocol: {m: {str(n): mean(values, 2) for n, values in marked.items()} for m, marked in methods.items()}
             for protocol, methods in scores.items()
         },
-        "continued": continued.measure(runtime, pictures, moves, steps),
+        "continued": continued.measure(runtime, pictures, singles, steps),
     }, page(rows)
 
 

@@ -27,6 +27,7 @@ class Settings:
         upload_mb, max_megapixels: the largest photo, as a file and decoded.
         photo_megapixels: of all sessions together; photos beyond are answered "busy".
         hang_seconds: the station restarts itself where one step takes longer.
+        mark: saved pictures that were edited say so in their XMP data.
         steps, seed: of every edit; the bundle's default where `steps` is None.
     """
 
@@ -42,6 +43,7 @@ class Settings:
     max_megapixels: float = 100.0
     photo_megapixels: float = 400.0
     hang_seconds: float = 60.0
+    mark: bool = True
     steps: int | None = None
     seed: int = 0
 

@@ -106,7 +106,7 @@ class Station:
 
     async def encoded(self, picture: Picture, kind: str) -> bytes:
         """The whole picture as a file: png, webp or jpeg."""
-        return await self._coded(encode_picture, Path(f"picture.{kind}"), picture)
+        return await self._coded(encode_picture, Path(f"picture.{kind}"), picture, self.settings.mark)
 
     async def mask_file(self, session: Session) -> bytes | None:
         """The session's mask at the page's size as PNG; None where there is none yet."""

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 import edgedrag
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.plugins import MissingCodec
 from edgedrag.studio.api import live, staff, visitors
 from edgedrag.studio.api.guard import Guard
 from edgedrag.studio.api.live import WIPED
@@ -142,6 +143,8 @@ def _api_error(error: Exception) -> ApiError | None:
     """What an error means to the client; None where the station itself is at fault."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, MissingCodec):
+        return ApiError(415, str(error))
     if isinstance(error, InputError):
         return ApiError(422, str(error))
     if isinstance(error, RequestValidationError):

@@ -9,7 +9,7 @@ import click
 
 from edgedrag.commands.family import Command
 from edgedrag.commands.option_groups import option, option_group, option_groups
-from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
+from edgedrag.commands.options import FILE, NO_MARK, TRACE, Engine, engine_options
 from edgedrag.runtime.files import user_folder
 from edgedrag.runtime.trace_file import tracing
 
@@ -42,6 +42,8 @@ class Station:
         "--hang", default=60.0, show_default=True, help="Seconds that one step may take; then the station restarts."
     )
 
+    no_mark: bool = option("--no-mark", is_flag=True, help=NO_MARK)
+
     def settings(self, engine: Engine) -> Settings:
         """The studio's settings. Raises InputError where they make no sense."""
         from edgedrag.studio.settings import Settings
@@ -58,6 +60,7 @@ class Station:
             upload_mb=self.upload_mb,
             max_megapixels=engine.max_megapixels,
             hang_seconds=self.hang,
+            mark=not self.no_mark,
             steps=engine.steps,
             seed=engine.seed,
         )

@@ -102,7 +102,7 @@ def _add_probes(app: FastAPI) -> None:
     @app.get("/metrics", tags=["probes"], response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics(station: StationDep) -> Response:
         """For Prometheus."""
-        return PlainTextResponse(station.metrics.text(), media_type=CONTENT_TYPE)
+        return PlainTextResponse(station.records.metrics_text(), media_type=CONTENT_TYPE)
 
 
 def _add_error_answers(app: FastAPI, station: Station) -> None:

@@ -60,7 +60,7 @@ calibration.graphs
 calibration.runs
 calibration
 studio.settings
-studio.state_folder
+studio.addresses studio.settings_file studio.state_folder
 studio.editing
 studio.health
 studio.records

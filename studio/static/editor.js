@@ -270,6 +270,7 @@ export class Editor {
     this.stage.cover(null);
     this.endPreview();
     showVerdict(frame, pending.motionOnly);
+    if (frame.warnings.length) this.callbacks.toast(t(`warning_${frame.warnings[0].code}`));
     this.refresh();
     requestAnimationFrame(() => requestAnimationFrame(() => {
       performance.mark("shown");

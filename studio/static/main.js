@@ -41,12 +41,14 @@ function explain(error) {
 /** Open a photo in the visitor's session, a new one where there is none. */
 async function openPhoto(file) {
   if (!file) return;
-  if (file.type && !["image/jpeg", "image/png", "image/webp"].includes(file.type)) return toast(t("error_type"));
+  if (file.type && !file.type.startsWith("image/")) return toast(t("error_type"));
   toast(t("hint_opening"));
   try {
     session ??= await Session.begin();
-    await enter(await session.openPhoto(file));
-    $("toast").hidden = true;
+    const state = await session.openPhoto(file);
+    await enter(state);
+    if (state.warnings.length) toast(t(`warning_${state.warnings[0].code}`));
+    else $("toast").hidden = true;
   } catch (error) {
     explain(error);
   }

@@ -20,6 +20,7 @@ from edgedrag.runtime.options import AUTO, BACKENDS, PRECISIONS, RuntimeOptions
 from edgedrag.runtime.session.runtime import open_with
 
 FILE = click.Path(path_type=Path)
+NO_MARK = "Do not write into the file's XMP data that a trained model changed it; see docs/photos.md."
 
 
 class MemorySize(click.ParamType):

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 from conftest import EXAMPLES
+from stations import PULL, opened
 
 import edgedrag
 from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor, browser
@@ -286,6 +288,8 @@ def test_leaving_and_idling_wipe_the_photo(chromium: Any, tmp_path: Path) -> Non
 
 
 def test_staff_see_health_test_the_station_and_lock_it_again(visit: Callable[..., Visitor], kiosk: Kiosk) -> None:
+    with httpx.Client(base_url=kiosk.url, timeout=60) as client:
+        assert client.post(f"{opened(client)}/edits", json={"drags": PULL}).status_code == 200
     visitor = visit(opens=False)
     page = visitor.page
     page.goto(f"{kiosk.url}/staff")
@@ -299,7 +303,14 @@ def test_staff_see_health_test_the_station_and_lock_it_again(visit: Callable[...
     page.wait_for_selector("#board:not([hidden])")
     page.click("#test")
     page.wait_for_selector("#report[data-passed=true]")
-    assert "edgedrag" in page.inner_text("#facts")
+    assert "edgedrag" in page.inner_text("#facts") and "idle_seconds" in page.inner_text("#settings")
+    assert page.locator("#days tr").count() >= 1
+    exceeded = httpx.get(f"{kiosk.url}/api/staff/health", headers=kiosk.staff).json()["exceeded"]
+    assert page.get_attribute("#state", "data-well") == ("false" if exceeded else "true")
+    assert page.locator("#exceeded li").count() == len(exceeded)
+    page.click(".language")
+    page.wait_for_selector("#state:has-text('正常')" if not exceeded else "#exceeded li:has-text('上限')")
+    assert "staff_" not in page.inner_text("#board"), "a text that is missing shows its name"
     page.click("#done")
     page.wait_for_selector("#attract")
     page.goto(f"{kiosk.url}/staff")

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.runtime.drag.drags import Drag
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture, load_picture
 from edgedrag.runtime.session.edit import Motion, Progress
+from edgedrag.runtime.session.request import ANSWER
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.editing.sessions import EditParameters, FinishedEdit, Session, Sessions
 from edgedrag.studio.editing.worker import Busy, Superseded, Turns, Worker
@@ -63,6 +65,7 @@ class Station:
         self.sessions.check_capacity(session, height * width / 1e6)
         self.worker.cancel(session.id)
         await self.run(session, session.open(self.runtime, picture))
+        self._look_ahead(session)
         log("photo opened", session=short(session.id), width=width, height=height)
 
     async def open_mask(self, session: Session, data: bytes) -> None:
@@ -77,15 +80,25 @@ class Station:
         asked = time.monotonic()
         edited: FinishedEdit = await self.run(session, session.edit(parameters), on_progress=on_progress)
         self.records.write(session, parameters, edited, time.monotonic() - asked)
+        self._look_ahead(session)
         return edited
 
-    async def motion(self, session: Session, drags: list[Drag]) -> Motion:
+    def _look_ahead(self, session: Session) -> None:
+        """Prepare for the next touch, unless something else is to be done."""
+        try:
+            self.worker.submit(session.id, session.look_ahead(), replaceable=True)
+        except Busy:
+            pass
+
+    async def motion(
+        self, session: Session, drags: list[Drag], motion: MotionName = "auto", answer: str = ANSWER
+    ) -> Motion:
         """A preview; one that waits is replaced by a newer one of the session (Superseded)."""
         asked = time.monotonic()
-        motion: Motion = await self.run(session, session.motion(drags), replaceable=True)
+        moved: Motion = await self.run(session, session.motion(drags, motion, answer), replaceable=True)
         self.metrics.previews.inc()
         self.metrics.preview_seconds.observe(time.monotonic() - asked)
-        return motion
+        return moved
 
     async def run(
         self,

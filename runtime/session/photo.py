@@ -21,7 +21,7 @@ from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History
 from edgedrag.runtime.session.opened import Opened
-from edgedrag.runtime.session.request import Asked, Preparer, Request, checked_mask, shrink, whole_number
+from edgedrag.runtime.session.request import ANSWER, Asked, Preparer, Request, checked_mask, shrink, whole_number
 from edgedrag.runtime.trace import span, timed
 
 CHANGED = "the photo was changed while this drag ran; drag again"
@@ -104,6 +104,7 @@ class Photo:
         steps: int | None = None,
         seed: int = 0,
         motion: MotionName = "auto",
+        answer: str = ANSWER,
     ) -> Edit:
         """Move what lies at each handle to its target.
 
@@ -115,11 +116,12 @@ class Photo:
             steps: denoising steps; the bundle's default where None.
             seed: 0 to 2^64 - 1; the same seed gives the same result.
             motion: of what is held, one of `MOTIONS`; not for bundles whose graphs move by themselves.
+            answer: what each drag holds where there is no mask, a name of `Hold.alternatives`.
 
         Raises:
-            InputError: drags, mask, steps, seed or motion that cannot be used; says which and why.
+            InputError: drags, mask, steps, seed, motion or answer that cannot be used; says which and why.
         """
-        return run_to_end(self.drag_steps(drags, mask, steps=steps, seed=seed, motion=motion))
+        return run_to_end(self.drag_steps(drags, mask, steps=steps, seed=seed, motion=motion, answer=answer))
 
     def drag_steps(
         self,
@@ -129,13 +131,14 @@ class Photo:
         steps: int | None = None,
         seed: int = 0,
         motion: MotionName = "auto",
+        answer: str = ANSWER,
     ) -> Generator[Progress, None, Edit]:
         """Like `drag`, as a generator that yields before each step and returns the Edit.
 
         Closing it cancels the drag; the photo changes only when it has run to its end, and not at all
         where another drag, undo or redo came between (InputError).
         """
-        edit = yield from self._edit(Asked(drags, mask, motion), steps, seed)
+        edit = yield from self._edit(Asked(drags, mask, motion, answer), steps, seed)
         self.choose(edit)
         return edit
 
@@ -179,19 +182,21 @@ class Photo:
             entry = self._compose(request, self._motion(request))
             return self._with(entry.box, entry.after)
 
-    def motion(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto") -> Motion:
+    def motion(
+        self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto", answer: str = ANSWER
+    ) -> Motion:
         """What `preview` would warp the photo by, without the warp; changes nothing. Raises like `drag`."""
         with span("photo.motion", "drag"):
-            request = self._request(Asked(drags, mask, motion))
+            request = self._request(Asked(drags, mask, motion, answer))
             flow = self._motion(request).flow if self._runtime.bundle.makes_flow else request.run.held.shown()
             assert flow is not None, "a motion has a flow"
             return Motion(flow * request.window.scale, request.run.mask, request.window, request.mask)
 
-    def move(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto") -> Edit:
+    def move(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto", answer: str = ANSWER) -> Edit:
         """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""
         timings: dict[str, float] = {}
         with timed(timings, TOTAL, "drag"):
-            request = self._request(Asked(drags, mask, motion), timings)
+            request = self._request(Asked(drags, mask, motion, answer), timings)
             moved = self._motion(request)
             finished = self._finished(request, moved)
         made_by = (self._runtime.backend.name, self._runtime.precision, self._runtime.fallback)

@@ -91,7 +91,6 @@ class Connection:
         elif isinstance(message, HoldMessage):
             self._start(message.id, self._show_hold(message))
         elif isinstance(message, EditMessage):
-            self._station.worker.cancel(self._session.id)  # an edit that still runs is superseded
             self._start(message.id, self._edit(message))
         elif message.type == "cancel":
             self._station.worker.cancel(self._session.id)
@@ -99,12 +98,12 @@ class Connection:
             self._start(message.id, self._undo_or_redo(message.id, message.type))
 
     async def _show_motion(self, message: PreviewMessage) -> None:
-        motion = await self._station.motion(self._session, as_drags(message.drags))
+        motion = await self._station.motion(self._session, as_drags(message.drags), message.motion, message.answer)
         self._preview = motion_frame(motion, {"type": "preview", "id": message.id})
         self._ready.set()
 
     async def _show_hold(self, message: HoldMessage) -> None:
-        outlines = await self._station.run(self._session, self._session.hold(message.point))
+        outlines = await self._station.run(self._session, self._session.hold(message.point, message.answer))
         self._queue({"type": "hold", "id": message.id, "outlines": outlines})
 
     async def _edit(self, message: EditMessage) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.studio.editing.frames import view_size
 from edgedrag.studio.editing.sessions import MAX_STEPS, EditParameters, FinishedEdit, Session, mask_size
@@ -20,6 +21,7 @@ Point = Annotated[list[Number], Field(min_length=2, max_length=2, description="x
 Pull = Annotated[list[Point], Field(min_length=2, max_length=2, description="handle, target")]
 Pulls = Annotated[list[Pull], Field(min_length=1, max_length=MAX_DRAGS)]
 Steps = Annotated[int | None, Field(strict=True, ge=1, le=MAX_STEPS)]
+Answer = Literal["part", "thing", "group"]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
 
 
@@ -33,6 +35,8 @@ class EditRequest(StrictModel):
     """An edit: drags, and the motion alone where `motion_only`."""
 
     drags: Pulls
+    motion: MotionName = "auto"
+    answer: Answer = Field("thing", description="what each drag holds where no mask is painted")
     motion_only: Annotated[bool, Field(strict=True)] = False
     steps: Steps = None
     seed: Seed | None = None
@@ -41,7 +45,8 @@ class EditRequest(StrictModel):
         """With the station's steps and seed where none are given."""
         settings = station.settings
         seed = settings.seed if self.seed is None else self.seed
-        return EditParameters(as_drags(self.drags), self.motion_only, self.steps or settings.steps, seed)
+        steps = self.steps or settings.steps
+        return EditParameters(as_drags(self.drags), self.motion_only, steps, seed, self.motion, self.answer)
 
 
 class About(BaseModel):
@@ -98,12 +103,15 @@ class PreviewMessage(StrictModel):
     type: Literal["preview"]
     id: int
     drags: Pulls
+    motion: MotionName = "auto"
+    answer: Answer = "thing"
 
 
 class HoldMessage(StrictModel):
     type: Literal["hold"]
     id: int
     point: Point
+    answer: Answer | None = Field(None, description="all of them where null")
 
 
 class EditMessage(EditRequest):

@@ -18,6 +18,7 @@ from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, as_rgb8, describe
 from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
+from edgedrag.runtime.session.candidates import Variant, make_candidates, run_to_end
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History
 from edgedrag.runtime.session.opened import Opened
@@ -25,16 +26,6 @@ from edgedrag.runtime.session.request import ANSWER, Asked, Preparer, Request, c
 from edgedrag.runtime.trace import span, timed
 
 CHANGED = "the photo was changed while this drag ran; drag again"
-CANDIDATES: tuple[tuple[MotionName, str], ...] = (
-    ("bend", "thing"),
-    ("whole", "thing"),
-    ("bend", "part"),
-    ("stretch", "thing"),
-    ("whole", "group"),
-    ("bend", "group"),
-)  # motion, and the answer of the hold that moves; in the order in which they are right most often, docs/quality.md
-MAX_CANDIDATES = len(CANDIDATES)
-
 MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, what was tried before them
 
 
@@ -150,19 +141,12 @@ class Photo:
         Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
         `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
         """
-        if not 1 <= whole_number("count", count) <= MAX_CANDIDATES:
-            raise InputError(f"count: {count} is not from 1 to {MAX_CANDIDATES}")
-        edits: list[Edit] = []
-        for number, (motion, answer) in enumerate(CANDIDATES):
-            if self._runtime.bundle.moves_held:
-                edit = run_to_end(self._edit(Asked(drags, mask, motion, answer), steps, seed))
-            else:
-                edit = run_to_end(self._edit(Asked(drags, mask), steps, seed + number))
-            if not any(np.array_equal(edit.image, other.image) for other in edits):
-                edits.append(edit)
-            if len(edits) == count:
-                break
-        return sorted(edits, key=lambda edit: edit.checks.risk)
+        by_seed = not self._runtime.bundle.moves_held
+
+        def edit(variant: Variant) -> Edit:
+            return run_to_end(self._edit(variant.of(drags, mask), steps, seed + variant.seed))
+
+        return make_candidates(edit, count, by_seed)
 
     def choose(self, edit: Edit) -> Change:
         """Make an edit of `candidates` the photo's. Raises InputError where the photo was changed since."""
@@ -319,12 +303,3 @@ class Photo:
         motion: MotionName = "bend" if request.asked.motion == "auto" else request.asked.motion
         what = (change.picture, change.box, request.mask, checks, *ran, *made_by, motion)
         return Edit(*what, request.window, generated, request.photo, entry)
-
-
-def run_to_end(steps: Generator[Progress, None, Edit]) -> Edit:
-    """The edit that a generator of progress returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            return finished.value

@@ -17,6 +17,7 @@ from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture, loa
 from edgedrag.runtime.session.edit import Motion, Progress
 from edgedrag.runtime.session.request import ANSWER
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.studio.editing.answers import Answer
 from edgedrag.studio.editing.sessions import EditParameters, FinishedEdit, Session, Sessions
 from edgedrag.studio.editing.worker import Busy, Superseded, Turns, Worker
 from edgedrag.studio.health.logs import LOGGER, log, short
@@ -86,9 +87,14 @@ class Station:
     def _look_ahead(self, session: Session) -> None:
         """Prepare for the next touch, unless something else is to be done."""
         try:
-            self.worker.submit(session.id, session.look_ahead(), replaceable=True)
+            self.worker.submit(session.id, session.look_ahead(), background=True)
         except Busy:
             pass
+
+    async def answers(self, session: Session) -> list[Answer]:
+        """Other answers to the last edit; given up (Superseded) for whatever the session asks for meanwhile."""
+        found: list[Answer] = await self.run(session, session.answers(self.runtime), background=True)
+        return found
 
     async def motion(
         self, session: Session, drags: list[Drag], motion: MotionName = "auto", answer: str = ANSWER
@@ -106,14 +112,17 @@ class Station:
         turns: Turns,
         *,
         replaceable: bool = False,
+        background: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Any:
         """Queue work of a session and wait for it; raises Busy, Superseded or what the work raises."""
-        job = self.worker.submit(session.id, turns, replaceable=replaceable, on_progress=on_progress)
+        job = self.worker.submit(
+            session.id, turns, replaceable=replaceable, background=background, on_progress=on_progress
+        )
         try:
             return await asyncio.wrap_future(job.done)
         except Superseded:
-            if not replaceable:
+            if not (replaceable or background):
                 self.metrics.cancelled.inc()
             raise
 

@@ -89,6 +89,9 @@ class EditResult(BaseModel):
     reasons: list[str] = Field(description="why, in English")
     codes: list[ReasonCode] = Field(description="of each reason, for programs and translations")
     values: list[dict[str, int]] = Field(description="of each reason, by name: `pixels` of a `missed`")
+    boxes: list[list[int] | None] = Field(
+        description="where each is at its worst: left, top, right, bottom in the photo"
+    )
     landing_error_px: float | None
     timings_ms: dict[str, float]
     steps: int
@@ -120,7 +123,7 @@ class EditMessage(EditRequest):
 
 
 class PlainMessage(StrictModel):
-    type: Literal["undo", "redo", "cancel", "touch"]
+    type: Literal["undo", "redo", "cancel", "touch", "answers"]
     id: int
 
 
@@ -168,6 +171,7 @@ def result(station: Station, session: Session, edited: FinishedEdit) -> dict[str
     return {
         "verdict": checks.verdict,
         **reason_fields(checks.reasons),
+        "boxes": [None if reason.box is None else list(reason.box) for reason in checks.reasons],
         "landing_error_px": checks.landing_error_px,
         "timings_ms": edited.edit.timings,
         "steps": edited.edit.steps,

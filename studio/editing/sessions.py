@@ -17,10 +17,12 @@ from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture
+from edgedrag.runtime.session.candidates import Variant
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
 from edgedrag.runtime.session.request import ANSWER
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.studio.editing.answers import Answer, Question, find_answers
 from edgedrag.studio.editing.frames import view_size
 from edgedrag.studio.editing.outlines import Outliner, Polygons
 from edgedrag.studio.editing.worker import Busy
@@ -67,6 +69,7 @@ class Session:
     mask: np.ndarray | None = None
     last_mask: np.ndarray | None = None
     ended: bool = False
+    question: Question | None = None  # what the last edit answered, until its other answers are found
     _outliner: Outliner | None = None
 
     def touch(self) -> None:
@@ -98,14 +101,15 @@ class Session:
         """Open another photo, with an empty history."""
         yield from ()
         self.photo, self.original = Photo(runtime, picture, UNDO_LIMIT), picture
-        self.mask = self.last_mask = None
+        self.mask = self.last_mask = self.question = None
 
     def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
         """One edit, step by step; closing the generator leaves the photo as it was."""
         photo = self.opened()
         if parameters.steps is not None and not 1 <= parameters.steps <= MAX_STEPS:
             raise InputError(f"steps: {parameters.steps} is not between 1 and {MAX_STEPS}")
-        before, painted = photo.image, self.mask is not None
+        before, mask = photo.picture, self.mask
+        self.question = None
         if parameters.motion_only:
             yield from ()
             edit = photo.move(parameters.drags, self.mask, parameters.motion, parameters.answer)
@@ -115,14 +119,25 @@ class Session:
                 motion=parameters.motion, answer=parameters.answer,
             )  # fmt: skip
         self.last_mask, self.mask = edit.mask, None
-        return FinishedEdit(edit.picture, edit.box, before, edit, painted)
+        if not parameters.motion_only:
+            variant = Variant(parameters.motion, parameters.answer)
+            self.question = Question(before, parameters.drags, mask, variant, edit)
+        return FinishedEdit(edit.picture, edit.box, before.pixels, edit, mask is not None)
+
+    def answers(self, runtime: Runtime) -> Generator[Progress, None, list[Answer]]:
+        """The last edit's answer and others; empty where there is no edit, or they were found before."""
+        question, self.question = self.question, None
+        yield from self.look_ahead()  # a touch is more likely than a choice
+        return [] if question is None else (yield from find_answers(runtime, question))
 
     def undo(self) -> Generator[Progress, None, Change]:
         yield from ()
+        self.question = None
         return self.opened().undo()
 
     def redo(self) -> Generator[Progress, None, Change]:
         yield from ()
+        self.question = None
         return self.opened().redo()
 
     def motion(self, drags: list[Drag], motion: MotionName, answer: str) -> Generator[Progress, None, Motion]:
@@ -176,7 +191,7 @@ class Session:
     def wipe(self) -> None:
         """Drop everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.mask = self.last_mask = self._outliner = None
+        self.photo = self.original = self.mask = self.last_mask = self._outliner = self.question = None
 
 
 def mask_size(height: int, width: int) -> tuple[int, int]:

@@ -1,7 +1,5 @@
 // The buttons around the photo, and the keyboard on it.
 
-import { hideVerdict } from "./verdict.js";
-
 const $ = (id) => document.getElementById(id);
 const KEY_STEP = 4; // screen pixels that an arrow key moves; with shift 5 times as far
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -24,7 +22,8 @@ export function listenToButtons(editor) {
   $("redo").addEventListener("click", () => editor.back("redo"));
   $("retry").addEventListener("click", () => editor.retry());
   $("keep-preview").addEventListener("click", () => editor.keepPreview());
-  $("keep-result").addEventListener("click", hideVerdict);
+  $("keep-result").addEventListener("click", () => editor.hideOutcome());
+  $("take-back").addEventListener("click", () => editor.back("undo"));
   $("zoom-in").addEventListener("click", () => editor.zoom(1.5));
   $("zoom-out").addEventListener("click", () => editor.zoom(1 / 1.5));
   $("fit").addEventListener("click", () => editor.zoom(0));

@@ -2,6 +2,7 @@
 
 import { Area } from "./area.js";
 import { Live } from "./api.js";
+import { Choices } from "./choices.js";
 import { handleKey, listenToButtons } from "./controls.js";
 import { Edits } from "./edits.js";
 import { listen } from "./gestures.js";
@@ -9,7 +10,7 @@ import { drawOverlay } from "./overlay.js";
 import { Painting } from "./painting.js";
 import { Pulls } from "./pulls.js";
 import { Stage } from "./stage.js";
-import { hideVerdict, showVerdict } from "./verdict.js";
+import { hideVerdict, reword, showVerdict } from "./verdict.js";
 import { View } from "./view.js";
 import { t } from "./words.js";
 
@@ -25,6 +26,7 @@ export class Editor {
     this.edits = new Edits((edit) => this.send(edit), () => callbacks.toast(t("error_too_busy")));
     this.painting = new Painting(this);
     this.pulls = new Pulls(this);
+    this.choices = new Choices((choice) => this.takeAnother(choice));
     this.reset();
     new ResizeObserver(() => this.resize()).observe($("stage"));
     listen($("overlay"), this.gestures());
@@ -40,6 +42,7 @@ export class Editor {
     this.edits.clear();
     this.pulls.reset();
     this.painting.reset();
+    this.marks = []; // boxes of the photo where a result is bad
     this.last = null; // the last edit that was made: what it asked for
     this.cross = this.pointer = null;
     this.comparing = false;
@@ -52,7 +55,7 @@ export class Editor {
       start: (at) => {
         if (!this.state || !this.live) return;
         this.pointer = at;
-        if (!this.edits.current) hideVerdict();
+        this.hideOutcome();
         if (this.tool !== "pull") painting.start(at);
         else if (view.holds(at)) this.take(view.toPhoto(at), at);
       },
@@ -95,8 +98,7 @@ export class Editor {
     this.stage.show("before", before);
     this.connect();
     this.choose("pull");
-    hideVerdict();
-    this.redraw();
+    this.hideOutcome();
   }
 
   connect() {
@@ -105,6 +107,7 @@ export class Editor {
       hold: (message) => this.pulls.outlined(message),
       progress: ({ id, step, steps }) => this.edits.isCurrent(id) && this.progress((step + 1) / (steps + 1)),
       result: (frame) => this.result(frame),
+      answer: (frame) => this.pulls.pull || this.choices.add(frame),
       undo: (frame) => this.stepped(frame),
       redo: (frame) => this.stepped(frame),
       busy: (message) => this.edits.again(message) && this.callbacks.toast(t("error_busy")),
@@ -118,7 +121,7 @@ export class Editor {
   leave() {
     this.live?.close();
     this.live = null;
-    hideVerdict();
+    this.hideOutcome();
     this.stage.clear();
     this.area.wipe();
     this.reset();
@@ -159,7 +162,7 @@ export class Editor {
       this.stage.draw(this.view, this.comparing);
       const brush = this.tool !== "pull" && this.pointer && this.painting.brush(this.pointer);
       const arrows = [...this.edits.waiting.flatMap(({ drags }) => drags), ...this.pulls.all()];
-      drawOverlay($("overlay"), this.view, { arrows: this.comparing ? [] : arrows, brush, cross: this.cross });
+      drawOverlay($("overlay"), this.view, { arrows: this.comparing ? [] : arrows, marks: this.comparing ? [] : this.marks, brush, cross: this.cross });
       if (this.previewIsNew) performance.mark("preview frame");
       if (this.outlineIsNew && performance.getEntriesByName("touch").length) performance.measure("touch to outline", "touch");
       this.previewIsNew = this.outlineIsNew = false;
@@ -172,7 +175,7 @@ export class Editor {
   }
 
   take(point, at) {
-    hideVerdict();
+    this.hideOutcome();
     this.hint("");
     this.pulls.take(point, at);
   }
@@ -200,7 +203,7 @@ export class Editor {
   /** Ask for an edit by the arrows; it waits for those that were asked for before. */
   commit(more = {}) {
     performance.mark("release");
-    this.edits.add({ ...this.pulls.request(), motion_only: false, painted: this.area.own, ...more });
+    this.edits.add({ ...this.pulls.request(), motion_only: false, seed: null, painted: this.area.own, ...more });
     this.live.dropPreviews();
     this.pulls.arrows = [];
     this.pulls.motion = "auto";
@@ -216,8 +219,8 @@ export class Editor {
     this.progress(0.05);
     await this.painting.saved;
     if (this.edits.current !== edit) return undefined; // cancelled meanwhile
-    const { drags, motion, answer, motion_only } = edit;
-    return this.live?.send("edit", { drags, motion, answer, motion_only });
+    const { drags, motion, answer, motion_only, seed } = edit;
+    return this.live?.send("edit", { drags, motion, answer, motion_only, seed });
   }
 
   /** Show a part of the picture that the station has changed. */
@@ -235,12 +238,26 @@ export class Editor {
     if (!edit) return this.redraw(); // finished before it could be cancelled
     this.last = edit;
     this.over();
-    if (!this.pulls.pull) showVerdict(frame, edit.motion_only);
+    if (!this.pulls.pull && !this.edits.current) this.showOutcome(frame, edit);
     this.refresh();
     requestAnimationFrame(() => requestAnimationFrame(() => {
       performance.mark("shown");
       if (performance.getEntriesByName("release").length) performance.measure("release to result", "release", "shown");
     }));
+  }
+
+  /** The verdict, the place that is bad, and other answers. */
+  showOutcome(frame, edit) {
+    this.marks = frame.verdict === "bad" ? frame.boxes.filter(Boolean).slice(0, 1) : [];
+    showVerdict(frame, edit.motion_only);
+    if (!edit.motion_only && !edit.chosen) this.choices.begin(this.live.send("answers"));
+  }
+
+  hideOutcome() {
+    hideVerdict();
+    this.choices.hide();
+    this.marks = [];
+    this.redraw();
   }
 
   failed({ id, code, detail }) {
@@ -263,7 +280,7 @@ export class Editor {
 
   /** Undo the edit and restore its arrows and area to be corrected. */
   async retry() {
-    hideVerdict();
+    this.hideOutcome();
     this.live.send("undo");
     this.restore();
     this.retrying = true;
@@ -274,11 +291,22 @@ export class Editor {
 
   /** Replace the generator's result by what the preview showed. */
   async keepPreview() {
+    this.choices.hide();
+    await this.instead({ motion_only: true });
+  }
+
+  /** Replace the result by another answer to the same arrows. */
+  takeAnother(choice) {
+    return this.instead({ ...choice, chosen: true });
+  }
+
+  async instead(more) {
     hideVerdict();
+    this.marks = [];
     this.live.send("undo");
     this.restore();
     if (this.last.painted) await this.painting.fetch();
-    this.commit({ motion_only: true });
+    this.commit(more);
     this.refresh();
   }
 
@@ -295,7 +323,7 @@ export class Editor {
 
   /** Undo or redo; an edit that is still on its way is what an undo takes back. */
   back(which) {
-    hideVerdict();
+    this.hideOutcome();
     const waited = this.edits.current;
     this.clear();
     if (!waited) this.live.send(which);
@@ -329,6 +357,8 @@ export class Editor {
 
   /** Update texts and buttons. */
   refresh() {
+    reword();
+    this.choices.relabel();
     const { arrows, chosen, hold } = this.pulls;
     $("apply").hidden = !(this.collecting && arrows.length);
     $("clear").disabled = !arrows.length && !this.area.own && !this.edits.current;

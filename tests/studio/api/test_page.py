@@ -247,6 +247,25 @@ def test_two_fingers_on_it_turn_and_size_it(visit: Callable[..., Visitor], tmp_p
     visitor.page.wait_for_selector("#undo[disabled]")
 
 
+def test_another_answer_takes_the_place_of_the_first(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    visitor.edit(SPOON, AWAY)
+    first = saved(visitor, tmp_path)
+    visitor.page.wait_for_selector("#choices button:nth-child(3)", timeout=30_000)
+    visitor.forget_result()
+    visitor.page.click("#choices button:nth-child(2)")
+    visitor.shown()
+    assert visitor.page.is_visible("#choices") and visitor.page.is_enabled("#undo")
+    assert (saved(visitor, tmp_path) != first).any()
+    visitor.forget_result()
+    visitor.page.click("#choices button:nth-child(1)")
+    visitor.shown()
+    assert np.array_equal(saved(visitor, tmp_path), first)
+    visitor.page.click("#undo")
+    visitor.page.wait_for_selector("#undo[disabled]")
+    assert not visitor.page.is_visible("#choices")
+
+
 def test_quick_pulls_are_all_made_and_the_last_is_shown(visit: Callable[..., Visitor], tmp_path: Path) -> None:
     visitor = visit()
     for k in range(6):

@@ -127,6 +127,27 @@ def test_what_a_drag_holds_and_how_it_moves_are_made_as_asked(
     assert client.post(f"{path}/edits", json={**asked, "answer": "all"}).status_code == 422
 
 
+def test_other_answers_are_small_pictures_that_can_be_asked_for(kiosk: Kiosk, client: httpx.Client) -> None:
+    path = opened(client)
+    with line(kiosk, path) as connected:
+        ask(connected, "edit", 1, drags=PULL)
+        made = picture(client.get(f"{path}/picture").content)
+        answers = [ask(connected, "answers", 2)]
+        while answers[-1]["place"] < 3:
+            message = connected.recv(timeout=30)
+            answers.append({**header(message), "payload": message[4 + int.from_bytes(message[:4], "little") :]})
+        small = [picture(found["payload"]) for found in answers]
+        assert {found["type"] for found in answers} == {"answer"} and len({image.shape for image in small}) == 1
+        assert max(small[0].shape) == 256 and all((small[0] != other).any() for other in small[1:])
+        assert (answers[0]["motion"], answers[0]["answer"]) == ("auto", "thing")
+        assert np.array_equal(picture(client.get(f"{path}/picture").content), made), "nothing is changed by looking"
+        ask(connected, "undo", 3)
+        choice = {name: answers[2][name] for name in ("motion", "answer", "seed")}
+        again = ask(connected, "edit", 4, drags=PULL, **choice)
+        assert again["verdict"] == answers[2]["verdict"] and again["state"]["undo"] == 1
+        assert (picture(client.get(f"{path}/picture").content) != made).any()
+
+
 def test_a_further_edit_waits_for_the_one_that_runs(kiosk: Kiosk, client: httpx.Client) -> None:
     path = opened(client)
     with line(kiosk, path) as connected:

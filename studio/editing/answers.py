@@ -44,7 +44,7 @@ class Answer:
 
 
 def find_answers(runtime: Runtime, question: Question) -> Generator[Progress, None, list[Answer]]:
-    """The answer that was made, and up to MOST others, those most likely worth keeping first; the photo stays as it is."""
+    """The answer that was made, then up to MOST others, those most likely worth keeping first; changes nothing."""
     made = question.edit
     photo = Photo(runtime, question.before)
     found: list[tuple[Variant, Edit]] = []

@@ -45,6 +45,7 @@ export class Editor {
     this.marks = []; // boxes of the photo where a result is bad
     this.last = null; // the last edit that was made: what it asked for
     this.cross = this.pointer = null;
+    this.patched = Promise.resolve();
     this.comparing = false;
     this.state = null;
   }
@@ -223,8 +224,13 @@ export class Editor {
     return this.live?.send("edit", { drags, motion, answer, motion_only, seed });
   }
 
-  /** Show a part of the picture that the station has changed. */
-  async patch(frame) {
+  /** Show a part of the picture that the station has changed, in the order of the changes: decoding takes its time. */
+  patch(frame) {
+    this.patched = this.patched.then(() => this.patchNow(frame));
+    return this.patched;
+  }
+
+  async patchNow(frame) {
     const bitmap = await createImageBitmap(new Blob([frame.payload], { type: "image/png" }));
     if (!this.state) return false;
     this.stage.patch(frame.box, bitmap);

@@ -18,7 +18,7 @@ export function showVerdict(frame, motionOnly) {
   $("verdict").dataset.verdict = verdict;
   reword();
   const main = verdict === "bad" ? (HELPS[codes[0]] ?? HELPS_ELSE) : null;
-  for (const button of $("verdict").querySelectorAll("button")) {
+  for (const button of $("verdict").querySelectorAll(".row button")) {
     button.classList.toggle("helps", button.id === main);
     button.hidden = verdict === "good" || (button.id === "take-back" && verdict !== "bad");
   }

@@ -20,7 +20,7 @@ from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.candidates import Variant, make_candidates, run_to_end
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
-from edgedrag.runtime.session.history import Entry, History
+from edgedrag.runtime.session.history import Entry, History, Start
 from edgedrag.runtime.session.opened import Opened
 from edgedrag.runtime.session.request import ANSWER, Asked, Preparer, Request, checked_mask, shrink, whole_number
 from edgedrag.runtime.trace import span, timed
@@ -85,7 +85,8 @@ class Photo:
             if mask is not None:
                 region = checked_mask(mask, height, width)
                 check_in_mask(at, region, "point")
-            return self._preparer.hold(self.image, at, region)
+            start = Start(self.image, self._history.done, at[None])
+            return self._preparer.hold(start, at, region)
 
     def drag(
         self,
@@ -174,7 +175,7 @@ class Photo:
             request = self._request(Asked(drags, mask, motion, answer))
             flow = self._motion(request).flow if self._runtime.bundle.makes_flow else request.run.held.shown()
             assert flow is not None, "a motion has a flow"
-            return Motion(flow * request.window.scale, request.run.mask, request.window, request.mask)
+            return Motion(self._preparer.from_now(request, flow), request.run.mask, request.window, request.mask)
 
     def move(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto", answer: str = ANSWER) -> Edit:
         """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""
@@ -217,7 +218,7 @@ class Photo:
 
     def _request(self, asked: Asked, timings: dict[str, float] | None = None) -> Request:
         """Check a drag on the photo as it is now; `timings` are the run's."""
-        return self._preparer.prepare(self.image, asked, timings)
+        return self._preparer.prepare(self.image, asked, timings, self._history.done)
 
     def _reference(self, request: Request) -> None:
         """Run the `reference` stage, or take its tensors and those of the mask from the caches."""
@@ -253,7 +254,8 @@ class Photo:
 
     def _compose(self, request: Request, generated: Generated) -> Entry:
         with span("composite", "composite"):
-            return self._history.compose(request.photo, request.window, request.mask, request.points, generated)
+            what = request.window, request.mask, request.points, generated
+            return self._history.compose(request.photo, *what, request.start)
 
     def _edit(self, asked: Asked, steps: int | None, seed: int) -> Generator[Progress, None, Edit]:
         """Make an edit, which does not change the photo; yields before each step."""
@@ -285,6 +287,8 @@ class Photo:
             raise InputError(CHANGED)
         window, run = request.window, request.run
         entry = self._compose(request, generated)
+        if not entry.restores:
+            entry = replace(entry, held=request.held_after(generated))
         change = self._changed(entry.box, entry.after, edited=True)
         with span("checks", "check"):
             pixel, edited = float(window.scale.mean()), shrink(as_rgb8(change.image[window.box]), window.size)

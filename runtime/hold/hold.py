@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Box
+from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.guided_filter import apply_coefficients
 from edgedrag.runtime.hold.soft_map import SoftMap
 from edgedrag.runtime.hold.view import PhotoView
@@ -83,6 +84,12 @@ class Hold:
     def on_photo(self) -> np.ndarray:
         """The map on the whole photo, float32 [H, W]; 0 outside the box."""
         return self._soft.on_photo()
+
+
+def check_answer(name: object) -> None:
+    """Raise InputError where something is not the name of an answer."""
+    if name not in NAMES:
+        raise InputError(f"answer: {name!r:.80} is none; there are: {', '.join(NAMES)}")
 
 
 def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.ndarray | None) -> Hold:

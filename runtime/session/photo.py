@@ -18,23 +18,14 @@ from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, as_rgb8, describe
 from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
+from edgedrag.runtime.session.candidates import Variant, make_candidates, run_to_end
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History, Start
 from edgedrag.runtime.session.opened import Opened
-from edgedrag.runtime.session.request import Asked, Preparer, Request, checked_mask, shrink, whole_number
+from edgedrag.runtime.session.request import ANSWER, Asked, Preparer, Request, checked_mask, shrink, whole_number
 from edgedrag.runtime.trace import span, timed
 
 CHANGED = "the photo was changed while this drag ran; drag again"
-CANDIDATES: tuple[tuple[MotionName, str], ...] = (
-    ("bend", "thing"),
-    ("whole", "thing"),
-    ("bend", "part"),
-    ("stretch", "thing"),
-    ("whole", "group"),
-    ("bend", "group"),
-)  # motion, and the answer of the hold that moves; in the order in which they are right most often, docs/quality.md
-MAX_CANDIDATES = len(CANDIDATES)
-
 MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, what was tried before them
 
 
@@ -105,6 +96,7 @@ class Photo:
         steps: int | None = None,
         seed: int = 0,
         motion: MotionName = "auto",
+        answer: str = ANSWER,
     ) -> Edit:
         """Move what lies at each handle to its target.
 
@@ -116,11 +108,12 @@ class Photo:
             steps: denoising steps; the bundle's default where None.
             seed: 0 to 2^64 - 1; the same seed gives the same result.
             motion: of what is held, one of `MOTIONS`; not for bundles whose graphs move by themselves.
+            answer: what each drag holds where there is no mask, a name of `Hold.alternatives`.
 
         Raises:
-            InputError: drags, mask, steps, seed or motion that cannot be used; says which and why.
+            InputError: drags, mask, steps, seed, motion or answer that cannot be used; says which and why.
         """
-        return run_to_end(self.drag_steps(drags, mask, steps=steps, seed=seed, motion=motion))
+        return run_to_end(self.drag_steps(drags, mask, steps=steps, seed=seed, motion=motion, answer=answer))
 
     def drag_steps(
         self,
@@ -130,13 +123,14 @@ class Photo:
         steps: int | None = None,
         seed: int = 0,
         motion: MotionName = "auto",
+        answer: str = ANSWER,
     ) -> Generator[Progress, None, Edit]:
         """Like `drag`, as a generator that yields before each step and returns the Edit.
 
         Closing it cancels the drag; the photo changes only when it has run to its end, and not at all
         where another drag, undo or redo came between (InputError).
         """
-        edit = yield from self._edit(Asked(drags, mask, motion), steps, seed)
+        edit = yield from self._edit(Asked(drags, mask, motion, answer), steps, seed)
         self.choose(edit)
         return edit
 
@@ -148,19 +142,12 @@ class Photo:
         Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
         `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
         """
-        if not 1 <= whole_number("count", count) <= MAX_CANDIDATES:
-            raise InputError(f"count: {count} is not from 1 to {MAX_CANDIDATES}")
-        edits: list[Edit] = []
-        for number, (motion, answer) in enumerate(CANDIDATES):
-            if self._runtime.bundle.moves_held:
-                edit = run_to_end(self._edit(Asked(drags, mask, motion, answer), steps, seed))
-            else:
-                edit = run_to_end(self._edit(Asked(drags, mask), steps, seed + number))
-            if not any(np.array_equal(edit.image, other.image) for other in edits):
-                edits.append(edit)
-            if len(edits) == count:
-                break
-        return sorted(edits, key=lambda edit: edit.checks.risk)
+        by_seed = not self._runtime.bundle.moves_held
+
+        def edit(variant: Variant) -> Edit:
+            return run_to_end(self._edit(variant.of(drags, mask), steps, seed + variant.seed))
+
+        return make_candidates(edit, count, by_seed)
 
     def choose(self, edit: Edit) -> Change:
         """Make an edit of `candidates` the photo's. Raises InputError where the photo was changed since."""
@@ -180,19 +167,21 @@ class Photo:
             entry = self._compose(request, self._motion(request))
             return self._with(entry.box, entry.after)
 
-    def motion(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto") -> Motion:
+    def motion(
+        self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto", answer: str = ANSWER
+    ) -> Motion:
         """What `preview` would warp the photo by, without the warp; changes nothing. Raises like `drag`."""
         with span("photo.motion", "drag"):
-            request = self._request(Asked(drags, mask, motion))
+            request = self._request(Asked(drags, mask, motion, answer))
             flow = self._motion(request).flow if self._runtime.bundle.makes_flow else request.run.held.shown()
             assert flow is not None, "a motion has a flow"
             return Motion(self._preparer.from_now(request, flow), request.run.mask, request.window, request.mask)
 
-    def move(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto") -> Edit:
+    def move(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto", answer: str = ANSWER) -> Edit:
         """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""
         timings: dict[str, float] = {}
         with timed(timings, TOTAL, "drag"):
-            request = self._request(Asked(drags, mask, motion), timings)
+            request = self._request(Asked(drags, mask, motion, answer), timings)
             moved = self._motion(request)
             finished = self._finished(request, moved)
         made_by = (self._runtime.backend.name, self._runtime.precision, self._runtime.fallback)
@@ -318,12 +307,3 @@ class Photo:
         motion: MotionName = "bend" if request.asked.motion == "auto" else request.asked.motion
         what = (change.picture, change.box, request.mask, checks, *ran, *made_by, motion)
         return Edit(*what, request.window, generated, request.photo, entry)
-
-
-def run_to_end(steps: Generator[Progress, None, Edit]) -> Edit:
-    """The edit that a generator of progress returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            return finished.value

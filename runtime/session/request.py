@@ -27,7 +27,7 @@ from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.finder import HoldFinder
-from edgedrag.runtime.hold.hold import Hold
+from edgedrag.runtime.hold.hold import Hold, check_answer
 from edgedrag.runtime.hold.region import moved_region
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, Source, as_rgb8, load_picture
 from edgedrag.runtime.photo.window import Window, choose_window
@@ -109,6 +109,7 @@ class Preparer:
         height, width = photo.shape[:2]
         points = check_drags(asked.drags, height, width)
         check_motion(asked.motion)
+        check_answer(asked.answer)
         given = None if asked.mask is None else checked_mask(asked.mask, height, width)
         if given is not None:
             check_handles_in_mask(points, given)

@@ -4,7 +4,8 @@ import { ApiError, Session, call, token } from "./api.js";
 import { hasCamera, shoot, startCamera, stopCamera } from "./camera.js";
 import { Editor } from "./editor.js";
 import { Idle } from "./idle.js";
-import { LANGUAGES, firstLanguage, language, speak, t } from "./words.js";
+import { offerLanguages } from "./languages.js";
+import { firstLanguage, speak, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const WIPED = 4001, MOVED = 4002, UNKNOWN = 4004; // close codes of the WebSocket
@@ -142,13 +143,7 @@ $("camera-back").addEventListener("click", () => {
 });
 $("leave").addEventListener("click", () => leave());
 $("save").addEventListener("click", save);
-for (const button of document.querySelectorAll(".language")) {
-  button.addEventListener("click", async () => {
-    await speak(LANGUAGES[(LANGUAGES.indexOf(language) + 1) % LANGUAGES.length]);
-    sessionStorage.setItem("language", language);
-    if (session) editor.refresh();
-  });
-}
+offerLanguages(() => session && editor.refresh());
 
 let holding = 0;
 $("title").addEventListener("pointerdown", () => (holding = setTimeout(() => location.assign("staff"), STAFF_SECONDS * 1000)));

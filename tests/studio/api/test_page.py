@@ -352,7 +352,7 @@ def test_what_is_no_photo_is_said_so(visit: Callable[..., Visitor], tmp_path: Pa
     visitor = visit(opens=False)
     (tmp_path / "broken.png").write_bytes(COFFEE.read_bytes()[:9000])
     (tmp_path / "notes.txt").write_text("no photo")
-    for name, text in (("notes.txt", "not a JPEG"), ("broken.png", "damaged")):
+    for name, text in (("notes.txt", "no photo that can be read"), ("broken.png", "damaged")):
         visitor.page.set_input_files("#file", tmp_path / name)
         visitor.page.wait_for_selector(f"#toast:has-text('{text}')")
         assert visitor.page.is_visible("#attract")
@@ -400,6 +400,7 @@ def test_staff_see_health_test_the_station_and_lock_it_again(visit: Callable[...
     assert page.get_attribute("#state", "data-well") == ("false" if exceeded else "true")
     assert page.locator("#exceeded li").count() == len(exceeded)
     page.click(".language")
+    page.click("#languages [value=ja]")
     page.wait_for_selector("#state:has-text('正常')" if not exceeded else "#exceeded li:has-text('上限')")
     assert "staff_" not in page.inner_text("#board"), "a text that is missing shows its name"
     page.click("#done")

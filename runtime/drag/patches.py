@@ -54,15 +54,16 @@ class Level:
     Args:
         colour: float32 [h, w, 3] in 0..1.
         hole, source: bool [h, w], not empty; pixels that are neither are seen, but not copied.
+        filled: bool [h, w], the part of the hole that is filled; nothing is known of its rest.
     """
 
-    def __init__(self, colour: np.ndarray, hole: np.ndarray, source: np.ndarray):
+    def __init__(self, colour: np.ndarray, hole: np.ndarray, source: np.ndarray, filled: np.ndarray):
         self._height, self._width = hole.shape[0], hole.shape[1] + 2 * PAD
         apart = cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-        self._confidence = pad(np.float32(FADING) ** apart, PAD)
+        self._confidence = pad(np.float32(FADING) ** apart * (filled | ~hole), PAD)
         self._colour = pad(colour, PAD)
         self._known = pad((~hole).view(np.uint8), PAD).astype(np.float32)
-        self._targets = np.flatnonzero(pad(hole.view(np.uint8), PAD))
+        self._targets = np.flatnonzero(pad(filled.view(np.uint8), PAD))
         usable = pad(source.view(np.uint8), PAD).view(bool)
         self._sources = np.flatnonzero(usable)
         self._row_of = np.full(len(usable), -1)

@@ -17,17 +17,19 @@ BORDER = 2
 
 
 class Seams:
-    """A picture, float32 [h, w, 3] in grey levels, with a hole and the offsets that fill it; see `settle`."""
+    """A picture, float32 [h, w, 3] in grey levels, with a hole and the offsets that fill some of it; see `settle`."""
 
-    def __init__(self, picture: np.ndarray, hole: np.ndarray, source: np.ndarray, offsets: np.ndarray):
+    def __init__(
+        self, picture: np.ndarray, hole: np.ndarray, source: np.ndarray, filled: np.ndarray, offsets: np.ndarray
+    ):
         self._shape, self._width = hole.shape, hole.shape[1] + 2 * BORDER
         self._picture = pad(picture, BORDER)
-        self._hole = pad(hole.view(np.uint8), BORDER).view(bool)
+        self._filled = pad(filled.view(np.uint8), BORDER).view(bool)
         self._source = pad(source.view(np.uint8), BORDER).view(bool)
         self._known = pad((~hole).view(np.uint8), BORDER).view(bool)
         x, y = cv2.split(pad(offsets, BORDER).reshape(-1, self._width, 2))
         self._offset = (y.astype(int) * self._width + x.astype(int)).reshape(-1)
-        targets = np.flatnonzero(self._hole)
+        targets = np.flatnonzero(self._filled)
         row, column = np.divmod(targets, self._width)
         self._fields = [targets[(row + column) % 2 == parity] for parity in (0, 1)]
         self._directions = np.array([-1, 1, -self._width, self._width])[:, None]
@@ -51,11 +53,11 @@ class Seams:
         around = np.maximum(self._changed[field], self._changed[field + self._directions].max(0))
         field = field[around >= number - 2] if number > 1 else field
         offset = self._offset[field + self._directions]
-        field = field[(self._hole[field + self._directions] & (offset != self._offset[field])).any(0)]
+        field = field[(self._filled[field + self._directions] & (offset != self._offset[field])).any(0)]
         cost = self._cost(field, self._offset[field])
         for direction in self._directions[:, 0]:
             offered = self._offset[field + direction]
-            some = self._hole[field + direction] & (offered != self._offset[field])
+            some = self._filled[field + direction] & (offered != self._offset[field])
             some &= self._source[np.where(some, field + offered, 0)]
             at, offered = field[some], offered[some]
             found = self._cost(at, offered)
@@ -68,7 +70,7 @@ class Seams:
         beside = at + self._directions
         shown = beside + self._offset[beside]  # the neighbour's pixel now
         cost = self._difference(beside + offset, shown)
-        cost += self._difference(at + offset, at + self._offset[beside]) * self._hole[beside]
+        cost += self._difference(at + offset, at + self._offset[beside]) * self._filled[beside]
         return cost.sum(0)
 
     def _difference(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from edgedrag.studio.settings import Limits
 
 FEWEST = 20  # edits, before anything is said about them
 HOUR = 3600.0
+MOST_ERRORS = 1000  # that are counted
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Watched:
     def __init__(self, limits: Limits):
         self.limits = limits
         self._edits: deque[tuple[bool, float]] = deque(maxlen=RECENT)  # whether bad; seconds
-        self._errors: deque[float] = deque(maxlen=limits.errors_per_hour + 1)  # Unix seconds
+        self._errors: deque[float] = deque(maxlen=max(MOST_ERRORS, limits.errors_per_hour + 1))  # Unix seconds
 
     def edit(self, verdict: str, seconds: float) -> None:
         """Note an edit; `seconds` from request to result."""

@@ -19,7 +19,7 @@ PACKAGING = REPOSITORY / "packaging"
 KIOSK = PACKAGING / "kiosk"
 UNITS = KIOSK / "usr" / "lib" / "systemd" / "system"
 SYSTEM_PYTHON = "/usr/bin/python3"
-# What systemd-analyze calls the exposure of a unit, 0 to 10, at most. The browser's sandbox needs namespaces of its own.
+# What systemd-analyze calls the exposure of a unit, 0 to 10, at most.
 EXPOSURE = {"edgedrag-studio.service": 3.0, "edgedrag-screen.service": 3.0}
 
 
@@ -104,7 +104,8 @@ INSTALL = r"""
 set -e
 mount -t tmpfs none "$ROOM"; mkdir "$ROOM/upper" "$ROOM/work" "$ROOM/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$ROOM/upper,workdir=$ROOM/work" "$ROOM/root"
-for place in /proc /sys /dev $PLACES; do mkdir -p "$ROOM/root$place"; mount --rbind "$place" "$ROOM/root$place"; done
+mount -t proc none "$ROOM/root/proc"
+for place in /sys /dev $PLACES; do mkdir -p "$ROOM/root$place"; mount --rbind "$place" "$ROOM/root$place"; done
 ip link set lo up
 exec chroot "$ROOM/root" sh -ec '
 dpkg --install "$DEB" >&2
@@ -115,11 +116,14 @@ mount -t overlay overlay -o "lowerdir=$python:$LENT" $python
 install -d -o edgedrag -g edgedrag -m 700 /var/lib/edgedrag-studio
 as() { user=$1; shift; setpriv --reuid="$user" --regid="$user" --clear-groups $CAPS env HOME=/nowhere "$@"; }
 as edgedrag $(sed -n "s/^ExecStart=//p" /usr/lib/systemd/system/edgedrag-studio.service) &
-for second in $(seq 90); do
-    kill -0 $!; /usr/bin/python3 -c "import urllib.request as u; u.urlopen(\"http://127.0.0.1:8000/readyz\")" 2>/dev/null && break; sleep 1
-done
-/usr/bin/python3 - <<ASK
-import json, urllib.request as u
+/usr/bin/python3 - $! <<ASK
+import json, os, sys, time, urllib.request as u
+while os.path.exists("/proc/" + sys.argv[1]):
+    try:
+        u.urlopen("http://127.0.0.1:8000/readyz")
+        break
+    except OSError:
+        time.sleep(0.5)
 code = open("/var/lib/edgedrag-studio/staff-code").read().strip()
 ask = u.Request("http://127.0.0.1:8000/api/staff/self-test", method="POST", headers={"Authorization": "Bearer " + code})
 print(json.load(u.urlopen(ask))["passed"])

@@ -43,8 +43,9 @@ def test_errors_disk_and_memory() -> None:
     watched = Watched(Limits(errors_per_hour=2))
     for at in (0.0, 10.0, 20.0):
         watched.error(at)
-    assert names(watched, 30.0) == {"errors_per_hour"}
-    assert not names(watched, HOUR + 1), "the first is longer ago than an hour"
+    watched.error(20.0)
+    assert [(each.name, each.value) for each in watched.exceeded(30.0, PLENTY, LITTLE)] == [("errors_per_hour", 4)]
+    assert not names(watched, HOUR + 11), "two are longer ago than an hour"
     assert names(watched, 9e9, free=100.0) == {"disk_free_mb"}
     assert names(watched, 9e9, memory=5000.0) == {"memory_mb"}
     assert names(Watched(Limits(errors_per_hour=0)), 9e9) == set()

@@ -41,6 +41,7 @@ runtime.backends
 runtime.drag
 runtime.hold
 runtime.selection
+runtime.releases
 runtime.session
 edgedrag
 metrics

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Box
+from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.guided_filter import apply_coefficients
 from edgedrag.runtime.hold.soft_map import SoftMap
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.window import Window
 
 NAMES = ("part", "thing", "group")  # of the answers, in order of size
-HELD_FROM = (0.5, 0.77, 0.77)  # of the answers: from there on a pixel is held; lower for small things, docs/hold.md
+SURE = 0.77  # of an answer larger than the part: from there on it moves;
+AGREED = 0.65  # and of the mean of all, where a thing bends; docs/hold.md
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
 FINGER = 2  # pixels of the low resolution around the point that are held in any case
 ISLAND = 0.2  # of what is held around it; smaller islands are held too
@@ -42,6 +44,7 @@ class Hold:
     follows: np.ndarray
     _soft: SoftMap
     _view: PhotoView
+    _moving: dict[tuple[str, bool], Hold] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         rows, columns = self.box
@@ -61,6 +64,22 @@ class Hold:
     def answer(self, name: str) -> Hold:
         """The alternative of a name of NAMES."""
         return self.alternatives[NAMES.index(name)]
+
+    def moving(self, name: str, motion: str) -> Hold:
+        """The alternative of a name as a motion moves it: what is less sure to be held does not follow.
+
+        A thing that bends follows as far as all answers agree: less where the part does not hold it.
+        """
+        if name == NAMES[0]:
+            return self.answer(name)
+        agreed = name == "thing" and motion == "bend"
+        if (name, agreed) not in self._moving:
+            held, part = self.answer(name), self.answer(NAMES[0])
+            answer = np.mean([one.follows for one in self.alternatives], axis=0) if agreed else held.follows
+            sure = around_point(answer, pixel_at(self._view, np.array(self.point)), AGREED if agreed else SURE)
+            follows = follows_of(answer, np.maximum(sure, part.follows >= 0.5))
+            self._moving[name, agreed] = replace(held, follows=follows, _moving={})
+        return self._moving[name, agreed]
 
     @cached_property
     def _coefficients(self) -> np.ndarray:
@@ -86,27 +105,42 @@ class Hold:
         return self._soft.on_photo()
 
 
+def check_answer(name: object) -> None:
+    """Raise InputError where something is not the name of an answer."""
+    if name not in NAMES:
+        raise InputError(f"answer: {name!r:.80} is none; there are: {', '.join(NAMES)}")
+
+
 def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.ndarray | None) -> Hold:
     """The hold at a point, from answers at low resolution.
 
     Args:
         point: x and y in pixels of the photo, inside the mask.
-        answers: float32 [3, h, w] at the size of `view.picture`, in 0..1, in the order of NAMES; from HELD_FROM held.
+        answers: float32 [3, h, w] at the size of `view.picture`, in 0..1, held from a half on, in the order of NAMES.
         mask: bool [H, W], which bounds it.
     """
     if mask is not None:
         answers = answers * cv2.resize(mask.astype(np.float32), view.size[::-1], interpolation=cv2.INTER_AREA)
-    at = np.clip(np.rint(view.to_size(point, view.size)).astype(int), 0, np.array(view.size[::-1]) - 1)
+    at = pixel_at(view, point)
     x, y = point.tolist()
 
-    held: list[Hold] = []
-    region = np.zeros(answers.shape[1:], np.float32)
-    for name, answer, level in zip(NAMES, np.maximum.accumulate(answers), HELD_FROM):
-        region = np.maximum(region, around_point(answer, at, level))
-        near = cv2.dilate(region, np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8))
-        follows = np.where((region > 0) & (answer < 0.5), 1, answer * near).astype(np.float32)
-        held.append(Hold(name, (x, y), (), follows, SoftMap(view, region, point, mask), view))
-    return replace(held[NAMES.index(DEFAULT)], alternatives=tuple(held))
+    def one(name: str, answer: np.ndarray) -> Hold:
+        region = around_point(answer, at, 0.5)
+        return Hold(name, (x, y), (), follows_of(answer, region), SoftMap(view, region, point, mask), view)
+
+    held = tuple(one(name, answer) for name, answer in zip(NAMES, np.maximum.accumulate(answers)))
+    return replace(held[NAMES.index(DEFAULT)], alternatives=held)
+
+
+def pixel_at(view: PhotoView, point: np.ndarray) -> np.ndarray:
+    """The pixel (x, y) of the low resolution at a point of the photo."""
+    return np.clip(np.rint(view.to_size(point, view.size)).astype(int), 0, np.array(view.size[::-1]) - 1)
+
+
+def follows_of(answer: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """An answer [h, w] in a region, float32 0 or 1, and close around it; see `Hold.follows`."""
+    near = cv2.dilate(region, np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8))
+    return np.where((region > 0) & (answer < 0.5), 1, answer * near).astype(np.float32)
 
 
 def around_point(answer: np.ndarray, at: np.ndarray, level: float) -> np.ndarray:

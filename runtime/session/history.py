@@ -13,6 +13,7 @@ So any nesting of drags and their reversals ends in the pixels it began with.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,10 +32,12 @@ from edgedrag.runtime.session.edit_stack import (
     render,
     touches,
 )
+from edgedrag.runtime.session.held import Held
 from edgedrag.runtime.session.lattice import Lattice, common, within
 from edgedrag.runtime.session.round_state import round_state
 
 SAME = 1.0  # generator pixels; ends of two drags nearer than this count as one place
+RETURNED = 0.5  # the same, where drags that end further apart are one motion, see start.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,9 @@ class Entry:
         before, after: the box's pixels.
         layers_before, layers_after: the edit stack.
         reversed: the earlier entry whose whole mask this one restored, if any.
+        restores: whether it shows again, in all of its mask or a part, what was there before an earlier one.
+        continues: the earlier entry whose motion this one's goes on with and holds, if any (start.py).
+        held: what the drags held and where it is now, if they did.
     """
 
     original: np.ndarray
@@ -60,6 +66,38 @@ class Entry:
     after: np.ndarray
     layers_after: Layers
     reversed: Entry | None = None
+    restores: bool = False
+    continues: Entry | None = None
+    held: Held | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a drag starts from, see start.py.
+
+    Attributes:
+        photo: its pixels.
+        done: the entries that made it.
+        points: float32 [N, 4], handle in that photo and target.
+        layers: its edit stack.
+        continues: the entry that the drag goes on with, if any; `photo` is without it and without those that it went on
+            with itself.
+        newer: the entries since, which are in `photo`; none may share a pixel with the drag.
+    """
+
+    photo: np.ndarray
+    done: tuple[Entry, ...]
+    points: np.ndarray
+    layers: Layers = ()
+    continues: Entry | None = None
+    newer: tuple[Entry, ...] = ()
+
+
+def chain(entry: Entry | None) -> Iterator[Entry]:
+    """An entry, the one that it went on with, and so on."""
+    while entry is not None:
+        yield entry
+        entry = entry.continues
 
 
 class History:
@@ -93,8 +131,22 @@ class History:
         """Entries that can be redone."""
         return len(self._undone)
 
+    @property
+    def done(self) -> tuple[Entry, ...]:
+        """The entries that a further drag can go on with, the newest last; none at the limit."""
+        return () if self._is_full() else tuple(self._done)
+
+    def _is_full(self) -> bool:
+        return self._limit is not None and len(self._done) >= self._limit
+
     def compose(
-        self, picture: np.ndarray, window: Window, mask: np.ndarray, points: np.ndarray, generated: Generated
+        self,
+        picture: np.ndarray,
+        window: Window,
+        mask: np.ndarray,
+        points: np.ndarray,
+        generated: Generated,
+        start: Start | None = None,
     ) -> Entry:
         """What a drag makes of the photo; the history is unchanged until `add`.
 
@@ -102,8 +154,9 @@ class History:
             picture: the photo as the last entry left it.
             mask: bool, of the photo.
             points: [N, 4] in its pixels.
+            start: what the drag was generated on, where it goes on with an earlier one.
         """
-        if self._limit is not None and len(self._done) >= self._limit:
+        if self._is_full():
             return History(picture).compose(picture, window, mask, points, generated)
         layers = self._done[-1].layers_after if self._done else ()
         box, region = box_of(mask), mask[window.box].copy()  # copies: views would keep the whole photo's
@@ -113,24 +166,28 @@ class History:
         if not generated.is_finite():
             return entry(before, layers)
         lattice = Lattice.of(window, box)
-        last = self._reversed_by(points, box, masked, SAME * float(window.scale.mean()))
+        near = RETURNED if start is not None and start.continues is not None else SAME
+        last = self._reversed_by(points, box, masked, near * float(window.scale.mean()))
         if last is not None:
             weight = _weight_on(last, window, region, seam_width(region, generated))[inside]
             after = _restored(before, last, box, weight)
             if mask[last.box][last.mask].all():
                 newer = (layer for layer in layers if layer not in last.layers_after)
-                return entry(after, (*last.layers_before, *newer), last)
+                return entry(after, (*last.layers_before, *newer), last, True)
             make = partial(crossfade_states, now=layers, then=last.layers_before, weight=weight)
-            return entry(after, on_top(layers, Layer(lattice, masked, make)))
+            return entry(after, on_top(layers, Layer(lattice, masked, make)), restores=True)
+        on, below, continues = picture, layers, None
+        if start is not None and start.continues is not None:
+            on, below, continues = start.photo, start.layers, start.continues
         original = self._original
-        make = partial(round_state, photo=original, before=layers, window=window, mask=region, generated=generated)
+        make = partial(round_state, photo=original, before=below, window=window, mask=region, generated=generated)
         layer = Layer(lattice, masked, make)
-        if touches(layers, window.box):
-            after = before.copy()
+        if touches(below, window.box):
+            after = on[box].copy()
             np.copyto(colour_and_alpha(after)[0], render(original, layer), where=masked[..., None])
         else:
-            after = compose(picture[window.box], region, generated)[inside].copy()
-        return entry(after, on_top(layers, layer))
+            after = compose(on[window.box], region, generated)[inside].copy()
+        return entry(after, on_top(below, layer), continues=continues)
 
     def add(self, entry: Entry) -> None:
         """Make an entry the last one; undone entries are dropped."""

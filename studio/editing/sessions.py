@@ -14,13 +14,17 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.drags import Drag
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.hold.outlines import outline
 from edgedrag.runtime.photo.picture import Picture
+from edgedrag.runtime.session.candidates import Variant
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
+from edgedrag.runtime.session.request import ANSWER
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.studio.editing.answers import Answer, Question, find_answers
 from edgedrag.studio.editing.frames import view_size
+from edgedrag.studio.editing.outlines import Outliner, Polygons
 from edgedrag.studio.editing.worker import Busy
 
 UNDO_LIMIT = 24  # edits; the next one makes the picture as it is the new original
@@ -30,14 +34,19 @@ MAX_STEPS = 1000
 MASK_THRESHOLD = 128  # grey level from which on a painted mask's pixel may change
 
 
+Outlines = dict[str, Polygons]  # by the name of the answer
+
+
 @dataclass(frozen=True)
 class EditParameters:
-    """What a visitor asks of an edit; `motion_only` leaves out what a generator would add."""
+    """What a visitor asks of an edit; `motion_only` leaves out what a generator would add. The rest as `Photo.drag`."""
 
     drags: list[Drag]
     motion_only: bool = False
     steps: int | None = None
     seed: int = 0
+    motion: MotionName = "auto"
+    answer: str = ANSWER
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +69,8 @@ class Session:
     mask: np.ndarray | None = None
     last_mask: np.ndarray | None = None
     ended: bool = False
+    question: Question | None = None  # what the last edit answered, until its other answers are found
+    _outliner: Outliner | None = None
 
     def touch(self) -> None:
         """Restart the idle timeout."""
@@ -70,6 +81,11 @@ class Session:
         if self.photo is None:
             raise InputError("no photo yet: send one first")
         return self.photo
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What of the photo's file could not be used, a sentence each."""
+        return () if self.original is None else self.original.warnings
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -90,43 +106,64 @@ class Session:
         """Open another photo, with an empty history."""
         yield from ()
         self.photo, self.original = Photo(runtime, picture, UNDO_LIMIT), picture
-        self.mask = self.last_mask = None
+        self.mask = self.last_mask = self.question = None
 
     def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
         """One edit, step by step; closing the generator leaves the photo as it was."""
         photo = self.opened()
         if parameters.steps is not None and not 1 <= parameters.steps <= MAX_STEPS:
             raise InputError(f"steps: {parameters.steps} is not between 1 and {MAX_STEPS}")
-        before, painted = photo.image, self.mask is not None
+        before, mask = photo.picture, self.mask
+        self.question = None
         if parameters.motion_only:
             yield from ()
-            edit = photo.move(parameters.drags, self.mask)
+            edit = photo.move(parameters.drags, self.mask, parameters.motion, parameters.answer)
         else:
             edit = yield from photo.drag_steps(
-                parameters.drags, self.mask, steps=parameters.steps, seed=parameters.seed
-            )
+                parameters.drags, self.mask, steps=parameters.steps, seed=parameters.seed,
+                motion=parameters.motion, answer=parameters.answer,
+            )  # fmt: skip
         self.last_mask, self.mask = edit.mask, None
-        return FinishedEdit(edit.picture, edit.box, before, edit, painted)
+        if not parameters.motion_only:
+            variant = Variant(parameters.motion, parameters.answer)
+            self.question = Question(before, parameters.drags, mask, variant, edit)
+        return FinishedEdit(edit.picture, edit.box, before.pixels, edit, mask is not None)
+
+    def answers(self, runtime: Runtime) -> Generator[Progress, None, list[Answer]]:
+        """The last edit's answer and others; empty where there is no edit, or they were found before."""
+        question, self.question = self.question, None
+        yield from self.look_ahead()  # a touch is more likely than a choice
+        return [] if question is None else (yield from find_answers(runtime, question))
 
     def undo(self) -> Generator[Progress, None, Change]:
         yield from ()
+        self.question = None
         return self.opened().undo()
 
     def redo(self) -> Generator[Progress, None, Change]:
         yield from ()
+        self.question = None
         return self.opened().redo()
 
-    def motion(self, drags: list[Drag]) -> Generator[Progress, None, Motion]:
+    def motion(self, drags: list[Drag], motion: MotionName, answer: str) -> Generator[Progress, None, Motion]:
         """What a preview shows: the motion that an edit with these drags has."""
         yield from ()
-        return self.opened().motion(drags, self.mask)
+        return self.opened().motion(drags, self.mask, motion, answer)
 
-    def hold(self, point: list[float]) -> Generator[Progress, None, dict[str, list[list[list[int]]]]]:
-        """The outlines of what moves with a point, by answer, the one to show first; a painted mask bounds it."""
+    def hold(self, point: list[float], answer: str | None = None) -> Generator[Progress, None, Outlines]:
+        """The outlines of what moves with a point: of one answer, or of all; a painted mask bounds it."""
         yield from ()
-        hold = self.opened().hold(point, self.mask)
-        shown = [hold, *(held for held in hold.alternatives if held.name != hold.name)]
-        return {held.name: [polygon.tolist() for polygon in outline(held)] for held in shown}
+        photo = self.opened()
+        hold = photo.hold(point, self.mask)
+        if self._outliner is None or self._outliner.photo is not photo.image:
+            self._outliner = Outliner(photo.image, mask_size(*photo.image.shape[:2]))
+        shown = hold.alternatives if answer is None else [hold.answer(answer)]
+        return {held.name: self._outliner.outline(held) for held in shown}
+
+    def look_ahead(self) -> Generator[Progress, None, None]:
+        """Do now what the first touch of a photo would wait for."""
+        height, width = self.opened().image.shape[:2]
+        yield from self.hold([width // 2, height // 2], ANSWER)
 
     def paint(self, mask: np.ndarray | None) -> Generator[Progress, None, None]:
         """Use a painted mask for the next edit, or none: [h, w] of the photo's or the page's size, 128 = may change.
@@ -159,7 +196,7 @@ class Session:
     def wipe(self) -> None:
         """Drop everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.mask = self.last_mask = None
+        self.photo = self.original = self.mask = self.last_mask = self._outliner = self.question = None
 
 
 def mask_size(height: int, width: int) -> tuple[int, int]:

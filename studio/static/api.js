@@ -78,7 +78,7 @@ export class Live {
     this.on = on;
     this.number = 0;
     this.pending = []; // ids of previews under way
-    this.next = null; // drags to preview next
+    this.next = null; // the request to be sent next
     const protocols = ["edgedrag", ...(token() ? [`bearer.${token()}`] : [])];
     const address = new URL(`${session.path}/live`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
@@ -95,10 +95,10 @@ export class Live {
     return this.number;
   }
 
-  /** Request a preview; while enough are pending, the newest drags wait and replace older ones. */
-  preview(drags) {
-    if (this.pending.length >= MAX_PENDING) this.next = drags;
-    else this.pending.push(this.send("preview", { drags }));
+  /** Request a preview; while enough are pending, the newest request waits and replaces older ones. */
+  preview(request) {
+    if (this.pending.length >= MAX_PENDING) this.next = request;
+    else this.pending.push(this.send("preview", request));
   }
 
   /** Ignore the previews that are pending. */

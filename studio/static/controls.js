@@ -1,7 +1,5 @@
 // The buttons around the photo, and the keyboard on it.
 
-import { hideVerdict } from "./verdict.js";
-
 const $ = (id) => document.getElementById(id);
 const KEY_STEP = 4; // screen pixels that an arrow key moves; with shift 5 times as far
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -12,19 +10,20 @@ export function listenToButtons(editor) {
   $("several").addEventListener("click", () => {
     editor.several = !editor.several;
     $("several").setAttribute("aria-pressed", editor.several);
-    if (!editor.several && editor.arrows.length) editor.clear();
+    if (!editor.several && editor.pulls.arrows.length) editor.clear();
     editor.choose("pull");
   });
   $("clear").addEventListener("click", () => editor.clear());
   $("apply").addEventListener("click", () => {
-    editor.choose("pull");
     editor.commit();
+    editor.choose("pull");
   });
   $("undo").addEventListener("click", () => editor.back("undo"));
   $("redo").addEventListener("click", () => editor.back("redo"));
   $("retry").addEventListener("click", () => editor.retry());
   $("keep-preview").addEventListener("click", () => editor.keepPreview());
-  $("keep-result").addEventListener("click", hideVerdict);
+  $("keep-result").addEventListener("click", () => editor.hideOutcome());
+  $("take-back").addEventListener("click", () => editor.back("undo"));
   $("zoom-in").addEventListener("click", () => editor.zoom(1.5));
   $("zoom-out").addEventListener("click", () => editor.zoom(1 / 1.5));
   $("fit").addEventListener("click", () => editor.zoom(0));
@@ -42,10 +41,10 @@ export function handleKey(editor, event) {
     const far = (KEY_STEP * (event.shiftKey ? 5 : 1) * editor.view.k) / editor.view.scale;
     editor.cross ??= [editor.state.width / 2, editor.state.height / 2];
     editor.cross = editor.cross.map((value, i) => Math.min(Math.max(value + MOVES[event.key][i] * far, 0), (i ? editor.state.height : editor.state.width) - 1));
-    if (editor.pull) editor.pullTo(editor.cross);
+    if (editor.pulls.pull) editor.pulls.pullTo(editor.cross);
   } else if (event.key === "Enter" || event.key === " ") {
     editor.cross ??= [editor.state.width / 2, editor.state.height / 2];
-    if (editor.pull) editor.release();
+    if (editor.pulls.pull) editor.pulls.release();
     else editor.take([...editor.cross], editor.view.toScreen(editor.cross));
   } else if (event.key === "Escape") editor.stop();
   else if (event.key === "+" || event.key === "-" || event.key === "0") editor.zoom({ "+": 1.5, "-": 1 / 1.5, 0: 0 }[event.key]);

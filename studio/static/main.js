@@ -4,7 +4,8 @@ import { ApiError, Session, call, token } from "./api.js";
 import { hasCamera, shoot, startCamera, stopCamera } from "./camera.js";
 import { Editor } from "./editor.js";
 import { Idle } from "./idle.js";
-import { LANGUAGES, firstLanguage, language, speak, t } from "./words.js";
+import { offerLanguages } from "./languages.js";
+import { firstLanguage, speak, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const WIPED = 4001, MOVED = 4002, UNKNOWN = 4004; // close codes of the WebSocket
@@ -41,12 +42,14 @@ function explain(error) {
 /** Open a photo in the visitor's session, a new one where there is none. */
 async function openPhoto(file) {
   if (!file) return;
-  if (file.type && !["image/jpeg", "image/png", "image/webp"].includes(file.type)) return toast(t("error_type"));
+  if (file.type && !file.type.startsWith("image/")) return toast(t("error_type"));
   toast(t("hint_opening"));
   try {
     session ??= await Session.begin();
-    await enter(await session.openPhoto(file));
-    $("toast").hidden = true;
+    const state = await session.openPhoto(file);
+    await enter(state);
+    if (state.warnings.length) toast(t(`warning_${state.warnings[0].code}`));
+    else $("toast").hidden = true;
   } catch (error) {
     explain(error);
   }
@@ -140,13 +143,7 @@ $("camera-back").addEventListener("click", () => {
 });
 $("leave").addEventListener("click", () => leave());
 $("save").addEventListener("click", save);
-for (const button of document.querySelectorAll(".language")) {
-  button.addEventListener("click", async () => {
-    await speak(LANGUAGES[(LANGUAGES.indexOf(language) + 1) % LANGUAGES.length]);
-    sessionStorage.setItem("language", language);
-    if (session) editor.refresh();
-  });
-}
+offerLanguages(() => session && editor.refresh());
 
 let holding = 0;
 $("title").addEventListener("pointerdown", () => (holding = setTimeout(() => location.assign("staff"), STAFF_SECONDS * 1000)));

@@ -1,0 +1,52 @@
+"""What of a hold a motion moves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgedrag.runtime.hold.hold import NAMES, Hold, make_hold
+from edgedrag.runtime.hold.view import PhotoView
+
+SIZE = 120
+RADII = (12, 30, 45)  # of part, thing and group
+UNSURE = 10  # pixels at the edge of each larger answer that may belong to it
+
+
+@pytest.fixture
+def hold() -> Hold:
+    """Discs in each other around the middle, whose outer UNSURE pixels are held by 0.6 of 1."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    distance = np.hypot(x - SIZE / 2, y - SIZE / 2)
+    answers = [np.where(distance < radius - UNSURE, 1, 0.6) * (distance < radius) for radius in RADII[1:]]
+    part = (distance < RADII[0]).astype(np.float32)
+    photo = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
+    return make_hold(PhotoView(photo), np.full(2, SIZE / 2), np.stack([part, *answers]).astype(np.float32), None)
+
+
+def radius(held: Hold, level: float = 0.5) -> float:
+    return float(np.sqrt((held.follows > level).sum() / np.pi))
+
+
+def test_what_is_unsure_is_held_and_does_not_move(hold: Hold) -> None:
+    for name, held in zip(NAMES[1:], RADII[1:]):
+        assert radius(hold.answer(name)) == pytest.approx(held, abs=0.5)
+        assert radius(hold.moving(name, "whole")) == pytest.approx(held - UNSURE, abs=2.5), "soft for two pixels"
+
+
+def test_a_thing_that_bends_follows_less_where_its_part_does_not_hold_it(hold: Hold) -> None:
+    bent = hold.moving("thing", "bend")
+    middle, beside = (bent.follows[SIZE // 2, SIZE // 2 + along] for along in (0, RADII[0] + 4))
+    assert middle == 1 and beside == pytest.approx(2 / 3)
+    assert bent.follows[SIZE // 2, SIZE // 2 + RADII[1] + 4] == 0
+
+
+@pytest.mark.parametrize("motion", ["bend", "whole", "stretch"])
+def test_the_part_moves_as_it_is_and_lies_in_all(hold: Hold, motion: str) -> None:
+    part = hold.moving("part", motion)
+    assert part is hold.answer("part")
+    for name in NAMES[1:]:
+        moved = hold.moving(name, motion)
+        assert (moved.follows[part.follows >= 0.5] > 0.6).all() and moved.name == name
+        assert moved is hold.moving(name, motion), "made once"
+        assert np.array_equal(moved.on_photo(), hold.answer(name).on_photo()), "what is held does not depend on it"

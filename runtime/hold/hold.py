@@ -16,8 +16,7 @@ from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.window import Window
 
 NAMES = ("part", "thing", "group")  # of the answers, in order of size
-SURE = 0.77  # of an answer larger than the part: from there on it moves;
-AGREED = 0.65  # and of the mean of all, where a thing bends; docs/hold.md
+SURE = 0.9  # of an answer larger than the part: what is less sure is held but does not move, docs/hold.md
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
 FINGER = 2  # pixels of the low resolution around the point that are held in any case
 ISLAND = 0.2  # of what is held around it; smaller islands are held too
@@ -44,7 +43,7 @@ class Hold:
     follows: np.ndarray
     _soft: SoftMap
     _view: PhotoView
-    _moving: dict[tuple[str, bool], Hold] = field(default_factory=dict)
+    _moving: dict[str, Hold] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         rows, columns = self.box
@@ -65,21 +64,16 @@ class Hold:
         """The alternative of a name of NAMES."""
         return self.alternatives[NAMES.index(name)]
 
-    def moving(self, name: str, motion: str) -> Hold:
-        """The alternative of a name as a motion moves it: what is less sure to be held does not follow.
-
-        A thing that bends follows as far as all answers agree: less where the part does not hold it.
-        """
+    def moving(self, name: str) -> Hold:
+        """The alternative of a name as it moves where no mask is given: what is less sure to be held stays."""
         if name == NAMES[0]:
             return self.answer(name)
-        agreed = name == "thing" and motion == "bend"
-        if (name, agreed) not in self._moving:
+        if name not in self._moving:
             held, part = self.answer(name), self.answer(NAMES[0])
-            answer = np.mean([one.follows for one in self.alternatives], axis=0) if agreed else held.follows
-            sure = around_point(answer, pixel_at(self._view, np.array(self.point)), AGREED if agreed else SURE)
-            follows = follows_of(answer, np.maximum(sure, part.follows >= 0.5))
-            self._moving[name, agreed] = replace(held, follows=follows, _moving={})
-        return self._moving[name, agreed]
+            sure = around_point(held.follows, pixel_at(self._view, np.array(self.point)), SURE)
+            follows = follows_of(held.follows, np.maximum(sure, part.follows >= 0.5))
+            self._moving[name] = replace(held, follows=follows, _moving={})
+        return self._moving[name]
 
     @cached_property
     def _coefficients(self) -> np.ndarray:

@@ -223,9 +223,9 @@ def way_of(asked: Asked) -> Way:
 
 
 def moving(hold: Hold, way: Way) -> Hold:
-    """What of a hold a drag moves: in a given mask all that it may hold, since that says what moves."""
-    motion, answer, given, _ = way
-    return hold.answer(answer) if given else hold.moving(answer, motion)
+    """What of a hold a drag moves: in a given mask all that is held, since that says what may move."""
+    _, answer, given, _ = way
+    return hold.answer(answer) if given else hold.moving(answer)
 
 
 def _goes_on(held: np.ndarray, mask: np.ndarray) -> bool:

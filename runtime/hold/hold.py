@@ -16,7 +16,7 @@ from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.window import Window
 
 NAMES = ("part", "thing", "group")  # of the answers, in order of size
-SURE = 0.9  # of an answer larger than the part: what is less sure is held but does not move, docs/hold.md
+SURE = {"thing": 0.9, "group": 0.77}  # of these answers: what is less sure is held but does not move, docs/hold.md
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
 FINGER = 2  # pixels of the low resolution around the point that are held in any case
 ISLAND = 0.2  # of what is held around it; smaller islands are held too
@@ -66,11 +66,11 @@ class Hold:
 
     def moving(self, name: str) -> Hold:
         """The alternative of a name as it moves where no mask is given: what is less sure to be held stays."""
-        if name == NAMES[0]:
+        if name not in SURE:
             return self.answer(name)
         if name not in self._moving:
             held, part = self.answer(name), self.answer(NAMES[0])
-            sure = around_point(held.follows, pixel_at(self._view, np.array(self.point)), SURE)
+            sure = around_point(held.follows, pixel_at(self._view, np.array(self.point)), SURE[name])
             follows = follows_of(held.follows, np.maximum(sure, part.follows >= 0.5))
             self._moving[name] = replace(held, follows=follows, _moving={})
         return self._moving[name]

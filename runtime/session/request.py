@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.drag.blend import REVEAL_RANGE
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
 from edgedrag.runtime.drag.ground import Ground, make_ground
@@ -39,6 +40,7 @@ from edgedrag.runtime.trace import span
 ANSWER, ANSWER_IN_MASK = "thing", "group"  # of a hold, which one moves; chosen on pulls and pairs, docs/quality.md
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
 CUT = 0.02  # of a given mask's edge; what holds more of it goes on beyond the mask
+SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
 GROUNDS = 2  # that are remembered
 REACHES = 16, 12  # generator pixels: the first of the lengths, each twice the one before; and beyond it, for soft edges
@@ -164,7 +166,7 @@ class Preparer:
         if not (moved.revealed > 0.5).any():
             return moved
         hole = held[(points[:, :2] != points[:, 2:]).any(1)].max(0) > HOLE_LEVEL
-        hole, revealed = _wider(hole), moved.revealed[..., 0] > 0
+        hole, revealed = _wider(hole, HOLE_MARGIN), _wider(moved.revealed[..., 0] > SHOWN, 1)
         hole |= revealed
         longest = float(np.hypot(*(points[:, 2:] - points[:, :2]).T).max())
         return replace(moved, ground=self._ground(picture, hole, _within_reach(hole, longest) | revealed))
@@ -191,7 +193,7 @@ class Preparer:
             return flow * window.scale
         held = start.continues.held
         moved, found = flow_from(held, flow, window)
-        hole = _wider(held.region(window, request.photo.shape))
+        hole = _wider(held.region(window, request.photo.shape), HOLE_MARGIN)
         if (hole & ~found).any():  # hidden by what is held: until the drag ends, the ground of the photo as it is
             picture = shrink(as_rgb8(request.photo[window.box]), window.size)
             longest = float(np.hypot(*(held.points[:, 2:] - held.points[:, :2]).T).max()) / held.pixel
@@ -200,9 +202,9 @@ class Preparer:
         return moved
 
 
-def _wider(hole: np.ndarray) -> np.ndarray:
-    """A hole, bool [H, W], with HOLE_MARGIN."""
-    return cv2.dilate(hole.astype(np.uint8), np.ones((2 * HOLE_MARGIN + 1,) * 2, np.uint8)).view(bool)
+def _wider(region: np.ndarray, margin: int) -> np.ndarray:
+    """A region, bool [H, W], with a margin around it."""
+    return cv2.dilate(region.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)).view(bool)
 
 
 def _within_reach(hole: np.ndarray, longest: float) -> np.ndarray:

@@ -70,6 +70,7 @@ class SessionState(BaseModel):
     undo: int = Field(description="edits that can be undone")
     redo: int
     mask: Literal["automatic", "painted"]
+    protected: bool = Field(description="a part of the photo must not change")
     idle_seconds: float = Field(description="without a request for so long, the session is wiped")
     pixels_kept: bool = Field(description="staff hold bad edits for review")
 
@@ -123,7 +124,7 @@ class EditMessage(EditRequest):
 
 
 class PlainMessage(StrictModel):
-    type: Literal["undo", "redo", "cancel", "touch", "answers"]
+    type: Literal["undo", "redo", "cancel", "touch", "answers", "restore"]
     id: int
 
 
@@ -151,6 +152,7 @@ def state(station: Station, session: Session) -> SessionState:
         undo=session.undo_count,
         redo=session.redo_count,
         mask="automatic" if session.mask is None else "painted",
+        protected=session.protected is not None,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
     )

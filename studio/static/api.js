@@ -60,9 +60,9 @@ export class Session {
   openPhoto = async (file) => (await call("PUT", `${this.path}/photo`, { body: file, type: file.type })).json();
   view = async (original = false) => (await call("GET", `${this.path}/view?original=${original}`)).blob();
   picture = async () => (await call("GET", `${this.path}/picture?format=png`)).blob();
-  mask = async () => (await call("GET", `${this.path}/mask`)).blob();
-  putMask = (file) => call("PUT", `${this.path}/mask`, { body: file, type: "image/png" });
-  dropMask = () => call("DELETE", `${this.path}/mask`);
+  mask = async (use = "area") => (await call("GET", `${this.path}/mask?use=${use}`)).blob();
+  putMask = (file, use = "area") => call("PUT", `${this.path}/mask?use=${use}`, { body: file, type: "image/png" });
+  dropMask = (use = "area") => call("DELETE", `${this.path}/mask?use=${use}`);
 }
 
 /** A binary frame: its header, with the bytes behind it as `payload`. */

@@ -81,6 +81,11 @@ def tap(visitor: Visitor, point: tuple[float, float]) -> None:
     visitor.touch("touchEnd")
 
 
+def brush(visitor: Visitor, kind: str) -> None:
+    visitor.page.click("#tool-brush")
+    visitor.page.click(f"#tool-{kind}")
+
+
 def outlined(visitor: Visitor) -> None:
     """Wait until the outline of what a finger holds is on the screen."""
     visitor.measured("touch to outline")
@@ -125,9 +130,9 @@ def test_a_painted_area_holds_the_edit_and_the_eraser_takes_from_it(
     visit: Callable[..., Visitor], tmp_path: Path
 ) -> None:
     visitor = visit()
-    visitor.page.click("#tool-paint")
+    brush(visitor, "paint")
     stroke(visitor, (330, 270), (400, 270), (400, 310), (330, 310), (330, 290), (400, 290))
-    visitor.page.click("#tool-erase")
+    brush(visitor, "erase")
     stroke(visitor, (420, 260), (420, 330))
     visitor.page.click("#tool-pull")
     visitor.edit(SPOON, AWAY)
@@ -155,7 +160,7 @@ def test_a_bad_result_says_why_and_can_be_tried_again_or_left_at_the_preview(
     visitor = visit()
 
     def fail() -> None:
-        visitor.page.click("#tool-paint")
+        brush(visitor, "paint")
         stroke(visitor, (365, 285), (366, 285))
         visitor.page.click("#tool-pull")
         assert visitor.edit(SPOON, (480, 330)) == "bad"
@@ -264,6 +269,32 @@ def test_another_answer_takes_the_place_of_the_first(visit: Callable[..., Visito
     visitor.page.click("#undo")
     visitor.page.wait_for_selector("#undo[disabled]")
     assert not visitor.page.is_visible("#choices")
+
+
+def test_protected_and_restored_parts_pins_and_the_original(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit(PHONE)
+    brush(visitor, "protect")
+    stroke(visitor, (300, 200), (300, 399))
+    visitor.page.click("#tool-pin")
+    tap(visitor, (200, 160))
+    visitor.page.click("#tool-pull")
+    visitor.edit(SPOON, AWAY)
+    first = saved(visitor, tmp_path)
+    assert np.array_equal(first[210:, 290:310], BEFORE[210:, 290:310]) and (first != BEFORE).any()
+    brush(visitor, "restore")
+    stroke(visitor, (365, 260), (365, 320))
+    visitor.page.wait_for_selector("#undo[data-count='2']")
+    second = saved(visitor, tmp_path)
+    assert np.array_equal(second[265:315, 355:375], BEFORE[265:315, 355:375]) and (second != first).any()
+    visitor.page.reload()
+    visitor.ready()
+    visitor.page.wait_for_selector("#edit:not([hidden])")
+    assert visitor.page.is_enabled("#clear"), "the protection is still there"
+    visitor.page.click("#original")
+    visitor.page.wait_for_selector("#undo[data-count='3']")
+    assert np.array_equal(saved(visitor, tmp_path), BEFORE)
+    visitor.page.click("#clear")
+    visitor.page.wait_for_selector("#clear[disabled]")
 
 
 def test_quick_pulls_are_all_made_and_the_last_is_shown(visit: Callable[..., Visitor], tmp_path: Path) -> None:

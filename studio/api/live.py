@@ -82,6 +82,9 @@ class Connection:
                 invalid += 1
                 self._queue({"type": "error", "id": None, "code": "unusable", "detail": _first_problem(error)})
                 continue
+            if message.type == "ping":  # from the page itself: nobody touched it
+                self._queue({"type": "pong", "id": message.id})
+                continue
             self._session.touch()
             self._handle(message)
         self.close(POLICY_VIOLATION)

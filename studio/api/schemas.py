@@ -53,6 +53,7 @@ class About(BaseModel):
     """A station."""
 
     version: str
+    started: float = Field(description="when the station was started, seconds since 1970")
     idle_seconds: float
     pixels_kept: bool = Field(description="staff hold bad edits for review")
 
@@ -124,7 +125,7 @@ class EditMessage(EditRequest):
 
 
 class PlainMessage(StrictModel):
-    type: Literal["undo", "redo", "cancel", "touch", "answers", "restore"]
+    type: Literal["undo", "redo", "cancel", "touch", "answers", "restore", "ping"]
     id: int
 
 

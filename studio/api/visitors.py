@@ -33,6 +33,7 @@ async def about(station: StationDep) -> About:
     """What a visitor may know before a session begins."""
     return About(
         version=edgedrag.__version__,
+        started=station.started,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
     )

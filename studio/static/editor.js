@@ -18,7 +18,7 @@ const $ = (id) => document.getElementById(id);
 const BRUSHES = ["paint", "erase", "protect", "restore"];
 
 export class Editor {
-  /** `callbacks`: toast(text), closed(code). */
+  /** `callbacks`: toast(text), lost(whether), closed(code). */
   constructor(callbacks) {
     this.callbacks = callbacks;
     this.view = new View();
@@ -55,7 +55,7 @@ export class Editor {
     const { pulls, painting, view } = this;
     return {
       start: (at) => {
-        if (!this.state || !this.live) return;
+        if (!this.state || !this.live?.open) return;
         this.pointer = at;
         this.hideOutcome();
         if (this.brushes) painting.start(at);
@@ -87,9 +87,12 @@ export class Editor {
     };
   }
 
-  /** Show a session's photo. */
+  /** Show a session's photo; whether an edit was lost that was on its way when the connection was. */
   async open(session, state) {
+    const lost = Boolean(this.edits.current);
+    this.live?.close();
     this.reset();
+    this.progress(null);
     this.session = session;
     this.setState(state);
     this.area.open(state);
@@ -104,6 +107,7 @@ export class Editor {
     this.connect();
     this.choose("pull");
     this.hideOutcome();
+    return lost;
   }
 
   connect() {
@@ -119,6 +123,7 @@ export class Editor {
       busy: (message) => this.edits.again(message) && this.callbacks.toast(t("error_busy")),
       cancelled: ({ id }) => this.edits.finish(id) && this.over(),
       error: (message) => this.failed(message),
+      lost: (lost) => this.callbacks.lost(lost),
       closed: (code) => this.callbacks.closed(code),
     });
   }

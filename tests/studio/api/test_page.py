@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -404,6 +406,29 @@ def test_leaving_and_idling_wipe_the_photo(chromium: Any, tmp_path: Path) -> Non
         while (wiped := sum(said["event"] == "session wiped" for said in kiosk.lines)) < 2 and time.monotonic() < limit:
             time.sleep(0.1)
         assert wiped == 2
+        visitor.context.close()
+
+
+def test_a_lost_station_is_told_and_its_return_ends_the_visit(chromium: Any, tmp_path: Path) -> None:
+    with Kiosk(tmp_path / "state") as kiosk:
+        visitor = Visitor(chromium, kiosk.url)
+        page = visitor.page
+        visitor.open(COFFEE, 600, 400)
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        os.kill(kiosk.process.pid, signal.SIGSTOP)
+        page.wait_for_selector("#link:not([hidden])", timeout=3500)
+        os.kill(kiosk.process.pid, signal.SIGCONT)
+        page.wait_for_selector("#link", state="hidden")
+        assert visitor.edit(SPOON, AWAY) and page.is_enabled("#undo"), "it goes on"
+        kiosk.kill()
+        page.wait_for_selector("#link:not([hidden])")
+        page.reload()
+        visitor.ready()
+        page.wait_for_selector("#link:has-text('No connection')")
+    with Kiosk(tmp_path / "state", "--port", str(kiosk.port)):
+        page.wait_for_selector("#toast:has-text('restarted')", timeout=30_000)
+        page.wait_for_selector("#link", state="hidden")
+        assert page.is_visible("#attract")
         visitor.context.close()
 
 

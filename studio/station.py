@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +40,7 @@ class Station:
         self.metrics = Metrics(
             lambda: self.worker.waiting, lambda: len(self.sessions), lambda: self.worker.turn_seconds
         )
-        self.records = Records(runtime, settings.state, self.metrics)
+        self.records = Records(runtime, settings, self.metrics)
         self.started = time.time()
         self.on_session_end: Callable[[Session], None] = lambda session: None
         self._codec = ThreadPoolExecutor(1, "codec")  # pictures are decoded and encoded one at a time
@@ -128,7 +127,7 @@ class Station:
 
     async def encoded(self, picture: Picture, kind: str) -> bytes:
         """The whole picture as a file: png, webp or jpeg."""
-        return await self._coded(encode_picture, Path(f"picture.{kind}"), picture)
+        return await self._coded(encode_picture, Path(f"picture.{kind}"), picture, self.settings.mark)
 
     async def mask_file(self, session: Session, use: MaskUse = "area") -> bytes | None:
         """The session's mask at the page's size as PNG; None where there is none yet."""
@@ -161,9 +160,8 @@ class Station:
         """The self-test, through the same queue as visitors' edits."""
         session = Session("self-test")
         report: Report = await self.run(session, self_test(self.runtime))
-        free = shutil.disk_usage(self.settings.state).free / 1e6
         log("self-test", passed=report.passed, **report.figures)
-        return Report(report.passed, report.problems, {**report.figures, "disk_free_mb": round(free)})
+        return Report(report.problems, {**report.figures, "disk_free_mb": round(self.records.disk_free_mb)})
 
     def failed(self, error: BaseException) -> None:
         """Record an error of the station: its kind and place, nothing that a visitor brought."""

@@ -18,6 +18,7 @@ from edgedrag.runtime.backends.device.cuda import find_gpu
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples"
+os.environ["EDGEDRAG_BUNDLES"] = str(REPOSITORY / "tests" / "none")  # not what whoever runs the tests has installed
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -37,6 +37,7 @@ from edgedrag.runtime.session.lattice import Lattice, common, within
 from edgedrag.runtime.session.round_state import round_state
 
 SAME = 1.0  # generator pixels; ends of two drags nearer than this count as one place
+RETURNED = 0.5  # the same, where drags that end further apart are one motion, see start.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +178,8 @@ class History:
         if not generated.is_finite():
             return entry(before, layers)
         lattice = Lattice.of(window, box)
-        last = self._reversed_by(points, box, masked, SAME * float(window.scale.mean()))
+        near = RETURNED if start is not None and start.continues is not None else SAME
+        last = self._reversed_by(points, box, masked, near * float(window.scale.mean()))
         if last is not None:
             weight = _weight_on(last, window, region, seam_width(region, generated))[inside]
             after = _restored(before, last, box, weight)

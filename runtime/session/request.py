@@ -41,6 +41,7 @@ MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge 
 CUT = 0.02  # of a given mask's edge; what holds more of it goes on beyond the mask
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
 GROUNDS = 2  # that are remembered
+REACHES = 16, 12  # generator pixels: the first of the lengths, each twice the one before; and beyond it, for soft edges
 HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 
 
@@ -94,7 +95,7 @@ class Preparer:
     def __init__(self, bundle: Bundle, stages: Stages) -> None:
         self._bundle, self._stages = bundle, stages
         self._holds = HoldFinder(bundle, stages)
-        self._grounds: dict[tuple[bytes, bytes], Ground] = {}  # the last ones, by the window's pixels and the hole
+        self._grounds: dict[tuple[bytes, ...], Ground] = {}  # the last ones, by the window's pixels and the hole
 
     def hold(self, start: Start, point: np.ndarray, mask: np.ndarray | None) -> Hold:
         """The hold at a checked point (x, y), bounded by a mask, bool [H, W]; an earlier drag's on what that moved."""
@@ -171,15 +172,16 @@ class Preparer:
         if not (moved.revealed > 0.5).any():
             return moved
         hole = held[(points[:, :2] != points[:, 2:]).any(1)].max(0) > HOLE_LEVEL
-        hole = _wider(hole)
-        hole |= moved.revealed[..., 0] > 0
-        return replace(moved, ground=self._ground(picture, hole))
+        hole, revealed = _wider(hole), moved.revealed[..., 0] > 0
+        hole |= revealed
+        longest = float(np.hypot(*(points[:, 2:] - points[:, :2]).T).max())
+        return replace(moved, ground=self._ground(picture, hole, _within_reach(hole, longest) | revealed))
 
-    def _ground(self, picture: np.ndarray, hole: np.ndarray) -> Ground:
-        """What fills a hole, bool [H, W], in a window's picture."""
+    def _ground(self, picture: np.ndarray, hole: np.ndarray, wanted: np.ndarray) -> Ground:
+        """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""
         with span("ground", "prepare"):
-            key = digest(picture), digest(hole)
-            ground = self._grounds.pop(key, None) or make_ground(picture, hole)
+            key = digest(picture), digest(hole), digest(wanted)
+            ground = self._grounds.pop(key, None) or make_ground(picture, hole, None, wanted)
             self._grounds = {key: ground, **dict(list(self._grounds.items())[: GROUNDS - 1])}
         return ground
 
@@ -200,7 +202,8 @@ class Preparer:
         hole = _wider(held.region(window, request.photo.shape))
         if (hole & ~found).any():  # hidden by what is held: until the drag ends, the ground of the photo as it is
             picture = shrink(as_rgb8(request.photo[window.box]), window.size)
-            offsets = self._ground(picture, hole).offsets * window.scale
+            longest = float(np.hypot(*(held.points[:, 2:] - held.points[:, :2]).T).max()) / held.pixel
+            offsets = self._ground(picture, hole, _within_reach(hole, longest)).offsets * window.scale
             moved[hole & ~found] = offsets[hole & ~found]
         return moved
 
@@ -223,6 +226,16 @@ def _without(region: np.ndarray, protected: np.ndarray | None) -> np.ndarray:
 def _wider(hole: np.ndarray) -> np.ndarray:
     """A hole, bool [H, W], with HOLE_MARGIN."""
     return cv2.dilate(hole.astype(np.uint8), np.ones((2 * HOLE_MARGIN + 1,) * 2, np.uint8)).view(bool)
+
+
+def _within_reach(hole: np.ndarray, longest: float) -> np.ndarray:
+    """The part of a hole, bool [H, W], that drags up to a length can reveal; the same for some range of lengths.
+
+    What moves by a length reveals what is not further than that from the hole's outline.
+    """
+    reach = REACHES[0] * 2 ** max(0, int(np.ceil(np.log2(max(longest, 1e-6) / REACHES[0])))) + REACHES[1]
+    padded = cv2.copyMakeBorder(hole.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    return hole & (cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1] <= reach)
 
 
 def way_of(asked: Asked) -> Way:

@@ -18,10 +18,9 @@ import numpy as np
 from edgedrag.runtime.drag.composite import Box
 from edgedrag.runtime.session.edit_stack import Layers
 from edgedrag.runtime.session.held import Way
-from edgedrag.runtime.session.history import Entry, Start, chain
+from edgedrag.runtime.session.history import RETURNED, Entry, Start, chain
 
 GRABBED = 5.0  # generator pixels; a drag that begins nearer to where an earlier one ended goes on with it
-RETURNED = 1.0  # generator pixels; a thing that comes nearer than this, and half its way, to where it was is there
 
 
 def region_of(start: Start) -> np.ndarray:
@@ -97,7 +96,7 @@ def _total(entry: Entry, points: np.ndarray, way: Way, shape: tuple[int, ...]) -
     total[:, 2:] += points[:, 2:] - points[:, :2]
     total[:, 2:] = np.clip(total[:, 2:], 0, [shape[1] - 1, shape[0] - 1])
     left, was = (np.linalg.norm(drags[:, 2:] - drags[:, :2], axis=-1) for drags in (total, held.points[nearest]))
-    if (left < np.minimum(RETURNED * held.pixel, was / 2)).all():
+    if (left <= np.minimum(RETURNED * held.pixel, was / 2)).all():
         total[:, 2:] = total[:, :2]
     return total
 

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 import edgedrag
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.plugins import MissingCodec
 from edgedrag.studio.api import live, staff, visitors
 from edgedrag.studio.api.guard import Guard
 from edgedrag.studio.api.live import WIPED
@@ -105,7 +106,7 @@ def _add_probes(app: FastAPI) -> None:
     @app.get("/metrics", tags=["probes"], response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics(station: StationDep) -> Response:
         """For Prometheus."""
-        return PlainTextResponse(station.metrics.text(), media_type=CONTENT_TYPE)
+        return PlainTextResponse(station.records.metrics_text(), media_type=CONTENT_TYPE)
 
 
 def _add_error_answers(app: FastAPI, station: Station) -> None:
@@ -146,6 +147,8 @@ def _api_error(error: Exception) -> ApiError | None:
     """What an error means to the client; None where the station itself is at fault."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, MissingCodec):
+        return ApiError(415, str(error))
     if isinstance(error, InputError):
         return ApiError(422, str(error))
     if isinstance(error, RequestValidationError):

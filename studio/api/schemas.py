@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from edgedrag.runtime.drag.checks import Verdict
@@ -58,6 +59,13 @@ class About(BaseModel):
     pixels_kept: bool = Field(description="staff hold bad edits for review")
 
 
+class Warning(BaseModel):
+    """What the visitor should know about a photo or a mask that is used all the same."""
+
+    code: Literal["left_out", "mask_is_whole"]
+    detail: str = Field(description="in English")
+
+
 class SessionState(BaseModel):
     """A session; sizes are null until there is a photo."""
 
@@ -74,6 +82,7 @@ class SessionState(BaseModel):
     protected: bool = Field(description="a part of the photo must not change")
     idle_seconds: float = Field(description="without a request for so long, the session is wiped")
     pixels_kept: bool = Field(description="staff hold bad edits for review")
+    warnings: list[Warning] = Field(description="of the photo as it was opened, and of the painted mask")
 
 
 class StepDown(BaseModel):
@@ -101,6 +110,7 @@ class EditResult(BaseModel):
     backend: str
     precision: str
     fallback: list[StepDown]
+    warnings: list[Warning] = Field(description="of the mask that was painted")
     state: SessionState
 
 
@@ -156,7 +166,18 @@ def state(station: Station, session: Session) -> SessionState:
         protected=session.protected is not None,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
+        warnings=[
+            *(Warning(code="left_out", detail=sentence) for sentence in session.left_out),
+            *_mask_warnings(session.mask),
+        ],
     )
+
+
+def _mask_warnings(mask: np.ndarray | None) -> list[Warning]:
+    """Of a painted mask, as `edgedrag drag` has them."""
+    if mask is None or not mask.all():
+        return []
+    return [Warning(code="mask_is_whole", detail="mask: is the whole photo, so all of it may change")]
 
 
 def reason_fields(reasons: Sequence[Reason]) -> dict[str, list[Any]]:
@@ -182,5 +203,6 @@ def result(station: Station, session: Session, edited: FinishedEdit) -> dict[str
         "backend": edited.edit.backend,
         "precision": edited.edit.precision,
         "fallback": [asdict(step) for step in edited.edit.fallback],
+        "warnings": [w.model_dump() for w in _mask_warnings(edited.edit.mask if edited.painted else None)],
         "state": state(station, session).model_dump(),
     }

@@ -90,6 +90,11 @@ class Session:
         return self.photo
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """What of the photo's file could not be used, a sentence each."""
+        return () if self.original is None else self.original.warnings
+
+    @property
     def size(self) -> tuple[int, int] | None:
         """Height and width of the photo."""
         return None if self.photo is None else self.photo.image.shape[:2]

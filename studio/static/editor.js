@@ -257,6 +257,7 @@ export class Editor {
     this.last = edit;
     this.over();
     if (!this.pulls.pull && !this.edits.current) this.showOutcome(frame, edit);
+    if (frame.warnings.length) this.callbacks.toast(t(`warning_${frame.warnings[0].code}`));
     this.refresh();
     requestAnimationFrame(() => requestAnimationFrame(() => {
       performance.mark("shown");

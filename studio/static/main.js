@@ -55,7 +55,7 @@ function explain(error) {
 /** Open a photo in the visitor's session, a new one where there is none. */
 async function openPhoto(file) {
   if (!file) return;
-  if (file.type && !["image/jpeg", "image/png", "image/webp"].includes(file.type)) return toast(t("error_type"));
+  if (file.type && !file.type.startsWith("image/")) return toast(t("error_type"));
   $("toast").hidden = true;
   $("uploaded").value = 0;
   $("opening").showModal();
@@ -66,6 +66,7 @@ async function openPhoto(file) {
       else $("uploaded").removeAttribute("value"); // sent; how long it takes to open is not known
     });
     await enter(state);
+    if (state.warnings.length) toast(t(`warning_${state.warnings[0].code}`));
   } catch (error) {
     explain(error);
   } finally {

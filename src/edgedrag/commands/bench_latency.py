@@ -220,7 +220,7 @@ class Planned:
 def plan(bundle: str, options: Planned, as_json: bool) -> None:
     """Predict what a drag of BUNDLE takes on other devices.
 
-    From the FLOPs and bytes of the bundle's graphs and a table of devices (roofline).
+    From the work of the bundle's graphs and the efficiencies of measured devices; says where it does not know.
     """
     from edgedrag.benchmarks.latency import plan
     from edgedrag.benchmarks.latency.compare import read_report

@@ -11,11 +11,12 @@ from edgedrag.commands.family import Family
 from edgedrag.commands.info import info
 from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, step_counts
+from edgedrag.commands.releases import RELEASES
 
 
 @click.group(cls=Family)
 def bundle() -> None:
-    """Export weights to a bundle, add INT8 variants, show what is in it."""
+    """Export weights to a bundle, add INT8 variants, show what is in it, install it as a release."""
 
 
 @option_group
@@ -143,3 +144,5 @@ def calibrate(source: str, options: Calibration, as_json: bool) -> None:
 
 
 bundle.add_command(info)
+for command in RELEASES:
+    bundle.add_command(command)

@@ -13,7 +13,7 @@ import click
 
 from edgedrag.commands.family import Command, json_option
 from edgedrag.commands.option_groups import option, option_group, option_groups
-from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
+from edgedrag.commands.options import FILE, NO_MARK, TRACE, Engine, engine_options
 from edgedrag.commands.streams import DASH, check_dashes, piped_outputs, read_inputs
 from edgedrag.runtime.codes import ExitCode
 from edgedrag.runtime.drag.motion import MOTIONS, MotionName
@@ -22,8 +22,6 @@ from edgedrag.runtime.session.candidates import MAX_CANDIDATES
 
 if TYPE_CHECKING:
     from edgedrag.runtime.session.jobs import Job
-
-NO_MARK = "Do not write into the file's XMP data that a trained model changed it; see docs/photos.md."
 
 
 @option_group

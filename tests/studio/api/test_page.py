@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 from conftest import EXAMPLES
+from stations import PULL, opened
 
 import edgedrag
 from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor, browser
@@ -383,7 +385,7 @@ def test_what_is_no_photo_is_said_so(visit: Callable[..., Visitor], tmp_path: Pa
     visitor = visit(opens=False)
     (tmp_path / "broken.png").write_bytes(COFFEE.read_bytes()[:9000])
     (tmp_path / "notes.txt").write_text("no photo")
-    for name, text in (("notes.txt", "not a JPEG"), ("broken.png", "damaged")):
+    for name, text in (("notes.txt", "no photo that can be read"), ("broken.png", "damaged")):
         visitor.page.set_input_files("#file", tmp_path / name)
         visitor.page.wait_for_selector(f"#toast:has-text('{text}')")
         assert visitor.page.is_visible("#attract")
@@ -433,6 +435,8 @@ def test_a_lost_station_is_told_and_its_return_ends_the_visit(chromium: Any, tmp
 
 
 def test_staff_see_health_test_the_station_and_lock_it_again(visit: Callable[..., Visitor], kiosk: Kiosk) -> None:
+    with httpx.Client(base_url=kiosk.url, timeout=60) as client:
+        assert client.post(f"{opened(client)}/edits", json={"drags": PULL}).status_code == 200
     visitor = visit(opens=False)
     page = visitor.page
     page.goto(f"{kiosk.url}/staff")
@@ -446,7 +450,15 @@ def test_staff_see_health_test_the_station_and_lock_it_again(visit: Callable[...
     page.wait_for_selector("#board:not([hidden])")
     page.click("#test")
     page.wait_for_selector("#report[data-passed=true]")
-    assert "edgedrag" in page.inner_text("#facts")
+    assert "edgedrag" in page.inner_text("#facts") and "idle_seconds" in page.inner_text("#settings")
+    assert page.locator("#days tr").count() >= 1
+    exceeded = httpx.get(f"{kiosk.url}/api/staff/health", headers=kiosk.staff).json()["exceeded"]
+    assert page.get_attribute("#state", "data-well") == ("false" if exceeded else "true")
+    assert page.locator("#exceeded li").count() == len(exceeded)
+    page.click(".language")
+    page.click("#languages [value=ja]")
+    page.wait_for_selector("#state:has-text('正常')" if not exceeded else "#exceeded li:has-text('上限')")
+    assert "staff_" not in page.inner_text("#board"), "a text that is missing shows its name"
     page.click("#done")
     page.wait_for_selector("#attract")
     page.goto(f"{kiosk.url}/staff")

@@ -284,8 +284,9 @@ def test_refusals_say_what_and_why(client: httpx.Client) -> None:
         (client.post(f"{path}/edits", json={"drags": PULL, "path": "/etc/passwd"}), 422, "path"),
         (client.post(f"{path}/edits", json={"drags": [[[9999, 2], [3, 4]]]}), 422, "outside the photo"),
         (client.post(f"{path}/edits", json={"drags": PULL, "steps": 1001}), 422, "steps"),
-        (client.put(f"{path}/photo", content=PNG, headers={"Content-Type": "image/gif"}), 415, "image/jpeg"),
-        (client.put(f"{path}/photo", content=PNG, headers={"Content-Type": "image/jpeg"}), 415, "not image/jpeg"),
+        (client.put(f"{path}/photo", content=PNG, headers={"Content-Type": "text/html"}), 415, "image/jpeg"),
+        (client.put(f"{path}/photo", content=b"%PDF-1.7" + PNG, headers=send), 415, "not JPEG or PNG"),
+        (client.put(f"{path}/mask", content=PNG, headers={"Content-Type": "image/webp"}), 415, "image/png"),
         (client.put(f"{path}/photo", content=PNG[:5000], headers=send), 422, "damaged"),
         (client.put(f"{path}/photo", content=b"", headers=send), 422, "empty"),
         (client.put(f"{path}/photo", content=b"\0" * 33_000_000, headers=send), 413, "at most 32 MB"),
@@ -325,7 +326,7 @@ def test_probes_and_metrics(client: httpx.Client) -> None:
     client.post(f"{path}/edits", json={"drags": PULL})
     assert client.get("/healthz").json() == {"status": "alive"} and client.get("/readyz").status_code == 200
     text = client.get("/metrics").text
-    for name in ("edgedrag_edits_total{verdict=", "edgedrag_edit_seconds_bucket", "edgedrag_queue_jobs",
+    for name in ("edgedrag_edits_total{verdict=", "edgedrag_edit_duration_seconds_bucket", "edgedrag_queue_jobs",
                  "edgedrag_sessions", "edgedrag_drift_alarm", "process_resident_memory_bytes"):  # fmt: skip
         assert name in text, name
 
@@ -337,7 +338,14 @@ def test_sessions_are_separate_and_staff_need_their_code(kiosk: Kiosk, client: h
     assert client.get("/api/staff/health").status_code == 401
     health = client.get("/api/staff/health", headers=kiosk.staff).json()
     assert health["backend"] == "cpu" and health["errors"] == []
-    assert client.post("/api/staff/self-test", headers=kiosk.staff).json()["passed"]
+    assert [day["edits"] for day in client.get("/api/staff/days", headers=kiosk.staff).json()] == [
+        len(client.get("/api/staff/edits?limit=5000", headers=kiosk.staff).json())
+    ]
+    settings = client.get("/api/staff/settings", headers=kiosk.staff).json()
+    assert settings["idle_seconds"] == 120 and settings["limits"]["bad_share"] == 0.4
+    assert not {"token", "staff_code"} & settings.keys()
+    report = client.post("/api/staff/self-test", headers=kiosk.staff).json()
+    assert report["passed"] and report["codes"] == [] == report["problems"]
     assert client.get("/api/staff/edits.csv", headers=kiosk.staff).text.startswith("id,at,verdict")
 
 

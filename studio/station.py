@@ -17,7 +17,7 @@ from edgedrag.runtime.session.edit import Motion, Progress
 from edgedrag.runtime.session.request import ANSWER
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.editing.answers import Answer
-from edgedrag.studio.editing.sessions import EditParameters, FinishedEdit, Session, Sessions
+from edgedrag.studio.editing.sessions import EditParameters, FinishedEdit, MaskUse, Session, Sessions
 from edgedrag.studio.editing.worker import Busy, Superseded, Turns, Worker
 from edgedrag.studio.health.logs import LOGGER, log, short
 from edgedrag.studio.health.memory import sweep
@@ -68,10 +68,10 @@ class Station:
         self._look_ahead(session)
         log("photo opened", session=short(session.id), width=width, height=height)
 
-    async def open_mask(self, session: Session, data: bytes) -> None:
+    async def open_mask(self, session: Session, data: bytes, use: MaskUse = "area") -> None:
         """Decode a painted mask and use it."""
         picture = await self._coded(load_picture, data, self.settings.max_megapixels)
-        await self.run(session, session.paint(as_rgb8(picture.pixels).max(-1)))
+        await self.run(session, session.paint(as_rgb8(picture.pixels).max(-1), use))
 
     async def edit(
         self, session: Session, parameters: EditParameters, on_progress: Callable[[Progress], None] | None = None
@@ -129,9 +129,9 @@ class Station:
         """The whole picture as a file: png, webp or jpeg."""
         return await self._coded(encode_picture, Path(f"picture.{kind}"), picture, self.settings.mark)
 
-    async def mask_file(self, session: Session) -> bytes | None:
+    async def mask_file(self, session: Session, use: MaskUse = "area") -> bytes | None:
         """The session's mask at the page's size as PNG; None where there is none yet."""
-        mask = session.painted()
+        mask = session.painted(use)
         return None if mask is None else await self.encoded(Picture(mask), "png")
 
     async def _coded(self, work: Callable[..., Any], *values: Any) -> Any:

@@ -42,6 +42,8 @@ class Photo:
         self._references = LruCache()  # tensors of the `reference` stage, by window and pixels
         self._masked = LruCache()  # tensors of the `drag` stage that depend on the mask alone, by these and the mask
         self._history = History(picture.pixels, undo_limit)
+        self._opened = picture.pixels
+        self._protected: np.ndarray | None = None
         self._preparer = Preparer(runtime.bundle, runtime.stages)
 
     def __repr__(self) -> str:
@@ -189,6 +191,19 @@ class Photo:
         self.choose(edit)
         return edit
 
+    def protect(self, mask: Source | None) -> None:
+        """Keep drags from changing what a mask covers (nonzero, as in `drag`) until the next call; None ends it."""
+        height, width = self.image.shape[:2]
+        self._protected = None if mask is None else checked_mask(mask, height, width)
+
+    def restore(self, mask: Source | None = None) -> Change:
+        """Put back as opened what a mask covers (nonzero, as in `drag`), or all; `undo` takes that back."""
+        height, width = self.image.shape[:2]
+        where = np.ones((height, width), bool) if mask is None else checked_mask(mask, height, width)
+        entry = self._history.restore(self.image, where, self._opened)
+        self._history.add(entry)
+        return self._put(entry.box, entry.after)
+
     def undo(self) -> Change:
         """Take the last edit back. Raises InputError where there is none."""
         entry = self._history.undo()
@@ -218,6 +233,7 @@ class Photo:
 
     def _request(self, asked: Asked, timings: dict[str, float] | None = None) -> Request:
         """Check a drag on the photo as it is now; `timings` are the run's."""
+        asked = replace(asked, protected=self._protected)
         return self._preparer.prepare(self.image, asked, timings, self._history.done)
 
     def _reference(self, request: Request) -> None:

@@ -49,12 +49,16 @@ HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 
 @dataclass(frozen=True)
 class Asked:
-    """What a caller asks for: see `Photo.drag`; `answer` is the name of what the drags hold, of hold.NAMES."""
+    """What a caller asks for: see `Photo.drag`; `answer` is the name of what the drags hold, of hold.NAMES.
+
+    `protected`, bool [H, W] of the photo, must not change.
+    """
 
     drags: Drags
     mask: Source | None
     motion: MotionName = "auto"
     answer: str = ANSWER
+    protected: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -117,12 +121,14 @@ class Preparer:
         if given is not None:
             check_handles_in_mask(points, given)
         here = Start(photo, done, points)
-        start = find_start(here, way_of(asked), given) if self._bundle.moves_held else here
+        free = self._bundle.moves_held and asked.protected is None
+        start = find_start(here, way_of(asked), given) if free else here
         holds, region = self._held(start, given, way_of(asked)[1])
         if not is_apart(start, region):
             start = here
             holds, region = self._held(start, given, way_of(asked)[1])
         points = start.points
+        region = _without(region, asked.protected)
         with span("window", "prepare"):
             window = choose_window(region, points, self._bundle.manifest["window"]["margin"], self._stages.sizes)
             native = start.photo[window.box]
@@ -131,7 +137,8 @@ class Preparer:
             picture = shrink(as_rgb8(native), window.size)
         with span("motion", "prepare"):
             answer = way_of(asked)[1]
-            held = np.stack([hold.answer(answer).in_window(window, picture) for hold in holds])
+            names = _names(points, answer)
+            held = np.stack([hold.answer(name).in_window(window, picture) for hold, name in zip(holds, names)])
             margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
             motion = self._motion(picture, small_points, held, mask, asked.motion, margin)
         run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
@@ -144,7 +151,8 @@ class Preparer:
         with span("mask", "prepare"):
             if given is not None:
                 return holds, given
-            return holds, moved_region([hold.answer(answer) for hold in holds], start.points) | region_of(start)
+            named = [hold.answer(name) for hold, name in zip(holds, _names(start.points, answer))]
+            return holds, moved_region(named, start.points) | region_of(start)
 
     def _motion(
         self,
@@ -200,6 +208,21 @@ class Preparer:
             offsets = self._ground(picture, hole, _within_reach(hole, longest)).offsets * window.scale
             moved[hole & ~found] = offsets[hole & ~found]
         return moved
+
+
+def _names(points: np.ndarray, answer: str) -> list[str]:
+    """The answer of each drag [N, 4]: of a pin, which ends where it begins, the part, as the rest may move."""
+    return ["part" if (point[:2] == point[2:]).all() else answer for point in points]
+
+
+def _without(region: np.ndarray, protected: np.ndarray | None) -> np.ndarray:
+    """A region without what is protected, both bool [H, W]. Raises InputError where nothing remains."""
+    if protected is None:
+        return region
+    left = region & ~protected
+    if not left.any():
+        raise InputError("all that these drags could change is protected; take some of the protection away")
+    return left
 
 
 def _wider(region: np.ndarray, margin: int) -> np.ndarray:

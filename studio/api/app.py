@@ -81,6 +81,10 @@ def _add_probes(app: FastAPI) -> None:
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html")
 
+    @app.get("/sw.js", include_in_schema=False)
+    async def service_worker() -> FileResponse:
+        return FileResponse(STATIC / "sw.js", media_type="text/javascript")
+
     @app.get("/staff", include_in_schema=False)
     async def staff_page() -> FileResponse:
         return FileResponse(STATIC / "staff.html")

@@ -28,6 +28,7 @@ class Question:
     before: Picture
     drags: list[Drag]
     mask: np.ndarray | None
+    protected: np.ndarray | None
     variant: Variant
     edit: Edit
 
@@ -47,6 +48,7 @@ def find_answers(runtime: Runtime, question: Question) -> Generator[Progress, No
     """The answer that was made, then up to MOST others, those most likely worth keeping first; changes nothing."""
     made = question.edit
     photo = Photo(runtime, question.before)
+    photo.protect(question.protected)
     found: list[tuple[Variant, Edit]] = []
     for variant in _variants(runtime, question):
         edit = yield from photo.drag_steps(

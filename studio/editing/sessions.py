@@ -56,6 +56,7 @@ class Session:
     id: str
     touched: float = field(default_factory=time.monotonic)
     photo: Photo | None = None
+    runtime: Runtime | None = None  # that the photo was opened with
     original: Picture | None = None
     mask: np.ndarray | None = None
     last_mask: np.ndarray | None = None
@@ -89,7 +90,7 @@ class Session:
     def open(self, runtime: Runtime, picture: Picture) -> Generator[Progress, None, None]:
         """Open another photo, with an empty history."""
         yield from ()
-        self.photo, self.original = Photo(runtime, picture, UNDO_LIMIT), picture
+        self.photo, self.original, self.runtime = Photo(runtime, picture, UNDO_LIMIT), picture, runtime
         self.mask = self.last_mask = None
 
     def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
@@ -159,7 +160,7 @@ class Session:
     def wipe(self) -> None:
         """Drop everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.mask = self.last_mask = None
+        self.photo = self.original = self.runtime = self.mask = self.last_mask = None
 
 
 def mask_size(height: int, width: int) -> tuple[int, int]:

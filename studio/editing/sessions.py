@@ -70,6 +70,7 @@ class Session:
     id: str
     touched: float = field(default_factory=time.monotonic)
     photo: Photo | None = None
+    runtime: Runtime | None = None  # that the photo was opened with
     original: Picture | None = None
     protected: np.ndarray | None = None
     restoring: np.ndarray | None = None
@@ -112,7 +113,7 @@ class Session:
     def open(self, runtime: Runtime, picture: Picture) -> Generator[Progress, None, None]:
         """Open another photo, with an empty history."""
         yield from ()
-        self.photo, self.original = Photo(runtime, picture, UNDO_LIMIT), picture
+        self.photo, self.original, self.runtime = Photo(runtime, picture, UNDO_LIMIT), picture, runtime
         self.mask = self.last_mask = self.question = self.protected = self.restoring = None
 
     def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
@@ -221,7 +222,7 @@ class Session:
     def wipe(self) -> None:
         """Drop everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.mask = self.last_mask = self._outliner = self.question = None
+        self.photo = self.original = self.runtime = self.mask = self.last_mask = self._outliner = self.question = None
         self.protected = self.restoring = None
 
 

@@ -44,8 +44,8 @@ class TritonPythonModel:
         """The outputs of a drag. Raises InputError as `Photo.drag` does."""
         photo = self._runtime.load(given["photo"])
         drags = [((x, y), (to_x, to_y)) for x, y, to_x, to_y in given["drags"].astype(float).tolist()]
-        options = {name: int(given[name][0]) for name in ("steps", "seed") if name in given}
-        edit = photo.drag(drags, given.get("mask"), **options)
+        steps, seed = (int(given[name][0]) if name in given else None for name in ("steps", "seed"))
+        edit = photo.drag(drags, given.get("mask"), steps=steps, seed=seed or 0)
         off = edit.checks.landing_error_px
         outputs = {
             "image": edit.image,

@@ -15,8 +15,8 @@ from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture, load_picture
 from edgedrag.runtime.session.edit import Motion, Progress
-from edgedrag.runtime.session.request import ANSWER
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.runtime.session.variants import ANSWER
 from edgedrag.studio.editing.answers import Answer
 from edgedrag.studio.editing.sessions import EditParameters, FinishedEdit, MaskUse, Session, Sessions
 from edgedrag.studio.editing.worker import Busy, Superseded, Turns, Worker

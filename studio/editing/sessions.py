@@ -18,11 +18,10 @@ from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture
-from edgedrag.runtime.session.candidates import Variant
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
-from edgedrag.runtime.session.request import ANSWER
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.runtime.session.variants import ANSWER, Variant
 from edgedrag.studio.editing.answers import Answer, Question, find_answers
 from edgedrag.studio.editing.frames import view_size
 from edgedrag.studio.editing.outlines import Outliner, Polygons

@@ -22,7 +22,7 @@ from edgedrag.benchmarks.quality.edits.tasks import PULLS, EditTask, clip_of, fr
 from edgedrag.metrics.pixels import psnr_in_mask
 from edgedrag.runtime.drag.motion import MOTIONS, MotionName
 from edgedrag.runtime.hold.hold import NAMES
-from edgedrag.runtime.session.candidates import VARIANTS
+from edgedrag.runtime.session.variants import VARIANTS
 
 OFFERED = 3  # candidates
 WAYS: list[tuple[MotionName, str]] = list(product([motion for motion in MOTIONS if motion != "auto"], NAMES))

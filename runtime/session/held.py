@@ -15,11 +15,12 @@ import numpy as np
 
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.flow import grid
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.hold.hold import NAMES, Hold
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.lattice import sample
 
-Way = tuple[str, str, bool, float | None]
+Way = tuple[MotionName, str, bool, float]
 
 SHOWN = 0.5  # weight of what is revealed up to which a pixel shows what moved there
 LEVEL = 25  # of a map, of 255: from there on a place shows what moved
@@ -33,7 +34,7 @@ class Held:
 
     Attributes:
         way: what two rounds must share to be one motion: the motion's name, the answer of the hold that moves,
-            whether a mask was given, and the reach of a bend where it is not the usual one.
+            whether a mask was given, and the reach of a bend.
         points: float32 [N, 4] in photo pixels: where each drag began, in the photo that the motion starts from, and
             where that place is now.
         maps: of each drag, uint8 [3, h, w] in 0..255 at low resolution of the photo: the hold's answers, moved.

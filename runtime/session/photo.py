@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,11 +18,12 @@ from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, as_rgb8, describe
 from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
-from edgedrag.runtime.session.candidates import Variant, make_candidates, run_to_end, variants
+from edgedrag.runtime.session.candidates import check_count, distinct, run_to_end
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History, Start
 from edgedrag.runtime.session.opened import Opened
-from edgedrag.runtime.session.request import ANSWER, Asked, Preparer, Request, checked_mask, shrink, whole_number
+from edgedrag.runtime.session.request import Asked, Preparer, Request, checked_mask, shrink, whole_number
+from edgedrag.runtime.session.variants import ANSWER, MAX_CANDIDATES, variants
 from edgedrag.runtime.trace import span, timed
 
 CHANGED = "the photo was changed while this drag ran; drag again"
@@ -42,6 +43,8 @@ class Photo:
         self._references = LruCache()  # tensors of the `reference` stage, by window and pixels
         self._masked = LruCache()  # tensors of the `drag` stage that depend on the mask alone, by these and the mask
         self._history = History(picture.pixels, undo_limit)
+        self._opened = picture.pixels
+        self._protected: np.ndarray | None = None
         self._preparer = Preparer(runtime.bundle, runtime.stages)
 
     def __repr__(self) -> str:
@@ -137,17 +140,17 @@ class Photo:
     def candidates(
         self, drags: Drags, mask: Source | None = None, *, count: int = 3, steps: int | None = None, seed: int = 0
     ) -> list[Edit]:
-        """Several answers to one drag, that of `drag` first; changes nothing.
+        """Several answers to one drag, the one most likely worth keeping first; changes nothing.
 
         Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
         `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
         """
-        among = variants(self._runtime.bundle.moves_held, mask is not None)
-
-        def edit(variant: Variant) -> Edit:
-            return run_to_end(self._edit(variant.of(drags, mask), steps, seed + variant.seed))
-
-        return make_candidates(edit, among, count)
+        check_count(count)
+        asked = Asked(drags, mask)
+        answers: Iterable[tuple[Asked, int]] = ((asked, seed + number) for number in range(MAX_CANDIDATES))
+        if self._runtime.bundle.moves_held:
+            answers = ((replace(asked, variant=variant), seed) for variant in variants(mask is not None))
+        return distinct((run_to_end(self._edit(one, steps, of)) for one, of in answers), count)
 
     def choose(self, edit: Edit) -> Change:
         """Make an edit of `candidates` the photo's. Raises InputError where the photo was changed since."""
@@ -189,6 +192,19 @@ class Photo:
         self.choose(edit)
         return edit
 
+    def protect(self, mask: Source | None) -> None:
+        """Keep drags from changing what a mask covers (nonzero, as in `drag`) until the next call; None ends it."""
+        height, width = self.image.shape[:2]
+        self._protected = None if mask is None else checked_mask(mask, height, width)
+
+    def restore(self, mask: Source | None = None) -> Change:
+        """Put back as opened what a mask covers (nonzero, as in `drag`), or all; `undo` takes that back."""
+        height, width = self.image.shape[:2]
+        where = np.ones((height, width), bool) if mask is None else checked_mask(mask, height, width)
+        entry = self._history.restore(self.image, where, self._opened)
+        self._history.add(entry)
+        return self._put(entry.box, entry.after)
+
     def undo(self) -> Change:
         """Take the last edit back. Raises InputError where there is none."""
         entry = self._history.undo()
@@ -218,6 +234,7 @@ class Photo:
 
     def _request(self, asked: Asked, timings: dict[str, float] | None = None) -> Request:
         """Check a drag on the photo as it is now; `timings` are the run's."""
+        asked = replace(asked, protected=self._protected)
         return self._preparer.prepare(self.image, asked, timings, self._history.done)
 
     def _reference(self, request: Request) -> None:
@@ -304,6 +321,5 @@ class Photo:
         made_by: MadeBy,
     ) -> Edit:
         entry, change, checks = finished
-        motion: MotionName = "bend" if request.asked.motion == "auto" else request.asked.motion
-        what = (change.picture, change.box, request.mask, checks, *ran, *made_by, motion)
+        what = (change.picture, change.box, request.mask, checks, *ran, *made_by, request.way[0])
         return Edit(*what, request.window, generated, request.photo, entry)

@@ -82,6 +82,9 @@ class Connection:
                 invalid += 1
                 self._queue({"type": "error", "id": None, "code": "unusable", "detail": _first_problem(error)})
                 continue
+            if message.type == "ping":  # from the page itself: nobody touched it
+                self._queue({"type": "pong", "id": message.id})
+                continue
             self._session.touch()
             self._handle(message)
         self.close(POLICY_VIOLATION)
@@ -97,8 +100,8 @@ class Connection:
             self._station.worker.cancel(self._session.id)
         elif message.type == "answers":
             self._start(message.id, self._answers(message.id))
-        elif message.type in ("undo", "redo"):
-            self._start(message.id, self._undo_or_redo(message.id, message.type))
+        elif message.type in ("undo", "redo", "restore"):
+            self._start(message.id, self._step(message.id, message.type))
 
     async def _show_motion(self, message: PreviewMessage) -> None:
         motion = await self._station.motion(self._session, as_drags(message.drags), message.motion, message.answer)
@@ -123,8 +126,8 @@ class Connection:
             asked = {"motion": found.motion, "answer": found.answer, "seed": found.seed}
             self._queue(pack(header | asked, await self._station.encoded(Picture(found.small), "png")))
 
-    async def _undo_or_redo(self, number: int, which: str) -> None:
-        turns = self._session.undo() if which == "undo" else self._session.redo()
+    async def _step(self, number: int, which: str) -> None:
+        turns = getattr(self._session, which)()
         await self._show(number, which, await self._station.run(self._session, turns))
 
     async def _show(self, number: int, kind: str, change: Change) -> None:

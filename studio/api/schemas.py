@@ -54,6 +54,7 @@ class About(BaseModel):
     """A station."""
 
     version: str
+    started: float = Field(description="when the station was started, seconds since 1970")
     idle_seconds: float
     pixels_kept: bool = Field(description="staff hold bad edits for review")
 
@@ -78,6 +79,7 @@ class SessionState(BaseModel):
     undo: int = Field(description="edits that can be undone")
     redo: int
     mask: Literal["automatic", "painted"]
+    protected: bool = Field(description="a part of the photo must not change")
     idle_seconds: float = Field(description="without a request for so long, the session is wiped")
     pixels_kept: bool = Field(description="staff hold bad edits for review")
     warnings: list[Warning] = Field(description="of the photo as it was opened, and of the painted mask")
@@ -133,7 +135,7 @@ class EditMessage(EditRequest):
 
 
 class PlainMessage(StrictModel):
-    type: Literal["undo", "redo", "cancel", "touch", "answers"]
+    type: Literal["undo", "redo", "cancel", "touch", "answers", "restore", "ping"]
     id: int
 
 
@@ -161,6 +163,7 @@ def state(station: Station, session: Session) -> SessionState:
         undo=session.undo_count,
         redo=session.redo_count,
         mask="automatic" if session.mask is None else "painted",
+        protected=session.protected is not None,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
         warnings=[

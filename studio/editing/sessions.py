@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,23 +18,23 @@ from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture
-from edgedrag.runtime.session.candidates import Variant
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
-from edgedrag.runtime.session.request import ANSWER
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.runtime.session.variants import ANSWER, Variant
 from edgedrag.studio.editing.answers import Answer, Question, find_answers
 from edgedrag.studio.editing.frames import view_size
 from edgedrag.studio.editing.outlines import Outliner, Polygons
 from edgedrag.studio.editing.worker import Busy
 
-UNDO_LIMIT = 24  # edits; the next one makes the picture as it is the new original
+UNDO_LIMIT = 24  # edits; the next one drops the oldest
 MASK_SIDE = 1024  # pixels, of the mask that the page paints, at most
 MAX_SESSIONS = 64  # each holds some 20 MB beside its photo; sessions without a photo are ended for new ones
 MAX_STEPS = 1000
 MASK_THRESHOLD = 128  # grey level from which on a painted mask's pixel may change
 
 
+MaskUse = Literal["area", "protect", "restore"]
 Outlines = dict[str, Polygons]  # by the name of the answer
 
 
@@ -60,12 +61,18 @@ class FinishedEdit(Change):
 
 @dataclass(eq=False)
 class Session:
-    """One visitor. `mask`, bool [H, W], is the one the visitor painted; `last_mask` the one that was last used."""
+    """One visitor. `mask`, bool [H, W], is the one the visitor painted; `last_mask` the one that was last used.
+
+    `protected` is what no edit may change, `restoring` what is to be put back, both bool [H, W].
+    """
 
     id: str
     touched: float = field(default_factory=time.monotonic)
     photo: Photo | None = None
+    runtime: Runtime | None = None  # that the photo was opened with
     original: Picture | None = None
+    protected: np.ndarray | None = None
+    restoring: np.ndarray | None = None
     mask: np.ndarray | None = None
     last_mask: np.ndarray | None = None
     ended: bool = False
@@ -105,8 +112,8 @@ class Session:
     def open(self, runtime: Runtime, picture: Picture) -> Generator[Progress, None, None]:
         """Open another photo, with an empty history."""
         yield from ()
-        self.photo, self.original = Photo(runtime, picture, UNDO_LIMIT), picture
-        self.mask = self.last_mask = self.question = None
+        self.photo, self.original, self.runtime = Photo(runtime, picture, UNDO_LIMIT), picture, runtime
+        self.mask = self.last_mask = self.question = self.protected = self.restoring = None
 
     def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
         """One edit, step by step; closing the generator leaves the photo as it was."""
@@ -126,7 +133,7 @@ class Session:
         self.last_mask, self.mask = edit.mask, None
         if not parameters.motion_only:
             variant = Variant(parameters.motion, parameters.answer)
-            self.question = Question(before, parameters.drags, mask, variant, edit)
+            self.question = Question(before, parameters.drags, mask, self.protected, variant, edit)
         return FinishedEdit(edit.picture, edit.box, before.pixels, edit, mask is not None)
 
     def answers(self, runtime: Runtime) -> Generator[Progress, None, list[Answer]]:
@@ -165,17 +172,29 @@ class Session:
         height, width = self.opened().image.shape[:2]
         yield from self.hold([width // 2, height // 2], ANSWER)
 
-    def paint(self, mask: np.ndarray | None) -> Generator[Progress, None, None]:
-        """Use a painted mask for the next edit, or none: [h, w] of the photo's or the page's size, 128 = may change.
+    def paint(self, mask: np.ndarray | None, use: MaskUse = "area") -> Generator[Progress, None, None]:
+        """Use a painted mask, [h, w] of the photo's or the page's size, 128 or more = in it, or none.
+
+        Args:
+            use: "area", what the next edit may change; "protect", what none may; "restore", what is to be put back.
 
         Raises:
             InputError: another size, or empty.
         """
         yield from ()
-        height, width = self.opened().image.shape[:2]
-        if mask is None:
-            self.mask = None
-            return
+        photo = self.opened()
+        height, width = photo.image.shape[:2]
+        whole = None if mask is None else self._whole(mask, height, width)
+        if use == "area":
+            self.mask = whole
+        elif use == "restore":
+            self.restoring = whole
+        else:
+            self.protected = whole
+            photo.protect(whole)
+
+    def _whole(self, mask: np.ndarray, height: int, width: int) -> np.ndarray:
+        """A painted mask as bool [height, width]."""
         if mask.shape not in ((height, width), mask_size(height, width)):
             raise InputError(
                 f"mask: {mask.shape[1]} x {mask.shape[0]} pixels; give {width} x {height} as the photo has, "
@@ -183,11 +202,17 @@ class Session:
             )
         if not (mask >= MASK_THRESHOLD).any():
             raise InputError("mask: empty; pixels of 128 or more are the ones that may change")
-        self.mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= MASK_THRESHOLD
+        return cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= MASK_THRESHOLD
 
-    def painted(self) -> np.ndarray | None:
-        """The visitor's mask, or the last one used, at the page's size: uint8 [h, w], 0 or 255."""
-        mask = self.last_mask if self.mask is None else self.mask
+    def restore(self) -> Generator[Progress, None, Change]:
+        """Put what was painted to be restored back as it was opened; everything where nothing was painted."""
+        yield from ()
+        mask, self.restoring, self.question = self.restoring, None, None
+        return self.opened().restore(mask)
+
+    def painted(self, use: MaskUse = "area") -> np.ndarray | None:
+        """The visitor's mask, for the area the last one used too, at the page's size: uint8 [h, w], 0 or 255."""
+        mask = {"area": self.last_mask if self.mask is None else self.mask, "protect": self.protected}.get(use)
         if mask is None:
             return None
         size = mask_size(*mask.shape)[::-1]
@@ -196,7 +221,8 @@ class Session:
     def wipe(self) -> None:
         """Drop everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.mask = self.last_mask = self._outliner = self.question = None
+        self.photo = self.original = self.runtime = self.mask = self.last_mask = self._outliner = self.question = None
+        self.protected = self.restoring = None
 
 
 def mask_size(height: int, width: int) -> tuple[int, int]:

@@ -6,14 +6,20 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 
 /** Connect the buttons to an editor. */
 export function listenToButtons(editor) {
-  for (const tool of ["pull", "paint", "erase"]) $(`tool-${tool}`).addEventListener("click", () => editor.choose(tool));
+  for (const tool of ["pull", "pin", "paint", "erase", "protect", "restore"]) $(`tool-${tool}`).addEventListener("click", () => editor.choose(tool));
+  $("tool-brush").addEventListener("click", () => editor.brushes || editor.choose("protect"));
+  $("brush-size").addEventListener("input", () => {
+    editor.painting.radius = Number($("brush-size").value);
+    editor.redraw();
+  });
+  $("original").addEventListener("click", () => editor.original());
   $("several").addEventListener("click", () => {
     editor.several = !editor.several;
     $("several").setAttribute("aria-pressed", editor.several);
     if (!editor.several && editor.pulls.arrows.length) editor.clear();
     editor.choose("pull");
   });
-  $("clear").addEventListener("click", () => editor.clear());
+  $("clear").addEventListener("click", () => editor.clear(true));
   $("apply").addEventListener("click", () => {
     editor.commit();
     editor.choose("pull");
@@ -44,7 +50,8 @@ export function handleKey(editor, event) {
     if (editor.pulls.pull) editor.pulls.pullTo(editor.cross);
   } else if (event.key === "Enter" || event.key === " ") {
     editor.cross ??= [editor.state.width / 2, editor.state.height / 2];
-    if (editor.pulls.pull) editor.pulls.release();
+    if (editor.tool === "pin") editor.pulls.pin([...editor.cross], editor.view.toScreen(editor.cross));
+    else if (editor.pulls.pull) editor.pulls.release();
     else editor.take([...editor.cross], editor.view.toScreen(editor.cross));
   } else if (event.key === "Escape") editor.stop();
   else if (event.key === "+" || event.key === "-" || event.key === "0") editor.zoom({ "+": 1.5, "-": 1 / 1.5, 0: 0 }[event.key]);

@@ -8,16 +8,17 @@ import { Edits } from "./edits.js";
 import { listen } from "./gestures.js";
 import { drawOverlay } from "./overlay.js";
 import { Painting } from "./painting.js";
-import { Pulls } from "./pulls.js";
+import { Pulls, isPin } from "./pulls.js";
 import { Stage } from "./stage.js";
 import { hideVerdict, reword, showVerdict } from "./verdict.js";
 import { View } from "./view.js";
 import { t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
+const BRUSHES = ["paint", "erase", "protect", "restore"];
 
 export class Editor {
-  /** `callbacks`: toast(text), closed(code). */
+  /** `callbacks`: toast(text), lost(whether), closed(code). */
   constructor(callbacks) {
     this.callbacks = callbacks;
     this.view = new View();
@@ -54,11 +55,13 @@ export class Editor {
     const { pulls, painting, view } = this;
     return {
       start: (at) => {
-        if (!this.state || !this.live) return;
+        if (!this.state || !this.live?.open) return;
         this.pointer = at;
         this.hideOutcome();
-        if (this.tool !== "pull") painting.start(at);
-        else if (view.holds(at)) this.take(view.toPhoto(at), at);
+        if (this.brushes) painting.start(at);
+        else if (!view.holds(at)) return;
+        else if (this.tool === "pin") pulls.pin(view.toPhoto(at), at);
+        else this.take(view.toPhoto(at), at);
       },
       move: (at) => {
         this.pointer = at;
@@ -79,19 +82,23 @@ export class Editor {
       },
       hover: (at) => {
         this.pointer = at;
-        if (this.tool !== "pull") this.redraw();
+        if (this.brushes) this.redraw();
       },
     };
   }
 
-  /** Show a session's photo. */
+  /** Show a session's photo; whether an edit was lost that was on its way when the connection was. */
   async open(session, state) {
+    const lost = Boolean(this.edits.current);
+    this.live?.close();
     this.reset();
+    this.progress(null);
     this.session = session;
     this.setState(state);
     this.area.open(state);
     this.pulls.hold.open(state);
     this.stage.clear();
+    await this.painting.open(state);
     const [now, before] = await Promise.all([session.view(), session.view(true)].map(async (blob) => createImageBitmap(await blob)));
     this.resize();
     this.view.open(state);
@@ -100,6 +107,7 @@ export class Editor {
     this.connect();
     this.choose("pull");
     this.hideOutcome();
+    return lost;
   }
 
   connect() {
@@ -111,9 +119,11 @@ export class Editor {
       answer: (frame) => this.pulls.pull || this.choices.add(frame),
       undo: (frame) => this.stepped(frame),
       redo: (frame) => this.stepped(frame),
+      restore: (frame) => this.stepped(frame),
       busy: (message) => this.edits.again(message) && this.callbacks.toast(t("error_busy")),
       cancelled: ({ id }) => this.edits.finish(id) && this.over(),
       error: (message) => this.failed(message),
+      lost: (lost) => this.callbacks.lost(lost),
       closed: (code) => this.callbacks.closed(code),
     });
   }
@@ -124,7 +134,7 @@ export class Editor {
     this.live = null;
     this.hideOutcome();
     this.stage.clear();
-    this.area.wipe();
+    for (const area of [this.area, this.painting.shield, this.painting.back]) area.wipe();
     this.reset();
     performance.clearMarks();
     performance.clearMeasures();
@@ -136,7 +146,7 @@ export class Editor {
     $("undo").disabled = !state.undo;
     $("undo").dataset.count = state.undo;
     $("redo").disabled = !state.redo;
-    $("compare").disabled = !state.undo;
+    $("compare").disabled = $("original").disabled = !state.undo;
   }
 
   resize() {
@@ -161,9 +171,11 @@ export class Editor {
       this.drawing = null;
       if (!this.state) return;
       this.stage.draw(this.view, this.comparing);
-      const brush = this.tool !== "pull" && this.pointer && this.painting.brush(this.pointer);
-      const arrows = [...this.edits.waiting.flatMap(({ drags }) => drags), ...this.pulls.all()];
-      drawOverlay($("overlay"), this.view, { arrows: this.comparing ? [] : arrows, marks: this.comparing ? [] : this.marks, brush, cross: this.cross });
+      const brush = this.brushes && this.pointer && this.painting.brush(this.pointer);
+      const arrows = [...this.edits.waiting.flatMap(({ drags }) => drags.filter((arrow) => !isPin(arrow))), ...this.pulls.all()];
+      const { shield, back } = this.painting;
+      const over = { arrows, marks: this.marks, pins: this.pulls.pins, tints: [shield, back].filter(({ own }) => own), brush, cross: this.cross };
+      drawOverlay($("overlay"), this.view, this.comparing ? { cross: this.cross } : over);
       if (this.previewIsNew) performance.mark("preview frame");
       if (this.outlineIsNew && performance.getEntriesByName("touch").length) performance.measure("touch to outline", "touch");
       this.previewIsNew = this.outlineIsNew = false;
@@ -319,12 +331,13 @@ export class Editor {
 
   /** The last edit's arrows once more. */
   restore() {
-    this.pulls.arrows = this.last.drags.map((arrow) => arrow.map((point) => [...point]));
+    this.pulls.arrows = this.last.drags.filter((arrow) => !isPin(arrow)).map((arrow) => arrow.map((point) => [...point]));
     this.pulls.motion = this.last.motion;
     this.pulls.hold.answer = this.last.answer;
   }
 
   async stepped(frame) {
+    if (frame.type === "restore") this.painting.back.wipe();
     if (await this.patch(frame)) this.refresh();
   }
 
@@ -336,17 +349,32 @@ export class Editor {
     if (!waited) this.live.send(which);
   }
 
-  /** Forget arrows and area, and the edits that are on their way. */
-  clear() {
+  /** All as it was opened, at once; an undo takes it back. */
+  original() {
+    this.hideOutcome();
+    this.clear();
+    this.live.send("restore");
+  }
+
+  /** Forget arrows and area, and the edits that are on their way; with `everything` pins and protection too. */
+  clear(everything = false) {
     const dropped = this.edits.clear();
     if (dropped.length) this.live.send("cancel");
     if (this.area.own || dropped.some(({ painted }) => painted)) this.painting.drop();
+    if (everything && this.painting.shield.own) this.painting.dropShield();
+    const { pins } = this.pulls;
     this.pulls.reset();
+    if (!everything) this.pulls.pins = pins;
     this.pulls.forget();
     this.retrying = false;
     this.progress(null);
     this.endPreview();
     this.refresh();
+  }
+
+  /** Whether the tool is a brush. */
+  get brushes() {
+    return BRUSHES.includes(this.tool);
   }
 
   zoom(factor) {
@@ -358,7 +386,9 @@ export class Editor {
 
   choose(tool) {
     this.tool = tool;
-    for (const name of ["pull", "paint", "erase"]) $(`tool-${name}`).setAttribute("aria-checked", name === tool);
+    for (const name of ["pull", "pin", ...BRUSHES]) $(`tool-${name}`).setAttribute("aria-checked", name === tool);
+    $("tool-brush").setAttribute("aria-checked", this.brushes);
+    $("brushes").hidden = !this.brushes;
     this.refresh();
   }
 
@@ -368,7 +398,7 @@ export class Editor {
     this.choices.relabel();
     const { arrows, chosen, hold } = this.pulls;
     $("apply").hidden = !(this.collecting && arrows.length);
-    $("clear").disabled = !arrows.length && !this.area.own && !this.edits.current;
+    $("clear").disabled = ![arrows.length, this.pulls.pins.length, this.area.own, this.painting.shield.own, this.edits.current].some(Boolean);
     if (chosen) return this.say(`hint_${hold.answer}`);
     const key = this.comparing ? "hint_before" : this.retrying ? "hint_retry" : this.tool !== "pull" ? `hint_${this.tool}` : this.several ? "hint_several" : "hint_pull";
     this.hint(this.state?.undo && key === "hint_pull" ? "" : t(key));

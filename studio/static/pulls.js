@@ -7,6 +7,7 @@ const SHORTEST = 8; // screen pixels; a shorter pull is taken for a tap
 const GRIP = 36; // screen pixels around an arrow's tip where a finger takes hold of it
 const NO_PIN = 0.05; // photo pixels: an arrow of length 0 would pin the thing that two fingers turn
 
+export const isPin = ([[a, b], [x, y]]) => a === x && b === y;
 const copy = (arrow) => arrow.map((point) => [...point]);
 
 export class Pulls {
@@ -17,6 +18,7 @@ export class Pulls {
   }
 
   reset() {
+    this.pins = []; // points that stay
     this.arrows = []; // handle and target, in photo pixels
     this.pull = this.second = null; // the arrows under one finger, or two
     this.chosen = null; // the point whose outline a tap left on the photo
@@ -31,7 +33,7 @@ export class Pulls {
 
   /** What a preview or an edit asks for. */
   request() {
-    return { drags: this.all().map(copy), motion: this.motion, answer: this.hold.answer };
+    return { drags: [...this.all(), ...this.pins.map((point) => [point, point])].map(copy), motion: this.motion, answer: this.hold.answer };
   }
 
   /** Take hold of the photo at a point, or of the tip of an arrow that is there; `at` is the place on the screen. */
@@ -55,6 +57,18 @@ export class Pulls {
     if (editor.area.own && !editor.area.holds(point)) editor.painting.drop(t("area_left"));
     this.outline(point);
     editor.redraw();
+  }
+
+  /** Set a pin, or take the one away that is there. */
+  pin(point, at) {
+    const near = this.pins.findLastIndex((pin) => {
+      const there = this.editor.view.toScreen(pin);
+      return Math.hypot(there.x - at.x, there.y - at.y) < GRIP;
+    });
+    if (near >= 0) this.pins.splice(near, 1);
+    else this.pins.push(point);
+    if (this.arrows.length) this.preview();
+    this.editor.refresh();
   }
 
   /** Request the outline at a handle; a painted area is its own outline. */
@@ -162,7 +176,7 @@ export class Pulls {
   preview() {
     const { editor } = this;
     const request = this.request();
-    if (request.drags.some(([[a, b], [x, y]]) => a !== x || b !== y)) {
+    if (!request.drags.every(isPin)) {
       editor.painting.saved.then(() => editor.live?.preview(request));
     }
     editor.redraw();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,6 +85,11 @@ def tap(visitor: Visitor, point: tuple[float, float]) -> None:
     visitor.touch("touchEnd")
 
 
+def brush(visitor: Visitor, kind: str) -> None:
+    visitor.page.click("#tool-brush")
+    visitor.page.click(f"#tool-{kind}")
+
+
 def outlined(visitor: Visitor) -> None:
     """Wait until the outline of what a finger holds is on the screen."""
     visitor.measured("touch to outline")
@@ -127,9 +134,9 @@ def test_a_painted_area_holds_the_edit_and_the_eraser_takes_from_it(
     visit: Callable[..., Visitor], tmp_path: Path
 ) -> None:
     visitor = visit()
-    visitor.page.click("#tool-paint")
+    brush(visitor, "paint")
     stroke(visitor, (330, 270), (400, 270), (400, 310), (330, 310), (330, 290), (400, 290))
-    visitor.page.click("#tool-erase")
+    brush(visitor, "erase")
     stroke(visitor, (420, 260), (420, 330))
     visitor.page.click("#tool-pull")
     visitor.edit(SPOON, AWAY)
@@ -157,7 +164,7 @@ def test_a_bad_result_says_why_and_can_be_tried_again_or_left_at_the_preview(
     visitor = visit()
 
     def fail() -> None:
-        visitor.page.click("#tool-paint")
+        brush(visitor, "paint")
         stroke(visitor, (365, 285), (366, 285))
         visitor.page.click("#tool-pull")
         assert visitor.edit(SPOON, (480, 330)) == "bad"
@@ -268,6 +275,32 @@ def test_another_answer_takes_the_place_of_the_first(visit: Callable[..., Visito
     assert not visitor.page.is_visible("#choices")
 
 
+def test_protected_and_restored_parts_pins_and_the_original(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit(PHONE)
+    brush(visitor, "protect")
+    stroke(visitor, (300, 200), (300, 399))
+    visitor.page.click("#tool-pin")
+    tap(visitor, (200, 160))
+    visitor.page.click("#tool-pull")
+    visitor.edit(SPOON, AWAY)
+    first = saved(visitor, tmp_path)
+    assert np.array_equal(first[210:, 290:310], BEFORE[210:, 290:310]) and (first != BEFORE).any()
+    brush(visitor, "restore")
+    stroke(visitor, (365, 260), (365, 320))
+    visitor.page.wait_for_selector("#undo[data-count='2']")
+    second = saved(visitor, tmp_path)
+    assert np.array_equal(second[265:315, 355:375], BEFORE[265:315, 355:375]) and (second != first).any()
+    visitor.page.reload()
+    visitor.ready()
+    visitor.page.wait_for_selector("#edit:not([hidden])")
+    assert visitor.page.is_enabled("#clear"), "the protection is still there"
+    visitor.page.click("#original")
+    visitor.page.wait_for_selector("#undo[data-count='3']")
+    assert np.array_equal(saved(visitor, tmp_path), BEFORE)
+    visitor.page.click("#clear")
+    visitor.page.wait_for_selector("#clear[disabled]")
+
+
 def test_quick_pulls_are_all_made_and_the_last_is_shown(visit: Callable[..., Visitor], tmp_path: Path) -> None:
     visitor = visit()
     for k in range(6):
@@ -375,6 +408,29 @@ def test_leaving_and_idling_wipe_the_photo(chromium: Any, tmp_path: Path) -> Non
         while (wiped := sum(said["event"] == "session wiped" for said in kiosk.lines)) < 2 and time.monotonic() < limit:
             time.sleep(0.1)
         assert wiped == 2
+        visitor.context.close()
+
+
+def test_a_lost_station_is_told_and_its_return_ends_the_visit(chromium: Any, tmp_path: Path) -> None:
+    with Kiosk(tmp_path / "state") as kiosk:
+        visitor = Visitor(chromium, kiosk.url)
+        page = visitor.page
+        visitor.open(COFFEE, 600, 400)
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        os.kill(kiosk.process.pid, signal.SIGSTOP)
+        page.wait_for_selector("#link:not([hidden])", timeout=3500)
+        os.kill(kiosk.process.pid, signal.SIGCONT)
+        page.wait_for_selector("#link", state="hidden")
+        assert visitor.edit(SPOON, AWAY) and page.is_enabled("#undo"), "it goes on"
+        kiosk.kill()
+        page.wait_for_selector("#link:not([hidden])")
+        page.reload()
+        visitor.ready()
+        page.wait_for_selector("#link:has-text('No connection')")
+    with Kiosk(tmp_path / "state", "--port", str(kiosk.port)):
+        page.wait_for_selector("#toast:has-text('restarted')", timeout=30_000)
+        page.wait_for_selector("#link", state="hidden")
+        assert page.is_visible("#attract")
         visitor.context.close()
 
 

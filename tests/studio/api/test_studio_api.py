@@ -203,9 +203,7 @@ def test_large_photos_are_shown_small_and_saved_whole(kiosk: Kiosk, client: http
     assert left * 3 <= columns.min() and columns.max() < (left + width) * 3 and rows.max() <= (top + height) * 3
 
 
-def test_the_history_has_an_end_and_the_photo_does_not_change_with_it(
-    runtime: edgedrag.Runtime, cat: np.ndarray
-) -> None:
+def test_the_history_drops_its_oldest_edit_alone(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
     session = Session("one")
     list(session.open(runtime, edgedrag.Picture(cat)))
     edits = [
@@ -216,9 +214,36 @@ def test_the_history_has_an_end_and_the_photo_does_not_change_with_it(
     full = session.opened().image
     assert session.undo_count == UNDO_LIMIT
     list(session.edit(edits[-1]))
-    assert session.undo_count == 1
+    assert session.undo_count == UNDO_LIMIT
     list(session.undo())
     assert np.array_equal(session.opened().image, full)
+
+
+def test_protected_parts_stay_and_painted_ones_are_restored(kiosk: Kiosk, client: httpx.Client) -> None:
+    path = opened(client)
+    left = np.zeros(COFFEE.shape[:2], np.uint8)
+    left[:, : PULL[0][0][0]] = 255
+    png_type = {"Content-Type": "image/png"}
+    state = client.put(f"{path}/mask?use=protect", content=png(left), headers=png_type).json()
+    assert state["protected"] and state["mask"] == "automatic"
+    shown = picture(client.get(f"{path}/mask?use=protect").content)
+    assert np.array_equal(shown >= 128, left > 0)
+    with line(kiosk, path) as connected:
+        ask(connected, "edit", 1, drags=PULL)
+        after = picture(client.get(f"{path}/picture").content)
+        assert np.array_equal(after[left > 0], COFFEE[left > 0]) and (after != COFFEE).any()
+        assert not client.delete(f"{path}/mask?use=protect").json()["protected"]
+        ask(connected, "edit", 2, drags=PULL)
+        edited = picture(client.get(f"{path}/picture").content)
+        client.put(f"{path}/mask?use=restore", content=png(left), headers=png_type)
+        back = ask(connected, "restore", 3)
+        restored = picture(client.get(f"{path}/picture").content)
+        assert np.array_equal(restored[left > 0], COFFEE[left > 0]) and back["state"]["undo"] == 3
+        assert np.array_equal(restored[left == 0], edited[left == 0])
+        ask(connected, "restore", 4)
+        assert np.array_equal(picture(client.get(f"{path}/picture").content), COFFEE), "everything"
+        ask(connected, "undo", 5)
+        assert np.array_equal(picture(client.get(f"{path}/picture").content), restored)
 
 
 def test_many_slow_uploads_are_busy_not_memory(kiosk: Kiosk, client: httpx.Client) -> None:

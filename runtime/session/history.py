@@ -161,7 +161,9 @@ class History:
         layers = self._done[-1].layers_after if self._done else ()
         box, region = box_of(mask), mask[window.box].copy()  # copies: views would keep the whole photo's
         inside = within(box, window.box)
-        before, masked = picture[box].copy(), mask[box].copy()
+        last_box = self._done[-1].box if self._done else None
+        before = self._done[-1].after if last_box == box else picture[box].copy()  # rounds in one place share pixels
+        masked = mask[box].copy()
         entry = partial(Entry, self._original, box, masked, points, before, layers)
         if not generated.is_finite():
             return entry(before, layers)

@@ -12,6 +12,9 @@ from edgedrag.benchmarks.latency.peaks import measure_peaks
 from edgedrag.benchmarks.latency.report import markdown, page, stem
 from edgedrag.benchmarks.latency.roofline import (
     CPU,
+    GROUND_MS,
+    HELD_MS,
+    HOST_MS,
     Device,
     Planner,
     cpu_device,
@@ -72,6 +75,7 @@ def predict(
                         "ms": round(ms, 2),
                         "band_ms": [round(low, 2), round(high, 2)],
                         "first_drag_ms": round(planner.drag_ms(device, precision, count, first=True), 2),
+                        "ground_ms": round(planner.ground_ms(device), 2),
                         "memory_mb": round(needs),
                         "fits": None if device.available_mb is None else needs <= device.available_mb,
                         "meets_target": verdict(low, ms, high, target),
@@ -166,7 +170,8 @@ def tables(plan: dict[str, Any]) -> list[Table]:
     head = ("device", "precision", "steps", "drag, ms", "band", "first drag, ms", "memory, MB", "fits", *meets, "peaks")
     note = (
         "Predicted, not measured. The band is a factor to either side: 1.35 for a processor whose peaks were measured, "
-        "1.6 for a GPU of the table. 6 ms outside the graphs are assumed, twice that on a Jetson."
+        f"1.6 for a GPU of the table. Outside the graphs {HOST_MS:.0f} ms are assumed, {HOST_MS + HELD_MS:.0f} ms with a "
+        f"bundle whose drags hold things, and {GROUND_MS:.0f} ms more where that leaves a hole; twice that on a Jetson."
     )
     shown = [Table(f"Predicted: {plan['bundle']}", note, head, rows)]
     kinds = ("int8", "half_the_steps", "smaller_decoder")

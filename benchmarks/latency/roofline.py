@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedrag.runtime.bundle.cost import Costs
-from edgedrag.runtime.bundle.graphs import Graph
+from edgedrag.runtime.bundle.graphs import HOLD, Graph, Size
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, make_table
@@ -25,6 +25,8 @@ CPU = "cpu"  # the device name of this machine
 CPU_SHARES = {"fp32": 0.87, "int8": 0.6}  # shares of the probe's speed, fitted to the embedded bundle's graphs
 LOOKUP_BYTES = 2200  # per pixel: sampling by a flow costs a CPU as much as copying these bytes
 HOST_MS, HOST_MS_PER_MEGAPIXEL = 5.5, 1.4  # time outside the graphs
+HELD_MS = 55.0  # on the host besides, where the runtime moves what is held: the hold's refinement, motion, checks
+GROUND_MS = 60.0  # and the ground behind what moved without a given mask, or in one that holds all of it
 PHOTO = 0.26  # megapixels, of 512 x 512
 GPU_MEMORY_SHARE = 0.6  # share of the bandwidth; assumed
 GPU_LAUNCH_MS = 0.3  # for each graph; assumed
@@ -147,15 +149,29 @@ class Planner:
         guided = int((abs(table.guidance - 1) > GUIDANCE_EPSILON).sum())
         stages = self.bundle.stages
         once = [*stages["drag"], *stages["decode"], *(stages["reference"] if first else ())]
-        total = sum(self.graph_ms(graph, device, precision) for graph in once)
+        total = sum(self.graph_ms(graph, device, precision) for graph in once) + self._hold_ms(device, precision, first)
         for graph in stages["denoise"]:
             total += (len(table.steps) - guided) * self.graph_ms(graph, device, precision)
             total += guided * self.graph_ms(graph, device, precision, pair=True)
-        return total + (HOST_MS + HOST_MS_PER_MEGAPIXEL * megapixels) * device.host
+        held = HELD_MS if self.bundle.moves_held else 0.0
+        return total + (HOST_MS + held + HOST_MS_PER_MEGAPIXEL * megapixels) * device.host
 
-    def graph_ms(self, graph: Graph, device: Device, precision: str, pair: bool = False) -> float:
-        """Time of one run of a graph."""
-        flops, moved = map(float, self._costs.of((graph.pair_cost if pair else None) or graph.cost))
+    def ground_ms(self, device: Device) -> float:
+        """Time that a drag takes besides, where the ground behind what moves is made."""
+        return GROUND_MS * device.host if self.bundle.moves_held else 0.0
+
+    def _hold_ms(self, device: Device, precision: str, first: bool) -> float:
+        """Time of the hold's graphs for a new handle; with `first`, including those that see the photo alone."""
+        graphs = [graph for graph in self.bundle.stages[HOLD] if first or any(t.name == "point" for t in graph.inputs)]
+        sizes = self.bundle.hold_sizes[0] if graphs else ()
+        return sum(self.graph_ms(graph, device, precision, size=size) for graph in graphs for size in sizes)
+
+    def graph_ms(
+        self, graph: Graph, device: Device, precision: str, pair: bool = False, size: Size | None = None
+    ) -> float:
+        """Time of one run of a graph, at the largest window or another size."""
+        costs = self._costs if size is None else Costs(self.bundle, *size)
+        flops, moved = map(float, costs.of((graph.pair_cost if pair else None) or graph.cost))
         rest = "fp32" if device.kind == "cpu" else "fp16"
         share = self._int8_share(graph.name) if precision == "int8" else 0.0
         low, high = flops * share / device.gops["int8"] / 1e6, flops * (1 - share) / device.gops[rest] / 1e6

@@ -171,7 +171,7 @@ def tables(plan: dict[str, Any]) -> list[Table]:
     note = (
         "Predicted, not measured. The band is a factor to either side: 1.35 for a processor whose peaks were measured, "
         f"1.6 for a GPU of the table. Outside the graphs {HOST_MS:.0f} ms are assumed, {HOST_MS + HELD_MS:.0f} ms with "
-        f"a bundle whose drags hold things, and {GROUND_MS:.0f} ms more where that leaves a hole; twice that on a Jetson."
+        f"a bundle whose drags hold things, {GROUND_MS:.0f} ms more where that leaves a hole; twice that on a Jetson."
     )
     shown = [Table(f"Predicted: {plan['bundle']}", note, head, rows)]
     kinds = ("int8", "half_the_steps", "smaller_decoder")

@@ -50,3 +50,7 @@ pictures: diagrams
 # Build the wheel into dist/
 wheel:
     {{ python }} -m build --wheel --outdir dist .
+
+# The Debian package of a kiosk, in dist/
+deb:
+    packaging/build_deb.sh dist

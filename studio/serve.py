@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import uvicorn
 
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.studio.addresses import print_addresses
 from edgedrag.studio.api.app import make_app
 from edgedrag.studio.api.deadlines import TimedProtocol
 from edgedrag.studio.health import logs, watchdog
@@ -21,17 +21,21 @@ MAX_MESSAGE = 64 << 10  # bytes, of a WebSocket's message from a page
 
 
 class Server(uvicorn.Server):
-    """Tells systemd when it listens, and calls `done` after its shutdown, before the signal ends the process."""
+    """Tells systemd when it listens, and calls `done` after its shutdown, before the signal ends the process.
 
-    def __init__(self, config: uvicorn.Config, done: Callable[[], None]):
+    `listening` is called with the port.
+    """
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[int], None], done: Callable[[], None]):
         super().__init__(config)
-        self._done = done
+        self._listening, self._done = listening, done
 
     async def startup(self, sockets: list | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             port = self.servers[0].sockets[0].getsockname()[1] if self.servers else self.config.port
             logs.log("listening", host=self.config.host, port=port)
+            self._listening(port)
             watchdog.notify("READY=1")
 
     async def shutdown(self, sockets: list | None = None) -> None:
@@ -46,9 +50,8 @@ def serve(runtime: Runtime, settings: Settings, done: Callable[[], None] = lambd
         done: called after the last connection is closed, before the signal ends the process.
 
     Raises:
-        InputError: invalid settings, a state folder that cannot be written to, a port in use.
+        InputError: a state folder that cannot be written to, a port in use.
     """
-    settings.check()
     logs.set_up()
     make_state_folder(settings.state)
     with held(settings.state):
@@ -74,14 +77,13 @@ def _serve(runtime: Runtime, settings: Settings, done: Callable[[], None]) -> No
         timeout_graceful_shutdown=3,
     )
     try:
-        Server(config, done).run()
+        Server(config, lambda port: print_addresses(settings, port), done).run()
     except SystemExit:
         raise InputError(f"--port {settings.port}: cannot listen on {settings.host}; is it in use?") from None
 
 
 def prepared(settings: Settings) -> Settings:
-    """Checked settings with a staff code; the state folder exists and is cleared of what a power cut left."""
-    settings.check()
+    """Settings with a staff code; the state folder exists and is cleared of what a power cut left."""
     make_state_folder(settings.state)
     clear(settings.state)
-    return dataclasses.replace(settings, staff_code=settings.staff_code or staff_code(settings.state / "staff-code"))
+    return settings.model_copy(update={"staff_code": settings.staff_code or staff_code(settings.state / "staff-code")})

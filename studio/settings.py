@@ -1,71 +1,69 @@
-"""A station's settings, checked before anything is opened."""
+"""A station's settings: what they are, their ranges, and where others could reach it without a token."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgedrag.runtime.errors import InputError
 
-ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,200}")  # what a header, a WebSocket's protocol and a link can carry
+Seconds = Annotated[float, Field(ge=1, le=86400)]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """One station.
+class Limits(BaseModel):
+    """Figures beyond which the staff page and `/metrics` say that something is wrong."""
 
-    Attributes:
-        token: what a visitor's page must send; None on loopback alone.
-        root_path: before the path of every address, as "/retouch", where a proxy serves the station below one.
-        state: folder of the records, and of what staff choose to keep.
-        staff_code: opens the staff page; made at the first start and kept in `state` where None.
-        idle_seconds: a session without input for so long is wiped.
-        queue: jobs that may wait for the worker; further ones are answered "busy".
-        upload_mb, max_megapixels: the largest photo, as a file and decoded.
-        photo_megapixels: of all sessions together; photos beyond are answered "busy".
-        hang_seconds: the station restarts itself where one step takes longer.
-        steps, seed: of every edit; the bundle's default where `steps` is None.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    host: str = "127.0.0.1"
-    port: int = 8000
-    token: str | None = None
-    root_path: str = ""
-    state: Path = Path("state")
-    staff_code: str | None = None
-    idle_seconds: float = 120.0
-    queue: int = 32
-    upload_mb: float = 32.0
-    max_megapixels: float = 100.0
-    photo_megapixels: float = 400.0
-    hang_seconds: float = 60.0
-    steps: int | None = None
-    seed: int = 0
+    bad_share: float = Field(default=0.4, ge=0, le=1, description="Share of bad verdicts among the newest 50 edits.")
+    edit_seconds: float = Field(default=5.0, gt=0, description="Median of the newest 50 edits, from request to result.")
+    errors_per_hour: int = Field(default=3, ge=0, description="Requests that failed through the station's fault.")
+    disk_free_mb: float = Field(default=500.0, ge=0, description="Free space of the state folder; less is wrong.")
+    memory_mb: float = Field(default=4000.0, gt=0, description="Resident memory of the station.")
 
-    def check(self) -> None:
-        """Raise InputError where a value is out of range, or others could reach the station without a token."""
-        if not 0 <= self.port < 65536:
-            raise InputError(f"--port {self.port}: give 0 to 65535")
-        for option, value in (("--idle", self.idle_seconds), ("--hang", self.hang_seconds)):
-            if not 1 <= value <= 86400:
-                raise InputError(f"{option} {value:g}: give 1 to 86400 seconds")
-        if not 1 <= self.queue <= 1024:
-            raise InputError(f"--queue {self.queue}: give 1 to 1024")
-        if not 0 < self.upload_mb <= 1024:
-            raise InputError(f"--upload-mb {self.upload_mb:g}: give up to 1024")
-        for option, secret in (("--token", self.token), ("--staff-code", self.staff_code)):
-            if secret is not None and not TOKEN.fullmatch(secret):
-                raise InputError(f"{option}: give 16 to 200 of the characters A-Z a-z 0-9 . _ ~ -")
-        if not ROOT_PATH.fullmatch(self.root_path):
-            raise InputError(f"--root-path {self.root_path}: give a path as /retouch, without a slash at its end")
-        if self.token is None and not self.loopback:
-            raise InputError(
-                f"--host {self.host}: others can reach this address, so give --token too (16 characters or more), "
-                "or stay on 127.0.0.1"
-            )
+
+class PublicSettings(BaseModel):
+    """All settings but secrets, which have files of their own; a settings file may hold each of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; one that others can reach needs a token.")
+    port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one.")
+    token_file: Path | None = Field(default=None, description="Holds the token that pages must show.")
+    root_path: str = Field(
+        default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="Where a proxy serves the station, as /retouch."
+    )
+    state: Path = Field(default=Path("state"), description="Folder of the records, and of what staff choose to keep.")
+    idle_seconds: Seconds = Field(default=120.0, description="A session without input for so long is wiped.")
+    queue: int = Field(default=32, ge=1, le=1024, description="Requests that may wait; further ones are answered busy.")
+    upload_mb: float = Field(default=32.0, gt=0, le=1024, description="The largest photo, as a file.")
+    max_megapixels: float = Field(default=100.0, gt=0, description="The largest photo, decoded.")
+    photo_megapixels: float = Field(default=400.0, gt=0, description="Of all sessions together.")
+    hang_seconds: Seconds = Field(default=60.0, description="The station restarts itself where one step takes longer.")
+    mark: bool = Field(default=True, description="Saved pictures that were edited say so in their XMP data.")
+    steps: int | None = Field(
+        default=None, ge=1, le=1000, description="Of every edit; the bundle's default where not set."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Of every edit.")
+    limits: Limits = Limits()
+
+
+class Settings(PublicSettings):
+    """One station."""
+
+    token: str | None = Field(default=None, repr=False, description="What a page must send; None on loopback alone.")
+    staff_code: str | None = Field(
+        default=None, repr=False, description="For /staff; made and kept in `state` where None."
+    )
+
+    def shown(self) -> dict[str, Any]:
+        """All but the secrets, as JSON."""
+        return self.model_dump(mode="json", exclude={"token", "staff_code"})
 
     @property
     def loopback(self) -> bool:
@@ -74,3 +72,37 @@ class Settings:
             return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+OPTIONS = {"idle_seconds": "--idle", "hang_seconds": "--hang"}  # that have another name than their setting
+
+
+def make_settings(**values: Any) -> Settings:
+    """Checked settings.
+
+    Raises:
+        InputError: a value is out of range, or others could reach the station without a token. Names its option.
+    """
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        name, why = problem(error)
+        raise InputError(f"{OPTIONS.get(name, '--' + name.replace('_', '-'))}: {why}") from None
+    for option, secret in (("--token", settings.token), ("--staff-code", settings.staff_code)):
+        if secret is not None and not TOKEN.fullmatch(secret):
+            raise InputError(f"{option}: give 16 to 200 of the characters A-Z a-z 0-9 . _ ~ -")
+    if settings.token is None and not settings.loopback:
+        raise InputError(
+            f"--host {settings.host}: others can reach this address, so give --token-file too (a token has 16 "
+            "characters or more), or stay on 127.0.0.1"
+        )
+    return settings
+
+
+def problem(error: ValidationError) -> tuple[str, str]:
+    """The first value that is wrong: its name and why."""
+    first = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return name, "there is no such setting; docs/studio.md lists them"
+    return name, f"{first['input']!r:.80}: {first['msg']}"

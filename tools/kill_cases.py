@@ -102,6 +102,14 @@ def write_jobs(inputs: Path) -> None:
     (inputs / "jobs.jsonl").write_text("".join(json.dumps(job) + "\n" for job in jobs))
 
 
+def write_small_job(inputs: Path) -> None:
+    """One drag on a photo that is as small as can be."""
+    photo = cv2.imread(str(EXAMPLES / "coffee.png"))[220:348, 300:428]
+    cv2.imwrite(str(inputs / "photo.png"), photo)
+    job = {"name": "spoon", "image": str(inputs / "photo.png"), "drags": [[[65, 65], [78, 83]]]}
+    (inputs / "jobs.jsonl").write_text(json.dumps(job) + "\n")
+
+
 def write_pairs(inputs: Path) -> None:
     """A cache of one pair, a square that moves, and a short config."""
     ground = cv2.resize(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8), (256, 256))
@@ -113,9 +121,9 @@ def write_pairs(inputs: Path) -> None:
         folder = inputs / "pairs" / split
         folder.mkdir(parents=True)
         np.savez(folder / "clip.mp4.npz", **{k: np.stack([v, v]) for k, v in pair.items()}, kind=["video"] * 2)
-    config = {"pairs": str(inputs / "pairs"), "steps": 8, "warmup": 1, "sizes": [[64, 1, 1.0]], "perceptual": 0.0}
+    small = {"steps": 4, "warmup": 1, "sizes": [[64, 1, 1.0]], "perceptual": 0.0, "learns": "motion"}
     often = {"log_every": 1, "save_every": 1, "validate_every": 4}
-    (inputs / "config.json").write_text(json.dumps({**config, **often}))
+    (inputs / "config.json").write_text(json.dumps({"pairs": str(inputs / "pairs"), **small, **often}))
 
 
 DRAG = ("drag", str(EXAMPLES / "coffee.png"), "--drag", "365,285:378,303", "-o", "{out}/out.png")
@@ -137,7 +145,7 @@ CASES = {
             ("bundle", "calibrate", "embedded", "--drags", "{inputs}/jobs.jsonl", "-o", "{out}/bundle", "--steps", "1",
              "--search", "1", "--measure", "motion/flow_head", "--budget", "25", "--budget-stlpips", "0.1"),
             whole_bundle,
-            write_jobs,
+            write_small_job,
         ),
         Case("train", ("learn", "train", "{inputs}/config.json", "-o", "{out}/run"), whole_run, write_pairs),
     )

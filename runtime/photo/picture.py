@@ -105,7 +105,7 @@ def _damage_as_input_error(name: str) -> Iterator[None]:
     try:
         yield
     except MissingCodec as error:
-        raise InputError(f"{name}: {error}") from None
+        raise MissingCodec(f"{name}: {error}") from None
     except InputError:
         raise
     except Image.DecompressionBombError:  # Pillow's own limit, which it applies to TIFF and animations

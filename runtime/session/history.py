@@ -106,21 +106,21 @@ class History:
 
     Args:
         original: the photo's pixels as it was opened.
-        limit: entries that can be undone; at the limit a further drag starts a new history, with the photo as it
-            is then as the original. No limit where None.
+        limit: entries that can be undone; further ones drop the oldest. No limit where None. An edit stack does not
+            grow beyond it either: then the photo as it is becomes the original of what follows.
     """
 
     def __init__(self, original: np.ndarray, limit: int | None = None):
-        self._original = original
+        self._base: tuple[np.ndarray, Layers] = (original, ())  # original and edit stack below the oldest entry
         self._limit = limit
         self._done: list[Entry] = []
         self._undone: list[Entry] = []
-        self._restarted = False
+        self._dropped = False
 
     @property
     def is_edited(self) -> bool:
         """Whether the photo is not as it was opened."""
-        return self._restarted or bool(self._done)
+        return self._dropped or bool(self._done)
 
     @property
     def undo_count(self) -> int:
@@ -134,11 +134,23 @@ class History:
 
     @property
     def done(self) -> tuple[Entry, ...]:
-        """The entries that a further drag can go on with, the newest last; none at the limit."""
-        return () if self._is_full() else tuple(self._done)
+        """The entries that a further drag can go on with, the newest last."""
+        return () if self._is_full() else tuple(self._of_original())
+
+    def _state(self) -> tuple[np.ndarray, Layers]:
+        """The original that the photo is rendered from, and its edit stack."""
+        return (self._done[-1].original, self._done[-1].layers_after) if self._done else self._base
+
+    def _of_original(self) -> list[Entry]:
+        """The entries with the newest one's original."""
+        original, _ = self._state()
+        return [entry for entry in self._done if entry.original is original]
 
     def _is_full(self) -> bool:
-        return self._limit is not None and len(self._done) >= self._limit
+        """Whether the edit stack is as high as it may grow."""
+        original, _ = self._state()
+        below = len(self._base[1]) if self._base[0] is original else 0
+        return self._limit is not None and below + len(self._of_original()) >= self._limit
 
     def compose(
         self,
@@ -159,13 +171,13 @@ class History:
         """
         if self._is_full():
             return History(picture).compose(picture, window, mask, points, generated)
-        layers = self._done[-1].layers_after if self._done else ()
+        original, layers = self._state()
         box, region = box_of(mask), mask[window.box].copy()  # copies: views would keep the whole photo's
         inside = within(box, window.box)
         last_box = self._done[-1].box if self._done else None
         before = self._done[-1].after if last_box == box else picture[box].copy()  # rounds in one place share pixels
         masked = mask[box].copy()
-        entry = partial(Entry, self._original, box, masked, points, before, layers)
+        entry = partial(Entry, original, box, masked, points, before, layers)
         if not generated.is_finite():
             return entry(before, layers)
         lattice = Lattice.of(window, box)
@@ -182,7 +194,6 @@ class History:
         on, below, continues = picture, layers, None
         if start is not None and start.continues is not None:
             on, below, continues = start.photo, start.layers, start.continues
-        original = self._original
         make = partial(round_state, photo=original, before=below, window=window, mask=region, generated=generated)
         layer = Layer(lattice, masked, make)
         if touches(below, window.box):
@@ -194,12 +205,29 @@ class History:
 
     def add(self, entry: Entry) -> None:
         """Make an entry the last one; undone entries are dropped."""
-        if entry.original is not self._original:
-            self._original = entry.original
-            self._done.clear()
-            self._restarted = True
         self._done.append(entry)
         self._undone.clear()
+        if self._limit is not None and len(self._done) > self._limit:
+            oldest = self._done.pop(0)
+            self._base, self._dropped = (oldest.original, oldest.layers_after), True
+
+    def restore(self, picture: np.ndarray, mask: np.ndarray, opened: np.ndarray) -> Entry:
+        """What putting back a mask, bool [H, W] of the photo, makes of it; `opened` is the photo as it was opened."""
+        original, layers = self._state()
+        box = box_of(mask)
+        before, masked = picture[box].copy(), mask[box].copy()
+        after = before.copy()
+        after[masked] = opened[box][masked]
+        points = np.empty((0, 4), np.float32)
+        if original is not opened or self._is_full():
+            original = picture.copy()
+            original[box] = after
+            return Entry(original, box, masked, points, before, layers, after, (), restores=True)
+        height, width = masked.shape
+        lattice = Lattice.of(Window(box[0].start, box[1].start, height, width, (height, width)), box)
+        make = partial(crossfade_states, now=layers, then=(), weight=masked[..., None].astype(np.float32))
+        above = on_top(layers, Layer(lattice, masked, make))
+        return Entry(original, box, masked, points, before, layers, after, above, restores=True)
 
     def undo(self) -> Entry:
         """Take the last entry back and return it. Raises InputError where there is none."""
@@ -218,7 +246,7 @@ class History:
     def _reversed_by(self, points: np.ndarray, box: Box, mask: np.ndarray, near: float) -> Entry | None:
         """The entry that drags [N, 4] with a mask (bool, of the photo's `box`) reverse, if any."""
         cancelled: list[Entry] = []
-        for done in reversed(self._done):
+        for done in reversed(self._of_original()):
             shared = common(done.box, box)
             if shared is None or done in cancelled:
                 continue

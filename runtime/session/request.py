@@ -17,7 +17,6 @@ from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mas
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.mask import check_mask
 from edgedrag.runtime.drag.motion import (
-    BEND_REACH_IN_MASK,
     HeldMotion,
     MotionName,
     check_motion,
@@ -28,16 +27,16 @@ from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.finder import HoldFinder
-from edgedrag.runtime.hold.hold import Hold
+from edgedrag.runtime.hold.hold import Hold, check_answer
 from edgedrag.runtime.hold.region import moved_region
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, Source, as_rgb8, load_picture
 from edgedrag.runtime.photo.window import Window, choose_window
 from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
 from edgedrag.runtime.session.history import Entry, Start
 from edgedrag.runtime.session.start import answers_at, find_start, is_apart, region_of
+from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span
 
-ANSWER, ANSWER_IN_MASK = "thing", "group"  # of a hold, which one moves; chosen on pulls and pairs, docs/quality.md
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
 CUT = 0.02  # of a given mask's edge; what holds more of it goes on beyond the mask
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
@@ -49,19 +48,24 @@ HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 
 @dataclass(frozen=True)
 class Asked:
-    """What a caller asks for: see `Photo.drag`; `answer` is the name of what the drags hold, of hold.NAMES."""
+    """What a caller asks for: see `Photo.drag`; `answer` is the name of what the drags hold, of hold.NAMES.
+
+    `protected`, bool [H, W] of the photo, must not change. `variant` is how it is answered, where that is decided.
+    """
 
     drags: Drags
     mask: Source | None
     motion: MotionName = "auto"
     answer: str = ANSWER
+    protected: np.ndarray | None = None
+    variant: Variant | None = None
 
 
 @dataclass(frozen=True)
 class Request:
     """A checked drag: its place in the photo, and its run through the stages."""
 
-    asked: Asked
+    way: Way  # the motion's name, the answer of the hold that moves, and whether a mask was given
     photo: np.ndarray  # as it was when the drag began
     window: Window
     native: np.ndarray  # the window's pixels
@@ -74,7 +78,7 @@ class Request:
     def held_after(self, generated: Generated) -> Held | None:
         """What the drags held, and where an edit moved it."""
         start = self.start.photo, self.start.points
-        return held_after(way_of(self.asked), start, self.holds, self.window, generated)
+        return held_after(self.way, start, self.holds, self.window, generated)
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
@@ -112,16 +116,21 @@ class Preparer:
         height, width = photo.shape[:2]
         points = check_drags(asked.drags, height, width)
         check_motion(asked.motion)
+        check_answer(asked.answer)
         given = None if asked.mask is None else checked_mask(asked.mask, height, width)
         if given is not None:
             check_handles_in_mask(points, given)
+        variant = variant_of(asked)
+        way = variant.motion, variant.answer, given is not None
         here = Start(photo, done, points)
-        start = find_start(here, way_of(asked), given) if self._bundle.moves_held else here
-        holds, region = self._held(start, given, way_of(asked)[1])
+        free = self._bundle.moves_held and asked.protected is None
+        start = find_start(here, way, given) if free else here
+        holds, region = self._held(start, given, variant.answer)
         if not is_apart(start, region):
             start = here
-            holds, region = self._held(start, given, way_of(asked)[1])
+            holds, region = self._held(start, given, variant.answer)
         points = start.points
+        region = _without(region, asked.protected)
         with span("window", "prepare"):
             window = choose_window(region, points, self._bundle.manifest["window"]["margin"], self._stages.sizes)
             native = start.photo[window.box]
@@ -129,12 +138,12 @@ class Preparer:
             small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
             picture = shrink(as_rgb8(native), window.size)
         with span("motion", "prepare"):
-            answer = way_of(asked)[1]
-            held = np.stack([hold.answer(answer).in_window(window, picture) for hold in holds])
+            names = _names(points, variant.answer)
+            held = np.stack([hold.answer(name).in_window(window, picture) for hold, name in zip(holds, names)])
             margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
-            motion = self._motion(picture, small_points, held, mask, asked.motion, margin)
+            motion = self._motion(picture, small_points, held, mask, variant, margin)
         run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
-        return Request(asked, photo, window, native, region, here.points, run, holds, start)
+        return Request(way, photo, window, native, region, here.points, run, holds, start)
 
     def _held(self, start: Start, given: np.ndarray | None, answer: str) -> tuple[tuple[Hold, ...], np.ndarray]:
         """What each drag holds, and the region that may change, bool [H, W]: the mask, where one was `given`."""
@@ -143,7 +152,8 @@ class Preparer:
         with span("mask", "prepare"):
             if given is not None:
                 return holds, given
-            return holds, moved_region([hold.answer(answer) for hold in holds], start.points) | region_of(start)
+            named = [hold.answer(name) for hold, name in zip(holds, _names(start.points, answer))]
+            return holds, moved_region(named, start.points) | region_of(start)
 
     def _motion(
         self,
@@ -151,17 +161,17 @@ class Preparer:
         points: np.ndarray,
         held: np.ndarray,
         mask: np.ndarray,
-        motion: MotionName,
+        variant: Variant,
         margin: float,
     ) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
         if margin:
             follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
-            moved = move_held(points, follows, motion, BEND_REACH_IN_MASK)
+            moved = move_held(points, follows, variant.motion, variant.reach)
             if _goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
                 return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
         else:
-            moved = move_held(points, held, motion)
+            moved = move_held(points, held, variant.motion, variant.reach)
         if not (moved.revealed > 0.5).any():
             return moved
         hole = held[(points[:, :2] != points[:, 2:]).any(1)].max(0) > HOLE_LEVEL
@@ -201,6 +211,21 @@ class Preparer:
         return moved
 
 
+def _names(points: np.ndarray, answer: str) -> list[str]:
+    """The answer of each drag [N, 4]: of a pin, which ends where it begins, the part, as the rest may move."""
+    return ["part" if (point[:2] == point[2:]).all() else answer for point in points]
+
+
+def _without(region: np.ndarray, protected: np.ndarray | None) -> np.ndarray:
+    """A region without what is protected, both bool [H, W]. Raises InputError where nothing remains."""
+    if protected is None:
+        return region
+    left = region & ~protected
+    if not left.any():
+        raise InputError("all that these drags could change is protected; take some of the protection away")
+    return left
+
+
 def _wider(region: np.ndarray, margin: int) -> np.ndarray:
     """A region, bool [H, W], with a margin around it."""
     return cv2.dilate(region.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)).view(bool)
@@ -216,10 +241,12 @@ def _within_reach(hole: np.ndarray, longest: float) -> np.ndarray:
     return hole & (cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1] <= reach)
 
 
-def way_of(asked: Asked) -> Way:
-    """The motion's name, the answer of the hold that moves, and whether a mask was given: see `Held.way`."""
-    motion, given = "bend" if asked.motion == "auto" else asked.motion, asked.mask is not None
-    return motion, ANSWER_IN_MASK if given else asked.answer, given
+def variant_of(asked: Asked) -> Variant:
+    """How a drag is answered: as was decided, else in the usual way, with the motion and answer that were asked for."""
+    if asked.variant is not None:
+        return asked.variant
+    usual = usual_variant(asked.mask is not None, asked.motion)
+    return usual if asked.mask is not None else replace(usual, answer=asked.answer)
 
 
 def _goes_on(held: np.ndarray, mask: np.ndarray) -> bool:

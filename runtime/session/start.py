@@ -56,11 +56,11 @@ def find_start(here: Start, way: Way, given: np.ndarray | None) -> Start:
     newer: list[Entry] = []
     for entry in shown(here.done):
         total = _total(entry, here.points, way, here.photo.shape)
-        if total is None:
+        root = list(chain(entry))[-1]
+        if total is None or root not in here.done:  # the oldest entries are dropped
             newer.append(entry)
             continue
-        root = list(chain(entry))[-1]
-        before = here.done[: next(number for number, done in enumerate(here.done) if done is root)]
+        before = here.done[: here.done.index(root)]
         layers = _layers_without(entry, here.done[-1].layers_after)
         start = Start(here.photo, before, total, layers, entry, tuple(newer))
         region = region_of(start)

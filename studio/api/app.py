@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 import edgedrag
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.plugins import MissingCodec
 from edgedrag.studio.api import live, staff, visitors
 from edgedrag.studio.api.guard import Guard
 from edgedrag.studio.api.live import WIPED
@@ -43,9 +44,10 @@ def make_app(station: Station) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(station.sweep_idle())
+        running = [asyncio.create_task(work) for work in (station.sweep_idle(), station.follow_releases())]
         yield
-        sweeping.cancel()
+        for task in running:
+            task.cancel()
         station.close()
 
     app = FastAPI(
@@ -80,6 +82,10 @@ def _add_probes(app: FastAPI) -> None:
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html")
 
+    @app.get("/sw.js", include_in_schema=False)
+    async def service_worker() -> FileResponse:
+        return FileResponse(STATIC / "sw.js", media_type="text/javascript")
+
     @app.get("/staff", include_in_schema=False)
     async def staff_page() -> FileResponse:
         return FileResponse(STATIC / "staff.html")
@@ -101,7 +107,7 @@ def _add_probes(app: FastAPI) -> None:
     @app.get("/metrics", tags=["probes"], response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics(station: StationDep) -> Response:
         """For Prometheus."""
-        return PlainTextResponse(station.metrics.text(), media_type=CONTENT_TYPE)
+        return PlainTextResponse(station.records.metrics_text(), media_type=CONTENT_TYPE)
 
 
 def _add_error_answers(app: FastAPI, station: Station) -> None:
@@ -142,6 +148,8 @@ def _api_error(error: Exception) -> ApiError | None:
     """What an error means to the client; None where the station itself is at fault."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, MissingCodec):
+        return ApiError(415, str(error))
     if isinstance(error, InputError):
         return ApiError(422, str(error))
     if isinstance(error, RequestValidationError):

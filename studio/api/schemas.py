@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.studio.editing.frames import view_size
 from edgedrag.studio.editing.sessions import MAX_STEPS, EditParameters, FinishedEdit, Session, mask_size
@@ -20,6 +22,7 @@ Point = Annotated[list[Number], Field(min_length=2, max_length=2, description="x
 Pull = Annotated[list[Point], Field(min_length=2, max_length=2, description="handle, target")]
 Pulls = Annotated[list[Pull], Field(min_length=1, max_length=MAX_DRAGS)]
 Steps = Annotated[int | None, Field(strict=True, ge=1, le=MAX_STEPS)]
+Answer = Literal["part", "thing", "group"]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
 
 
@@ -33,6 +36,8 @@ class EditRequest(StrictModel):
     """An edit: drags, and the motion alone where `motion_only`."""
 
     drags: Pulls
+    motion: MotionName = "auto"
+    answer: Answer = Field("thing", description="what each drag holds where no mask is painted")
     motion_only: Annotated[bool, Field(strict=True)] = False
     steps: Steps = None
     seed: Seed | None = None
@@ -41,15 +46,24 @@ class EditRequest(StrictModel):
         """With the station's steps and seed where none are given."""
         settings = station.settings
         seed = settings.seed if self.seed is None else self.seed
-        return EditParameters(as_drags(self.drags), self.motion_only, self.steps or settings.steps, seed)
+        steps = self.steps or settings.steps
+        return EditParameters(as_drags(self.drags), self.motion_only, steps, seed, self.motion, self.answer)
 
 
 class About(BaseModel):
     """A station."""
 
     version: str
+    started: float = Field(description="when the station was started, seconds since 1970")
     idle_seconds: float
     pixels_kept: bool = Field(description="staff hold bad edits for review")
+
+
+class Warning(BaseModel):
+    """What the visitor should know about a photo or a mask that is used all the same."""
+
+    code: Literal["left_out", "mask_is_whole"]
+    detail: str = Field(description="in English")
 
 
 class SessionState(BaseModel):
@@ -65,8 +79,10 @@ class SessionState(BaseModel):
     undo: int = Field(description="edits that can be undone")
     redo: int
     mask: Literal["automatic", "painted"]
+    protected: bool = Field(description="a part of the photo must not change")
     idle_seconds: float = Field(description="without a request for so long, the session is wiped")
     pixels_kept: bool = Field(description="staff hold bad edits for review")
+    warnings: list[Warning] = Field(description="of the photo as it was opened, and of the painted mask")
 
 
 class StepDown(BaseModel):
@@ -84,6 +100,9 @@ class EditResult(BaseModel):
     reasons: list[str] = Field(description="why, in English")
     codes: list[ReasonCode] = Field(description="of each reason, for programs and translations")
     values: list[dict[str, int]] = Field(description="of each reason, by name: `pixels` of a `missed`")
+    boxes: list[list[int] | None] = Field(
+        description="where each is at its worst: left, top, right, bottom in the photo"
+    )
     landing_error_px: float | None
     timings_ms: dict[str, float]
     steps: int
@@ -91,6 +110,7 @@ class EditResult(BaseModel):
     backend: str
     precision: str
     fallback: list[StepDown]
+    warnings: list[Warning] = Field(description="of the mask that was painted")
     state: SessionState
 
 
@@ -98,12 +118,15 @@ class PreviewMessage(StrictModel):
     type: Literal["preview"]
     id: int
     drags: Pulls
+    motion: MotionName = "auto"
+    answer: Answer = "thing"
 
 
 class HoldMessage(StrictModel):
     type: Literal["hold"]
     id: int
     point: Point
+    answer: Answer | None = Field(None, description="all of them where null")
 
 
 class EditMessage(EditRequest):
@@ -112,7 +135,7 @@ class EditMessage(EditRequest):
 
 
 class PlainMessage(StrictModel):
-    type: Literal["undo", "redo", "cancel", "touch"]
+    type: Literal["undo", "redo", "cancel", "touch", "answers", "restore", "ping"]
     id: int
 
 
@@ -140,9 +163,21 @@ def state(station: Station, session: Session) -> SessionState:
         undo=session.undo_count,
         redo=session.redo_count,
         mask="automatic" if session.mask is None else "painted",
+        protected=session.protected is not None,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
+        warnings=[
+            *(Warning(code="left_out", detail=sentence) for sentence in session.left_out),
+            *_mask_warnings(session.mask),
+        ],
     )
+
+
+def _mask_warnings(mask: np.ndarray | None) -> list[Warning]:
+    """Of a painted mask, as `edgedrag drag` has them."""
+    if mask is None or not mask.all():
+        return []
+    return [Warning(code="mask_is_whole", detail="mask: is the whole photo, so all of it may change")]
 
 
 def reason_fields(reasons: Sequence[Reason]) -> dict[str, list[Any]]:
@@ -160,6 +195,7 @@ def result(station: Station, session: Session, edited: FinishedEdit) -> dict[str
     return {
         "verdict": checks.verdict,
         **reason_fields(checks.reasons),
+        "boxes": [None if reason.box is None else list(reason.box) for reason in checks.reasons],
         "landing_error_px": checks.landing_error_px,
         "timings_ms": edited.edit.timings,
         "steps": edited.edit.steps,
@@ -167,5 +203,6 @@ def result(station: Station, session: Session, edited: FinishedEdit) -> dict[str
         "backend": edited.edit.backend,
         "precision": edited.edit.precision,
         "fallback": [asdict(step) for step in edited.edit.fallback],
+        "warnings": [w.model_dump() for w in _mask_warnings(edited.edit.mask if edited.painted else None)],
         "state": state(station, session).model_dump(),
     }

@@ -22,8 +22,9 @@ from edgedrag.runtime.session.sheet import make_sheet
 from edgedrag.studio.api.problems import ApiError, responses
 from edgedrag.studio.api.schemas import StrictModel, reason_fields
 from edgedrag.studio.api.visitors import StationDep, picture_answer
-from edgedrag.studio.api.wrong_codes import PAUSE_SECONDS, WrongCodes
+from edgedrag.studio.api.wrong_codes import WrongCodes
 from edgedrag.studio.health.memory import resident_mb
+from edgedrag.studio.records.days import Day
 from edgedrag.studio.records.review import BadEdit
 
 bearer = HTTPBearer(auto_error=False, description="the staff code")
@@ -37,12 +38,11 @@ async def staff_only(
         raise ApiError(401, "the staff code is missing", {"WWW-Authenticate": "Bearer"})
     address = request.client.host if request.client is not None else ""
     wrong_codes: WrongCodes = request.app.state.wrong_codes
-    async with wrong_codes.turn(address) as slowed:
+    async with wrong_codes.turn(address):
         if hmac.compare_digest(shown.credentials.encode(), (station.settings.staff_code or "").encode()):
+            wrong_codes.forget(address)
             return
         wrong_codes.add(address)
-    if slowed:
-        raise ApiError(429, "the staff code is wrong, after many others", {"Retry-After": f"{PAUSE_SECONDS:.0f}"})
     raise ApiError(401, "the staff code is wrong", {"WWW-Authenticate": "Bearer"})
 
 
@@ -69,6 +69,8 @@ class Health(BaseModel):
     queue_bound: int
     turn_s: float = Field(description="how long the engine's current step lasts")
     drift: dict[str, Any]
+    exceeded: list[dict[str, Any]] = Field(description="limits of the settings: name, value, limit")
+    disk_free_mb: float
     pixels: bool
     held: int = Field(description="held bad edits")
     kept: int
@@ -79,7 +81,9 @@ class TestReport(BaseModel):
     """The self-test."""
 
     passed: bool
-    problems: list[str]
+    problems: list[str] = Field(description="in English")
+    codes: list[str] = Field(description="of each problem")
+    values: list[dict[str, float | None]]
     figures: dict[str, Any]
 
 
@@ -102,7 +106,7 @@ class Held(BaseModel):
 
 @router.get("/health")
 async def health(station: StationDep) -> Health:
-    """Versions, load, memory, the drift alarm, the last errors."""
+    """Versions, load, memory, limits that are exceeded, the drift alarm, the last errors."""
     runtime, records = station.runtime, station.records
     return Health(
         version=edgedrag.__version__,
@@ -120,11 +124,25 @@ async def health(station: StationDep) -> Health:
         queue_bound=station.settings.queue,
         turn_s=round(station.worker.turn_seconds, 2),
         drift=asdict(records.drift),
+        exceeded=[asdict(each) for each in records.exceeded()],
+        disk_free_mb=round(records.disk_free_mb),
         pixels=records.review.pixels,
         held=len(records.review.held()),
         kept=records.review.kept(),
         errors=await asyncio.wrap_future(records.monitor.errors()),
     )
+
+
+@router.get("/settings")
+async def settings(station: StationDep) -> dict[str, Any]:
+    """What is in force, by the names of docs/studio.schema.json; secrets are left out."""
+    return station.settings.shown()
+
+
+@router.get("/days", responses=responses(422))
+async def days(station: StationDep, count: Annotated[int, Query(ge=1, le=366)] = 14) -> list[Day]:
+    """The record by day, the newest first."""
+    return await asyncio.wrap_future(station.records.monitor.days(count))
 
 
 @router.get("/edits", responses=responses(422))
@@ -145,7 +163,13 @@ async def edits_csv(station: StationDep) -> Response:
 async def self_test(station: StationDep) -> TestReport:
     """A drag whose right result is known, through the station's own queue."""
     report = await station.test()
-    return TestReport(passed=report.passed, problems=list(report.problems), figures=report.figures)
+    return TestReport(
+        passed=report.passed,
+        problems=[str(problem) for problem in report.problems],
+        codes=[getattr(problem.code, "value", problem.code) for problem in report.problems],
+        values=[dict(problem.values) for problem in report.problems],
+        figures=report.figures,
+    )
 
 
 @router.put("/pixels", responses=responses(400, 413, 415, 422))

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 import edgedrag
+from edgedrag.runtime.photo.formats import PNG, READ, Format, format_of
 from edgedrag.studio.api.problems import ApiError, responses
 from edgedrag.studio.api.schemas import About, EditRequest, EditResult, SessionState, result, state
 from edgedrag.studio.editing.frames import view
-from edgedrag.studio.editing.sessions import Session
+from edgedrag.studio.editing.sessions import MaskUse, Session
 from edgedrag.studio.station import Station
 
-MAGIC = {"image/jpeg": (b"\xff\xd8\xff",), "image/png": (b"\x89PNG\r\n\x1a\n",), "image/webp": (b"RIFF",)}
+# What a photo may be sent as. Its content says which format it has: a file of another name has another type.
+PHOTO_TYPES = (
+    *("image/jpeg", "image/png", "image/webp", "image/tiff", "image/avif", "image/heic", "image/heif", "image/gif"),
+    *("image/bmp", "image/x-ms-bmp", "application/octet-stream"),
+)
 TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 
 router = APIRouter(prefix="/api/sessions", tags=["visitor"])
@@ -33,6 +39,7 @@ async def about(station: StationDep) -> About:
     """What a visitor may know before a session begins."""
     return About(
         version=edgedrag.__version__,
+        started=station.started,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
     )
@@ -67,14 +74,17 @@ def picture_answer(*types: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in types}}}
 
 
-async def read_picture(request: Request, *types: str) -> bytes:
-    """The body, which must be what its type says."""
+PHOTO_BODY = picture_body(*PHOTO_TYPES)
+
+
+async def read_picture(request: Request, types: Sequence[str], formats: Sequence[Format]) -> bytes:
+    """The body, of one of the types and formats; the type "" stands for none."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in types:
-        raise ApiError(415, f"send one of {', '.join(types)}")
+        raise ApiError(415, f"send one of {', '.join(filter(None, types))}")
     data = await request.body()
-    if data and not data.startswith(MAGIC[kind]):
-        raise ApiError(415, f"the file is not {kind}")
+    if data and format_of(data) not in formats:
+        raise ApiError(415, f"the file is not {' or '.join(form.name for form in formats)}")
     return data
 
 
@@ -96,11 +106,11 @@ async def end(station: StationDep, session: SessionDep) -> None:
     station.end(session)
 
 
-@router.put("/{session}/photo", responses=responses(404, 408, 413, 415, 422, 503), openapi_extra=picture_body(*MAGIC))
+@router.put("/{session}/photo", responses=responses(404, 408, 413, 415, 422, 503), openapi_extra=PHOTO_BODY)
 async def put_photo(station: StationDep, session: SessionDep, request: Request) -> SessionState:
-    """Open a photo; an earlier one and its edits are gone."""
+    """Open a photo; an earlier one and its edits are gone. `warnings` says what of the file was left out."""
     with station.uploading():
-        await station.open_photo(session, await read_picture(request, *MAGIC))
+        await station.open_photo(session, await read_picture(request, (*PHOTO_TYPES, ""), READ))
     return state(station, session)
 
 
@@ -132,28 +142,31 @@ async def get_picture(
 @router.put(
     "/{session}/mask", responses=responses(404, 408, 409, 413, 415, 422, 503), openapi_extra=picture_body("image/png")
 )
-async def put_mask(station: StationDep, session: OpenSessionDep, request: Request) -> SessionState:
-    """Paint the next edit's mask: a PNG as large as the photo, or mask_width x mask_height; white may change."""
+async def put_mask(
+    station: StationDep, session: OpenSessionDep, request: Request, use: MaskUse = "area"
+) -> SessionState:
+    """Paint a mask: a PNG as large as the photo, or mask_width x mask_height. White may change in the next edit, or
+    must not in any (`protect`), or is put back by the WebSocket's `restore`."""
     with station.uploading():
-        await station.open_mask(session, await read_picture(request, "image/png"))
+        await station.open_mask(session, await read_picture(request, ("image/png",), (PNG,)), use)
     return state(station, session)
 
 
 @router.get(
     "/{session}/mask", response_class=Response, responses={**picture_answer("image/png"), **responses(404, 409)}
 )
-async def get_mask(station: StationDep, session: OpenSessionDep) -> Response:
+async def get_mask(station: StationDep, session: OpenSessionDep, use: MaskUse = "area") -> Response:
     """The painted mask, or the one that the last edit used, mask_width x mask_height, 255 = may change."""
-    data = await station.mask_file(session)
+    data = await station.mask_file(session, use)
     if data is None:
         raise ApiError(409, "no mask yet: paint one or make an edit")
     return Response(data, media_type="image/png")
 
 
 @router.delete("/{session}/mask", responses=responses(404, 409, 503))
-async def delete_mask(station: StationDep, session: OpenSessionDep) -> SessionState:
-    """Back to masks made from the drags."""
-    await station.run(session, session.paint(None))
+async def delete_mask(station: StationDep, session: OpenSessionDep, use: MaskUse = "area") -> SessionState:
+    """Back to masks made from the drags, or to no protection."""
+    await station.run(session, session.paint(None, use))
     return state(station, session)
 
 

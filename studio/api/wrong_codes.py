@@ -37,15 +37,15 @@ class WrongCodes:
         self._clients: OrderedDict[str, _Client] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, address: str) -> AsyncIterator[bool]:
-        """Around the check of a code, which awaits nothing; whether the client had to wait for it.
+    async def turn(self, address: str) -> AsyncIterator[None]:
+        """Around the check of a code, which awaits nothing; a client that gave many wrong ones waits for it.
 
         Raises:
             ApiError: as many of its requests wait as may.
         """
         client = self._clients.get(_network(address))
         if client is None or not client.slowed:
-            yield False
+            yield
             return
         if client.waiting >= MAX_WAITING:
             raise ApiError(429, "too many wrong codes from this address", {"Retry-After": f"{PAUSE_SECONDS:.0f}"})
@@ -53,7 +53,7 @@ class WrongCodes:
         try:
             async with client.turn:
                 await asyncio.sleep(PAUSE_SECONDS)
-                yield True
+                yield
         finally:
             client.waiting -= 1
 
@@ -64,6 +64,12 @@ class WrongCodes:
         self._clients.move_to_end(network)
         if len(self._clients) > MAX_CLIENTS:
             self._clients.popitem(last=False)
+
+    def forget(self, address: str) -> None:
+        """Who gave the right code waits no more."""
+        client = self._clients.get(_network(address))
+        if client is not None:
+            client.wrong.clear()
 
 
 def _network(address: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 
+from edgedrag.runtime.drag.reasons import Reason
 from edgedrag.runtime.session.edit import Progress
 from edgedrag.runtime.session.runtime import Runtime
 
@@ -17,13 +18,35 @@ HANDLE, TARGET = (150.0, 160.0), (166.0, 160.0)
 MAX_LANDING_ERROR = 8.0  # pixels
 
 
+SENTENCES = {
+    "outside_changed": "pixels outside the mask changed",
+    "unchanged": "the drag changed nothing",
+    "off_target": "the handle's content is {pixels} px from its target",
+    "no_undo": "undo did not give the photo back",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What failed: a code of `SENTENCES`, with its values."""
+
+    code: str
+    values: dict[str, float | None] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return SENTENCES[self.code].format(**self.values)
+
+
 @dataclass(frozen=True)
 class Report:
-    """Whether it passed, what failed, and what was measured."""
+    """What failed, also reasons of the drag's verdict, and what was measured."""
 
-    passed: bool
-    problems: tuple[str, ...]
+    problems: tuple[Problem | Reason, ...]
     figures: dict[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems
 
 
 def self_test(runtime: Runtime) -> Generator[Progress, None, Report]:
@@ -33,19 +56,19 @@ def self_test(runtime: Runtime) -> Generator[Progress, None, Report]:
     mask = np.hypot(x - 158, y - 160) < 70
     photo = runtime.load(picture)
     edit = yield from photo.drag_steps([(HANDLE, TARGET)], mask)
-    off, problems = edit.checks.landing_error_px, []
+    off, problems = edit.checks.landing_error_px, list[Problem | Reason]()
     if not np.array_equal(edit.image[~mask], picture[~mask]):
-        problems.append("pixels outside the mask changed")
+        problems.append(Problem("outside_changed"))
     if np.array_equal(edit.image, picture):
-        problems.append("the drag changed nothing")
+        problems.append(Problem("unchanged"))
     if off is None or off > MAX_LANDING_ERROR:
-        problems.append(f"the handle's content is {off} px from its target")
+        problems.append(Problem("off_target", {"pixels": off}))
     if edit.checks.verdict == "bad":
-        problems += map(str, edit.checks.reasons)
+        problems += edit.checks.reasons
     if not np.array_equal(photo.undo().image, picture):
-        problems.append("undo did not give the photo back")
+        problems.append(Problem("no_undo"))
     figures = {"verdict": edit.checks.verdict, "landing_error_px": off, "total_ms": edit.timings["total"]}
-    return Report(not problems, tuple(problems), figures)
+    return Report(tuple(problems), figures)
 
 
 def synthetic_picture() -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from edgedrag.runtime.errors import InputError
 from edgedrag.studio.health.logs import log
 from edgedrag.studio.records.database import open_database
+from edgedrag.studio.records.days import Day, days
 
 MAX_EDITS = 100_000  # older ones are deleted at the start
 MAX_ERRORS = 1_000
@@ -90,6 +91,10 @@ class Monitor:
         """Of the newest edits, the oldest first."""
         query = "SELECT verdict FROM edits ORDER BY id DESC LIMIT ?"
         return self._do(lambda d: [row[0] for row in d.execute(query, (limit,))][::-1])
+
+    def days(self, count: int) -> Future[list[Day]]:
+        """The record by day, the newest first."""
+        return self._do(lambda d: days(d, count))
 
     def as_csv(self) -> Future[str]:
         """All edits, the oldest first."""

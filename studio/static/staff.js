@@ -1,16 +1,29 @@
-// The staff page: health, verdicts and times of the edits, and failed edits to keep.
+// The staff page: limits, health, days, verdicts and times of the edits, failed edits to keep, settings.
 
 import { ApiError, call } from "./api.js";
 import { drawValues, drawVerdicts } from "./chart.js";
-import { LANGUAGES, firstLanguage, language, reasonText, speak, t } from "./words.js";
+import { offerLanguages } from "./languages.js";
+import { firstLanguage, language, reasonText, speak, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const EVERY = 5000; // milliseconds
+const DAYS_EVERY = 60_000; // milliseconds
 const LONGEST = 300_000; // milliseconds without input until the page locks itself
+const PATIENCE = 30; // answers "too many wrong codes" until the page gives up
 let secret = sessionStorage.getItem("staff-code");
+let daysDrawn = -Infinity; // when, performance.now()
 
-const ask = (method, path, body) =>
-  call(method, `api/staff/${path}`, { secret, ...(body && { body: JSON.stringify(body), type: "application/json" }) });
+/** A call; where this device gave many wrong codes, it is repeated while others of its calls wait. */
+async function ask(method, path, body, tries = PATIENCE) {
+  try {
+    return await call(method, `api/staff/${path}`, { secret, ...(body && { body: JSON.stringify(body), type: "application/json" }) });
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 429 || tries <= 1) throw error;
+    $("refused").textContent = t("staff_wait");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return ask(method, path, body, tries - 1);
+  }
+}
 
 function element(name, text, parent) {
   const made = document.createElement(name);
@@ -26,6 +39,56 @@ function duration(seconds) {
 
 const share = (value) => (value === null ? "–" : `${Math.round(value * 100)}%`);
 
+/** A limit's figure as people read it. */
+function figure(name, value) {
+  if (name === "bad_share") return share(value);
+  return `${Math.round(value * 10) / 10}${{ edit_seconds: " s", disk_free_mb: " MB", memory_mb: " MB" }[name] ?? ""}`;
+}
+
+/** What is wrong now; "all is well" only where no limit is exceeded and no alarm is raised. */
+function showLimits({ exceeded, drift }) {
+  const well = !exceeded.length && !drift.alarm;
+  $("state").textContent = t(well ? "staff_well" : "staff_not_well");
+  $("state").dataset.well = well;
+  $("exceeded").hidden = !exceeded.length;
+  $("exceeded").replaceChildren();
+  for (const { name, value, limit } of exceeded) {
+    element("li", t(`staff_limit_${name}`, { value: figure(name, value), limit: figure(name, limit) }), $("exceeded"));
+  }
+}
+
+/** A list of names and values. */
+function showPairs(list, pairs) {
+  list.replaceChildren();
+  for (const [name, value] of pairs) {
+    const pair = element("div", "", list);
+    element("dt", name, pair);
+    element("dd", value, pair);
+  }
+}
+
+function showDay(day) {
+  const date = new Date(`${day.date}T12:00`).toLocaleDateString(language, { weekday: "short", month: "short", day: "numeric" });
+  const verdicts = ["good", "doubtful", "bad"].map((verdict) => share(day.edits ? day[verdict] / day.edits : null));
+  const why = Object.entries(day.reasons).map(([code, count]) => `${t(`staff_reason_${code}`)} ${count}`).join(", ");
+  const time = day.seconds === null ? "–" : `${day.seconds.toFixed(1)} s`;
+  const off = day.landing_error_px === null ? "–" : `${day.landing_error_px.toFixed(1)} px`;
+  const row = element("tr", "", $("days"));
+  for (const text of [date, day.edits, ...verdicts, why, time, off, day.errors]) element("td", String(text), row);
+}
+
+/** The days of the record and the settings, which change slowly. */
+async function showDays() {
+  if (performance.now() - daysDrawn < DAYS_EVERY) return;
+  const days = await (await ask("GET", "days")).json();
+  const { limits, ...settings } = await (await ask("GET", "settings")).json();
+  $("days").replaceChildren();
+  days.forEach(showDay);
+  const all = [...Object.entries(settings), ...Object.entries(limits).map(([name, value]) => [`limits.${name}`, value])];
+  showPairs($("settings"), all.map(([name, value]) => [name, value === null ? "–" : String(value)]));
+  daysDrawn = performance.now();
+}
+
 function showHealth(health) {
   const facts = {
     staff_version: `edgedrag ${health.version}, Python ${health.python}`,
@@ -34,15 +97,12 @@ function showHealth(health) {
     staff_uptime: duration(health.uptime_s),
     staff_memory: `${Math.round(health.memory_mb)} MB`,
     staff_sessions: String(health.sessions),
+    staff_disk: `${Math.round(health.disk_free_mb)} MB`,
     staff_queue: `${health.queue} / ${health.queue_bound}`,
     staff_share: `${share(health.drift.recent_share)} / ${share(health.drift.before_share)}`,
   };
-  $("facts").replaceChildren();
-  for (const [word, value] of Object.entries(facts)) {
-    const pair = element("div", "", $("facts"));
-    element("dt", t(word), pair);
-    element("dd", value, pair);
-  }
+  showPairs($("facts"), Object.entries(facts).map(([word, value]) => [t(word), value]));
+  showLimits(health);
   $("alarm").hidden = !health.drift.alarm;
   $("alarm").textContent = t("staff_alarm", { now: share(health.drift.recent_share), then: share(health.drift.before_share) });
   $("pixels").checked = health.pixels;
@@ -81,6 +141,7 @@ async function refresh() {
     drawValues($("times"), edits, "total_ms", "ms");
     drawValues($("landing"), edits, "landing_error_px", "px");
     await showHeld();
+    await showDays();
     $("enter").hidden = true;
     $("board").hidden = false;
     $("refused").textContent = "";
@@ -88,6 +149,13 @@ async function refresh() {
   } catch (error) {
     return refused(error);
   }
+}
+
+/** A problem of the self-test: one of its own, or a reason of the drag's verdict. */
+function testText(code, values) {
+  const key = `staff_test_${code}`;
+  const text = t(key, values);
+  return text === key ? reasonText(code, values) : text;
 }
 
 function refused(error) {
@@ -114,7 +182,8 @@ $("test").addEventListener("click", async () => {
     const report = await (await ask("POST", "self-test")).json();
     $("report").dataset.passed = report.passed;
     const figures = Object.entries(report.figures).map(([name, value]) => `${name} ${value}`).join(", ");
-    $("report").textContent = [t(report.passed ? "staff_passed" : "staff_failed"), ...report.problems, figures].join("\n");
+    const problems = report.codes.map((code, i) => testText(code, report.values[i]));
+    $("report").textContent = [t(report.passed ? "staff_passed" : "staff_failed"), ...problems, figures].join("\n");
   } catch (error) {
     $("report").dataset.passed = "false";
     $("report").textContent = error.message;
@@ -127,10 +196,9 @@ $("csv").addEventListener("click", async () => {
   link.click();
 });
 $("pixels").addEventListener("change", () => ask("PUT", "pixels", { pixels: $("pixels").checked }).then(refresh, refused));
-document.querySelector(".language").addEventListener("click", async () => {
-  await speak(LANGUAGES[(LANGUAGES.indexOf(language) + 1) % LANGUAGES.length]);
-  sessionStorage.setItem("language", language);
+offerLanguages(() => {
   $("held").replaceChildren();
+  daysDrawn = -Infinity;
   if (secret) refresh();
 });
 

@@ -13,17 +13,15 @@ import click
 
 from edgedrag.commands.family import Command, json_option
 from edgedrag.commands.option_groups import option, option_group, option_groups
-from edgedrag.commands.options import FILE, TRACE, Engine, engine_options
+from edgedrag.commands.options import FILE, NO_MARK, TRACE, Engine, engine_options
 from edgedrag.commands.streams import DASH, check_dashes, piped_outputs, read_inputs
 from edgedrag.runtime.codes import ExitCode
 from edgedrag.runtime.drag.motion import MOTIONS, MotionName
 from edgedrag.runtime.errors import EdgedragError, InputError
-from edgedrag.runtime.session.photo import MAX_CANDIDATES
+from edgedrag.runtime.session.variants import MAX_CANDIDATES
 
 if TYPE_CHECKING:
     from edgedrag.runtime.session.jobs import Job
-
-NO_MARK = "Do not write into the file's XMP data that a trained model changed it; see docs/photos.md."
 
 
 @option_group

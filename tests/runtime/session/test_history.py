@@ -190,7 +190,7 @@ def test_undo_and_redo_restore_the_state_with_the_pixels(runtime: edgedrag.Runti
     assert np.array_equal(photo.drag([other], mask).image, straight.drag([other], mask).image)
 
 
-def test_at_the_limit_the_photo_as_it_is_becomes_the_original(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+def test_at_the_limit_the_oldest_edit_alone_is_dropped(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
     photo, states = runtime.load(cat, undo_limit=2), [cat]
     for number, (handle, target) in enumerate(MOVES):
         mask = around(cat.shape, handle, target)
@@ -201,11 +201,68 @@ def test_at_the_limit_the_photo_as_it_is_becomes_the_original(runtime: edgedrag.
             cancelled.close()
             assert photo.undo_count == 2, "a drag that was cancelled costs no history"
         states.append(photo.move([(handle, target)], mask).image)
-        assert photo.undo_count == (1, 2, 1)[number]
+        assert photo.undo_count == (1, 2, 2)[number]
     assert np.array_equal(states[3], preview), "the preview shows what the edit makes, at the limit too"
     assert np.array_equal(states[3], runtime.load(states[2]).move([MOVES[2]], mask).image)
-    assert np.array_equal(photo.undo().image, states[2]) and (photo.undo_count, photo.redo_count) == (0, 1)
-    assert np.array_equal(photo.redo().image, states[3])
+    for state in (states[2], states[1]):
+        assert np.array_equal(photo.undo().image, state)
+    assert (photo.undo_count, photo.redo_count) == (0, 2)
+    for state in states[2:]:
+        assert np.array_equal(photo.redo().image, state)
+    for number in range(12):
+        states.append(photo.move([MOVES[number % 3]], around(cat.shape, *MOVES[number % 3])).image)
+        assert photo.undo_count == 2 and len(photo._history._state()[1]) <= 3, "bounded"
+    assert np.array_equal(photo.undo().image, states[-2]) and np.array_equal(photo.undo().image, states[-3])
+    continued = photo.move([MOVES[0]], around(cat.shape, *MOVES[0])).image
+    assert photo.undo_count == 1 and np.array_equal(photo.undo().image, states[-3]), "and goes on from there"
+    assert not np.array_equal(continued, states[-3])
+
+
+def test_a_drag_goes_on_with_one_whose_beginning_was_dropped(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo, at = runtime.load(cat, undo_limit=2), (265.0, 240.0)
+    for _ in range(5):
+        before, to = photo.image, (at[0] - 4, at[1] + 2)
+        photo.move([(at, to)])
+        assert np.array_equal(photo.undo().image, before) and not np.array_equal(photo.redo().image, before)
+        at = to
+
+
+def test_restoring_is_exact_where_painted_and_can_be_undone(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo = runtime.load(cat, undo_limit=3)
+    for handle, target in MOVES:
+        photo.move([(handle, target)], around(cat.shape, handle, target))
+    edited = photo.image
+    mask = np.zeros(cat.shape[:2], bool)
+    mask[:, : cat.shape[1] // 2] = True
+    for _ in range(2):  # the second time the stack is full
+        change = photo.restore(mask)
+        assert np.array_equal(change.image[mask], cat[mask]) and np.array_equal(change.image[~mask], edited[~mask])
+        again = photo.move([MOVES[0]], around(cat.shape, *MOVES[0]))
+        assert not np.array_equal(again.image, change.image)
+        assert np.array_equal(photo.undo().image, change.image)
+        assert np.array_equal(photo.undo().image, edited)
+    assert np.array_equal(photo.restore().image, cat) and photo.picture.edited
+    assert np.array_equal(photo.undo().image, edited)
+
+
+def test_what_is_protected_never_changes(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo = runtime.load(cat)
+    free = photo.move([MOVES[0]]).image
+    photo.undo()
+    changed = (free != cat).any(-1)
+    protected = changed & (np.arange(cat.shape[1]) > np.nonzero(changed)[1].mean())
+    photo.protect(protected)
+    motion, edit = photo.motion([MOVES[0]]), photo.move([MOVES[0]])
+    assert not motion.region[protected].any() and np.array_equal(edit.image[protected], cat[protected])
+    assert (edit.image[changed & ~protected] != cat[changed & ~protected]).any()
+    further = photo.move([(MOVES[0][1], MOVES[0][0])])
+    assert np.array_equal(further.image[protected], cat[protected]), "nor by a drag that goes on with an earlier one"
+    photo.protect(np.ones(cat.shape[:2], bool))
+    with pytest.raises(edgedrag.InputError, match="protected"):
+        photo.move([MOVES[0]])
+    photo.protect(None)
+    photo.undo(), photo.undo()
+    assert np.array_equal(photo.move([MOVES[0]]).image, free)
 
 
 def test_a_picture_is_edited_while_an_edit_is_in_it(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:

@@ -15,7 +15,6 @@ from edgedrag.runtime.session.jobs import Job, read_jobs, run_job
 from edgedrag.studio.records.drift import drift
 from edgedrag.studio.records.monitor import Entry, Monitor
 from edgedrag.studio.records.review import MAX_HELD, Review
-from edgedrag.studio.settings import Settings
 
 ENTRY = Entry(1.5, "bad", "missed seam", 12.5, 1, 2, 3, 4, 5, 6, 20, 1, 1, 600, 400, 0, "embedded", "cpu", "int8")
 DRAG = [((265.0, 240.0), (245.0, 250.0))]
@@ -76,24 +75,3 @@ def test_bad_edits_are_held_only_when_staff_want_and_written_only_when_they_choo
     assert run_job(runtime, job)["outside_exact"]
     review.turn_pixels(False)
     assert not review.held()
-
-
-@pytest.mark.parametrize(
-    ("settings", "why"),
-    [
-        (Settings(host="0.0.0.0"), "--token"),
-        (Settings(host="example.org"), "--token"),
-        (Settings(token="short"), "16 to 200"),
-        (Settings(port=70000), "--port"),
-        (Settings(idle_seconds=0), "--idle"),
-        (Settings(queue=0), "--queue"),
-    ],
-)
-def test_settings_that_make_no_sense(settings: Settings, why: str) -> None:
-    with pytest.raises(edgedrag.InputError, match=why):
-        settings.check()
-
-
-def test_settings_that_do() -> None:
-    for settings in (Settings(), Settings(host="::1"), Settings(host="0.0.0.0", token="a" * 16)):
-        settings.check()

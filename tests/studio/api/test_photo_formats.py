@@ -1,0 +1,80 @@
+"""Photos of every format that `edgedrag drag` reads, at the station: opened, with warnings, marked where edited."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from pillow_heif import register_heif_opener
+from stations import PNG, PULL, client, kiosk, opened, picture, png
+
+import edgedrag
+from edgedrag.benchmarks.station.process import Kiosk
+from edgedrag.runtime.photo import plugins
+from edgedrag.runtime.photo.formats import READ
+from edgedrag.studio.api.app import _api_error
+
+__all__ = ["client", "kiosk"]
+MARK = b"compositeWithTrainedAlgorithmicMedia"
+MOTION = {"drags": PULL, "motion_only": True}
+
+
+def saved_as(form: str) -> bytes:
+    register_heif_opener()
+    out = io.BytesIO()
+    options = {"save_all": True, "append_images": [Image.new("RGB", (600, 400))]} if form in ("GIF", "TIFF") else {}
+    Image.open(io.BytesIO(PNG)).convert("RGB").save(out, {"HEIC": "HEIF"}.get(form, form), **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("form", [form.name for form in READ])
+def test_every_format_is_opened_with_what_the_command_line_says_of_it(client: httpx.Client, form: str) -> None:
+    """Under its own type, under none (Chromium knows none for HEIC), and under a wrong one, as of a renamed file."""
+    data = saved_as(form)
+    expected = edgedrag.load_picture(data)
+    path = "/api/sessions/" + client.post("/api/sessions").json()["session"]
+    for kind in (f"image/{form.lower()}", "", "image/jpeg", "application/octet-stream"):
+        answer = client.put(f"{path}/photo", content=data, headers={"Content-Type": kind} if kind else {})
+        assert answer.status_code == 200, answer.text
+        told = [(warning["code"], warning["detail"]) for warning in answer.json()["warnings"]]
+        assert told == [("left_out", sentence) for sentence in expected.warnings]
+    assert bool(expected.warnings) == (form in ("GIF", "TIFF")), "of several pictures the first is read"
+    assert np.array_equal(picture(client.get(f"{path}/picture").content), expected.pixels)
+
+
+def test_a_missing_codec_is_a_type_that_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page says that of 415; it says of 422 that the photo may be damaged."""
+    monkeypatch.setattr("PIL.AvifImagePlugin.SUPPORTED", False)
+    with pytest.raises(plugins.MissingCodec) as caught:
+        edgedrag.load_picture(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + bytes(64))
+    error = _api_error(caught.value)
+    assert error is not None and error.status == 415 and "install" in error.detail
+
+
+def test_a_mask_that_is_the_whole_photo_is_used_with_a_warning(client: httpx.Client) -> None:
+    path = opened(client)
+    mask = np.full((400, 600), 255, np.uint8)
+    painted = client.put(f"{path}/mask", content=png(mask), headers={"Content-Type": "image/png"}).json()
+    assert [warning["code"] for warning in painted["warnings"]] == ["mask_is_whole"]
+    edited = client.post(f"{path}/edits", json=MOTION).json()
+    assert "whole photo" in edited["warnings"][0]["detail"] and edited["state"]["warnings"] == []
+    mask[0, 0] = 0
+    client.put(f"{path}/mask", content=png(mask), headers={"Content-Type": "image/png"})
+    assert client.post(f"{path}/edits", json=MOTION).json()["warnings"] == []
+    assert client.post(f"{path}/edits", json=MOTION).json()["warnings"] == [], "a mask that the station made"
+
+
+def test_an_edited_photo_is_marked_unless_the_operator_switched_that_off(client: httpx.Client, tmp_path: Path) -> None:
+    path = opened(client)
+    assert MARK not in client.get(f"{path}/picture").content, "it is the photo"
+    client.post(f"{path}/edits", json=MOTION)
+    assert MARK in client.get(f"{path}/picture").content
+    with Kiosk(tmp_path, "--no-mark") as quiet, httpx.Client(base_url=quiet.url, timeout=60) as other:
+        path = opened(other)
+        other.post(f"{path}/edits", json=MOTION)
+        for form in ("png", "jpeg", "webp"):
+            assert MARK not in other.get(f"{path}/picture?format={form}").content

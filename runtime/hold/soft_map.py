@@ -34,10 +34,14 @@ class SoftMap:
             mask: bool [H, W]; nothing outside it is held.
         """
         self._photo, self._point, self._mask = view.photo, point, mask
-        self._coefficients = view.guided_filter.coefficients(region)
+        self._view, self._region = view, region
         # The filter, and what enlarges its coefficients, reach this far.
         near = cv2.dilate(region, np.ones((4 * RADIUS + 3, 4 * RADIUS + 3), np.uint8)) > 0
         self.box = on_photo(box_of(near), view)
+
+    @cached_property
+    def _coefficients(self) -> np.ndarray:
+        return self._view.guided_filter.coefficients(self._region)
 
     @cached_property
     def map(self) -> np.ndarray:

@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Generated
-from edgedrag.runtime.drag.flow import grid
+from edgedrag.runtime.drag.flow import grid, warp
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.hold.hold import NAMES, Hold
 from edgedrag.runtime.photo.window import Window
-from edgedrag.runtime.session.lattice import sample
 
 Way = tuple[MotionName, str, bool, float]
 
@@ -120,13 +119,17 @@ def held_after(
 def _moved(hold: Hold, held: Held) -> np.ndarray:
     """The answers of a hold after a motion, see `Held.maps`."""
     (height, width), (rows, columns) = hold.photo_shape, hold.follows.shape
-    scale = np.array([width / columns, height / rows], np.float32)
-    x, y = (np.ascontiguousarray(a) for a in np.broadcast_arrays(*grid((rows, columns))))
-    flow, revealed = held.flow_at((x + 0.5) * scale[0] - 0.5, (y + 0.5) * scale[1] - 0.5)
-    answers = np.stack([answer.follows for answer in hold.alternatives], -1)
-    there = sample(answers, x + flow[..., 0] / scale[0], y + flow[..., 1] / scale[1])
-    there *= 255 * (1 - revealed)[..., None]
-    return np.ascontiguousarray(np.rint(there).astype(np.uint8).transpose(2, 0, 1))
+    scale = np.array([width / columns, height / rows])
+    to_window = scale / held.window.scale
+    corner = (0.5 * scale - [held.window.left, held.window.top]) / held.window.scale - 0.5
+    affine, size = np.column_stack([np.diag(to_window), corner]), (columns, rows)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # and 0 outside the window
+    flow = cv2.warpAffine(held.flow.astype(np.float32), affine, size, flags=flags) / to_window.astype(np.float32)
+    moved = warp(cv2.merge([answer.follows for answer in hold.alternatives]), flow)
+    moved *= 255
+    if held.revealed is not None:
+        moved *= 1 - cv2.warpAffine(held.revealed, affine, size, flags=flags)[..., None] * np.float32(1 / 255)
+    return np.ascontiguousarray(np.rint(moved).astype(np.uint8).transpose(2, 0, 1))
 
 
 def flow_from(held: Held, flow: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:

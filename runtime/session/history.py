@@ -8,7 +8,8 @@ A drag that reverses an earlier one restores, inside its mask, the state from be
   its whole mask is skipped, and so is its reversal; a reversal can itself be reversed.
 - It reverses an entry when it has as many drags, each from where one of the entry's ended to where that one
   began, within one generator pixel and half the drag's length.
-So any nesting of drags and their reversals ends in the pixels it began with.
+So any nesting of drags and their reversals ends in the pixels it began with. A drag that goes on with an earlier one
+is made on the state from before that (start.py); there ends are one place within half a generator pixel.
 """
 
 from __future__ import annotations
@@ -173,7 +174,9 @@ class History:
         original, layers = self._state()
         box, region = box_of(mask), mask[window.box].copy()  # copies: views would keep the whole photo's
         inside = within(box, window.box)
-        before, masked = picture[box].copy(), mask[box].copy()
+        last_box = self._done[-1].box if self._done else None
+        before = self._done[-1].after if last_box == box else picture[box].copy()  # rounds in one place share pixels
+        masked = mask[box].copy()
         entry = partial(Entry, original, box, masked, points, before, layers)
         if not generated.is_finite():
             return entry(before, layers)

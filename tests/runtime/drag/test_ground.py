@@ -56,6 +56,21 @@ def test_offsets_end_where_it_is_allowed() -> None:
     assert allowed[to_y, to_x].all()
 
 
+def test_what_is_not_wanted_of_a_hole_is_not_filled_and_not_copied() -> None:
+    """The rest of the hole is a thing of one colour, which the ground beside it takes no part of."""
+    hole, wanted = box_hole(20, 20, 56, 56), box_hole(20, 20, 56, 10)
+    picture = noise()
+    picture[hole] = (255, 0, 255)
+    offsets = ground_flow(picture, hole, None, wanted)
+    assert not offsets[~wanted].any() and offsets[wanted].any(-1).all()
+    y, x = np.nonzero(wanted)
+    to_x, to_y = (offsets[wanted] + np.stack([x, y], 1)).astype(int).T
+    assert not hole[to_y, to_x].any()
+    other = picture.copy()
+    other[hole & ~wanted] = (0, 255, 0)
+    assert np.array_equal(ground_flow(other, hole, None, wanted), offsets)
+
+
 def test_what_leaves_nothing_to_copy_from_is_as_if_nothing_were_said() -> None:
     picture, hole = noise(), HOLES["inside"]
     assert np.array_equal(ground_flow(picture, hole, hole), ground_flow(picture, hole))

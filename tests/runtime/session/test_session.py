@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import edgedrag
+from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import make_table
+from edgedrag.runtime.session import request as request_module
 from edgedrag.runtime.session.candidates import distinct
 from edgedrag.runtime.session.variants import VARIANTS_IN_MASK
 
@@ -301,3 +303,20 @@ def test_guidance_pair_runs_where_the_scale_is_off_one(toy: Path) -> None:
     expected = np.clip(x[0].transpose(1, 2, 0), -1, 1)
     assert made is not None
     np.testing.assert_allclose(made[4::8, 4::8] * 2 - 1, expected, atol=2e-4)
+
+
+def test_the_ground_stays_while_a_finger_moves(
+    runtime: edgedrag.Runtime, cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made when the finger goes down, and again when the drag has become much longer."""
+    made: list[int] = []
+
+    def counted(*given: np.ndarray | None) -> Ground:
+        made.append(1)
+        return make_ground(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(request_module, "make_ground", counted)
+    photo = runtime.load(cat)
+    for step in range(1, 13):
+        photo.motion([((265, 240), (265 - 2 * step, 240 + step))], motion="whole")
+    assert 1 <= len(made) <= 3

@@ -42,6 +42,7 @@ async def about(station: StationDep) -> About:
         started=station.started,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
+        shares=station.settings.share_address is not None,
     )
 
 

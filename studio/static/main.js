@@ -132,7 +132,7 @@ async function resume(name) {
     await enter(state);
     lost(false);
   } catch (error) {
-    if (error.status === 0 || error.status === 503) return closed(0);
+    if (error.status === 0 || error.status === 503) return void closed(0); // which tries again, without an end
     session = null;
     leave(error.status === 404 ? await whyUnknown() : null);
   }
@@ -201,5 +201,5 @@ try {
 }
 const earlier = sessionStorage.getItem("session");
 navigator.serviceWorker?.register("sw.js").catch(() => {}); // not where the address is no secure one
-if (earlier && editor) resume(earlier);
+if (earlier && editor) await resume(earlier);
 document.body.dataset.ready = "yes";

@@ -107,5 +107,7 @@ def make_settings(**values: Any) -> Settings:
 def problem(error: ValidationError) -> tuple[str, str]:
     """The first value that is wrong: its name and why."""
     first = error.errors(include_url=False)[0]
-    why = first["msg"] if first["type"] == "extra_forbidden" else f"{first['input']!r:.80}: {first['msg']}"
-    return ".".join(str(part) for part in first["loc"]), why
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return name, "there is no such setting; docs/studio.md lists them"
+    return name, f"{first['input']!r:.80}: {first['msg']}"

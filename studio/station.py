@@ -12,10 +12,11 @@ from typing import Any
 
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.motion import MotionName
+from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture, load_picture
 from edgedrag.runtime.session.edit import Motion, Progress
-from edgedrag.runtime.session.request import ANSWER
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.runtime.session.variants import ANSWER
 from edgedrag.studio.editing.answers import Answer
 from edgedrag.studio.editing.sessions import EditParameters, FinishedEdit, MaskUse, Session, Sessions
 from edgedrag.studio.editing.worker import Busy, Superseded, Turns, Worker
@@ -24,28 +25,40 @@ from edgedrag.studio.health.memory import sweep
 from edgedrag.studio.health.metrics import Metrics
 from edgedrag.studio.health.selftest import Report, self_test
 from edgedrag.studio.records.records import Records
+from edgedrag.studio.releases import Releases
 from edgedrag.studio.settings import Settings
 
 MAX_UPLOADS = 8  # that are held in memory while they are read or wait to be decoded
 SWEEP_SECONDS = 1.0
+FOLLOW_SECONDS = 2.0
+COMPARED = 20  # edits before a switch, whose times those after it are compared with
 
 
 class Station:
     """Everything but HTTP. Its coroutines run on the event loop; photos are touched by the worker's thread."""
 
     def __init__(self, runtime: Runtime, settings: Settings):
-        self.runtime, self.settings = runtime, settings
+        self.settings = settings
         self.worker = Worker(settings.queue)
         self.sessions = Sessions(settings.idle_seconds, settings.photo_megapixels)
         self.metrics = Metrics(
             lambda: self.worker.waiting, lambda: len(self.sessions), lambda: self.worker.turn_seconds
         )
         self.records = Records(runtime, settings, self.metrics)
+        self.releases = Releases(runtime, self._recent_ms)
         self.started = time.time()
         self.on_session_end: Callable[[Session], None] = lambda session: None
         self._codec = ThreadPoolExecutor(1, "codec")  # pictures are decoded and encoded one at a time
         self._uploads = 0
         self._to_sweep = False
+
+    @property
+    def runtime(self) -> Runtime:
+        """What new photos get; an open photo keeps the one that it was opened with."""
+        return self.releases.runtime
+
+    def _recent_ms(self) -> list[float]:
+        return [edit["total_ms"] for edit in self.records.monitor.edits(COMPARED).result()]
 
     @contextmanager
     def uploading(self) -> Iterator[None]:
@@ -78,8 +91,15 @@ class Station:
     ) -> FinishedEdit:
         """Run an edit and record it."""
         asked = time.monotonic()
-        edited: FinishedEdit = await self.run(session, session.edit(parameters), on_progress=on_progress)
+        try:
+            edited: FinishedEdit = await self.run(session, session.edit(parameters), on_progress=on_progress)
+        except (InputError, Busy, Superseded):
+            raise
+        except Exception:
+            self.releases.judge(session.runtime, True, None)
+            raise
         self.records.write(session, parameters, edited, time.monotonic() - asked)
+        self.releases.judge(session.runtime, edited.edit.checks.verdict == "bad", edited.edit.timings["total"])
         self._look_ahead(session)
         return edited
 
@@ -155,6 +175,21 @@ class Station:
             if self._to_sweep and not self.worker.waiting:
                 self._to_sweep = False
                 await asyncio.to_thread(sweep)
+
+    async def follow_releases(self) -> None:
+        """Open the release that serves whenever another one does, for ever."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            try:
+                await self.follow_release()
+            except Exception as error:
+                self.failed(error)
+
+    async def follow_release(self) -> None:
+        """The same once."""
+        newer = await asyncio.to_thread(self.releases.open_newer)
+        if newer is not None:
+            self.releases.adopt(newer)
 
     async def test(self) -> Report:
         """The self-test, through the same queue as visitors' edits."""

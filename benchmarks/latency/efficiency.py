@@ -60,11 +60,15 @@ def terms(work: Work, precision: str, int8_share: float, peaks: Peaks) -> np.nda
     size = 0.5 if precision == "fp16" else 1.0  # of an element, over fp32's
     return np.array(
         [
-            convolution * (1 - int8_share) / peaks.arithmetic / 1e6, convolution * int8_share / peaks.int8 / 1e6,
-            product / peaks.arithmetic / 1e6, sampled * SAMPLE_BYTES / peaks.gb_s / 1e6, moved * size / peaks.gb_s / 1e6,
-            operators / 1e3, 1 / 1e3,
+            convolution * (1 - int8_share) / peaks.arithmetic / 1e6,
+            convolution * int8_share / peaks.int8 / 1e6,
+            product / peaks.arithmetic / 1e6,
+            sampled * SAMPLE_BYTES / peaks.gb_s / 1e6,
+            moved * size / peaks.gb_s / 1e6,
+            operators / 1e3,
+            1 / 1e3,
         ]
-    )  # fmt: skip
+    )
 
 
 def fit(rows: np.ndarray, times: np.ndarray) -> np.ndarray:

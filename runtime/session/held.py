@@ -15,11 +15,12 @@ import numpy as np
 
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.flow import grid
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.hold.hold import NAMES, Hold
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.lattice import sample
 
-Way = tuple[str, str, bool]
+Way = tuple[MotionName, str, bool]
 
 SHOWN = 0.5  # weight of what is revealed up to which a pixel shows what moved there
 LEVEL = 25  # of a map, of 255: from there on a place shows what moved

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,11 +18,12 @@ from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, as_rgb8, describe
 from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
-from edgedrag.runtime.session.candidates import Variant, make_candidates, run_to_end
+from edgedrag.runtime.session.candidates import check_count, distinct, run_to_end
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History, Start
 from edgedrag.runtime.session.opened import Opened
-from edgedrag.runtime.session.request import ANSWER, Asked, Preparer, Request, checked_mask, shrink, whole_number
+from edgedrag.runtime.session.request import Asked, Preparer, Request, checked_mask, shrink, whole_number
+from edgedrag.runtime.session.variants import ANSWER, MAX_CANDIDATES, variants
 from edgedrag.runtime.trace import span, timed
 
 CHANGED = "the photo was changed while this drag ran; drag again"
@@ -144,12 +145,12 @@ class Photo:
         Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
         `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
         """
-        by_seed = not self._runtime.bundle.moves_held
-
-        def edit(variant: Variant) -> Edit:
-            return run_to_end(self._edit(variant.of(drags, mask), steps, seed + variant.seed))
-
-        return make_candidates(edit, count, by_seed)
+        check_count(count)
+        asked = Asked(drags, mask)
+        answers: Iterable[tuple[Asked, int]] = ((asked, seed + number) for number in range(MAX_CANDIDATES))
+        if self._runtime.bundle.moves_held:
+            answers = ((replace(asked, variant=variant), seed) for variant in variants(mask is not None))
+        return distinct((run_to_end(self._edit(one, steps, of)) for one, of in answers), count)
 
     def choose(self, edit: Edit) -> Change:
         """Make an edit of `candidates` the photo's. Raises InputError where the photo was changed since."""
@@ -164,10 +165,14 @@ class Photo:
 
         The motion that `drag` has, but for bundles that make no flow. Raises like `drag`.
         """
+        return self.shown(Asked(drags, mask, motion))[0]
+
+    def shown(self, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+        """What `preview` gives, for any way to answer a drag, and what may change, bool [H, W]."""
         with span("photo.preview", "drag"):
-            request = self._request(Asked(drags, mask, motion))
+            request = self._request(asked)
             entry = self._compose(request, self._motion(request))
-            return self._with(entry.box, entry.after)
+            return self._with(entry.box, entry.after), request.mask
 
     def motion(
         self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto", answer: str = ANSWER
@@ -320,6 +325,5 @@ class Photo:
         made_by: MadeBy,
     ) -> Edit:
         entry, change, checks = finished
-        motion: MotionName = "bend" if request.asked.motion == "auto" else request.asked.motion
-        what = (change.picture, change.box, request.mask, checks, *ran, *made_by, motion)
+        what = (change.picture, change.box, request.mask, checks, *ran, *made_by, request.way[0])
         return Edit(*what, request.window, generated, request.photo, entry)

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.drag.blend import REVEAL_RANGE
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.mask import check_mask
 from edgedrag.runtime.drag.motion import (
-    BEND_REACH_IN_MASK,
     HeldMotion,
     MotionName,
     check_motion,
@@ -34,11 +34,12 @@ from edgedrag.runtime.photo.window import Window, choose_window
 from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
 from edgedrag.runtime.session.history import Entry, Start
 from edgedrag.runtime.session.start import answers_at, find_start, is_apart, region_of
+from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span
 
-ANSWER, ANSWER_IN_MASK = "thing", "group"  # of a hold, which one moves; chosen on pulls and pairs, docs/quality.md
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
 CUT = 0.02  # of a given mask's edge; what holds more of it goes on beyond the mask
+SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
 GROUNDS = 2  # that are remembered
 REACHES = 16, 12  # generator pixels: the first of the lengths, each twice the one before; and beyond it, for soft edges
@@ -49,7 +50,7 @@ HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 class Asked:
     """What a caller asks for: see `Photo.drag`; `answer` is the name of what the drags hold, of hold.NAMES.
 
-    `protected`, bool [H, W] of the photo, must not change.
+    `protected`, bool [H, W] of the photo, must not change. `variant` is how it is answered, where that is decided.
     """
 
     drags: Drags
@@ -57,13 +58,14 @@ class Asked:
     motion: MotionName = "auto"
     answer: str = ANSWER
     protected: np.ndarray | None = None
+    variant: Variant | None = None
 
 
 @dataclass(frozen=True)
 class Request:
     """A checked drag: its place in the photo, and its run through the stages."""
 
-    asked: Asked
+    way: Way  # the motion's name, the answer of the hold that moves, and whether a mask was given
     photo: np.ndarray  # as it was when the drag began
     window: Window
     native: np.ndarray  # the window's pixels
@@ -76,7 +78,7 @@ class Request:
     def held_after(self, generated: Generated) -> Held | None:
         """What the drags held, and where an edit moved it."""
         start = self.start.photo, self.start.points
-        return held_after(way_of(self.asked), start, self.holds, self.window, generated)
+        return held_after(self.way, start, self.holds, self.window, generated)
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
@@ -118,13 +120,15 @@ class Preparer:
         given = None if asked.mask is None else checked_mask(asked.mask, height, width)
         if given is not None:
             check_handles_in_mask(points, given)
+        variant = variant_of(asked)
+        way = variant.motion, variant.answer, given is not None
         here = Start(photo, done, points)
         free = self._bundle.moves_held and asked.protected is None
-        start = find_start(here, way_of(asked), given) if free else here
-        holds, region = self._held(start, given, way_of(asked)[1])
+        start = find_start(here, way, given) if free else here
+        holds, region = self._held(start, given, variant.answer)
         if not is_apart(start, region):
             start = here
-            holds, region = self._held(start, given, way_of(asked)[1])
+            holds, region = self._held(start, given, variant.answer)
         points = start.points
         region = _without(region, asked.protected)
         with span("window", "prepare"):
@@ -134,13 +138,12 @@ class Preparer:
             small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
             picture = shrink(as_rgb8(native), window.size)
         with span("motion", "prepare"):
-            answer = way_of(asked)[1]
-            names = _names(points, answer)
+            names = _names(points, variant.answer)
             held = np.stack([hold.answer(name).in_window(window, picture) for hold, name in zip(holds, names)])
             margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
-            motion = self._motion(picture, small_points, held, mask, asked.motion, margin)
+            motion = self._motion(picture, small_points, held, mask, variant, margin)
         run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
-        return Request(asked, photo, window, native, region, here.points, run, holds, start)
+        return Request(way, photo, window, native, region, here.points, run, holds, start)
 
     def _held(self, start: Start, given: np.ndarray | None, answer: str) -> tuple[tuple[Hold, ...], np.ndarray]:
         """What each drag holds, and the region that may change, bool [H, W]: the mask, where one was `given`."""
@@ -158,21 +161,21 @@ class Preparer:
         points: np.ndarray,
         held: np.ndarray,
         mask: np.ndarray,
-        motion: MotionName,
+        variant: Variant,
         margin: float,
     ) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
         if margin:
             follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
-            moved = move_held(points, follows, motion, BEND_REACH_IN_MASK)
+            moved = move_held(points, follows, variant.motion, variant.reach)
             if _goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
                 return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
         else:
-            moved = move_held(points, held, motion)
+            moved = move_held(points, held, variant.motion, variant.reach)
         if not (moved.revealed > 0.5).any():
             return moved
         hole = held[(points[:, :2] != points[:, 2:]).any(1)].max(0) > HOLE_LEVEL
-        hole, revealed = _wider(hole), moved.revealed[..., 0] > 0
+        hole, revealed = _wider(hole, HOLE_MARGIN), _wider(moved.revealed[..., 0] > SHOWN, 1)
         hole |= revealed
         longest = float(np.hypot(*(points[:, 2:] - points[:, :2]).T).max())
         return replace(moved, ground=self._ground(picture, hole, _within_reach(hole, longest) | revealed))
@@ -199,7 +202,7 @@ class Preparer:
             return flow * window.scale
         held = start.continues.held
         moved, found = flow_from(held, flow, window)
-        hole = _wider(held.region(window, request.photo.shape))
+        hole = _wider(held.region(window, request.photo.shape), HOLE_MARGIN)
         if (hole & ~found).any():  # hidden by what is held: until the drag ends, the ground of the photo as it is
             picture = shrink(as_rgb8(request.photo[window.box]), window.size)
             longest = float(np.hypot(*(held.points[:, 2:] - held.points[:, :2]).T).max()) / held.pixel
@@ -223,9 +226,9 @@ def _without(region: np.ndarray, protected: np.ndarray | None) -> np.ndarray:
     return left
 
 
-def _wider(hole: np.ndarray) -> np.ndarray:
-    """A hole, bool [H, W], with HOLE_MARGIN."""
-    return cv2.dilate(hole.astype(np.uint8), np.ones((2 * HOLE_MARGIN + 1,) * 2, np.uint8)).view(bool)
+def _wider(region: np.ndarray, margin: int) -> np.ndarray:
+    """A region, bool [H, W], with a margin around it."""
+    return cv2.dilate(region.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)).view(bool)
 
 
 def _within_reach(hole: np.ndarray, longest: float) -> np.ndarray:
@@ -238,10 +241,12 @@ def _within_reach(hole: np.ndarray, longest: float) -> np.ndarray:
     return hole & (cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1] <= reach)
 
 
-def way_of(asked: Asked) -> Way:
-    """The motion's name, the answer of the hold that moves, and whether a mask was given: see `Held.way`."""
-    motion, given = "bend" if asked.motion == "auto" else asked.motion, asked.mask is not None
-    return motion, ANSWER_IN_MASK if given else asked.answer, given
+def variant_of(asked: Asked) -> Variant:
+    """How a drag is answered: as was decided, else in the usual way, with the motion and answer that were asked for."""
+    if asked.variant is not None:
+        return asked.variant
+    usual = usual_variant(asked.mask is not None, asked.motion)
+    return usual if asked.mask is not None else replace(usual, answer=asked.answer)
 
 
 def _goes_on(held: np.ndarray, mask: np.ndarray) -> bool:

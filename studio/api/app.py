@@ -44,9 +44,10 @@ def make_app(station: Station) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(station.sweep_idle())
+        running = [asyncio.create_task(work) for work in (station.sweep_idle(), station.follow_releases())]
         yield
-        sweeping.cancel()
+        for task in running:
+            task.cancel()
         station.close()
 
     app = FastAPI(

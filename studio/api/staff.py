@@ -40,6 +40,7 @@ async def staff_only(
     wrong_codes: WrongCodes = request.app.state.wrong_codes
     async with wrong_codes.turn(address):
         if hmac.compare_digest(shown.credentials.encode(), (station.settings.staff_code or "").encode()):
+            wrong_codes.forget(address)
             return
         wrong_codes.add(address)
     raise ApiError(401, "the staff code is wrong", {"WWW-Authenticate": "Bearer"})

@@ -65,6 +65,12 @@ class WrongCodes:
         if len(self._clients) > MAX_CLIENTS:
             self._clients.popitem(last=False)
 
+    def forget(self, address: str) -> None:
+        """Who gave the right code waits no more."""
+        client = self._clients.get(_network(address))
+        if client is not None:
+            client.wrong.clear()
+
 
 def _network(address: str) -> str:
     """What one client has: an IPv4 address, or the 64 bits before the part of an IPv6 address that it chooses."""

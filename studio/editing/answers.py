@@ -11,10 +11,10 @@ import numpy as np
 from edgedrag.runtime.drag.composite import Box
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.photo.picture import Picture, as_rgb8
-from edgedrag.runtime.session.candidates import VARIANTS, Variant
 from edgedrag.runtime.session.edit import Edit, Progress
 from edgedrag.runtime.session.photo import Photo
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.runtime.session.variants import Variant, variants
 
 MOST = 3  # answers beside the one that was made
 SIDE = 256  # pixels, of a small picture's longer side
@@ -50,9 +50,9 @@ def find_answers(runtime: Runtime, question: Question) -> Generator[Progress, No
     photo = Photo(runtime, question.before)
     photo.protect(question.protected)
     found: list[tuple[Variant, Edit]] = []
-    for variant in _variants(runtime, question):
+    for variant, more in _variants(runtime, question):
         edit = yield from photo.drag_steps(
-            question.drags, question.mask, steps=made.steps or None, seed=made.seed + variant.seed,
+            question.drags, question.mask, steps=made.steps or None, seed=made.seed + more,
             motion=variant.motion, answer=variant.answer,
         )  # fmt: skip
         photo.undo()
@@ -66,14 +66,16 @@ def find_answers(runtime: Runtime, question: Question) -> Generator[Progress, No
     return [_small(variant, edit, box) for variant, edit in [(question.variant, made), *found]]
 
 
-def _variants(runtime: Runtime, question: Question) -> list[Variant]:
-    """The ways to answer that remain; a mask leaves the motion alone to choose."""
+def _variants(runtime: Runtime, question: Question) -> list[tuple[Variant, int]]:
+    """The ways to answer that remain, each with what to add to the seed; a mask leaves the motion alone to choose."""
     if not runtime.bundle.moves_held:
-        return [Variant(seed=number) for number in range(1, MOST + 1)]
+        return [(question.variant, more) for more in range(1, MOST + 1)]
     masked = question.mask is not None
-    ways = {_key(variant, masked): variant for variant in reversed(VARIANTS)}
+    ways: dict[tuple[str, str], Variant] = {}
+    for variant in variants(masked):
+        ways.setdefault(_key(variant, masked), variant)
     ways.pop(_key(question.variant, masked), None)
-    return sorted(ways.values(), key=VARIANTS.index)
+    return [(variant, 0) for variant in ways.values()]
 
 
 def _key(variant: Variant, masked: bool) -> tuple[str, str]:

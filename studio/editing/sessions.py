@@ -18,11 +18,10 @@ from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture
-from edgedrag.runtime.session.candidates import Variant
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
-from edgedrag.runtime.session.request import ANSWER
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.runtime.session.variants import ANSWER, Variant
 from edgedrag.studio.editing.answers import Answer, Question, find_answers
 from edgedrag.studio.editing.frames import view_size
 from edgedrag.studio.editing.outlines import Outliner, Polygons
@@ -70,6 +69,7 @@ class Session:
     id: str
     touched: float = field(default_factory=time.monotonic)
     photo: Photo | None = None
+    runtime: Runtime | None = None  # that the photo was opened with
     original: Picture | None = None
     protected: np.ndarray | None = None
     restoring: np.ndarray | None = None
@@ -112,7 +112,7 @@ class Session:
     def open(self, runtime: Runtime, picture: Picture) -> Generator[Progress, None, None]:
         """Open another photo, with an empty history."""
         yield from ()
-        self.photo, self.original = Photo(runtime, picture, UNDO_LIMIT), picture
+        self.photo, self.original, self.runtime = Photo(runtime, picture, UNDO_LIMIT), picture, runtime
         self.mask = self.last_mask = self.question = self.protected = self.restoring = None
 
     def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
@@ -221,7 +221,7 @@ class Session:
     def wipe(self) -> None:
         """Drop everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.mask = self.last_mask = self._outliner = self.question = None
+        self.photo = self.original = self.runtime = self.mask = self.last_mask = self._outliner = self.question = None
         self.protected = self.restoring = None
 
 

@@ -47,6 +47,7 @@ CASES: dict[str, tuple[str, str | None]] = {
     "bundle export": ("{tmp}/weights.safetensors -o {tmp}/bundle", "export"),
     "bundle calibrate": ("embedded --drags {tmp}/jobs.jsonl -o {tmp}/bundle", "quality"),
     "bundle info": ("", None),
+    "bundle triton": ("embedded -o {tmp}/models", None),
     "bundle install": ("memory://shop/bundle.zip", "releases"),
     "bundle use": ("embedded shipped", None),
     "bundle rollback": ("--help", None),

@@ -45,6 +45,11 @@ class PublicSettings(BaseModel):
     max_megapixels: float = Field(default=100.0, gt=0, description="The largest photo, decoded.")
     photo_megapixels: float = Field(default=400.0, gt=0, description="Of all sessions together.")
     hang_seconds: Seconds = Field(default=60.0, description="The station restarts itself where one step takes longer.")
+    share_address: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+(/\S*)?$",
+        description="Where visitors' devices reach the station, as http://192.168.1.20:8000; no links where not set.",
+    )
     mark: bool = Field(default=True, description="Saved pictures that were edited say so in their XMP data.")
     steps: int | None = Field(
         default=None, ge=1, le=1000, description="Of every edit; the bundle's default where not set."

@@ -134,8 +134,9 @@ class Visitor:
         return float(self.page.evaluate("performance.getEntriesByName('release to result').at(-1).duration"))
 
     def saved(self, file: Path) -> Path:
-        """Press Save and store the download in a file."""
+        """Save as PNG and store the download in a file."""
+        self.page.click("#save")
         with self.page.expect_download() as download:
-            self.page.click("#save")
+            self.page.click("#save-png")
         download.value.save_as(file)
         return file

@@ -60,8 +60,8 @@ class Runtime:
             image: a JPEG, PNG or WebP file (path, open file or bytes), a Pillow image, or an array [H, W],
                 [H, W, 2] grey with alpha, [H, W, 3] RGB or [H, W, 4] RGBA, uint8 or uint16.
             max_megapixels: larger photos are refused.
-            undo_limit: edits that can be undone; at the limit a further edit makes the photo as it is then the new
-                original. No limit where None: each edit holds its mask's pixels twice.
+            undo_limit: edits that can be undone; a further one drops the oldest. No limit where None: each edit holds
+                its mask's pixels twice.
 
         Raises:
             InputError: it is not a photo, is damaged, or is too large; names the file or argument.

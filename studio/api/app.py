@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 import edgedrag
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.plugins import MissingCodec
-from edgedrag.studio.api import live, staff, visitors
+from edgedrag.studio.api import live, shares, staff, visitors
 from edgedrag.studio.api.guard import Guard
 from edgedrag.studio.api.live import WIPED
 from edgedrag.studio.api.problems import ApiError, body, responses
@@ -60,16 +60,18 @@ def make_app(station: Station) -> FastAPI:
     )
     app.state.station = station
     app.state.connections = {}
+    app.state.shares = shares.Shares()
     app.state.wrong_codes = WrongCodes()
 
     def close_connection(session: Session) -> None:
+        app.state.shares.drop(session)
         connection = app.state.connections.get(session.id)
         if connection is not None:
             connection.close(WIPED)
 
     station.on_session_end = close_connection
     _add_probes(app)
-    for router in (visitors.about_router, visitors.router, live.router, staff.router):
+    for router in (visitors.about_router, visitors.router, shares.router, live.router, staff.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_error_answers(app, station)

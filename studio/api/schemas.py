@@ -57,6 +57,7 @@ class About(BaseModel):
     started: float = Field(description="when the station was started, seconds since 1970")
     idle_seconds: float
     pixels_kept: bool = Field(description="staff hold bad edits for review")
+    shares: bool = Field(description="the station gives links to take pictures along")
 
 
 class Warning(BaseModel):

@@ -42,6 +42,7 @@ async def about(station: StationDep) -> About:
         started=station.started,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
+        shares=station.settings.share_address is not None,
     )
 
 
@@ -153,7 +154,7 @@ async def put_mask(
 
 
 @router.get(
-    "/{session}/mask", response_class=Response, responses={**picture_answer("image/png"), **responses(404, 409)}
+    "/{session}/mask", response_class=Response, responses={**picture_answer("image/png"), **responses(404, 409, 422)}
 )
 async def get_mask(station: StationDep, session: OpenSessionDep, use: MaskUse = "area") -> Response:
     """The painted mask, or the one that the last edit used, mask_width x mask_height, 255 = may change."""
@@ -163,7 +164,7 @@ async def get_mask(station: StationDep, session: OpenSessionDep, use: MaskUse = 
     return Response(data, media_type="image/png")
 
 
-@router.delete("/{session}/mask", responses=responses(404, 409, 503))
+@router.delete("/{session}/mask", responses=responses(404, 409, 422, 503))
 async def delete_mask(station: StationDep, session: OpenSessionDep, use: MaskUse = "area") -> SessionState:
     """Back to masks made from the drags, or to no protection."""
     await station.run(session, session.paint(None, use))

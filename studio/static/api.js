@@ -79,7 +79,7 @@ export class Session {
   end = () => call("DELETE", this.path);
   openPhoto = async (file, progress) => (await call("PUT", `${this.path}/photo`, { body: file, type: file.type, progress })).json();
   view = async (original = false) => (await call("GET", `${this.path}/view?original=${original}`)).blob();
-  picture = async () => (await call("GET", `${this.path}/picture?format=png`)).blob();
+  picture = async (format) => (await call("GET", `${this.path}/picture?format=${format}`)).blob();
   mask = async (use = "area") => (await call("GET", `${this.path}/mask?use=${use}`)).blob();
   putMask = (file, use = "area") => call("PUT", `${this.path}/mask?use=${use}`, { body: file, type: "image/png" });
   dropMask = (use = "area") => call("DELETE", `${this.path}/mask?use=${use}`);

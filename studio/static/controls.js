@@ -33,6 +33,7 @@ export function listenToButtons(editor) {
   $("zoom-in").addEventListener("click", () => editor.zoom(1.5));
   $("zoom-out").addEventListener("click", () => editor.zoom(1 / 1.5));
   $("fit").addEventListener("click", () => editor.zoom(0));
+  $("split").addEventListener("input", () => editor.part($("split").value / 100));
   const hold = (on) => () => {
     editor.comparing = on;
     editor.refresh();

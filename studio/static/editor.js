@@ -18,7 +18,7 @@ const $ = (id) => document.getElementById(id);
 const BRUSHES = ["paint", "erase", "protect", "restore"];
 
 export class Editor {
-  /** `callbacks`: toast(text), lost(whether), closed(code). */
+  /** `callbacks`: toast(text), lost(whether), changed(), closed(code). */
   constructor(callbacks) {
     this.callbacks = callbacks;
     this.view = new View();
@@ -30,6 +30,7 @@ export class Editor {
     this.choices = new Choices((choice) => this.takeAnother(choice));
     this.reset();
     new ResizeObserver(() => this.resize()).observe($("stage"));
+    matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => this.resize());
     listen($("overlay"), this.gestures());
     listenToButtons(this);
     $("overlay").addEventListener("keydown", (event) => handleKey(this, event));
@@ -48,6 +49,7 @@ export class Editor {
     this.cross = this.pointer = null;
     this.patched = Promise.resolve();
     this.comparing = false;
+    this.split = 0; // share of the screen, from the left, that shows the photo as it was opened
     this.state = null;
   }
 
@@ -58,6 +60,7 @@ export class Editor {
         if (!this.state || !this.live?.open) return;
         this.pointer = at;
         this.hideOutcome();
+        this.part(0);
         if (this.brushes) painting.start(at);
         else if (!view.holds(at)) return;
         else if (this.tool === "pin") pulls.pin(view.toPhoto(at), at);
@@ -147,6 +150,7 @@ export class Editor {
     $("undo").dataset.count = state.undo;
     $("redo").disabled = !state.redo;
     $("compare").disabled = $("original").disabled = !state.undo;
+    $("slider").hidden = !state.undo;
   }
 
   resize() {
@@ -157,7 +161,7 @@ export class Editor {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
     }
-    this.stage.drawn = null;
+    this.stage.surround = getComputedStyle(document.documentElement).getPropertyValue("--ground").trim();
     const whole = this.view.scale <= this.view.least * 1.001;
     this.view.stage = { width, height };
     if (whole) this.view.fit();
@@ -170,7 +174,7 @@ export class Editor {
     this.drawing = requestAnimationFrame(() => {
       this.drawing = null;
       if (!this.state) return;
-      this.stage.draw(this.view, this.comparing);
+      this.stage.draw(this.view, this.comparing ? 1 : this.split);
       const brush = this.brushes && this.pointer && this.painting.brush(this.pointer);
       const arrows = [...this.edits.waiting.flatMap(({ drags }) => drags.filter((arrow) => !isPin(arrow))), ...this.pulls.all()];
       const { shield, back } = this.painting;
@@ -255,6 +259,7 @@ export class Editor {
     const edit = this.edits.finish(frame.id);
     if (!edit) return this.redraw(); // finished before it could be cancelled
     this.last = edit;
+    this.callbacks.changed();
     this.over();
     if (!this.pulls.pull && !this.edits.current) this.showOutcome(frame, edit);
     if (frame.warnings.length) this.callbacks.toast(t(`warning_${frame.warnings[0].code}`));
@@ -337,6 +342,7 @@ export class Editor {
   }
 
   async stepped(frame) {
+    this.callbacks.changed();
     if (frame.type === "restore") this.painting.back.wipe();
     if (await this.patch(frame)) this.refresh();
   }
@@ -392,8 +398,10 @@ export class Editor {
     this.refresh();
   }
 
-  /** Update texts and buttons. */
+  /** Update texts and buttons; the keyboard's focus does not go where nothing is. */
   refresh() {
+    const focused = document.activeElement;
+    if (focused === document.body || focused.disabled) $("overlay").focus({ preventScroll: true });
     reword();
     this.choices.relabel();
     const { arrows, chosen, hold } = this.pulls;
@@ -402,6 +410,13 @@ export class Editor {
     if (chosen) return this.say(`hint_${hold.answer}`);
     const key = this.comparing ? "hint_before" : this.retrying ? "hint_retry" : this.tool !== "pull" ? `hint_${this.tool}` : this.several ? "hint_several" : "hint_pull";
     this.hint(this.state?.undo && key === "hint_pull" ? "" : t(key));
+    this.redraw();
+  }
+
+  /** Show the photo as it was opened in a share of the screen, from the left. */
+  part(share) {
+    this.split = share;
+    $("split").value = share * 100;
     this.redraw();
   }
 

@@ -1,10 +1,11 @@
 // The page: its screens, and a visit from the first screen to the last.
 
 import { ApiError, Session, call, token } from "./api.js";
-import { hasCamera, shoot, startCamera, stopCamera } from "./camera.js";
+import { flipCamera, hasCamera, isMirrored, mirror, shoot, startCamera, stopCamera, wait } from "./camera.js";
 import { Editor } from "./editor.js";
 import { Idle } from "./idle.js";
 import { offerLanguages } from "./languages.js";
+import { Saving } from "./saving.js";
 import { firstLanguage, speak, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -65,6 +66,7 @@ async function openPhoto(file) {
       if (share < 1) $("uploaded").value = share;
       else $("uploaded").removeAttribute("value"); // sent; how long it takes to open is not known
     });
+    sessionStorage.setItem("type", file.type);
     await enter(state);
     if (state.warnings.length) toast(t(`warning_${state.warnings[0].code}`));
   } catch (error) {
@@ -78,12 +80,16 @@ async function enter(state) {
   sessionStorage.setItem("session", session.name);
   show("edit");
   if (await editor.open(session, state)) toast(t("pull_lost"));
-  call("GET", "api/about").then(async (answer) => sessionStorage.setItem("started", (await answer.json()).started), () => {});
+  const about = await showReviewNote();
+  if (about) sessionStorage.setItem("started", about.started);
+  saving.begin(sessionStorage.getItem("type"), about?.shares);
   idle.watch(state.idle_seconds);
 }
 
 /** Back to the first screen; the station wipes the session, if it has not yet. */
 async function leave(why) {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  saving.wipePaper();
   idle.watch(null);
   stopCamera();
   editor?.leave();
@@ -92,6 +98,7 @@ async function leave(why) {
   sessionStorage.removeItem("session");
   for (const input of [$("file"), $("capture")]) input.value = "";
   show("attract");
+  $("take").focus();
   if (why) toast(t(why));
   await ending?.end().catch(() => {});
 }
@@ -125,21 +132,9 @@ async function resume(name) {
     await enter(state);
     lost(false);
   } catch (error) {
-    if (error.status === 0 || error.status === 503) return closed(0);
+    if (error.status === 0 || error.status === 503) return void closed(0); // which tries again, without an end
     session = null;
     leave(error.status === 404 ? await whyUnknown() : null);
-  }
-}
-
-async function save() {
-  try {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(await session.picture());
-    link.download = "edgedrag.png";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  } catch (error) {
-    explain(error);
   }
 }
 
@@ -148,28 +143,39 @@ async function takePhoto() {
   try {
     await startCamera();
     show("camera");
+    const { idle_seconds } = (await showReviewNote()) ?? {};
+    idle.watch(idle_seconds ?? null);
   } catch {
     toast(t("error_camera"));
   }
 }
 
-const idle = new Idle(() => leave("wiped"), () => editor.live?.send("touch"));
+const saving = new Saving(() => session, toast, explain);
+const idle = new Idle(() => leave(session ? "wiped" : null), () => editor?.live?.send("touch"));
 
 $("open").addEventListener("click", () => $("file").click());
 $("take").addEventListener("click", takePhoto);
 for (const input of [$("file"), $("capture")]) input.addEventListener("change", () => openPhoto(input.files[0]));
+$("mirror").addEventListener("click", () => mirror(!isMirrored()));
+$("timer").addEventListener("click", () => $("timer").setAttribute("aria-pressed", $("timer").getAttribute("aria-pressed") !== "true"));
+$("flip").addEventListener("click", () => flipCamera().catch(() => toast(t("error_camera"))));
 $("shutter").addEventListener("click", async () => {
+  await wait();
   const file = await shoot();
   stopCamera();
+  idle.watch(null);
   show("attract");
   openPhoto(file);
 });
 $("camera-back").addEventListener("click", () => {
   stopCamera();
+  idle.watch(null);
   show("attract");
 });
-$("leave").addEventListener("click", () => leave());
-$("save").addEventListener("click", save);
+$("leave").addEventListener("click", async () => (await saving.mayEnd()) && leave());
+for (const sample of document.querySelectorAll(".sample")) {
+  sample.addEventListener("click", async () => openPhoto(await (await fetch(sample.value)).blob()));
+}
 offerLanguages(() => {
   $("toast").hidden = true; // in the language before
   if (session) editor.refresh();
@@ -179,16 +185,21 @@ let holding = 0;
 $("title").addEventListener("pointerdown", () => (holding = setTimeout(() => location.assign("staff"), STAFF_SECONDS * 1000)));
 for (const name of ["pointerup", "pointercancel", "pointerleave"]) $("title").addEventListener(name, () => clearTimeout(holding));
 
+if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+  const demo = document.querySelector(".demo");
+  demo.pauseAnimations();
+  demo.setCurrentTime(2.6); // pulled
+}
 await speak(firstLanguage());
 token();
 showReviewNote();
 try {
-  editor = new Editor({ toast, lost, closed });
+  editor = new Editor({ toast, lost, closed, changed: () => (saving.unsaved = true) });
 } catch (error) {
   console.error(error);
   toast(t("error_webgl"));
 }
 const earlier = sessionStorage.getItem("session");
 navigator.serviceWorker?.register("sw.js").catch(() => {}); // not where the address is no secure one
-if (earlier && editor) resume(earlier);
+if (earlier && editor) await resume(earlier);
 document.body.dataset.ready = "yes";

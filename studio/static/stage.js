@@ -16,11 +16,12 @@ uniform float high;      // of the canvas
 uniform vec4 box;        // of the motion field, in view pixels
 uniform float k;         // photo pixels of a view pixel
 uniform int moving, tint;
+uniform vec3 ground;     // beside the photo
 out vec4 colour;
 void main() {
   vec2 screen = vec2(gl_FragCoord.x, high - gl_FragCoord.y);
   vec2 at = (screen - place.xy) / place.z;
-  if (any(lessThan(at, vec2(0.0))) || any(greaterThanEqual(at, size))) { colour = vec4(0.063, 0.078, 0.094, 1.0); return; }
+  if (any(lessThan(at, vec2(0.0))) || any(greaterThanEqual(at, size))) { colour = vec4(ground, 1.0); return; }
   vec2 grid = (at - box.xy) / box.zw;
   bool within = moving == 1 && all(greaterThanEqual(grid, vec2(0.0))) && all(lessThanEqual(grid, vec2(1.0)));
   vec2 from = within ? at + texture(flow, grid).rg / k : at;
@@ -64,6 +65,12 @@ export class Stage {
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     });
     this.clear();
+  }
+
+  /** Take the colour beside the photo from the page, as #rrggbb. */
+  set surround(colour) {
+    this.ground = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255);
+    this.drawn = null;
   }
 
   bind(name) {
@@ -124,8 +131,16 @@ export class Stage {
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, canvas);
   }
 
-  /** Draw the photo as `view` places it, or what it was before all edits. */
-  draw(view, before) {
+  /** Draw the photo as `view` places it, and in a share of the canvas, from the left, what it was before all edits. */
+  draw(view, split) {
+    if (split < 1) this.drawOne(view, false, 0);
+    if (!split) return;
+    this.drawn = null;
+    this.drawOne(view, true, split);
+    this.drawn = null;
+  }
+
+  drawOne(view, before, split) {
     const { gl, canvas } = this;
     const ratio = canvas.width / view.stage.width;
     const shown = before ? "before" : "picture";
@@ -138,6 +153,7 @@ export class Stage {
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, shrunk ? gl.LINEAR_MIPMAP_LINEAR : gl.LINEAR);
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.uniform1i(this.at("picture"), this.textures[shown].unit);
+    gl.uniform3f(this.at("ground"), ...this.ground);
     gl.uniform2f(this.at("size"), view.width, view.height);
     const place = [view.x * ratio, view.y * ratio, view.scale * ratio];
     gl.uniform3f(this.at("place"), ...place);
@@ -148,6 +164,10 @@ export class Stage {
     gl.uniform1i(this.at("moving"), this.motion && !before ? 1 : 0);
     gl.uniform1i(this.at("tint"), before ? 0 : this.tint);
     this.cut(place, view.k, [...place, canvas.width, canvas.height, shown, this.tint].join());
+    if (before) {
+      gl.enable(gl.SCISSOR_TEST);
+      gl.scissor(0, 0, Math.round(split * canvas.width), canvas.height);
+    }
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 

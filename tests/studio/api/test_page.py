@@ -401,8 +401,16 @@ def test_leaving_and_idling_wipe_the_photo(chromium: Any, tmp_path: Path) -> Non
         assert not visitor.page.is_visible("#still-there")
         visitor.page.wait_for_selector("#attract:not([hidden])", timeout=15_000)
         assert visitor.page.evaluate("sessionStorage.getItem('session')") is None
-        visitor.open(COFFEE, 600, 400)
+        visitor.photo = (600, 400)
+        visitor.page.click(".sample")
+        visitor.page.wait_for_selector("#edit:not([hidden])")
+        visitor.page.wait_for_selector("#opening", state="hidden")
+        visitor.edit(SPOON, AWAY)
         visitor.page.click("#leave")
+        visitor.page.click("#finish-stay")
+        assert visitor.page.is_visible("#edit")
+        visitor.page.click("#leave")
+        visitor.page.click("#finish-end")
         visitor.page.wait_for_selector("#attract:not([hidden])")
         limit = time.monotonic() + 10
         while (wiped := sum(said["event"] == "session wiped" for said in kiosk.lines)) < 2 and time.monotonic() < limit:
@@ -432,6 +440,34 @@ def test_a_lost_station_is_told_and_its_return_ends_the_visit(chromium: Any, tmp
         page.wait_for_selector("#link", state="hidden")
         assert page.is_visible("#attract")
         visitor.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_each_screen_is_accessible_at_four_sizes(visit: Callable[..., Visitor], scheme: Any) -> None:
+    """WCAG 2.2 AA, as far as axe-core can tell."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    visitor = visit(opens=False, language="de")
+    page = visitor.page
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+
+    def check(screen: str) -> None:
+        for width, height in (KIOSK, PHONE, (844, 390), (1920, 1080)):
+            page.set_viewport_size({"width": width, "height": height})
+            answer = axe.run(page, options=rules).response
+            found = answer["violations"]
+            assert len(answer["passes"]) > 8, "it looked"
+            told = [(rule["id"], [node["html"][:90] for node in rule["nodes"]]) for rule in found]
+            assert not told, (screen, width, told)
+
+    check("first screen")
+    visitor.open(COFFEE, 600, 400)
+    visitor.edit(SPOON, AWAY)
+    check("result")
+    brush(visitor, "protect")
+    check("brush")
+    page.click("#save")
+    check("saving")
 
 
 def test_staff_see_health_test_the_station_and_lock_it_again(visit: Callable[..., Visitor], kiosk: Kiosk) -> None:

@@ -178,7 +178,8 @@ class Tablet:
     running: Any
 
     def new_context(self, **options: Any) -> Any:
-        context = self.running.new_context(ignore_https_errors=True, **options)
+        # Chromium fetches a service worker's script without the exception for the certificate.
+        context = self.running.new_context(ignore_https_errors=True, service_workers="block", **options)
         context.add_init_script(f"sessionStorage.setItem('token', '{TOKEN}')")
         return context
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -66,6 +67,7 @@ def full_context(opened: dict[str, Any], card: Card) -> dict[str, Any]:
         opened: the result of `worker.Worker.opened`.
     """
     manifest = (Path(opened["folder"]) / "bundle.json").read_bytes()
+    version = json.loads(manifest)["version"]
     named = ("bundle", "checkpoint_sha256", "recipe_sha256", "backend", "precision", "default_steps")
     packages = (*PACKAGES, "pillow", *(package for _, package in ENGINES.values()))
     return {
@@ -80,6 +82,7 @@ def full_context(opened: dict[str, Any], card: Card) -> dict[str, Any]:
         "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "versions": versions(tuple(dict.fromkeys(packages))),
         **{name: opened[name] for name in named},
+        "bundle_version": version,
         "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
         "git_revision": git_revision(),
     }

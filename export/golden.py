@@ -10,10 +10,13 @@ import numpy as np
 from edgedrag.export.bundle_writer import write_manifest
 from edgedrag.export.scene import POINTS, make_mask, make_picture
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
-from edgedrag.runtime.bundle.graphs import DRAG_STAGES
-from edgedrag.runtime.bundle.manifest import open_bundle
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES, HOLD
+from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.stages import Stages, files
+from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.files import sha256_of
+from edgedrag.runtime.hold.run import HoldRun
+from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.selection.self_test import psnr, run_golden, sample
 
 FILE = "golden.npz"
@@ -43,11 +46,27 @@ def write_golden(folder: Path, golden: dict[str, np.ndarray], least: dict[str, f
     write_manifest(folder, manifest)
 
 
+def _hold(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the hold's graphs answer at the first handle: the point, the answers, and samples of the graphs' tensors."""
+    run, view, point = HoldRun(bundle, stages), PhotoView(golden["picture"]), golden["points"][0, :2]
+    answers, tensors = run.answers(view, point), run.tensors(view, point)
+    if answers is None:
+        raise EdgedragError("the hold's graphs answer with values that are not numbers")
+    samples = {
+        f"{graph.name}/{tensor.name}": sample(tensors[tensor.name])
+        for graph in bundle.stages[HOLD]
+        for tensor in graph.outputs
+    }
+    return {"hold_point": point, "hold_answers": sample(answers), **samples}
+
+
 def add_golden(folder: Path) -> None:
     """Add a golden drag to a bundle that ONNX Runtime can run here; its fp32 graphs give the expected results."""
     bundle, backend = open_bundle(folder), OnnxRuntimeCpu()
     golden = golden_inputs(*bundle.sizes[0], bundle.sampler["default_steps"])
     golden["edited"], run = run_golden(bundle, Stages(bundle, backend, "fp32"), golden)
+    if bundle.hold_sizes:
+        golden |= _hold(bundle, Stages(bundle, backend, "fp32"), golden)
     # tensor -> the last graph that computes it
     makers = {tensor.name: graph.name for _, graph in bundle.graphs(DRAG_STAGES) for tensor in graph.outputs}
     for tensor, graph_name in makers.items():

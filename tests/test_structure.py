@@ -41,6 +41,7 @@ runtime.backends
 runtime.drag
 runtime.hold
 runtime.selection
+runtime.releases
 runtime.session
 edgedrag
 metrics
@@ -64,6 +65,7 @@ studio.addresses studio.settings_file studio.state_folder
 studio.editing
 studio.health
 studio.records
+studio.releases
 studio.station
 studio.api
 studio.serve

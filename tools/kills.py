@@ -25,6 +25,7 @@ from typing import Any
 
 import click
 from kill_cases import CASES, Case
+from kill_releases import kill_releases
 from kill_station import kill_station
 
 from edgedrag.benchmarks.report import write_report
@@ -32,7 +33,8 @@ from edgedrag.runtime.files import ASIDE
 from edgedrag.runtime.system.processor import cpu_name
 
 LONGEST_SECONDS = 7200  # a loaded machine takes long over an undisturbed run
-STATION = "studio"
+STATION, RELEASES = "studio", "releases"
+OTHERS = {STATION: kill_station, RELEASES: kill_releases}  # that are more than one command
 
 
 @dataclass
@@ -103,17 +105,17 @@ def run_case(case: Case, kills: int, seed: int, root: Path) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice([*CASES, STATION]))
+@click.argument("names", nargs=-1, type=click.Choice([*CASES, *OTHERS]))
 @click.option("--kills", default=50, show_default=True, help="Of each command.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the figures as JSON.")
 def main(names: tuple[str, ...], kills: int, seed: int, output: Path | None) -> None:
     """Kill the commands NAMES, or all."""
     report: dict[str, Any] = {"processor": cpu_name(), "seed": seed, "commands": {}}
-    for name in names or (*CASES, STATION):
+    for name in names or (*CASES, *OTHERS):
         with tempfile.TemporaryDirectory() as folder:
-            if name == STATION:
-                report["commands"][name] = kill_station(kills, seed, Path(folder))
+            if name in OTHERS:
+                report["commands"][name] = OTHERS[name](kills, seed, Path(folder))
             else:
                 report["commands"][name] = run_case(CASES[name], kills, seed, Path(folder))
         click.echo(f"{name}: {json.dumps(report['commands'][name])}")

@@ -10,6 +10,8 @@ from typing import Any
 
 from edgedrag.benchmarks.context import full_context
 from edgedrag.benchmarks.latency import interactive, peers, single_stream, sustained
+from edgedrag.benchmarks.latency.mlperf import scenarios
+from edgedrag.benchmarks.latency.mlperf.scenarios import Asked, Loaded
 from edgedrag.benchmarks.latency.peaks import middle
 from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.single_stream import Bench, Cell
@@ -25,9 +27,10 @@ class Request:
 
     Attributes:
         steps: step counts; None uses the bundle's default.
-        scenario: "single-stream", "interactive" or "sustained".
+        scenario: "single-stream", "interactive", "sustained", "offline" or "server".
         seconds: for each size and step count; `minutes` is for the sustained scenario.
         peers: names of `peers.PEERS` to compare with.
+        mlperf: of the scenarios that LoadGen has; single-stream is run in its way where a folder is given.
     """
 
     what: Configuration
@@ -37,6 +40,12 @@ class Request:
     seconds: float
     minutes: float
     peers: tuple[str, ...]
+    mlperf: Asked = Asked()
+
+    @property
+    def by_mlperf(self) -> bool:
+        """Whether the run is in LoadGen's way."""
+        return self.scenario in ("offline", "server") or self.mlperf.folder is not None
 
 
 def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
@@ -47,6 +56,7 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     """
     gestures: dict[Cell, interactive.GestureTimes] = {}
     courses: list[sustained.Course] = []
+    loaded: list[Loaded] = []
     comparison = peers.PeerComparison()
     complete = False
     sizes = request.sizes
@@ -54,7 +64,9 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
         bench = Bench(request.what, request.steps, folder, say)
         card, measured = bench.card, bench.measured
         try:
-            if request.scenario == "interactive":
+            if request.by_mlperf:
+                scenarios.run(bench, request.scenario, sizes[0], request.seconds, request.mlperf, loaded)
+            elif request.scenario == "interactive":
                 interactive.run(bench, sizes, request.seconds, gestures)
             elif request.scenario == "sustained":
                 sustained.run(bench, sizes[0], request.minutes, courses)
@@ -73,7 +85,9 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
         "context": full_context(measured.opened, card) if measured.opened else None,
         **single_stream.summary(measured),
     }
-    if request.scenario == "interactive":
+    if request.by_mlperf:
+        report["mlperf"] = [scenarios.summary(run, request.mlperf.folder) for run in loaded if run.logged]
+    elif request.scenario == "interactive":
         report["interactive"] = interactive.summary(gestures)
     elif request.scenario == "sustained":
         report["sustained"] = [sustained.summary(course) for course in courses if course.shown]

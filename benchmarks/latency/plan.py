@@ -7,28 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgedrag.benchmarks.formatting import number
+from edgedrag.benchmarks.latency.efficiency import COVERAGE, Calibration
+from edgedrag.benchmarks.latency.left_out import drags, left_out_rows
 from edgedrag.benchmarks.latency.peaks import measure_peaks
-from edgedrag.benchmarks.latency.report import markdown, page, stem
+from edgedrag.benchmarks.latency.plan_tables import as_markdown, tables
+from edgedrag.benchmarks.latency.report import page, stem
 from edgedrag.benchmarks.latency.roofline import (
     CPU,
+    PHOTO,
     Device,
     Planner,
     cpu_device,
     device_of,
-    gpu_share,
-    reached,
+    efficiency_of,
+    is_measured,
     read_devices,
-    read_points,
 )
-from edgedrag.benchmarks.latency.tables import Table, name_of
+from edgedrag.benchmarks.latency.tables import name_of
 from edgedrag.benchmarks.report import write_report
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_aside
-from edgedrag.runtime.system.processor import cpu_name
-
-WITHIN = 0.35  # claimed relative error; validation points with a larger error are marked
+from edgedrag.runtime.system.processor import cpu_name, vector_instructions
 
 
 def choose_devices(text: str | None) -> list[Device]:
@@ -44,7 +44,11 @@ def choose_devices(text: str | None) -> list[Device]:
         raise InputError(f"device: {unknown[0]!r} is not one of {CPU}, {', '.join(table)}")
     from edgedrag.benchmarks.context import memory_mb
 
-    return [cpu_device(cpu_name(), measure_peaks(), memory_mb()) if n == CPU else table[n] for n in names]
+    return [_this_cpu(memory_mb()) if name == CPU else table[name] for name in names]
+
+
+def _this_cpu(memory: float | None) -> Device:
+    return cpu_device(cpu_name(), measure_peaks(), memory, vector_instructions())
 
 
 def predict(
@@ -61,35 +65,83 @@ def predict(
         for precision in ("fp32", "int8") if device.kind == "cpu" else ("fp16", "int8"):
             needs = planner.memory_mb(device, precision)
             for count in steps:
-                ms = planner.drag_ms(device, precision, count)
-                low, high = ms / device.band, ms * device.band
+                found = estimate(planner, device, precision, count)
+                low, high = found["band_ms"]
                 rows.append(
                     {
                         "device": device.name,
                         "title": device.title,
+                        "engine": device.engine,
                         "precision": precision,
                         "steps": count,
-                        "ms": round(ms, 2),
-                        "band_ms": [round(low, 2), round(high, 2)],
-                        "first_drag_ms": round(planner.drag_ms(device, precision, count, first=True), 2),
+                        **found,
+                        "first_drag_ms": estimate(planner, device, precision, count, first=True)["ms"],
                         "memory_mb": round(needs),
                         "fits": None if device.available_mb is None else needs <= device.available_mb,
-                        "meets_target": verdict(low, ms, high, target),
+                        "meets_target": verdict(low, found["ms"], high, target, found["interval_holds"]),
                         "marks": list(device.marks),
                     }
                 )
     return rows
 
 
-def verdict(low: float, middle: float, high: float, target: float | None) -> str | None:
-    """Whether a predicted time, with its band, meets a target."""
+def estimate(
+    planner: Planner, device: Device, precision: str, steps: int, first: bool = False, megapixels: float = PHOTO
+) -> dict[str, Any]:
+    """The predicted time of a drag with its interval.
+
+    Returns:
+        `ms` and `band_ms`, `graphs_ms` and `graphs_band_ms`, whether the drag's time is `known` and whether such an
+        `interval_holds` enough left-out points, and `why`. Where the time is not known, `ms` is None; `band_ms` then
+        has no upper end where the time outside the graphs is not known.
+    """
+    graphs = planner.graphs_ms(device, precision, steps, first)
+    host = planner.host_ms(device, megapixels)
+    errors = drags() if is_measured(device) else efficiency_of(device).calibration
+    low, high = graphs / errors.factor, graphs * errors.factor
+    known = host is not None and errors.known
+    band = [low, None] if host is None else [(graphs + host) / errors.factor, (graphs + host) * errors.factor]
+    return {
+        "ms": round(graphs + host, 2) if known and host is not None else None,
+        "band_ms": [None if end is None else round(end, 2) for end in band],
+        "graphs_ms": round(graphs, 2),
+        "graphs_band_ms": [round(low, 2), round(high, 2)],
+        "known": known,
+        "interval_holds": errors.known,
+        "why": _why(planner, device, host, errors),
+    }
+
+
+def _why(planner: Planner, device: Device, host: float | None, errors: Calibration) -> list[str]:
+    """What a prediction rests on, or why there is none."""
+    reasons = []
+    if host is None:
+        name = f"{planner.bundle.name} {planner.version}"
+        reasons.append(f"the time outside the graphs was not measured for {name}")
+    if not is_measured(device):
+        reasons.append(f"{device.engine} was not measured on this class of device, so the interval is wide")
+    if not errors.known:
+        reasons.append(f"intervals hold {errors.coverage:.0%} of left-out points, fewer than {COVERAGE:.0%}")
+    return reasons or [f"measured: {device.engine} on {device.family}"]
+
+
+def verdict(
+    low: float | None, middle: float | None, high: float | None, target: float | None, holds: bool = True
+) -> str | None:
+    """Whether a predicted time, with its interval, meets a target; what is None is not known."""
     if target is None:
         return None
-    return "yes" if high <= target else "likely" if middle <= target else "perhaps" if low <= target else "no"
+    if not holds:
+        return "not known"
+    if low is not None and low > target:
+        return "no"
+    if high is not None and high <= target:
+        return "yes"
+    return "not known" if middle is None else "likely" if middle <= target else "perhaps"
 
 
 def savings(bundle: Bundle, devices: Sequence[Device], steps: int) -> list[dict[str, Any]]:
-    """Predicted savings by INT8, half the steps and a smaller decoder, as shares of each device's time."""
+    """Predicted savings by INT8, half the steps and a smaller decoder, as shares of the time of a drag's graphs."""
     planner, small = Planner(bundle), None
     published = bundle.manifest.get("published")
     decoder = next((graph for graph in bundle.stages["decode"] if graph.name == "vae_decode"), None)
@@ -98,10 +150,10 @@ def savings(bundle: Bundle, devices: Sequence[Device], steps: int) -> list[dict[
     rows = []
     for device in devices:
         base = "fp32" if device.kind == "cpu" else "fp16"
-        whole = planner.drag_ms(device, base, steps)
-        times = {"int8": planner.drag_ms(device, "int8", steps)}
+        whole = planner.graphs_ms(device, base, steps)
+        times = {"int8": planner.graphs_ms(device, "int8", steps)}
         if steps > 1:
-            times["half_the_steps"] = planner.drag_ms(device, base, steps // 2)
+            times["half_the_steps"] = planner.graphs_ms(device, base, steps // 2)
         if small is not None and decoder is not None:
             times["smaller_decoder"] = whole - (1 - small) * planner.graph_ms(decoder, device, base)
         rows.append(
@@ -112,18 +164,15 @@ def savings(bundle: Bundle, devices: Sequence[Device], steps: int) -> list[dict[
 
 
 def validate(bundle: Bundle, reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Predicted and measured times: of the published points (each predicted from the others) and of reports."""
-    points, rows = read_points(), []
-    for point in points:
-        share = gpu_share([other for other in points if other is not point])
-        rows.append(
-            _row(point["what"], point["device"], point["source"], point["ms"] * reached(point) / share, point["ms"])
-        )
-    planner = Planner(bundle)
+    """Predicted and measured times: of the repository's points, each left out, and of reports."""
+    rows, planner = left_out_rows(), Planner(bundle)
     for report in reports:
         context, title = report["context"] or {}, name_of(report)
         if context.get("bundle") != bundle.name:
             raise InputError(f"{title}: not a report of {bundle.name}")
+        if context.get("bundle_version") != planner.version:
+            version = context.get("bundle_version") or "an unstated version"
+            raise InputError(f"{title}: a report of {version} of the bundle; the prediction is for {planner.version}")
         device = device_of(report, title)
         for run in report["runs"]:
             megapixels = math.prod(map(int, run["size"].split("x"))) / 1e6
@@ -131,66 +180,20 @@ def validate(bundle: Bundle, reports: Sequence[dict[str, Any]]) -> list[dict[str
                 if not run[kind]["n"]:  # interrupted before the first
                     continue
                 first = kind == "first_drag"
-                predicted = planner.drag_ms(device, context["precision"], run["steps"], first, megapixels)
+                found = estimate(planner, device, context["precision"], run["steps"], first, megapixels)
                 what = f"{bundle.name}, {run['size']}, {run['steps']} step(s), {kind.replace('_', ' ')}"
-                rows.append(_row(what, device.title, "measured", predicted, run[kind]["median_ms"]))
+                rows.append(_row(what, title, found, run[kind]["median_ms"]))
     return rows
 
 
-def _row(what: str, device: str, source: str, predicted: float, measured: float) -> dict[str, Any]:
-    error = predicted / measured - 1
+def _row(what: str, device: str, found: dict[str, Any], measured: float) -> dict[str, Any]:
+    """A report's drag; `covered` is None where no interval is known."""
+    ms, (low, high) = found["ms"], found["band_ms"]
     return {
-        "what": what,
-        "device": device,
-        "source": source,
-        "predicted_ms": round(predicted, 2),
-        "measured_ms": round(measured, 2),
-        "error": round(error, 3),
-        "within": abs(error) <= WITHIN,
-    }
-
-
-def tables(plan: dict[str, Any]) -> list[Table]:
-    """The tables of predictions, savings and validation."""
-    target = plan["target_ms"]
-    meets = () if target is None else (f"{number(target)} ms",)
-    rows = [
-        [
-            row["title"], row["precision"], str(row["steps"]), f"{row['ms']:.1f}",
-            f"{row['band_ms'][0]:.1f} to {row['band_ms'][1]:.1f}", f"{row['first_drag_ms']:.1f}", str(row["memory_mb"]),
-            {True: "yes", False: "no", None: "-"}[row["fits"]], *(() if target is None else (row["meets_target"],)),
-            "; ".join(row["marks"]) or "measured here",
-        ]
-        for row in plan["rows"]
-    ]  # fmt: skip
-    head = ("device", "precision", "steps", "drag, ms", "band", "first drag, ms", "memory, MB", "fits", *meets, "peaks")
-    note = (
-        "Predicted, not measured. The band is a factor to either side: 1.35 for a processor whose peaks were measured, "
-        "1.6 for a GPU of the table. 6 ms outside the graphs are assumed, twice that on a Jetson."
-    )
-    shown = [Table(f"Predicted: {plan['bundle']}", note, head, rows)]
-    kinds = ("int8", "half_the_steps", "smaller_decoder")
-    bought = [
-        [row["device"], row["from"], f"{row['ms']:.1f}"]
-        + [f"{row[k]['ms']:.1f} ({-row[k]['saves']:+.0%})" if k in row else "-" for k in kinds]
-        for row in plan["savings"]
-    ]
-    shown.append(
-        Table(
-            f"Savings, at {plan['savings_steps']} step(s)", "Milliseconds of a drag.",
-            ("device", "from", "ms", "INT8", "half the steps", "a smaller decoder"), bought,
-        )
-    )  # fmt: skip
-    checked = [
-        [row["what"], row["device"], row["source"],
-         number(row["predicted_ms"], significant=4), number(row["measured_ms"], significant=4),
-         f"{row['error']:+.0%}", "yes" if row["within"] else "NO"]
-        for row in plan["validation"]
-    ]  # fmt: skip
-    outside = sum(not row["within"] for row in plan["validation"])
-    note = f"{len(checked)} points, {outside} outside {WITHIN:.0%}. Each published point is predicted from the others."
-    head = ("what", "device", "source", "predicted, ms", "measured, ms", "error", f"within {WITHIN:.0%}")
-    return [*shown, Table("Predicted against measured", note, head, checked)]
+        "kind": "report", "what": what, "device": device, "source": "measured", "predicted_ms": ms,
+        "measured_ms": round(measured, 2), "error": None if ms is None else round(ms / measured - 1, 3),
+        "covered": None if ms is None else low <= measured <= high,
+    }  # fmt: skip
 
 
 def make_plan(
@@ -202,7 +205,7 @@ def make_plan(
     most = max(counts)
     return {
         "format": "edgedrag-plan",
-        "format_version": 1,
+        "format_version": 2,
         "bundle": bundle.name,
         "window": list(Planner(bundle).size),
         "target_ms": target,
@@ -214,10 +217,7 @@ def make_plan(
 
 
 def as_text(plan: dict[str, Any]) -> str:
-    lines: list[str] = []
-    for table in tables(plan):
-        lines += [f"## {table.title}", "", table.note, "", *markdown(table), ""]
-    return "\n".join(lines)
+    return as_markdown(tables(plan))
 
 
 def write(plan: dict[str, Any], output: Path | None) -> None:
@@ -228,7 +228,7 @@ def write(plan: dict[str, Any], output: Path | None) -> None:
     try:
         from edgedrag.benchmarks.latency.plots import predicted_against_measured
 
-        drawn = f"<figure>{predicted_against_measured(plan['validation'], WITHIN)}</figure>"
+        drawn = f"<figure>{predicted_against_measured(plan['validation'])}</figure>"
     except ImportError as error:
         drawn = f"<p>No plot: {error.name} is not installed (extra [report]).</p>"
     title = f"edgedrag: plan for {plan['bundle']}"

@@ -145,20 +145,22 @@ def gestures(reports: Sequence[dict[str, Any]]) -> str:
     return as_svg(figure)
 
 
-def predicted_against_measured(rows: Sequence[dict[str, Any]], within: float) -> str:
-    """The planner's validation points, with the claimed error band."""
+def predicted_against_measured(rows: Sequence[dict[str, Any]]) -> str:
+    """The planner's validation points; crosses are those that the interval does not hold."""
+    rows = [row for row in rows if row["predicted_ms"] is not None]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, 6), layout="constrained")
         axes = figure.subplots()
         low, high = (f(min(r["measured_ms"], r["predicted_ms"]) for r in rows) for f in (min, max))
         ends = np.array([low / 2, high * 4])
         axes.plot(ends, ends, color="gray", lw=1)
-        axes.fill_between(
-            ends, ends * (1 - within), ends * (1 + within), color="gray", alpha=0.15, label=f"{within:.0%}"
-        )
-        for source in ("measured", "published"):
-            part = [row for row in rows if (row["source"] == "measured") == (source == "measured")]
-            axes.plot([r["measured_ms"] for r in part], [r["predicted_ms"] for r in part], "o", label=source)
+        for device in dict.fromkeys(row["device"] for row in rows):
+            part = [row for row in rows if row["device"] == device]
+            line = axes.plot([r["measured_ms"] for r in part], [r["predicted_ms"] for r in part], ".", label=device)[0]
+            out = [row for row in part if row["covered"] is False]
+            axes.plot(
+                [r["measured_ms"] for r in out], [r["predicted_ms"] for r in out], "x", ms=9, color=line.get_color()
+            )
         axes.set(xlabel="measured, ms", ylabel="predicted, ms", xscale="log", yscale="log")
         axes.legend(fontsize=8)
         return as_svg(figure)

@@ -42,8 +42,8 @@ def name_of(report: dict[str, Any]) -> str:
 def tables(reports: Sequence[dict[str, Any]]) -> list[Table]:
     """All non-empty tables of one or several reports."""
     all_tables = (
-        latency(reports), pointer(reports), sustained(reports), cold_start(reports), graphs(reports), beside(reports),
-        resources(reports), context(reports),
+        latency(reports), loaded(reports), pointer(reports), sustained(reports), cold_start(reports), graphs(reports),
+        beside(reports), resources(reports), context(reports),
     )  # fmt: skip
     return [table for table in all_tables if table.rows]
 
@@ -105,6 +105,25 @@ def sustained(reports: Iterable[dict[str, Any]]) -> Table:
         "not available",
     )
     return Table("Sustained load", "Median milliseconds of the first and the last tenth of the time.", head, rows)
+
+
+def loaded(reports: Iterable[dict[str, Any]]) -> Table:
+    rows = []
+    for report in reports:
+        for run in report.get("mlperf", ()):
+            bound = "-" if run["bound_ms"] is None else number(run["bound_ms"])
+            what = [name_of(report), run["scenario"], run["size"], str(run["steps"]), run["driver"], run["validity"]]
+            rate = [number(run["rate"], 1), number(run["samples_per_second"], 1), bound]
+            series = series_row([], run["latency"])[:4]
+            ratios = ", ".join(f"{name} {row['ratio']:.3f}" for name, row in run["compared"].items())
+            rows.append([*what, *rate, *series, ratios])
+    head = ("device", "scenario", "photo", "steps", "driven by", "result", "rate, 1/s", "reached, 1/s", "bound, ms",
+            *SERIES_HEAD[:4], "log over own")  # fmt: skip
+    note = (
+        "Milliseconds by edgedrag's clock: from a query's arrival to its end, so that offline they hold the wait for "
+        "all queries before it. The last column is the log's percentile over edgedrag's, in one run."
+    )
+    return Table("MLPerf scenarios", note, head, rows)
 
 
 def cold_start(reports: Iterable[dict[str, Any]]) -> Table:

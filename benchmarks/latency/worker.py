@@ -96,6 +96,20 @@ class Worker:
             photo.undo()
             yield {"ms": taken, "processor_ms": round(busy * 1e3, 4), "stages": getattr(edit, "timings", {})}
 
+    def edited(self, scene: str, number: int, steps: int | None) -> Iterator[Reply]:
+        """Run one drag on the unedited photo; replies with the pixels inside the mask's box, as a PNG file in hex."""
+        import cv2
+        import numpy as np
+
+        place = self.scenes[scene]
+        drag, mask = self._turn(place, number)
+        place["photo"].drag([drag], mask, steps=steps)
+        image = place["photo"].image
+        place["photo"].undo()
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        yield {"png": cv2.imencode(".png", np.ascontiguousarray(box[..., 2::-1]))[1].tobytes().hex()}
+
     def previews(self, scene: str, first: int, count: int) -> Iterator[Reply]:
         """Run previews, on a photo whose reference stage has run."""
         place = self.scenes[scene]

@@ -2,8 +2,8 @@
 
 Three protocols of random drags: `alternating`, each drag followed by its inverse; `nested`, all drags, then their
 inverses in reverse order; `near_inverse`, alternating with inverses that miss by 1.5 generator pixels, so that no
-round is recognised as an exact reversal and only the composed flow can restore the photo. Both methods get the same
-drags; the naive chain loads each result as a new photo.
+round is recognised as an exact reversal. Both methods get the same drags; the naive chain loads each result as a new
+photo. `continued.py` compares rounds that go on with each other with the one drag that should look the same.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from edgedrag.benchmarks.context import context
+from edgedrag.benchmarks.quality import continued
 from edgedrag.benchmarks.quality.page import GAP, caption, fit, on_paper
 from edgedrag.benchmarks.quality.tables import mean
 from edgedrag.metrics.pixels import psnr_in_mask
@@ -149,6 +150,10 @@ def measure(
             row.append(fit(as_rgb8(image)))
         if turn == 0:
             rows.append(row)
+    singles = [
+        [(m.drag, m.mask) for m in sequence("alternating", runtime, picture.pixels.shape, 2 * plan.seeds, n)[::2]]
+        for picture, n in ((picture, [seed, 0, index]) for index, picture in enumerate(pictures))
+    ]
     return {
         **context(runtime),
         "steps": steps or runtime.bundle.sampler["default_steps"],
@@ -160,6 +165,7 @@ def measure(
             protocol: {m: {str(n): mean(values, 2) for n, values in marked.items()} for m, marked in methods.items()}
             for protocol, methods in scores.items()
         },
+        "continued": continued.measure(runtime, pictures, singles, steps),
     }, page(rows)
 
 
@@ -183,4 +189,4 @@ def describe(figures: dict[str, Any]) -> str:
         for method, scores in methods.items():
             cells = "".join(f"{scores[mark]:>9.2f}" if mark in scores else " " * 9 for mark in marks)
             lines.append(f"{protocol + ', ' + method:<28}" + cells)
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *continued.describe(figures["continued"])])

@@ -105,12 +105,22 @@ class Visitor:
         self.page.evaluate("performance.clearMeasures('release to result')")
 
     def shown(self) -> None:
-        """Wait for a result on the screen; Playwright's wait functions need `eval`, which the page's CSP forbids."""
+        """Wait for a result on the screen."""
+        self.measured("release to result")
+
+    def forget_measures(self) -> None:
+        self.page.evaluate("performance.clearMeasures()")
+
+    def measured(self, name: str) -> float:
+        """Milliseconds of the page's newest measure of a name; waits until there is one.
+
+        Playwright's wait functions need `eval`, which the page's CSP forbids.
+        """
         for _ in range(round(ANSWER_SECONDS / 0.02)):
-            if self.page.evaluate("performance.getEntriesByName('release to result').length"):
-                return
+            if self.page.evaluate(f"performance.getEntriesByName('{name}').length"):
+                return float(self.page.evaluate(f"performance.getEntriesByName('{name}').at(-1).duration"))
             self.page.wait_for_timeout(20)
-        raise AssertionError(f"no result within {ANSWER_SECONDS} s")
+        raise AssertionError(f"no '{name}' within {ANSWER_SECONDS} s")
 
     def frames(self) -> int:
         """The number of preview frames drawn since `forget_frames`."""

@@ -20,10 +20,10 @@ from edgedrag.generator.hold.measure import answers, connected, overlap
 from edgedrag.generator.hold.network import ANSWERS
 from edgedrag.generator.hold.scenes import CLIPS, THING, UNKNOWN
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.hold.grabcut import REACHES, cut
 
 GRABCUT_SIDE = 256  # pixels; the longer side of GrabCut's picture
 GRABCUT_ROUNDS = 4
-REACHES = (0.4, 0.5, 0.6)  # of GrabCut, as shares of the longer side
 DISC = 0.25  # radius of the plain disc, as a share of the longer side
 SCENES = 12  # held-out ones of a kind, about
 
@@ -71,24 +71,12 @@ def read_pulls(jobs: Path) -> Iterator[Pull]:
 
 
 def grabcut_hold(photo: np.ndarray, handle: tuple[float, float], reach: float) -> np.ndarray:
-    """What GrabCut (Rother et al. 2004) holds at a point, bool [H, W]; beyond `reach` nothing."""
+    """What GrabCut holds at a point, bool [H, W]: the runtime's, on a larger picture and with more rounds."""
     height, width = photo.shape[:2]
     scale = min(1.0, GRABCUT_SIDE / max(height, width))
-    small = cv2.resize(photo[..., ::-1], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    at, radius = (int(handle[0] * scale), int(handle[1] * scale)), reach * max(small.shape[:2])
-    seeds = np.full(small.shape[:2], cv2.GC_BGD, np.uint8)
-    cv2.circle(seeds, at, int(0.8 * radius), cv2.GC_PR_BGD, -1)
-    cv2.circle(seeds, at, max(3, int(0.35 * radius)), cv2.GC_PR_FGD, -1)
-    cv2.circle(seeds, at, 3, cv2.GC_FGD, -1)
-    cv2.setRNGSeed(0)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(small, seeds, (0, 0, 0, 0), *models, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
-    inside = ((seeds == cv2.GC_FGD) | (seeds == cv2.GC_PR_FGD)).astype(np.uint8)
-    inside = cv2.morphologyEx(inside, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    inside[at[1], at[0]] = 1
-    _, pieces = cv2.connectedComponents(inside)
-    held = (pieces == pieces[at[1], at[0]]).astype(np.float32)
-    return cv2.resize(held, (width, height)) > 0.5
+    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    held = cut(small, (np.array(handle) * scale).astype(int), reach, GRABCUT_ROUNDS)
+    return connected(cv2.resize(held, (width, height)), handle)
 
 
 def disc_hold(photo: np.ndarray, handle: tuple[float, float]) -> np.ndarray:

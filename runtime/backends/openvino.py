@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,19 @@ from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import BundleError, EngineError
 from edgedrag.runtime.system.cpus import default_threads
 from edgedrag.runtime.system.processor import cpu_name, multiplies_int8
+
+
+@cache
+def shared_core() -> Any:
+    """The process's only `openvino.Core`, which is never freed.
+
+    OpenVINO's CPU plugin runs signal handlers on a stack of its own and, when a Core is freed, puts back the stack that
+    it found. Where two Cores overlap, that may be one that is freed already: the next signal, as Ctrl-C or the end of a
+    child process, then ends the process with a segmentation fault (seen with OpenVINO 2026.4).
+    """
+    import openvino  # here, so that this module can be imported where the engine is not installed
+
+    return openvino.Core()
 
 
 class OpenVinoGraph:
@@ -67,9 +81,7 @@ class OpenVinoCpu(OnnxBackend):
     placements: tuple[str, ...] = ("ort",)
 
     def __init__(self, threads: int | None = None):
-        import openvino  # here, so that this module can be imported where the engine is not installed
-
-        self.core = openvino.Core()
+        self.core = shared_core()
         self.device, self.threads = cpu_name(), threads or default_threads()
         # Where the processor multiplies bfloat16, that is both faster than INT8 and nearer to fp32.
         fast = "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

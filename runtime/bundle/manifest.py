@@ -19,6 +19,7 @@ from edgedrag.runtime.bundle.consistency import check_consistency
 from edgedrag.runtime.bundle.external_data import check_external_data
 from edgedrag.runtime.bundle.graph_inputs import PHOTO_AND_MASK_INPUTS
 from edgedrag.runtime.bundle.graphs import STAGES, Graph, Size, Tensor, Variant, hold_sizes, parse_graph, sizes_of
+from edgedrag.runtime.bundle.installed import installed_folder, installed_names
 from edgedrag.runtime.errors import BundleError
 from edgedrag.runtime.files import sha256_of
 
@@ -135,15 +136,24 @@ def _validate() -> Callable[[Any], Any]:
 
 
 def find_bundle(bundle: str | Path) -> Path:
-    """The folder of a bundle given by path, or by the name of one that ships with edgedrag."""
+    """The folder of a bundle given by path, by the name of an installed one, or of one that ships with edgedrag."""
     folder = Path(bundle)
     if folder.is_dir():
         return folder
-    shipped = SHIPPED / str(bundle)
-    if folder.name == str(bundle) and shipped.is_dir():
-        return shipped
-    names = sorted(p.name for p in SHIPPED.iterdir() if p.is_dir()) if SHIPPED.is_dir() else []
-    raise BundleError(f"{bundle}: no such bundle folder; bundles that ship with edgedrag: {', '.join(names) or 'none'}")
+    installed = installed_folder(str(bundle))
+    if installed is not None:
+        return installed
+    if is_shipped(str(bundle)):
+        return SHIPPED / str(bundle)
+    shipped = sorted(p.name for p in SHIPPED.iterdir() if p.is_dir()) if SHIPPED.is_dir() else []
+    names = f"bundles that ship with edgedrag: {', '.join(shipped) or 'none'}"
+    installed_too = f"; installed: {', '.join(installed_names())}" if installed_names() else ""
+    raise BundleError(f"{bundle}: no such bundle folder; {names}{installed_too}")
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a bundle of this name ships with edgedrag."""
+    return Path(name).name == name and (SHIPPED / name).is_dir()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -179,7 +189,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def open_bundle(bundle: str | Path) -> Bundle:
-    """Open a bundle by folder or shipped name and check that its graphs fit together.
+    """Open a bundle by folder or name and check that its graphs fit together.
 
     Raises:
         BundleError: see `read_manifest`; or an input that nothing supplies, a shape without

@@ -81,7 +81,9 @@ class Ground:
         np.clip(out, 0, largest, out=out)
 
 
-def make_ground(picture: np.ndarray, hole: np.ndarray, allowed: np.ndarray | None = None) -> Ground:
+def make_ground(
+    picture: np.ndarray, hole: np.ndarray, allowed: np.ndarray | None = None, wanted: np.ndarray | None = None
+) -> Ground:
     """Fill a hole with the rest of a picture.
 
     Args:
@@ -89,23 +91,27 @@ def make_ground(picture: np.ndarray, hole: np.ndarray, allowed: np.ndarray | Non
         hole: bool [H, W].
         allowed: bool [H, W], where pixels may be copied from; None: everywhere outside the hole,
             as where it leaves nothing. Of a hole that is everything nothing is filled.
+        wanted: bool [H, W], the part of the hole that is filled; None: all of it.
     """
-    offsets = ground_flow(picture, hole, allowed)
+    offsets = ground_flow(picture, hole, allowed, wanted)
     return Ground(offsets, correction(picture, hole, offsets))
 
 
-def ground_flow(picture: np.ndarray, hole: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
+def ground_flow(
+    picture: np.ndarray, hole: np.ndarray, allowed: np.ndarray | None = None, wanted: np.ndarray | None = None
+) -> np.ndarray:
     """The offset of each pixel of the hole to the one that it is copied from, float32 [H, W, 2]; see `make_ground`."""
     source = ~hole if allowed is None else allowed & ~hole
     if not source.any():
         source = ~hole
-    if not (hole.any() and source.any()):
+    wanted = hole if wanted is None else wanted & hole
+    if not (wanted.any() and source.any()):
         return np.zeros((*hole.shape, 2), np.float32)
-    box = _around(hole)
+    box = _around(wanted)
     if source[box].sum() < LEAST_SOURCES:
         box = np.s_[0 : hole.shape[0], 0 : hole.shape[1]]
     offsets = np.zeros((*hole.shape, 2), np.float32)
-    offsets[box] = _coarse_to_fine(picture[box].astype(np.float32), hole[box], source[box])
+    offsets[box] = _coarse_to_fine(picture[box].astype(np.float32), hole[box], source[box], wanted[box])
     return offsets
 
 
@@ -122,10 +128,10 @@ def _around(hole: np.ndarray) -> Box:
     return box[0], box[1]
 
 
-def _coarse_to_fine(picture: np.ndarray, hole: np.ndarray, source: np.ndarray) -> np.ndarray:
+def _coarse_to_fine(picture: np.ndarray, hole: np.ndarray, source: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Offsets by matched patches, from a size at which the hole is thin, then with seams settled."""
     offsets = None
-    for halvings in range(_most_halvings(hole), -1, -1):
+    for halvings in range(_most_halvings(hole, wanted), -1, -1):
         size = [max(1, round(n / 2**halvings)) for n in hole.shape[::-1]]
         known = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
         small_source = cv2.resize(source.astype(np.float32), size, interpolation=cv2.INTER_AREA) > WHOLE
@@ -134,24 +140,25 @@ def _coarse_to_fine(picture: np.ndarray, hole: np.ndarray, source: np.ndarray) -
         colour = cv2.resize(picture * ~hole[..., None], size, interpolation=cv2.INTER_AREA)
         colour /= np.maximum(known, 1e-3)[..., None]
         small_hole = known < HALF
-        if not small_hole.any():
+        filled = small_hole & (cv2.resize(wanted.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0)
+        if not filled.any():
             continue
         if offsets is not None:
-            offsets = _inside(_to_size(offsets, known.shape), small_hole, small_source)
-        if offsets is None or small_hole.sum() <= MOST_MATCHED:
-            level = Level(colour * np.float32(1 / 255), small_hole, small_source)
+            offsets = _inside(_to_size(offsets, known.shape), filled, small_source)
+        if offsets is None or filled.sum() <= MOST_MATCHED:
+            level = Level(colour * np.float32(1 / 255), small_hole, small_source, filled)
             offsets = level.first(FIRST_ROUNDS) if offsets is None else level.refine(offsets, ROUNDS)
-        if small_hole.sum() > SETTLED or not halvings:
-            offsets = Seams(colour, small_hole, small_source, offsets).settle(SWEEPS)
+        if filled.sum() > SETTLED or not halvings:
+            offsets = Seams(colour, small_hole, small_source, filled, offsets).settle(SWEEPS)
     assert offsets is not None
-    return _inside(offsets, hole, source)
+    return _inside(offsets, wanted, source)
 
 
-def _most_halvings(hole: np.ndarray) -> int:
-    """How often a picture is halved until its hole is THIN."""
+def _most_halvings(hole: np.ndarray, wanted: np.ndarray) -> int:
+    """How often a picture is halved until what is wanted of its hole is THIN."""
     padded = cv2.copyMakeBorder(hole.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    radius = float(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_3).max())
-    return max(0, int(np.ceil(np.log2(radius / THIN))))
+    radius = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1][wanted].max()
+    return max(0, int(np.ceil(np.log2(float(radius) / THIN))))
 
 
 def _to_size(offsets: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -43,21 +43,27 @@ def pad(plane: np.ndarray, width: int) -> np.ndarray:
     return padded.reshape(-1, *plane.shape[2:])
 
 
+def squares(colours: np.ndarray) -> np.ndarray:
+    """The squared lengths of colours [..., 3]."""
+    return np.einsum("...c,...c", colours, colours)
+
+
 class Level:
     """One level of the pyramid.
 
     Args:
         colour: float32 [h, w, 3] in 0..1.
         hole, source: bool [h, w], not empty; pixels that are neither are seen, but not copied.
+        filled: bool [h, w], the part of the hole that is filled; nothing is known of its rest.
     """
 
-    def __init__(self, colour: np.ndarray, hole: np.ndarray, source: np.ndarray):
+    def __init__(self, colour: np.ndarray, hole: np.ndarray, source: np.ndarray, filled: np.ndarray):
         self._height, self._width = hole.shape[0], hole.shape[1] + 2 * PAD
         apart = cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-        self._confidence = pad(np.float32(FADING) ** apart, PAD)
+        self._confidence = pad(np.float32(FADING) ** apart * (filled | ~hole), PAD)
         self._colour = pad(colour, PAD)
         self._known = pad((~hole).view(np.uint8), PAD).astype(np.float32)
-        self._targets = np.flatnonzero(pad(hole.view(np.uint8), PAD))
+        self._targets = np.flatnonzero(pad(filled.view(np.uint8), PAD))
         usable = pad(source.view(np.uint8), PAD).view(bool)
         self._sources = np.flatnonzero(usable)
         self._row_of = np.full(len(usable), -1)
@@ -66,10 +72,18 @@ class Level:
         around = np.arange(-RADIUS, RADIUS + 1)
         self._steps = (around[:, None] * self._width + around).reshape(-1)
         at = self._sources[:, None] + self._steps
-        self._source_known = self._known[at]
-        self._shown = self._colour[at] * self._source_known[..., None]
-        rows = (self._source_known, np.square(self._shown).sum(-1), self._shown.reshape(len(at), -1))
-        self._rows = np.concatenate(rows, 1)
+        shown = self._colour * self._known[:, None]
+        self._rows = np.empty((len(at), 5 * PATCH), np.float32)
+        self._rows[:, :PATCH] = self._known.take(at)
+        self._rows[:, PATCH : 2 * PATCH] = squares(shown).take(at)
+        self._rows[:, 2 * PATCH :] = shown.take(at, axis=0).reshape(len(at), -1)
+        self._source_known = self._rows[:, :PATCH]
+        self._shown = self._rows[:, 2 * PATCH :].reshape(len(at), PATCH, 3)
+        self._partial = (self._source_known == 0).any(1)
+        row_of_target = np.full(len(usable), len(self._targets))
+        row_of_target[self._targets] = np.arange(len(self._targets))
+        over = row_of_target.take(self._targets[:, None] - self._steps)  # the targets whose patches cover a target
+        self._voters = over * PATCH + np.arange(PATCH)
 
     def first(self, rounds: int) -> np.ndarray:
         """The offsets of this level, float32 [h, w, 2] (x, y), with nothing to start from."""
@@ -108,19 +122,20 @@ class Level:
     def _target_rows(self, targets: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(w U^2, w, -2 w U) of each target's patch, and w."""
         at = targets[:, None] + self._steps
-        weight = confidence[at] * (self._confidence[at] > 0)
+        weight = confidence.take(at) * (self._confidence.take(at) > 0)
         weight /= np.maximum(weight.sum(1, keepdims=True), 1e-6)
-        colour = self._colour[at]
-        rows = (weight * np.square(colour).sum(-1), weight, (colour * (-2 * weight[..., None])).reshape(len(at), -1))
+        colour = self._colour.take(at, axis=0)
+        colour *= (-2 * weight)[..., None]
+        rows = (weight * squares(self._colour).take(at), weight, colour.reshape(len(at), -1))
         return np.concatenate(rows, 1), weight
 
     def _search(self, targets: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The best source of each target by brute force, as its row, and its cost."""
         rows, weight = self._target_rows(targets, confidence)
         cost = rows @ self._rows.T
-        share = weight @ self._source_known.T
-        cost /= np.maximum(share, 1e-6)
-        cost[share < LEAST_SHARE] += FAR
+        partial = np.flatnonzero(self._partial)  # of the others all of the weight is known
+        share = weight @ self._source_known[partial].T
+        cost[:, partial] = cost[:, partial] / np.maximum(share, 1e-6) + FAR * (share < LEAST_SHARE)
         best = cost.argmin(1)
         return best, np.maximum(cost[np.arange(len(targets)), best], 0)
 
@@ -129,9 +144,10 @@ class Level:
         rows, weight = self._target_rows(self._targets, self._confidence)
 
         def cost_of(some: np.ndarray | slice, source: np.ndarray) -> np.ndarray:
-            share = np.einsum("ij,ij->i", weight[some], self._source_known[source])
-            cost = np.einsum("ij,ij->i", rows[some], self._rows[source]) / np.maximum(share, 1e-6)
-            cost[share < LEAST_SHARE] += FAR
+            cost = np.einsum("ij,ij->i", rows[some], self._rows.take(source, axis=0))
+            partial = np.flatnonzero(self._partial[source])
+            share = np.einsum("ij,ij->i", weight[some][partial], self._source_known[source[partial]])
+            cost[partial] = cost[partial] / np.maximum(share, 1e-6) + FAR * (share < LEAST_SHARE)
             return cost
 
         best = np.full(len(self._row_of), -1)
@@ -153,13 +169,12 @@ class Level:
         """Set the hole's colours to the mean of what the patches over them show, good and near ones first."""
         usual = max(float(np.percentile(cost, 75)), 1e-6)
         share = self._confidence[self._targets] * np.exp(-cost / (2 * usual)) + np.float32(1e-8)
-        colours, total = np.zeros_like(self._colour), np.zeros(len(self._known), np.float32)
-        weight = self._source_known[found] * share[:, None]
-        shown = self._shown[found] * share[:, None, None]
-        for number, step in enumerate(self._steps):
-            colours[self._targets + step] += shown[:, number]
-            total[self._targets + step] += weight[:, number]
-        self._colour[self._targets] = colours[self._targets] / np.maximum(total[self._targets], 1e-12)[:, None]
+        votes = np.empty((len(found) + 1, PATCH, 4), np.float32)
+        votes[-1] = 0
+        np.multiply(self._shown.take(found, axis=0), share[:, None, None], out=votes[:-1, :, :3])
+        np.multiply(self._source_known.take(found, axis=0), share[:, None], out=votes[:-1, :, 3])
+        total = votes.reshape(-1, 4).take(self._voters, axis=0).sum(1)
+        self._colour[self._targets] = total[:, :3] / np.maximum(total[:, 3:], 1e-12)
 
     def _as_offsets(self, found: np.ndarray) -> np.ndarray:
         offsets = np.zeros((len(self._known), 2), np.float32)

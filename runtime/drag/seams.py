@@ -17,50 +17,60 @@ BORDER = 2
 
 
 class Seams:
-    """A picture, float32 [h, w, 3] in grey levels, with a hole and the offsets that fill it; see `settle`."""
+    """A picture, float32 [h, w, 3] in grey levels, with a hole and the offsets that fill some of it; see `settle`."""
 
-    def __init__(self, picture: np.ndarray, hole: np.ndarray, source: np.ndarray, offsets: np.ndarray):
+    def __init__(
+        self, picture: np.ndarray, hole: np.ndarray, source: np.ndarray, filled: np.ndarray, offsets: np.ndarray
+    ):
         self._shape, self._width = hole.shape, hole.shape[1] + 2 * BORDER
         self._picture = pad(picture, BORDER)
-        self._hole = pad(hole.view(np.uint8), BORDER).view(bool)
+        self._filled = pad(filled.view(np.uint8), BORDER).view(bool)
         self._source = pad(source.view(np.uint8), BORDER).view(bool)
         self._known = pad((~hole).view(np.uint8), BORDER).view(bool)
         x, y = cv2.split(pad(offsets, BORDER).reshape(-1, self._width, 2))
         self._offset = (y.astype(int) * self._width + x.astype(int)).reshape(-1)
-        targets = np.flatnonzero(self._hole)
+        targets = np.flatnonzero(self._filled)
         row, column = np.divmod(targets, self._width)
         self._fields = [targets[(row + column) % 2 == parity] for parity in (0, 1)]
         self._directions = np.array([-1, 1, -self._width, self._width])[:, None]
+        self._changed = np.full(len(self._offset), -1)  # the last pass in which a pixel took another offset
 
     def settle(self, sweeps: int) -> np.ndarray:
         """The offsets after some sweeps over all pixels and neighbours, float32 [h, w, 2]."""
-        for _ in range(sweeps):
-            for field in self._fields:
-                for direction in self._directions[:, 0]:
-                    self._adopt(field, direction)
+        for number in range(2 * sweeps):
+            self._pass(self._fields[number % 2], number)
         end = np.arange(len(self._offset)) + self._offset
         offsets = np.stack([end % self._width, end // self._width], 1).astype(np.float32)
         offsets[:, 0] -= np.arange(len(end)) % self._width
         offsets[:, 1] -= np.arange(len(end)) // self._width
         return offsets.reshape(-1, self._width, 2)[BORDER:-BORDER, BORDER:-BORDER]
 
-    def _adopt(self, field: np.ndarray, direction: int) -> None:
-        """Let pixels take the offset of their neighbour in a direction where it costs less."""
-        neighbour = field + direction
-        differs = self._hole[neighbour] & (self._offset[neighbour] != self._offset[field])
-        field, neighbour = field[differs], neighbour[differs]
-        offered = self._offset[neighbour]
-        fits = self._source[field + offered]
-        field, offered = field[fits], offered[fits]
-        better = self._cost(field, offered) < self._cost(field, self._offset[field])
-        self._offset[field[better]] = offered[better]
+    def _pass(self, field: np.ndarray, number: int) -> None:
+        """Let a field's pixels take the offset of a neighbour where it costs less, one direction after the other.
+
+        A pixel around which nothing changed since its last pass, two before, would decide as it did then.
+        """
+        around = np.maximum(self._changed[field], self._changed[field + self._directions].max(0))
+        field = field[around >= number - 2] if number > 1 else field
+        offset = self._offset[field + self._directions]
+        field = field[(self._filled[field + self._directions] & (offset != self._offset[field])).any(0)]
+        cost = self._cost(field, self._offset[field])
+        for direction in self._directions[:, 0]:
+            offered = self._offset[field + direction]
+            some = self._filled[field + direction] & (offered != self._offset[field])
+            some &= self._source[np.where(some, field + offered, 0)]
+            at, offered = field[some], offered[some]
+            found = self._cost(at, offered)
+            better = found < cost[some]
+            self._offset[at[better]], self._changed[at[better]] = offered[better], number
+            cost[np.flatnonzero(some)[better]] = found[better]
 
     def _cost(self, at: np.ndarray, offset: np.ndarray) -> np.ndarray:
         """The seams around pixels with an offset."""
         beside = at + self._directions
         shown = beside + self._offset[beside]  # the neighbour's pixel now
         cost = self._difference(beside + offset, shown)
-        cost += self._difference(at + offset, at + self._offset[beside]) * self._hole[beside]
+        cost += self._difference(at + offset, at + self._offset[beside]) * self._filled[beside]
         return cost.sum(0)
 
     def _difference(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -16,7 +16,10 @@ from edgedrag.runtime.hold.run import HoldRun
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.trace import span
 
+PHOTOS = 2  # of which something is remembered: as it is now, and before the drags that the next one goes on with
 MOST_FOUND = 64  # holds that are remembered: those of a drag's handles, while the finger moves
+
+Found = dict[tuple[float, float, bytes], Hold]
 
 
 class HoldFinder:
@@ -24,25 +27,39 @@ class HoldFinder:
 
     def __init__(self, bundle: Bundle, stages: Stages) -> None:
         self._run = HoldRun(bundle, stages) if bundle.hold_sizes else None
-        self._view: PhotoView | None = None
-        self._found: dict[tuple[float, float, bytes], Hold] = {}  # on that view, by point and mask
+        self._seen: list[tuple[PhotoView, Found]] = []  # the last photos, and the holds on each by point and mask
 
-    def find(self, photo: np.ndarray, point: np.ndarray, mask: np.ndarray | None) -> Hold:
-        """The hold at a point (x, y, checked) of a photo of any picture form, bounded by a mask, bool [H, W]."""
-        if self._view is None or self._view.photo is not photo:
-            with span("view", "prepare"):
-                self._view, self._found = PhotoView(photo), {}
+    def find(
+        self, photo: np.ndarray, point: np.ndarray, mask: np.ndarray | None, answers: np.ndarray | None = None
+    ) -> Hold:
+        """The hold at a point (x, y, checked) of a photo of any picture form.
+
+        Args:
+            mask: bounds it, bool [H, W].
+            answers: as of `make_hold`, where an edit of the photo made them known; else they are found.
+        """
+        view, found = self._on(photo)
         x, y = point.tolist()
         key = x, y, b"" if mask is None else hashlib.sha256(np.packbits(mask).data).digest()
-        if key not in self._found:
-            if len(self._found) == MOST_FOUND:
-                self._found.clear()
-            self._found[key] = self._find(self._view, point, mask)
-        return self._found[key]
+        if key not in found:
+            if len(found) == MOST_FOUND:
+                found.clear()
+            found[key] = self._find(view, point, mask, answers)
+        return found[key]
 
-    def _find(self, view: PhotoView, point: np.ndarray, mask: np.ndarray | None) -> Hold:
+    def _on(self, photo: np.ndarray) -> tuple[PhotoView, Found]:
+        """What is known of a photo."""
+        known = [seen for seen in self._seen if seen[0].photo is photo]
+        if not known:
+            with span("view", "prepare"):
+                known = [(PhotoView(photo), {})]
+        self._seen = [*known, *(seen for seen in self._seen if seen[0].photo is not photo)][:PHOTOS]
+        return known[0]
+
+    def _find(self, view: PhotoView, point: np.ndarray, mask: np.ndarray | None, answers: np.ndarray | None) -> Hold:
         with span("answers", "hold"):
-            answers = self._graph_answers(view, point)
+            if answers is None:
+                answers = self._graph_answers(view, point)
             if answers is None:
                 answers = grabcut_answers(view.picture, view.to_size(point, view.size))
         with span("refine", "hold"):

@@ -24,7 +24,7 @@ def grabcut_answers(picture: np.ndarray, point: np.ndarray) -> np.ndarray:
     return np.stack([cv2.resize(cut(small, at, reach), (width, height)) for reach in REACHES])
 
 
-def cut(small: np.ndarray, at: np.ndarray, reach: float) -> np.ndarray:
+def cut(small: np.ndarray, at: np.ndarray, reach: float, rounds: int = ROUNDS) -> np.ndarray:
     """GrabCut (Rother et al., SIGGRAPH 2004) at a pixel `at` (x, y), float32 [h, w], 0 or 1."""
     radius = reach * max(small.shape[:2])
     seeds = np.full(small.shape[:2], cv2.GC_BGD, np.uint8)
@@ -33,7 +33,7 @@ def cut(small: np.ndarray, at: np.ndarray, reach: float) -> np.ndarray:
     cv2.circle(seeds, at.tolist(), SEED, cv2.GC_FGD, -1)
     cv2.setRNGSeed(0)
     try:
-        cv2.grabCut(small, seeds, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(small, seeds, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
     except cv2.error:  # too few pixels of the background to model: the disc around the point stays
         pass
     inside = ((seeds == cv2.GC_FGD) | (seeds == cv2.GC_PR_FGD)).astype(np.uint8)

@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Box
+from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.guided_filter import apply_coefficients
 from edgedrag.runtime.hold.soft_map import SoftMap
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.window import Window
 
 NAMES = ("part", "thing", "group")  # of the answers, in order of size
+HELD_FROM = (0.5, 0.77, 0.77)  # of the answers: from there on a pixel is held; lower for small things, docs/hold.md
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
 FINGER = 2  # pixels of the low resolution around the point that are held in any case
 ISLAND = 0.2  # of what is held around it; smaller islands are held too
@@ -85,12 +87,18 @@ class Hold:
         return self._soft.on_photo()
 
 
+def check_answer(name: object) -> None:
+    """Raise InputError where something is not the name of an answer."""
+    if name not in NAMES:
+        raise InputError(f"answer: {name!r:.80} is none; there are: {', '.join(NAMES)}")
+
+
 def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.ndarray | None) -> Hold:
     """The hold at a point, from answers at low resolution.
 
     Args:
         point: x and y in pixels of the photo, inside the mask.
-        answers: float32 [3, h, w] at the size of `view.picture`, in 0..1, held from a half on, in the order of NAMES.
+        answers: float32 [3, h, w] at the size of `view.picture`, in 0..1, in the order of NAMES; from HELD_FROM held.
         mask: bool [H, W], which bounds it.
     """
     if mask is not None:
@@ -98,22 +106,22 @@ def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.
     at = np.clip(np.rint(view.to_size(point, view.size)).astype(int), 0, np.array(view.size[::-1]) - 1)
     x, y = point.tolist()
 
-    def one(name: str, answer: np.ndarray) -> Hold:
-        region = around_point(answer, at)
+    held: list[Hold] = []
+    region = np.zeros(answers.shape[1:], np.float32)
+    for name, answer, level in zip(NAMES, np.maximum.accumulate(answers), HELD_FROM):
+        region = np.maximum(region, around_point(answer, at, level))
         near = cv2.dilate(region, np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8))
         follows = np.where((region > 0) & (answer < 0.5), 1, answer * near).astype(np.float32)
-        return Hold(name, (x, y), (), follows, SoftMap(view, region, point, mask), view)
-
-    held = tuple(one(name, answer) for name, answer in zip(NAMES, np.maximum.accumulate(answers)))
-    return replace(held[NAMES.index(DEFAULT)], alternatives=held)
+        held.append(Hold(name, (x, y), (), follows, SoftMap(view, region, point, mask), view))
+    return replace(held[NAMES.index(DEFAULT)], alternatives=tuple(held))
 
 
-def around_point(answer: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """What of an answer [h, w] is held and connected with the point at a pixel `at` (x, y), float32, 0 or 1.
+def around_point(answer: np.ndarray, at: np.ndarray, level: float) -> np.ndarray:
+    """What of an answer [h, w] is held from a level on and connected with the point at a pixel `at` (x, y).
 
-    Small islands that it encloses are held too.
+    float32 [h, w], 0 or 1. Small islands that it encloses are held too.
     """
-    held = (answer >= 0.5).astype(np.uint8)
+    held = (answer >= level).astype(np.uint8)
     cv2.circle(held, at.tolist(), FINGER, 1, -1)
     _, pieces = cv2.connectedComponents(held)
     piece = (pieces == pieces[at[1], at[0]]).astype(np.uint8)

@@ -7,6 +7,7 @@ import hashlib
 import cv2
 import numpy as np
 
+from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.backends.lru_cache import LruCache
 from edgedrag.runtime.bundle.graphs import HOLD, Size
 from edgedrag.runtime.bundle.manifest import Bundle
@@ -48,6 +49,12 @@ class HoldRun:
         # From the level on a pixel is held, from twice the level on wholly.
         return np.minimum(total.transpose(2, 0, 1) / (len(sizes) * 2 * self._level), 1)
 
+    def tensors(self, view: PhotoView, point: np.ndarray) -> dict[str, np.ndarray]:
+        """What each graph makes for a point at the largest size for the photo's aspect, by tensor name, on the host."""
+        size = self._sizes_for(view)[-1]
+        made = self._run(view.resized(size), view.to_size(point, size))
+        return {name: self._stages.backend.download(made[name]) for name in (*self._of_photo, "held")}
+
     def _sizes_for(self, view: PhotoView) -> list[Size]:
         aspects = {sizes[-1]: sizes for sizes in self._sizes}
         height, width = view.shape
@@ -55,6 +62,11 @@ class HoldRun:
 
     def _look(self, picture: np.ndarray, point: np.ndarray) -> np.ndarray:
         """The answers float32 [3, H/2, W/2] at a point (x, y) of the whole photo at one size, uint8 RGB [H, W, 3]."""
+        held = self._run(picture, point)["held"]
+        return self._stages.backend.download(held)[0].astype(np.float32)
+
+    def _run(self, picture: np.ndarray, point: np.ndarray) -> dict[str, Array]:
+        """The tensors of the graphs, those of the photo alone from an earlier run where there was one."""
         key = picture.shape, hashlib.sha256(picture.data).digest()
         known = self._features.find(key) or {}
         photo = PhotoInputs(self._inputs, picture)
@@ -65,4 +77,4 @@ class HoldRun:
         tensors = dict(known)
         self._stages.run(HOLD, tensors, supply, available=known)
         self._features.put(key, {name: tensors[name] for name in self._of_photo})
-        return self._stages.backend.download(tensors["held"])[0].astype(np.float32)
+        return tensors

@@ -1,4 +1,7 @@
-"""The golden drag of a bundle, its inputs and what fp32 made of them: a device tests itself before it serves."""
+"""The golden drag of a bundle, its inputs and what fp32 made of them: a device tests itself before it serves.
+
+Where the bundle has graphs for the hold, what they answer at a point of the same picture is tested too.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from edgedrag.runtime.bundle.graphs import DRAG_STAGES, Graph
+from edgedrag.runtime.bundle.graphs import DRAG_STAGES, HOLD, Graph
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.composite import compose
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages, files
 from edgedrag.runtime.errors import BundleError, EngineError
+from edgedrag.runtime.hold.run import HoldRun
+from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.sampling.sampler import make_table
 
+LEAST_HOLD_DB = 30.0  # SNR of the hold's answers in any precision; its graphs are in fp32 or fp16
 SAMPLES = 512  # values stored of each tensor, evenly spread, to say which graph went wrong
 
 
@@ -26,17 +32,23 @@ SAMPLES = 512  # values stored of each tensor, evenly spread, to say which graph
 class Golden:
     """A passed self-test: PSNR of the picture against the stored one, in the mask, and the least that is accepted.
 
-    `first_ms` is the first drag on this device, with all that it loads and compiles; `again_ms` the next one.
+    `first_ms` is the first drag on this device, with all that it loads and compiles; `again_ms` the next one. `hold_db`
+    is the SNR of what the hold's graphs answer; None where the bundle has none, or no engines for their sizes.
     """
 
     psnr_db: float
     least_db: float
     first_ms: float
     again_ms: float
+    hold_db: float | None = None
 
 
 def read_golden(bundle: Bundle) -> dict[str, np.ndarray] | None:
-    """The stored arrays: picture, mask, points, steps, edited, and GRAPH/TENSOR samples; None where there are none."""
+    """The stored arrays; None where there are none.
+
+    They are picture, mask, points, steps, edited; with graphs for the hold also hold_point and hold_answers; and
+    samples of tensors, by GRAPH/TENSOR.
+    """
     if "golden" not in bundle.manifest:
         return None
     path = bundle.verified_golden()
@@ -66,7 +78,7 @@ def self_test(bundle: Bundle, stages: Stages) -> Golden | None:
     least = float(bundle.manifest["golden"]["least_db"].get(stages.precision, 0.0))
     # The second time a device finds the same memory spare, and records what it will replay from then on.
     (found, first), (again, next_one) = (_tested(bundle, stages, golden, least) for _ in range(2))
-    return Golden(round(min(found, again), 2), least, first, next_one)
+    return Golden(round(min(found, again), 2), least, first, next_one, _hold_tested(bundle, stages, golden))
 
 
 def _tested(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray], least: float) -> tuple[float, float]:
@@ -82,6 +94,41 @@ def _tested(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray], least
             Code.SELF_TEST,
         )
     return found, spent
+
+
+def _hold_tested(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray]) -> float | None:
+    """SNR of the hold's answers, dB. Raises EngineError, "self-test"."""
+    if not bundle.hold_sizes or "hold_answers" not in golden:
+        return None
+    run, view, point = HoldRun(bundle, stages), PhotoView(golden["picture"]), golden["hold_point"]
+    try:
+        answers = run.answers(view, point)
+    except (
+        EngineError
+    ):  # no engines of these sizes: holds come from GrabCut, with a warning when the first is asked for
+        return None
+    found = float("-inf") if answers is None else snr_db(golden["hold_answers"], sample(answers))
+    if not found >= LEAST_HOLD_DB:
+        tensors = run.tensors(view, point)
+        raise EngineError(
+            f"self-test: what the hold's graphs answer is at {found:.1f} dB from what it should be, at least "
+            f"{LEAST_HOLD_DB:.1f} dB are expected; {_explain_hold(bundle, stages, golden, tensors)}",
+            Code.SELF_TEST,
+        )
+    return round(found, 2)
+
+
+def _explain_hold(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray], tensors: dict[str, np.ndarray]) -> str:
+    """The first graph of the hold whose tensors are off, and the command that compares its layers."""
+    for graph in bundle.stages[HOLD]:
+        for tensor in graph.outputs:
+            stored = golden.get(f"{graph.name}/{tensor.name}")
+            snr = None if stored is None else snr_db(stored, sample(tensors[tensor.name]))
+            if snr is not None and not snr >= 20.0:
+                size = bundle.hold_sizes[0][-1]
+                command = comparison_command(bundle, stages, graph, size)
+                return f"'{graph.name}' gives '{tensor.name}' at {snr:.1f} dB; compare its layers: {command}"
+    return "no graph alone is far off"
 
 
 def explain(bundle: Bundle, stages: Stages, golden: dict[str, np.ndarray], run: DragRun) -> str:

@@ -13,6 +13,7 @@ So any nesting of drags and their reversals ends in the pixels it began with.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,10 +32,12 @@ from edgedrag.runtime.session.edit_stack import (
     render,
     touches,
 )
+from edgedrag.runtime.session.held import Held
 from edgedrag.runtime.session.lattice import Lattice, common, within
 from edgedrag.runtime.session.round_state import round_state
 
 SAME = 1.0  # generator pixels; ends of two drags nearer than this count as one place
+RETURNED = 0.5  # the same, where drags that end further apart are one motion, see start.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,9 @@ class Entry:
         before, after: the box's pixels.
         layers_before, layers_after: the edit stack.
         reversed: the earlier entry whose whole mask this one restored, if any.
+        restores: whether it shows again, in all of its mask or a part, what was there before an earlier one.
+        continues: the earlier entry whose motion this one's goes on with and holds, if any (start.py).
+        held: what the drags held and where it is now, if they did.
     """
 
     original: np.ndarray
@@ -60,6 +66,38 @@ class Entry:
     after: np.ndarray
     layers_after: Layers
     reversed: Entry | None = None
+    restores: bool = False
+    continues: Entry | None = None
+    held: Held | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a drag starts from, see start.py.
+
+    Attributes:
+        photo: its pixels.
+        done: the entries that made it.
+        points: float32 [N, 4], handle in that photo and target.
+        layers: its edit stack.
+        continues: the entry that the drag goes on with, if any; `photo` is without it and without those that it went on
+            with itself.
+        newer: the entries since, which are in `photo`; none may share a pixel with the drag.
+    """
+
+    photo: np.ndarray
+    done: tuple[Entry, ...]
+    points: np.ndarray
+    layers: Layers = ()
+    continues: Entry | None = None
+    newer: tuple[Entry, ...] = ()
+
+
+def chain(entry: Entry | None) -> Iterator[Entry]:
+    """An entry, the one that it went on with, and so on."""
+    while entry is not None:
+        yield entry
+        entry = entry.continues
 
 
 class History:
@@ -67,21 +105,21 @@ class History:
 
     Args:
         original: the photo's pixels as it was opened.
-        limit: entries that can be undone; at the limit a further drag starts a new history, with the photo as it
-            is then as the original. No limit where None.
+        limit: entries that can be undone; further ones drop the oldest. No limit where None. An edit stack does not
+            grow beyond it either: then the photo as it is becomes the original of what follows.
     """
 
     def __init__(self, original: np.ndarray, limit: int | None = None):
-        self._original = original
+        self._base: tuple[np.ndarray, Layers] = (original, ())  # original and edit stack below the oldest entry
         self._limit = limit
         self._done: list[Entry] = []
         self._undone: list[Entry] = []
-        self._restarted = False
+        self._dropped = False
 
     @property
     def is_edited(self) -> bool:
         """Whether the photo is not as it was opened."""
-        return self._restarted or bool(self._done)
+        return self._dropped or bool(self._done)
 
     @property
     def undo_count(self) -> int:
@@ -93,8 +131,34 @@ class History:
         """Entries that can be redone."""
         return len(self._undone)
 
+    @property
+    def done(self) -> tuple[Entry, ...]:
+        """The entries that a further drag can go on with, the newest last."""
+        return () if self._is_full() else tuple(self._of_original())
+
+    def _state(self) -> tuple[np.ndarray, Layers]:
+        """The original that the photo is rendered from, and its edit stack."""
+        return (self._done[-1].original, self._done[-1].layers_after) if self._done else self._base
+
+    def _of_original(self) -> list[Entry]:
+        """The entries with the newest one's original."""
+        original, _ = self._state()
+        return [entry for entry in self._done if entry.original is original]
+
+    def _is_full(self) -> bool:
+        """Whether the edit stack is as high as it may grow."""
+        original, _ = self._state()
+        below = len(self._base[1]) if self._base[0] is original else 0
+        return self._limit is not None and below + len(self._of_original()) >= self._limit
+
     def compose(
-        self, picture: np.ndarray, window: Window, mask: np.ndarray, points: np.ndarray, generated: Generated
+        self,
+        picture: np.ndarray,
+        window: Window,
+        mask: np.ndarray,
+        points: np.ndarray,
+        generated: Generated,
+        start: Start | None = None,
     ) -> Entry:
         """What a drag makes of the photo; the history is unchanged until `add`.
 
@@ -102,44 +166,65 @@ class History:
             picture: the photo as the last entry left it.
             mask: bool, of the photo.
             points: [N, 4] in its pixels.
+            start: what the drag was generated on, where it goes on with an earlier one.
         """
-        if self._limit is not None and len(self._done) >= self._limit:
+        if self._is_full():
             return History(picture).compose(picture, window, mask, points, generated)
-        layers = self._done[-1].layers_after if self._done else ()
+        original, layers = self._state()
         box, region = box_of(mask), mask[window.box].copy()  # copies: views would keep the whole photo's
         inside = within(box, window.box)
         before, masked = picture[box].copy(), mask[box].copy()
-        entry = partial(Entry, self._original, box, masked, points, before, layers)
+        entry = partial(Entry, original, box, masked, points, before, layers)
         if not generated.is_finite():
             return entry(before, layers)
         lattice = Lattice.of(window, box)
-        last = self._reversed_by(points, box, masked, SAME * float(window.scale.mean()))
+        near = RETURNED if start is not None and start.continues is not None else SAME
+        last = self._reversed_by(points, box, masked, near * float(window.scale.mean()))
         if last is not None:
             weight = _weight_on(last, window, region, seam_width(region, generated))[inside]
             after = _restored(before, last, box, weight)
             if mask[last.box][last.mask].all():
                 newer = (layer for layer in layers if layer not in last.layers_after)
-                return entry(after, (*last.layers_before, *newer), last)
+                return entry(after, (*last.layers_before, *newer), last, True)
             make = partial(crossfade_states, now=layers, then=last.layers_before, weight=weight)
-            return entry(after, on_top(layers, Layer(lattice, masked, make)))
-        original = self._original
-        make = partial(round_state, photo=original, before=layers, window=window, mask=region, generated=generated)
+            return entry(after, on_top(layers, Layer(lattice, masked, make)), restores=True)
+        on, below, continues = picture, layers, None
+        if start is not None and start.continues is not None:
+            on, below, continues = start.photo, start.layers, start.continues
+        make = partial(round_state, photo=original, before=below, window=window, mask=region, generated=generated)
         layer = Layer(lattice, masked, make)
-        if touches(layers, window.box):
-            after = before.copy()
+        if touches(below, window.box):
+            after = on[box].copy()
             np.copyto(colour_and_alpha(after)[0], render(original, layer), where=masked[..., None])
         else:
-            after = compose(picture[window.box], region, generated)[inside].copy()
-        return entry(after, on_top(layers, layer))
+            after = compose(on[window.box], region, generated)[inside].copy()
+        return entry(after, on_top(below, layer), continues=continues)
 
     def add(self, entry: Entry) -> None:
         """Make an entry the last one; undone entries are dropped."""
-        if entry.original is not self._original:
-            self._original = entry.original
-            self._done.clear()
-            self._restarted = True
         self._done.append(entry)
         self._undone.clear()
+        if self._limit is not None and len(self._done) > self._limit:
+            oldest = self._done.pop(0)
+            self._base, self._dropped = (oldest.original, oldest.layers_after), True
+
+    def restore(self, picture: np.ndarray, mask: np.ndarray, opened: np.ndarray) -> Entry:
+        """What putting back a mask, bool [H, W] of the photo, makes of it; `opened` is the photo as it was opened."""
+        original, layers = self._state()
+        box = box_of(mask)
+        before, masked = picture[box].copy(), mask[box].copy()
+        after = before.copy()
+        after[masked] = opened[box][masked]
+        points = np.empty((0, 4), np.float32)
+        if original is not opened or self._is_full():
+            original = picture.copy()
+            original[box] = after
+            return Entry(original, box, masked, points, before, layers, after, (), restores=True)
+        height, width = masked.shape
+        lattice = Lattice.of(Window(box[0].start, box[1].start, height, width, (height, width)), box)
+        make = partial(crossfade_states, now=layers, then=(), weight=masked[..., None].astype(np.float32))
+        above = on_top(layers, Layer(lattice, masked, make))
+        return Entry(original, box, masked, points, before, layers, after, above, restores=True)
 
     def undo(self) -> Entry:
         """Take the last entry back and return it. Raises InputError where there is none."""
@@ -158,7 +243,7 @@ class History:
     def _reversed_by(self, points: np.ndarray, box: Box, mask: np.ndarray, near: float) -> Entry | None:
         """The entry that drags [N, 4] with a mask (bool, of the photo's `box`) reverse, if any."""
         cancelled: list[Entry] = []
-        for done in reversed(self._done):
+        for done in reversed(self._of_original()):
             shared = common(done.box, box)
             if shared is None or done in cancelled:
                 continue

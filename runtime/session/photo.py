@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,23 +18,15 @@ from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, as_rgb8, describe
 from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
+from edgedrag.runtime.session.candidates import check_count, distinct, run_to_end
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
-from edgedrag.runtime.session.history import Entry, History
+from edgedrag.runtime.session.history import Entry, History, Start
 from edgedrag.runtime.session.opened import Opened
 from edgedrag.runtime.session.request import Asked, Preparer, Request, checked_mask, shrink, whole_number
+from edgedrag.runtime.session.variants import ANSWER, MAX_CANDIDATES, variants
 from edgedrag.runtime.trace import span, timed
 
 CHANGED = "the photo was changed while this drag ran; drag again"
-CANDIDATES: tuple[tuple[MotionName, str], ...] = (
-    ("bend", "thing"),
-    ("whole", "thing"),
-    ("bend", "part"),
-    ("stretch", "thing"),
-    ("whole", "group"),
-    ("bend", "group"),
-)  # motion, and the answer of the hold that moves; in the order in which they are right most often, docs/quality.md
-MAX_CANDIDATES = len(CANDIDATES)
-
 MadeBy = tuple[str, str, tuple[Fallback, ...]]  # backend, precision, what was tried before them
 
 
@@ -51,6 +43,8 @@ class Photo:
         self._references = LruCache()  # tensors of the `reference` stage, by window and pixels
         self._masked = LruCache()  # tensors of the `drag` stage that depend on the mask alone, by these and the mask
         self._history = History(picture.pixels, undo_limit)
+        self._opened = picture.pixels
+        self._protected: np.ndarray | None = None
         self._preparer = Preparer(runtime.bundle, runtime.stages)
 
     def __repr__(self) -> str:
@@ -94,7 +88,8 @@ class Photo:
             if mask is not None:
                 region = checked_mask(mask, height, width)
                 check_in_mask(at, region, "point")
-            return self._preparer.hold(self.image, at, region)
+            start = Start(self.image, self._history.done, at[None])
+            return self._preparer.hold(start, at, region)
 
     def drag(
         self,
@@ -104,6 +99,7 @@ class Photo:
         steps: int | None = None,
         seed: int = 0,
         motion: MotionName = "auto",
+        answer: str = ANSWER,
     ) -> Edit:
         """Move what lies at each handle to its target.
 
@@ -115,11 +111,12 @@ class Photo:
             steps: denoising steps; the bundle's default where None.
             seed: 0 to 2^64 - 1; the same seed gives the same result.
             motion: of what is held, one of `MOTIONS`; not for bundles whose graphs move by themselves.
+            answer: what each drag holds where there is no mask, a name of `Hold.alternatives`.
 
         Raises:
-            InputError: drags, mask, steps, seed or motion that cannot be used; says which and why.
+            InputError: drags, mask, steps, seed, motion or answer that cannot be used; says which and why.
         """
-        return run_to_end(self.drag_steps(drags, mask, steps=steps, seed=seed, motion=motion))
+        return run_to_end(self.drag_steps(drags, mask, steps=steps, seed=seed, motion=motion, answer=answer))
 
     def drag_steps(
         self,
@@ -129,13 +126,14 @@ class Photo:
         steps: int | None = None,
         seed: int = 0,
         motion: MotionName = "auto",
+        answer: str = ANSWER,
     ) -> Generator[Progress, None, Edit]:
         """Like `drag`, as a generator that yields before each step and returns the Edit.
 
         Closing it cancels the drag; the photo changes only when it has run to its end, and not at all
         where another drag, undo or redo came between (InputError).
         """
-        edit = yield from self._edit(Asked(drags, mask, motion), steps, seed)
+        edit = yield from self._edit(Asked(drags, mask, motion, answer), steps, seed)
         self.choose(edit)
         return edit
 
@@ -147,19 +145,12 @@ class Photo:
         Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
         `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
         """
-        if not 1 <= whole_number("count", count) <= MAX_CANDIDATES:
-            raise InputError(f"count: {count} is not from 1 to {MAX_CANDIDATES}")
-        edits: list[Edit] = []
-        for number, (motion, answer) in enumerate(CANDIDATES):
-            if self._runtime.bundle.moves_held:
-                edit = run_to_end(self._edit(Asked(drags, mask, motion, answer), steps, seed))
-            else:
-                edit = run_to_end(self._edit(Asked(drags, mask), steps, seed + number))
-            if not any(np.array_equal(edit.image, other.image) for other in edits):
-                edits.append(edit)
-            if len(edits) == count:
-                break
-        return sorted(edits, key=lambda edit: edit.checks.risk)
+        check_count(count)
+        asked = Asked(drags, mask)
+        answers: Iterable[tuple[Asked, int]] = ((asked, seed + number) for number in range(MAX_CANDIDATES))
+        if self._runtime.bundle.moves_held:
+            answers = ((replace(asked, variant=variant), seed) for variant in variants(mask is not None))
+        return distinct((run_to_end(self._edit(one, steps, of)) for one, of in answers), count)
 
     def choose(self, edit: Edit) -> Change:
         """Make an edit of `candidates` the photo's. Raises InputError where the photo was changed since."""
@@ -174,30 +165,49 @@ class Photo:
 
         The motion that `drag` has, but for bundles that make no flow. Raises like `drag`.
         """
-        with span("photo.preview", "drag"):
-            request = self._request(Asked(drags, mask, motion))
-            entry = self._compose(request, self._motion(request))
-            return self._with(entry.box, entry.after)
+        return self.shown(Asked(drags, mask, motion))[0]
 
-    def motion(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto") -> Motion:
+    def shown(self, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+        """What `preview` gives, for any way to answer a drag, and what may change, bool [H, W]."""
+        with span("photo.preview", "drag"):
+            request = self._request(asked)
+            entry = self._compose(request, self._motion(request))
+            return self._with(entry.box, entry.after), request.mask
+
+    def motion(
+        self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto", answer: str = ANSWER
+    ) -> Motion:
         """What `preview` would warp the photo by, without the warp; changes nothing. Raises like `drag`."""
         with span("photo.motion", "drag"):
-            request = self._request(Asked(drags, mask, motion))
+            request = self._request(Asked(drags, mask, motion, answer))
             flow = self._motion(request).flow if self._runtime.bundle.makes_flow else request.run.held.shown()
             assert flow is not None, "a motion has a flow"
-            return Motion(flow * request.window.scale, request.run.mask, request.window, request.mask)
+            return Motion(self._preparer.from_now(request, flow), request.run.mask, request.window, request.mask)
 
-    def move(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto") -> Edit:
+    def move(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto", answer: str = ANSWER) -> Edit:
         """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""
         timings: dict[str, float] = {}
         with timed(timings, TOTAL, "drag"):
-            request = self._request(Asked(drags, mask, motion), timings)
+            request = self._request(Asked(drags, mask, motion, answer), timings)
             moved = self._motion(request)
             finished = self._finished(request, moved)
         made_by = (self._runtime.backend.name, self._runtime.precision, self._runtime.fallback)
         edit = self._as_edit(request, moved, finished, (stage_timings(timings), 0, 0), made_by)
         self.choose(edit)
         return edit
+
+    def protect(self, mask: Source | None) -> None:
+        """Keep drags from changing what a mask covers (nonzero, as in `drag`) until the next call; None ends it."""
+        height, width = self.image.shape[:2]
+        self._protected = None if mask is None else checked_mask(mask, height, width)
+
+    def restore(self, mask: Source | None = None) -> Change:
+        """Put back as opened what a mask covers (nonzero, as in `drag`), or all; `undo` takes that back."""
+        height, width = self.image.shape[:2]
+        where = np.ones((height, width), bool) if mask is None else checked_mask(mask, height, width)
+        entry = self._history.restore(self.image, where, self._opened)
+        self._history.add(entry)
+        return self._put(entry.box, entry.after)
 
     def undo(self) -> Change:
         """Take the last edit back. Raises InputError where there is none."""
@@ -228,7 +238,8 @@ class Photo:
 
     def _request(self, asked: Asked, timings: dict[str, float] | None = None) -> Request:
         """Check a drag on the photo as it is now; `timings` are the run's."""
-        return self._preparer.prepare(self.image, asked, timings)
+        asked = replace(asked, protected=self._protected)
+        return self._preparer.prepare(self.image, asked, timings, self._history.done)
 
     def _reference(self, request: Request) -> None:
         """Run the `reference` stage, or take its tensors and those of the mask from the caches."""
@@ -264,7 +275,8 @@ class Photo:
 
     def _compose(self, request: Request, generated: Generated) -> Entry:
         with span("composite", "composite"):
-            return self._history.compose(request.photo, request.window, request.mask, request.points, generated)
+            what = request.window, request.mask, request.points, generated
+            return self._history.compose(request.photo, *what, request.start)
 
     def _edit(self, asked: Asked, steps: int | None, seed: int) -> Generator[Progress, None, Edit]:
         """Make an edit, which does not change the photo; yields before each step."""
@@ -296,6 +308,8 @@ class Photo:
             raise InputError(CHANGED)
         window, run = request.window, request.run
         entry = self._compose(request, generated)
+        if not entry.restores:
+            entry = replace(entry, held=request.held_after(generated))
         change = self._changed(entry.box, entry.after, edited=True)
         with span("checks", "check"):
             pixel, edited = float(window.scale.mean()), shrink(as_rgb8(change.image[window.box]), window.size)
@@ -311,15 +325,5 @@ class Photo:
         made_by: MadeBy,
     ) -> Edit:
         entry, change, checks = finished
-        motion: MotionName = "bend" if request.asked.motion == "auto" else request.asked.motion
-        what = (change.picture, change.box, request.mask, checks, *ran, *made_by, motion)
+        what = (change.picture, change.box, request.mask, checks, *ran, *made_by, request.way[0])
         return Edit(*what, request.window, generated, request.photo, entry)
-
-
-def run_to_end(steps: Generator[Progress, None, Edit]) -> Edit:
-    """The edit that a generator of progress returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            return finished.value

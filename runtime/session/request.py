@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.bundle.manifest import Bundle
+from edgedrag.runtime.drag.blend import REVEAL_RANGE
+from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.mask import check_mask
 from edgedrag.runtime.drag.motion import (
-    BEND_REACH_IN_MASK,
     HeldMotion,
     MotionName,
     check_motion,
@@ -26,40 +27,58 @@ from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.finder import HoldFinder
-from edgedrag.runtime.hold.hold import Hold
+from edgedrag.runtime.hold.hold import Hold, check_answer
 from edgedrag.runtime.hold.region import moved_region
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, Source, as_rgb8, load_picture
 from edgedrag.runtime.photo.window import Window, choose_window
+from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
+from edgedrag.runtime.session.history import Entry, Start
+from edgedrag.runtime.session.start import answers_at, find_start, is_apart, region_of
+from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span
 
-ANSWER, ANSWER_IN_MASK = "thing", "group"  # of a hold, which one moves; chosen on pulls and pairs, docs/quality.md
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
 CUT = 0.02  # of a given mask's edge; what holds more of it goes on beyond the mask
+SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
+GROUNDS = 2  # that are remembered
+REACHES = 16, 12  # generator pixels: the first of the lengths, each twice the one before; and beyond it, for soft edges
 HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a caller asks for: see `Photo.drag`; `answer` is the name of what the drags hold, of hold.NAMES."""
+    """What a caller asks for: see `Photo.drag`; `answer` is the name of what the drags hold, of hold.NAMES.
+
+    `protected`, bool [H, W] of the photo, must not change. `variant` is how it is answered, where that is decided.
+    """
 
     drags: Drags
     mask: Source | None
     motion: MotionName = "auto"
     answer: str = ANSWER
+    protected: np.ndarray | None = None
+    variant: Variant | None = None
 
 
 @dataclass(frozen=True)
 class Request:
     """A checked drag: its place in the photo, and its run through the stages."""
 
-    asked: Asked
+    way: Way  # the motion's name, the answer of the hold that moves, and whether a mask was given
     photo: np.ndarray  # as it was when the drag began
     window: Window
     native: np.ndarray  # the window's pixels
     mask: np.ndarray  # bool [H, W], of the photo
     points: np.ndarray  # [N, 4], in its pixels
     run: DragRun
+    holds: tuple[Hold, ...]  # of each drag
+    start: Start  # what the drag is made on: the photo, or as it was before an earlier drag that this one goes on with
+
+    def held_after(self, generated: Generated) -> Held | None:
+        """What the drags held, and where an edit moved it."""
+        start = self.start.photo, self.start.points
+        return held_after(self.way, start, self.holds, self.window, generated)
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
@@ -78,14 +97,18 @@ class Preparer:
     def __init__(self, bundle: Bundle, stages: Stages) -> None:
         self._bundle, self._stages = bundle, stages
         self._holds = HoldFinder(bundle, stages)
-        self._ground: tuple[tuple[bytes, bytes], Ground] | None = None  # the last, by the window's pixels and the hole
+        self._grounds: dict[tuple[bytes, ...], Ground] = {}  # the last ones, by the window's pixels and the hole
 
-    def hold(self, photo: np.ndarray, point: np.ndarray, mask: np.ndarray | None) -> Hold:
-        """The hold at a checked point (x, y), bounded by a mask, bool [H, W]."""
-        return self._holds.find(photo, point, mask)
+    def hold(self, start: Start, point: np.ndarray, mask: np.ndarray | None) -> Hold:
+        """The hold at a checked point (x, y), bounded by a mask, bool [H, W]; an earlier drag's on what that moved."""
+        return self._holds.find(start.photo, point, mask, answers_at(start, point))
 
-    def prepare(self, photo: np.ndarray, asked: Asked, timings: dict[str, float] | None = None) -> Request:
+    def prepare(
+        self, photo: np.ndarray, asked: Asked, timings: dict[str, float] | None = None, done: tuple[Entry, ...] = ()
+    ) -> Request:
         """Check a drag, and bring photo, mask and points to the generator's size; `timings` are the run's.
+
+        `done` are the edits of the photo so far.
 
         Raises:
             InputError: drags, mask or motion that cannot be used; says which and why.
@@ -93,26 +116,44 @@ class Preparer:
         height, width = photo.shape[:2]
         points = check_drags(asked.drags, height, width)
         check_motion(asked.motion)
+        check_answer(asked.answer)
         given = None if asked.mask is None else checked_mask(asked.mask, height, width)
         if given is not None:
             check_handles_in_mask(points, given)
-        with span("hold", "prepare"):
-            answer = asked.answer if given is None else ANSWER_IN_MASK
-            holds = [self.hold(photo, at, given).answer(answer) for at in points[:, :2].astype(np.float64)]
-        with span("mask", "prepare"):
-            region = moved_region(holds, points) if given is None else given
+        variant = variant_of(asked)
+        way = variant.motion, variant.answer, given is not None
+        here = Start(photo, done, points)
+        free = self._bundle.moves_held and asked.protected is None
+        start = find_start(here, way, given) if free else here
+        holds, region = self._held(start, given, variant.answer)
+        if not is_apart(start, region):
+            start = here
+            holds, region = self._held(start, given, variant.answer)
+        points = start.points
+        region = _without(region, asked.protected)
         with span("window", "prepare"):
             window = choose_window(region, points, self._bundle.manifest["window"]["margin"], self._stages.sizes)
-            native = photo[window.box]
+            native = start.photo[window.box]
             mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
             small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
             picture = shrink(as_rgb8(native), window.size)
         with span("motion", "prepare"):
-            held = np.stack([hold.in_window(window, picture) for hold in holds])
+            names = _names(points, variant.answer)
+            held = np.stack([hold.answer(name).in_window(window, picture) for hold, name in zip(holds, names)])
             margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
-            motion = self._motion(picture, small_points, held, mask, asked.motion, margin)
+            motion = self._motion(picture, small_points, held, mask, variant, margin)
         run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
-        return Request(asked, photo, window, native, region, points, run)
+        return Request(way, photo, window, native, region, here.points, run, holds, start)
+
+    def _held(self, start: Start, given: np.ndarray | None, answer: str) -> tuple[tuple[Hold, ...], np.ndarray]:
+        """What each drag holds, and the region that may change, bool [H, W]: the mask, where one was `given`."""
+        with span("hold", "prepare"):
+            holds = tuple(self.hold(start, at, given) for at in start.points[:, :2].astype(np.float64))
+        with span("mask", "prepare"):
+            if given is not None:
+                return holds, given
+            named = [hold.answer(name) for hold, name in zip(holds, _names(start.points, answer))]
+            return holds, moved_region(named, start.points) | region_of(start)
 
     def _motion(
         self,
@@ -120,27 +161,92 @@ class Preparer:
         points: np.ndarray,
         held: np.ndarray,
         mask: np.ndarray,
-        motion: MotionName,
+        variant: Variant,
         margin: float,
     ) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
         if margin:
             follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
-            moved = move_held(points, follows, motion, BEND_REACH_IN_MASK)
+            moved = move_held(points, follows, variant.motion, variant.reach)
             if _goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
                 return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
         else:
-            moved = move_held(points, held, motion)
+            moved = move_held(points, held, variant.motion, variant.reach)
         if not (moved.revealed > 0.5).any():
             return moved
         hole = held[(points[:, :2] != points[:, 2:]).any(1)].max(0) > HOLE_LEVEL
-        hole = cv2.dilate(hole.astype(np.uint8), np.ones((2 * HOLE_MARGIN + 1,) * 2, np.uint8)).view(bool)
-        hole |= moved.revealed[..., 0] > 0
+        hole, revealed = _wider(hole, HOLE_MARGIN), _wider(moved.revealed[..., 0] > SHOWN, 1)
+        hole |= revealed
+        longest = float(np.hypot(*(points[:, 2:] - points[:, :2]).T).max())
+        return replace(moved, ground=self._ground(picture, hole, _within_reach(hole, longest) | revealed))
+
+    def _ground(self, picture: np.ndarray, hole: np.ndarray, wanted: np.ndarray) -> Ground:
+        """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""
         with span("ground", "prepare"):
-            key = digest(picture), digest(hole)
-            if self._ground is None or self._ground[0] != key:
-                self._ground = key, make_ground(picture, hole)
-        return replace(moved, ground=self._ground[1])
+            key = digest(picture), digest(hole), digest(wanted)
+            ground = self._grounds.pop(key, None) or make_ground(picture, hole, None, wanted)
+            self._grounds = {key: ground, **dict(list(self._grounds.items())[: GROUNDS - 1])}
+        return ground
+
+    def from_now(self, request: Request, flow: np.ndarray) -> np.ndarray:
+        """A request's motion of the photo as it is now, where it goes on with an earlier one.
+
+        Args:
+            flow: float32 [H, W, 2], backward, in generator pixels, of the photo that the request starts from.
+
+        Returns:
+            float32 [H, W, 2], backward, in photo pixels.
+        """
+        window, start = request.window, request.start
+        if start.continues is None or start.continues.held is None:
+            return flow * window.scale
+        held = start.continues.held
+        moved, found = flow_from(held, flow, window)
+        hole = _wider(held.region(window, request.photo.shape), HOLE_MARGIN)
+        if (hole & ~found).any():  # hidden by what is held: until the drag ends, the ground of the photo as it is
+            picture = shrink(as_rgb8(request.photo[window.box]), window.size)
+            longest = float(np.hypot(*(held.points[:, 2:] - held.points[:, :2]).T).max()) / held.pixel
+            offsets = self._ground(picture, hole, _within_reach(hole, longest)).offsets * window.scale
+            moved[hole & ~found] = offsets[hole & ~found]
+        return moved
+
+
+def _names(points: np.ndarray, answer: str) -> list[str]:
+    """The answer of each drag [N, 4]: of a pin, which ends where it begins, the part, as the rest may move."""
+    return ["part" if (point[:2] == point[2:]).all() else answer for point in points]
+
+
+def _without(region: np.ndarray, protected: np.ndarray | None) -> np.ndarray:
+    """A region without what is protected, both bool [H, W]. Raises InputError where nothing remains."""
+    if protected is None:
+        return region
+    left = region & ~protected
+    if not left.any():
+        raise InputError("all that these drags could change is protected; take some of the protection away")
+    return left
+
+
+def _wider(region: np.ndarray, margin: int) -> np.ndarray:
+    """A region, bool [H, W], with a margin around it."""
+    return cv2.dilate(region.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)).view(bool)
+
+
+def _within_reach(hole: np.ndarray, longest: float) -> np.ndarray:
+    """The part of a hole, bool [H, W], that drags up to a length can reveal; the same for some range of lengths.
+
+    What moves by a length reveals what is not further than that from the hole's outline.
+    """
+    reach = REACHES[0] * 2 ** max(0, int(np.ceil(np.log2(max(longest, 1e-6) / REACHES[0])))) + REACHES[1]
+    padded = cv2.copyMakeBorder(hole.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    return hole & (cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1] <= reach)
+
+
+def variant_of(asked: Asked) -> Variant:
+    """How a drag is answered: as was decided, else in the usual way, with the motion and answer that were asked for."""
+    if asked.variant is not None:
+        return asked.variant
+    usual = usual_variant(asked.mask is not None, asked.motion)
+    return usual if asked.mask is not None else replace(usual, answer=asked.answer)
 
 
 def _goes_on(held: np.ndarray, mask: np.ndarray) -> bool:

@@ -44,9 +44,10 @@ def make_app(station: Station) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(station.sweep_idle())
+        running = [asyncio.create_task(work) for work in (station.sweep_idle(), station.follow_releases())]
         yield
-        sweeping.cancel()
+        for task in running:
+            task.cancel()
         station.close()
 
     app = FastAPI(
@@ -80,6 +81,10 @@ def _add_probes(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html")
+
+    @app.get("/sw.js", include_in_schema=False)
+    async def service_worker() -> FileResponse:
+        return FileResponse(STATIC / "sw.js", media_type="text/javascript")
 
     @app.get("/staff", include_in_schema=False)
     async def staff_page() -> FileResponse:

@@ -16,6 +16,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
 from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.session.edit import Progress
 from edgedrag.studio.api.guard import PROTOCOL
 from edgedrag.studio.api.schemas import INCOMING, EditMessage, HoldMessage, PreviewMessage, as_drags, result, state
@@ -81,6 +82,9 @@ class Connection:
                 invalid += 1
                 self._queue({"type": "error", "id": None, "code": "unusable", "detail": _first_problem(error)})
                 continue
+            if message.type == "ping":  # from the page itself: nobody touched it
+                self._queue({"type": "pong", "id": message.id})
+                continue
             self._session.touch()
             self._handle(message)
         self.close(POLICY_VIOLATION)
@@ -91,20 +95,21 @@ class Connection:
         elif isinstance(message, HoldMessage):
             self._start(message.id, self._show_hold(message))
         elif isinstance(message, EditMessage):
-            self._station.worker.cancel(self._session.id)  # an edit that still runs is superseded
             self._start(message.id, self._edit(message))
         elif message.type == "cancel":
             self._station.worker.cancel(self._session.id)
-        elif message.type in ("undo", "redo"):
-            self._start(message.id, self._undo_or_redo(message.id, message.type))
+        elif message.type == "answers":
+            self._start(message.id, self._answers(message.id))
+        elif message.type in ("undo", "redo", "restore"):
+            self._start(message.id, self._step(message.id, message.type))
 
     async def _show_motion(self, message: PreviewMessage) -> None:
-        motion = await self._station.motion(self._session, as_drags(message.drags))
+        motion = await self._station.motion(self._session, as_drags(message.drags), message.motion, message.answer)
         self._preview = motion_frame(motion, {"type": "preview", "id": message.id})
         self._ready.set()
 
     async def _show_hold(self, message: HoldMessage) -> None:
-        outlines = await self._station.run(self._session, self._session.hold(message.point))
+        outlines = await self._station.run(self._session, self._session.hold(message.point, message.answer))
         self._queue({"type": "hold", "id": message.id, "outlines": outlines})
 
     async def _edit(self, message: EditMessage) -> None:
@@ -115,8 +120,14 @@ class Connection:
         edited = await self._station.edit(self._session, message.parameters(self._station), on_progress)
         await self._show(message.id, "result", edited)
 
-    async def _undo_or_redo(self, number: int, which: str) -> None:
-        turns = self._session.undo() if which == "undo" else self._session.redo()
+    async def _answers(self, number: int) -> None:
+        for place, found in enumerate(await self._station.answers(self._session)):
+            header = {"type": "answer", "id": number, "place": place, "verdict": found.verdict}
+            asked = {"motion": found.motion, "answer": found.answer, "seed": found.seed}
+            self._queue(pack(header | asked, await self._station.encoded(Picture(found.small), "png")))
+
+    async def _step(self, number: int, which: str) -> None:
+        turns = getattr(self._session, which)()
         await self._show(number, which, await self._station.run(self._session, turns))
 
     async def _show(self, number: int, kind: str, change: Change) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.studio.editing.frames import view_size
 from edgedrag.studio.editing.sessions import MAX_STEPS, EditParameters, FinishedEdit, Session, mask_size
@@ -21,6 +22,7 @@ Point = Annotated[list[Number], Field(min_length=2, max_length=2, description="x
 Pull = Annotated[list[Point], Field(min_length=2, max_length=2, description="handle, target")]
 Pulls = Annotated[list[Pull], Field(min_length=1, max_length=MAX_DRAGS)]
 Steps = Annotated[int | None, Field(strict=True, ge=1, le=MAX_STEPS)]
+Answer = Literal["part", "thing", "group"]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
 
 
@@ -34,6 +36,8 @@ class EditRequest(StrictModel):
     """An edit: drags, and the motion alone where `motion_only`."""
 
     drags: Pulls
+    motion: MotionName = "auto"
+    answer: Answer = Field("thing", description="what each drag holds where no mask is painted")
     motion_only: Annotated[bool, Field(strict=True)] = False
     steps: Steps = None
     seed: Seed | None = None
@@ -42,13 +46,15 @@ class EditRequest(StrictModel):
         """With the station's steps and seed where none are given."""
         settings = station.settings
         seed = settings.seed if self.seed is None else self.seed
-        return EditParameters(as_drags(self.drags), self.motion_only, self.steps or settings.steps, seed)
+        steps = self.steps or settings.steps
+        return EditParameters(as_drags(self.drags), self.motion_only, steps, seed, self.motion, self.answer)
 
 
 class About(BaseModel):
     """A station."""
 
     version: str
+    started: float = Field(description="when the station was started, seconds since 1970")
     idle_seconds: float
     pixels_kept: bool = Field(description="staff hold bad edits for review")
 
@@ -73,6 +79,7 @@ class SessionState(BaseModel):
     undo: int = Field(description="edits that can be undone")
     redo: int
     mask: Literal["automatic", "painted"]
+    protected: bool = Field(description="a part of the photo must not change")
     idle_seconds: float = Field(description="without a request for so long, the session is wiped")
     pixels_kept: bool = Field(description="staff hold bad edits for review")
     warnings: list[Warning] = Field(description="of the photo as it was opened, and of the painted mask")
@@ -93,6 +100,9 @@ class EditResult(BaseModel):
     reasons: list[str] = Field(description="why, in English")
     codes: list[ReasonCode] = Field(description="of each reason, for programs and translations")
     values: list[dict[str, int]] = Field(description="of each reason, by name: `pixels` of a `missed`")
+    boxes: list[list[int] | None] = Field(
+        description="where each is at its worst: left, top, right, bottom in the photo"
+    )
     landing_error_px: float | None
     timings_ms: dict[str, float]
     steps: int
@@ -108,12 +118,15 @@ class PreviewMessage(StrictModel):
     type: Literal["preview"]
     id: int
     drags: Pulls
+    motion: MotionName = "auto"
+    answer: Answer = "thing"
 
 
 class HoldMessage(StrictModel):
     type: Literal["hold"]
     id: int
     point: Point
+    answer: Answer | None = Field(None, description="all of them where null")
 
 
 class EditMessage(EditRequest):
@@ -122,7 +135,7 @@ class EditMessage(EditRequest):
 
 
 class PlainMessage(StrictModel):
-    type: Literal["undo", "redo", "cancel", "touch"]
+    type: Literal["undo", "redo", "cancel", "touch", "answers", "restore", "ping"]
     id: int
 
 
@@ -150,6 +163,7 @@ def state(station: Station, session: Session) -> SessionState:
         undo=session.undo_count,
         redo=session.redo_count,
         mask="automatic" if session.mask is None else "painted",
+        protected=session.protected is not None,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
         warnings=[
@@ -181,6 +195,7 @@ def result(station: Station, session: Session, edited: FinishedEdit) -> dict[str
     return {
         "verdict": checks.verdict,
         **reason_fields(checks.reasons),
+        "boxes": [None if reason.box is None else list(reason.box) for reason in checks.reasons],
         "landing_error_px": checks.landing_error_px,
         "timings_ms": edited.edit.timings,
         "steps": edited.edit.steps,

@@ -13,7 +13,7 @@ from edgedrag.runtime.photo.formats import PNG, READ, Format, format_of
 from edgedrag.studio.api.problems import ApiError, responses
 from edgedrag.studio.api.schemas import About, EditRequest, EditResult, SessionState, result, state
 from edgedrag.studio.editing.frames import view
-from edgedrag.studio.editing.sessions import Session
+from edgedrag.studio.editing.sessions import MaskUse, Session
 from edgedrag.studio.station import Station
 
 # What a photo may be sent as. Its content says which format it has: a file of another name has another type.
@@ -39,6 +39,7 @@ async def about(station: StationDep) -> About:
     """What a visitor may know before a session begins."""
     return About(
         version=edgedrag.__version__,
+        started=station.started,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
     )
@@ -141,28 +142,31 @@ async def get_picture(
 @router.put(
     "/{session}/mask", responses=responses(404, 408, 409, 413, 415, 422, 503), openapi_extra=picture_body("image/png")
 )
-async def put_mask(station: StationDep, session: OpenSessionDep, request: Request) -> SessionState:
-    """Paint the next edit's mask: a PNG as large as the photo, or mask_width x mask_height; white may change."""
+async def put_mask(
+    station: StationDep, session: OpenSessionDep, request: Request, use: MaskUse = "area"
+) -> SessionState:
+    """Paint a mask: a PNG as large as the photo, or mask_width x mask_height. White may change in the next edit, or
+    must not in any (`protect`), or is put back by the WebSocket's `restore`."""
     with station.uploading():
-        await station.open_mask(session, await read_picture(request, ("image/png",), (PNG,)))
+        await station.open_mask(session, await read_picture(request, ("image/png",), (PNG,)), use)
     return state(station, session)
 
 
 @router.get(
     "/{session}/mask", response_class=Response, responses={**picture_answer("image/png"), **responses(404, 409)}
 )
-async def get_mask(station: StationDep, session: OpenSessionDep) -> Response:
+async def get_mask(station: StationDep, session: OpenSessionDep, use: MaskUse = "area") -> Response:
     """The painted mask, or the one that the last edit used, mask_width x mask_height, 255 = may change."""
-    data = await station.mask_file(session)
+    data = await station.mask_file(session, use)
     if data is None:
         raise ApiError(409, "no mask yet: paint one or make an edit")
     return Response(data, media_type="image/png")
 
 
 @router.delete("/{session}/mask", responses=responses(404, 409, 503))
-async def delete_mask(station: StationDep, session: OpenSessionDep) -> SessionState:
-    """Back to masks made from the drags."""
-    await station.run(session, session.paint(None))
+async def delete_mask(station: StationDep, session: OpenSessionDep, use: MaskUse = "area") -> SessionState:
+    """Back to masks made from the drags, or to no protection."""
+    await station.run(session, session.paint(None, use))
     return state(station, session)
 
 

@@ -9,35 +9,45 @@ import secrets
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.drags import Drag
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.hold.outlines import outline
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
 from edgedrag.runtime.session.runtime import Runtime
+from edgedrag.runtime.session.variants import ANSWER, Variant
+from edgedrag.studio.editing.answers import Answer, Question, find_answers
 from edgedrag.studio.editing.frames import view_size
+from edgedrag.studio.editing.outlines import Outliner, Polygons
 from edgedrag.studio.editing.worker import Busy
 
-UNDO_LIMIT = 24  # edits; the next one makes the picture as it is the new original
+UNDO_LIMIT = 24  # edits; the next one drops the oldest
 MASK_SIDE = 1024  # pixels, of the mask that the page paints, at most
 MAX_SESSIONS = 64  # each holds some 20 MB beside its photo; sessions without a photo are ended for new ones
 MAX_STEPS = 1000
 MASK_THRESHOLD = 128  # grey level from which on a painted mask's pixel may change
 
 
+MaskUse = Literal["area", "protect", "restore"]
+Outlines = dict[str, Polygons]  # by the name of the answer
+
+
 @dataclass(frozen=True)
 class EditParameters:
-    """What a visitor asks of an edit; `motion_only` leaves out what a generator would add."""
+    """What a visitor asks of an edit; `motion_only` leaves out what a generator would add. The rest as `Photo.drag`."""
 
     drags: list[Drag]
     motion_only: bool = False
     steps: int | None = None
     seed: int = 0
+    motion: MotionName = "auto"
+    answer: str = ANSWER
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +61,23 @@ class FinishedEdit(Change):
 
 @dataclass(eq=False)
 class Session:
-    """One visitor. `mask`, bool [H, W], is the one the visitor painted; `last_mask` the one that was last used."""
+    """One visitor. `mask`, bool [H, W], is the one the visitor painted; `last_mask` the one that was last used.
+
+    `protected` is what no edit may change, `restoring` what is to be put back, both bool [H, W].
+    """
 
     id: str
     touched: float = field(default_factory=time.monotonic)
     photo: Photo | None = None
+    runtime: Runtime | None = None  # that the photo was opened with
     original: Picture | None = None
+    protected: np.ndarray | None = None
+    restoring: np.ndarray | None = None
     mask: np.ndarray | None = None
     last_mask: np.ndarray | None = None
     ended: bool = False
+    question: Question | None = None  # what the last edit answered, until its other answers are found
+    _outliner: Outliner | None = None
 
     def touch(self) -> None:
         """Restart the idle timeout."""
@@ -94,56 +112,89 @@ class Session:
     def open(self, runtime: Runtime, picture: Picture) -> Generator[Progress, None, None]:
         """Open another photo, with an empty history."""
         yield from ()
-        self.photo, self.original = Photo(runtime, picture, UNDO_LIMIT), picture
-        self.mask = self.last_mask = None
+        self.photo, self.original, self.runtime = Photo(runtime, picture, UNDO_LIMIT), picture, runtime
+        self.mask = self.last_mask = self.question = self.protected = self.restoring = None
 
     def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
         """One edit, step by step; closing the generator leaves the photo as it was."""
         photo = self.opened()
         if parameters.steps is not None and not 1 <= parameters.steps <= MAX_STEPS:
             raise InputError(f"steps: {parameters.steps} is not between 1 and {MAX_STEPS}")
-        before, painted = photo.image, self.mask is not None
+        before, mask = photo.picture, self.mask
+        self.question = None
         if parameters.motion_only:
             yield from ()
-            edit = photo.move(parameters.drags, self.mask)
+            edit = photo.move(parameters.drags, self.mask, parameters.motion, parameters.answer)
         else:
             edit = yield from photo.drag_steps(
-                parameters.drags, self.mask, steps=parameters.steps, seed=parameters.seed
-            )
+                parameters.drags, self.mask, steps=parameters.steps, seed=parameters.seed,
+                motion=parameters.motion, answer=parameters.answer,
+            )  # fmt: skip
         self.last_mask, self.mask = edit.mask, None
-        return FinishedEdit(edit.picture, edit.box, before, edit, painted)
+        if not parameters.motion_only:
+            variant = Variant(parameters.motion, parameters.answer)
+            self.question = Question(before, parameters.drags, mask, self.protected, variant, edit)
+        return FinishedEdit(edit.picture, edit.box, before.pixels, edit, mask is not None)
+
+    def answers(self, runtime: Runtime) -> Generator[Progress, None, list[Answer]]:
+        """The last edit's answer and others; empty where there is no edit, or they were found before."""
+        question, self.question = self.question, None
+        yield from self.look_ahead()  # a touch is more likely than a choice
+        return [] if question is None else (yield from find_answers(runtime, question))
 
     def undo(self) -> Generator[Progress, None, Change]:
         yield from ()
+        self.question = None
         return self.opened().undo()
 
     def redo(self) -> Generator[Progress, None, Change]:
         yield from ()
+        self.question = None
         return self.opened().redo()
 
-    def motion(self, drags: list[Drag]) -> Generator[Progress, None, Motion]:
+    def motion(self, drags: list[Drag], motion: MotionName, answer: str) -> Generator[Progress, None, Motion]:
         """What a preview shows: the motion that an edit with these drags has."""
         yield from ()
-        return self.opened().motion(drags, self.mask)
+        return self.opened().motion(drags, self.mask, motion, answer)
 
-    def hold(self, point: list[float]) -> Generator[Progress, None, dict[str, list[list[list[int]]]]]:
-        """The outlines of what moves with a point, by answer, the one to show first; a painted mask bounds it."""
+    def hold(self, point: list[float], answer: str | None = None) -> Generator[Progress, None, Outlines]:
+        """The outlines of what moves with a point: of one answer, or of all; a painted mask bounds it."""
         yield from ()
-        hold = self.opened().hold(point, self.mask)
-        shown = [hold, *(held for held in hold.alternatives if held.name != hold.name)]
-        return {held.name: [polygon.tolist() for polygon in outline(held)] for held in shown}
+        photo = self.opened()
+        hold = photo.hold(point, self.mask)
+        if self._outliner is None or self._outliner.photo is not photo.image:
+            self._outliner = Outliner(photo.image, mask_size(*photo.image.shape[:2]))
+        shown = hold.alternatives if answer is None else [hold.answer(answer)]
+        return {held.name: self._outliner.outline(held) for held in shown}
 
-    def paint(self, mask: np.ndarray | None) -> Generator[Progress, None, None]:
-        """Use a painted mask for the next edit, or none: [h, w] of the photo's or the page's size, 128 = may change.
+    def look_ahead(self) -> Generator[Progress, None, None]:
+        """Do now what the first touch of a photo would wait for."""
+        height, width = self.opened().image.shape[:2]
+        yield from self.hold([width // 2, height // 2], ANSWER)
+
+    def paint(self, mask: np.ndarray | None, use: MaskUse = "area") -> Generator[Progress, None, None]:
+        """Use a painted mask, [h, w] of the photo's or the page's size, 128 or more = in it, or none.
+
+        Args:
+            use: "area", what the next edit may change; "protect", what none may; "restore", what is to be put back.
 
         Raises:
             InputError: another size, or empty.
         """
         yield from ()
-        height, width = self.opened().image.shape[:2]
-        if mask is None:
-            self.mask = None
-            return
+        photo = self.opened()
+        height, width = photo.image.shape[:2]
+        whole = None if mask is None else self._whole(mask, height, width)
+        if use == "area":
+            self.mask = whole
+        elif use == "restore":
+            self.restoring = whole
+        else:
+            self.protected = whole
+            photo.protect(whole)
+
+    def _whole(self, mask: np.ndarray, height: int, width: int) -> np.ndarray:
+        """A painted mask as bool [height, width]."""
         if mask.shape not in ((height, width), mask_size(height, width)):
             raise InputError(
                 f"mask: {mask.shape[1]} x {mask.shape[0]} pixels; give {width} x {height} as the photo has, "
@@ -151,11 +202,17 @@ class Session:
             )
         if not (mask >= MASK_THRESHOLD).any():
             raise InputError("mask: empty; pixels of 128 or more are the ones that may change")
-        self.mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= MASK_THRESHOLD
+        return cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= MASK_THRESHOLD
 
-    def painted(self) -> np.ndarray | None:
-        """The visitor's mask, or the last one used, at the page's size: uint8 [h, w], 0 or 255."""
-        mask = self.last_mask if self.mask is None else self.mask
+    def restore(self) -> Generator[Progress, None, Change]:
+        """Put what was painted to be restored back as it was opened; everything where nothing was painted."""
+        yield from ()
+        mask, self.restoring, self.question = self.restoring, None, None
+        return self.opened().restore(mask)
+
+    def painted(self, use: MaskUse = "area") -> np.ndarray | None:
+        """The visitor's mask, for the area the last one used too, at the page's size: uint8 [h, w], 0 or 255."""
+        mask = {"area": self.last_mask if self.mask is None else self.mask, "protect": self.protected}.get(use)
         if mask is None:
             return None
         size = mask_size(*mask.shape)[::-1]
@@ -164,7 +221,8 @@ class Session:
     def wipe(self) -> None:
         """Drop everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.mask = self.last_mask = None
+        self.photo = self.original = self.runtime = self.mask = self.last_mask = self._outliner = self.question = None
+        self.protected = self.restoring = None
 
 
 def mask_size(height: int, width: int) -> tuple[int, int]:

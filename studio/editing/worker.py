@@ -34,10 +34,13 @@ class Superseded(Exception):
 class Job:
     """Work of one session. `done` gets its result, or Superseded, or what it raised."""
 
-    def __init__(self, turns: Turns, replaceable: bool, on_progress: Callable[[Progress], None] | None):
+    def __init__(
+        self, turns: Turns, replaceable: bool, background: bool, on_progress: Callable[[Progress], None] | None
+    ):
         self.done: Future[Any] = Future()
         self.done.set_running_or_notify_cancel()  # a waiter may go away; jobs are dropped by `drop`
         self.replaceable = replaceable
+        self.background = background
         self.cancelled = False
         self.started = False
         self.queued = time.perf_counter_ns()
@@ -87,24 +90,31 @@ class Worker:
         turns: Turns,
         *,
         replaceable: bool = False,
+        background: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Job:
         """Queue a job behind the session's others.
 
         Args:
             replaceable: dropped for a newer replaceable job of the session while it waits.
+            background: makes room for any newer job of the session, and takes at most half of the queue.
             on_progress: called before each step, on the worker's thread.
 
         Raises:
             Busy: as many jobs wait as the queue holds, or the worker is stopped.
         """
-        job = Job(turns, replaceable, on_progress)
+        job = Job(turns, replaceable, background, on_progress)
         with self._ready:
             queue = self._queues.get(session, deque())
-            outdated = [old for old in queue if replaceable and old.replaceable and not old.started]
-            if self._stopped or self._waiting() - len(outdated) >= self._bound:
+            outdated = [old for old in queue if old.background or (replaceable and old.replaceable)]
+            running = [old for old in outdated if old.started]
+            outdated = [old for old in outdated if not old.started]
+            bound = self._bound // 2 if background else self._bound
+            if self._stopped or self._waiting() - len(outdated) >= bound:
                 turns.close()
                 raise Busy("the station is busy")
+            for old in running:
+                old.cancelled = old.background or old.cancelled  # it ends at its next step
             for old in outdated:
                 queue.remove(old)
                 old.drop()

@@ -55,7 +55,7 @@ class Records:
 
     def write(self, session: Session, parameters: EditParameters, edited: FinishedEdit, seconds: float) -> None:
         """Record an edit; `seconds` from request to result."""
-        edit, runtime = edited.edit, self._runtime
+        edit, runtime = edited.edit, session.runtime or self._runtime
         height, width = edited.before.shape[:2]
         entry = Entry(
             at=round(time.time(), 3),

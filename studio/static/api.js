@@ -1,5 +1,8 @@
 // The station's API: HTTP for pictures, a WebSocket for previews and edits.
 
+const PING = 600; // milliseconds between questions whether the station is there
+const SILENCE = 1600; // without any answer, after which it counts as lost
+const DEAD = 8000; // after which another connection is tried
 const MAX_PENDING = 2; // previews: one is made while another is drawn
 const TRIES = 5; // of a call while the station is busy
 const decoder = new TextDecoder();
@@ -23,25 +26,42 @@ export function token() {
 }
 
 /** One HTTP call, repeated while the station is busy, after the time that it names. */
-export async function call(method, path, { body, type, secret = token(), tries = TRIES } = {}) {
+export async function call(method, path, { body, type, secret = token(), tries = TRIES, progress } = {}) {
   const headers = {};
   if (secret) headers.Authorization = `Bearer ${secret}`;
   if (type) headers["Content-Type"] = type;
   let answer;
   try {
-    answer = await fetch(path, { method, headers, body });
+    answer = await (progress ? upload(method, path, headers, body, progress) : fetch(path, { method, headers, body }));
   } catch {
     throw new ApiError(0, "no connection");
   }
   if (answer.status === 503 && tries > 1) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * (answer.headers.get("Retry-After") ?? 1)));
-    return call(method, path, { body, type, secret, tries: tries - 1 });
+    return call(method, path, { body, type, secret, tries: tries - 1, progress });
   }
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({}));
     throw new ApiError(answer.status, problem.detail ?? answer.statusText);
   }
   return answer;
+}
+
+/** A fetch that reports which share of the body is sent; `fetch` itself cannot. */
+function upload(method, path, headers, body, progress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open(method, path);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.responseType = "blob";
+    request.upload.onprogress = ({ loaded, total }) => progress(loaded / total);
+    request.onload = () => {
+      const wait = request.getResponseHeader("Retry-After");
+      resolve(new Response(request.response, { status: request.status, headers: wait ? { "Retry-After": wait } : {} }));
+    };
+    request.onerror = reject;
+    request.send(body);
+  });
 }
 
 /** One visitor's session over HTTP. */
@@ -57,12 +77,12 @@ export class Session {
 
   look = async () => (await call("GET", this.path)).json();
   end = () => call("DELETE", this.path);
-  openPhoto = async (file) => (await call("PUT", `${this.path}/photo`, { body: file, type: file.type })).json();
+  openPhoto = async (file, progress) => (await call("PUT", `${this.path}/photo`, { body: file, type: file.type, progress })).json();
   view = async (original = false) => (await call("GET", `${this.path}/view?original=${original}`)).blob();
   picture = async () => (await call("GET", `${this.path}/picture?format=png`)).blob();
-  mask = async () => (await call("GET", `${this.path}/mask`)).blob();
-  putMask = (file) => call("PUT", `${this.path}/mask`, { body: file, type: "image/png" });
-  dropMask = () => call("DELETE", `${this.path}/mask`);
+  mask = async (use = "area") => (await call("GET", `${this.path}/mask?use=${use}`)).blob();
+  putMask = (file, use = "area") => call("PUT", `${this.path}/mask?use=${use}`, { body: file, type: "image/png" });
+  dropMask = (use = "area") => call("DELETE", `${this.path}/mask?use=${use}`);
 }
 
 /** A binary frame: its header, with the bytes behind it as `payload`. */
@@ -78,15 +98,43 @@ export class Live {
     this.on = on;
     this.number = 0;
     this.pending = []; // ids of previews under way
-    this.next = null; // drags to preview next
+    this.next = null; // the request to be sent next
     const protocols = ["edgedrag", ...(token() ? [`bearer.${token()}`] : [])];
     const address = new URL(`${session.path}/live`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
     this.socket = new WebSocket(address, protocols);
     this.socket.binaryType = "arraybuffer";
     this.socket.onmessage = (event) => this.take(typeof event.data === "string" ? JSON.parse(event.data) : unpack(event.data));
-    this.socket.onclose = (event) => this.on.closed?.(event.code, this);
+    this.socket.onclose = (event) => {
+      clearInterval(this.watching);
+      this.on.closed?.(event.code);
+    };
+    this.heard = performance.now();
+    this.watching = setInterval(() => this.watch(), PING);
     this.ready = new Promise((resolve) => (this.socket.onopen = resolve));
+  }
+
+  get open() {
+    return this.socket.readyState === WebSocket.OPEN && !this.lost;
+  }
+
+  /** Ask whether the station is there, and say so when that changes. */
+  watch() {
+    this.send("ping");
+    const silent = performance.now() - this.heard;
+    if (silent > DEAD) {
+      clearInterval(this.watching);
+      this.socket.onclose = null; // a close that nobody answers takes long
+      this.socket.close();
+      return this.on.closed?.(0);
+    }
+    this.tell(silent > SILENCE);
+  }
+
+  tell(lost) {
+    if (this.lost === lost) return;
+    this.lost = lost;
+    this.on.lost?.(lost);
   }
 
   send(type, rest = {}) {
@@ -95,10 +143,10 @@ export class Live {
     return this.number;
   }
 
-  /** Request a preview; while enough are pending, the newest drags wait and replace older ones. */
-  preview(drags) {
-    if (this.pending.length >= MAX_PENDING) this.next = drags;
-    else this.pending.push(this.send("preview", { drags }));
+  /** Request a preview; while enough are pending, the newest request waits and replaces older ones. */
+  preview(request) {
+    if (this.pending.length >= MAX_PENDING) this.next = request;
+    else this.pending.push(this.send("preview", request));
   }
 
   /** Ignore the previews that are pending. */
@@ -108,6 +156,8 @@ export class Live {
   }
 
   take(message) {
+    this.heard = performance.now();
+    this.tell(false);
     const known = this.pending.indexOf(message.id);
     if (message.type === "preview" && known < 0) return;
     if (known >= 0) {
@@ -119,6 +169,7 @@ export class Live {
 
   close() {
     this.on = {};
+    clearInterval(this.watching);
     this.socket.close();
   }
 }

@@ -1,4 +1,4 @@
-// The area that may change, as the visitor paints it: white on black, of the session's mask size.
+// An area of the photo, white on black, of the session's mask size: what the visitor paints, or what moves.
 
 export class Area {
   constructor() {
@@ -37,6 +37,19 @@ export class Area {
     this.pen.drawImage(bitmap, 0, 0, this.canvas.width, this.canvas.height);
   }
 
+  /** Fill polygons of photo points, and nothing else. */
+  fill(polygons) {
+    const { pen, scale } = this;
+    this.wipe();
+    pen.fillStyle = "white";
+    pen.beginPath();
+    for (const polygon of polygons) {
+      polygon.forEach(([x, y], i) => pen[i ? "lineTo" : "moveTo"]((x + 0.5) * scale, (y + 0.5) * scale));
+      pen.closePath();
+    }
+    pen.fill();
+  }
+
   /** A stroke between photo points, with a radius in photo pixels. */
   stroke(from, to, radius, white) {
     const { pen, scale } = this;
@@ -61,5 +74,63 @@ export class Area {
     return true;
   }
 
+  /** As a PNG. */
   file = () => new Promise((resolve) => this.canvas.toBlob(resolve, "image/png"));
+}
+
+/** An area that is drawn over the photo in a colour, transparent elsewhere. */
+export class Tint extends Area {
+  constructor(colour) {
+    super();
+    this.colour = colour;
+    this.canvas = document.createElement("canvas");
+    this.pen = this.canvas.getContext("2d", { willReadFrequently: true });
+  }
+
+  wipe() {
+    this.own = false;
+    this.pen.globalCompositeOperation = "source-over";
+    this.pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  stroke(from, to, radius, white) {
+    const { pen, scale } = this;
+    pen.globalCompositeOperation = white ? "source-over" : "destination-out";
+    pen.strokeStyle = this.colour;
+    pen.lineWidth = Math.max(2 * radius * scale, 2);
+    pen.lineCap = "round";
+    pen.beginPath();
+    pen.moveTo((from[0] + 0.5) * scale, (from[1] + 0.5) * scale);
+    pen.lineTo((to[0] + 0.5) * scale + 0.01, (to[1] + 0.5) * scale);
+    pen.stroke();
+    this.own = true;
+  }
+
+  takePicture(bitmap) {
+    super.takePicture(bitmap);
+    const image = this.pen.getImageData(0, 0, this.canvas.width, this.canvas.height);
+    for (let i = 0; i < image.data.length; i += 4) image.data[i + 3] = image.data[i]; // white on black: as much of it
+    this.pen.putImageData(image, 0, 0);
+    this.pen.globalCompositeOperation = "source-in";
+    this.pen.fillStyle = this.colour;
+    this.pen.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    this.own = true;
+  }
+
+  get empty() {
+    const { data } = this.pen.getImageData(0, 0, this.canvas.width, this.canvas.height);
+    for (let i = 3; i < data.length; i += 4) if (data[i] >= 128) return false;
+    return true;
+  }
+
+  /** White on black, as a PNG. */
+  file = () => {
+    const area = new Area();
+    [area.canvas.width, area.canvas.height] = [this.canvas.width, this.canvas.height];
+    const image = area.pen.getImageData(0, 0, this.canvas.width, this.canvas.height);
+    const alpha = this.pen.getImageData(0, 0, this.canvas.width, this.canvas.height).data;
+    for (let i = 0; i < alpha.length; i += 4) image.data.fill(alpha[i + 3], i, i + 3);
+    area.pen.putImageData(image, 0, 0);
+    return area.file();
+  };
 }

@@ -1,44 +1,36 @@
-// The editing screen: pulls, the area, results and their verdicts.
+// The editing screen: tools, edits, results and their verdicts.
 
 import { Area } from "./area.js";
-import { Live, ApiError } from "./api.js";
-import { listenToButtons, handleKey } from "./controls.js";
+import { Live } from "./api.js";
+import { Choices } from "./choices.js";
+import { handleKey, listenToButtons } from "./controls.js";
+import { Edits } from "./edits.js";
 import { listen } from "./gestures.js";
 import { drawOverlay } from "./overlay.js";
+import { Painting } from "./painting.js";
+import { Pulls, isPin } from "./pulls.js";
 import { Stage } from "./stage.js";
-import { hideVerdict, showVerdict } from "./verdict.js";
-import { t } from "./words.js";
+import { hideVerdict, reword, showVerdict } from "./verdict.js";
 import { View } from "./view.js";
+import { t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const SHORTEST = 8; // screen pixels; a shorter pull is taken for a tap
-const GRIP = 36; // screen pixels around an arrow's tip where a finger takes hold of it
-const BRUSH = 26; // radius, screen pixels
-const TRIES = 8; // of an edit while the station is busy
+const BRUSHES = ["paint", "erase", "protect", "restore"];
 
 export class Editor {
-  /** `callbacks`: toast(text), closed(code). */
+  /** `callbacks`: toast(text), lost(whether), closed(code). */
   constructor(callbacks) {
     this.callbacks = callbacks;
     this.view = new View();
     this.area = new Area();
     this.stage = new Stage($("picture"));
+    this.edits = new Edits((edit) => this.send(edit), () => callbacks.toast(t("error_too_busy")));
+    this.painting = new Painting(this);
+    this.pulls = new Pulls(this);
+    this.choices = new Choices((choice) => this.takeAnother(choice));
     this.reset();
     new ResizeObserver(() => this.resize()).observe($("stage"));
-    listen($("overlay"), {
-      start: (at) => this.start(at),
-      move: (at) => this.move(at),
-      end: (at) => this.end(at),
-      stop: () => this.stop(),
-      pinch: (from, to, factor) => {
-        this.view.move(from, to, factor);
-        this.redraw();
-      },
-      hover: (at) => {
-        this.pointer = at;
-        if (this.tool !== "pull") this.redraw();
-      },
-    });
+    listen($("overlay"), this.gestures());
     listenToButtons(this);
     $("overlay").addEventListener("keydown", (event) => handleKey(this, event));
   }
@@ -47,23 +39,66 @@ export class Editor {
     this.tool = "pull";
     this.several = false; // arrows are collected until Apply
     $("several").setAttribute("aria-pressed", "false");
-    this.arrows = [];
-    this.pull = null; // the arrow under the finger
-    this.last = null; // the last edit: its arrows, and whether its area was painted
-    this.pending = null; // the edit that the station works on
-    this.cross = this.pointer = this.stroke = null;
-    this.saved = Promise.resolve(); // resolves when the station has the painted area
+    this.retrying = false;
+    this.edits.clear();
+    this.pulls.reset();
+    this.painting.reset();
+    this.marks = []; // boxes of the photo where a result is bad
+    this.last = null; // the last edit that was made: what it asked for
+    this.cross = this.pointer = null;
+    this.patched = Promise.resolve();
     this.comparing = false;
     this.state = null;
   }
 
-  /** Show a session's photo. */
+  gestures() {
+    const { pulls, painting, view } = this;
+    return {
+      start: (at) => {
+        if (!this.state || !this.live?.open) return;
+        this.pointer = at;
+        this.hideOutcome();
+        if (this.brushes) painting.start(at);
+        else if (!view.holds(at)) return;
+        else if (this.tool === "pin") pulls.pin(view.toPhoto(at), at);
+        else this.take(view.toPhoto(at), at);
+      },
+      move: (at) => {
+        this.pointer = at;
+        if (painting.stroke) painting.move(at);
+        else if (pulls.pull) pulls.pullTo(view.toPhoto(at));
+      },
+      end: () => {
+        if (painting.stroke) painting.end();
+        else if (pulls.pull) pulls.release();
+      },
+      stop: () => this.stop(),
+      pair: (at) => view.holds(at) && pulls.pairStart(view.toPhoto(at)),
+      pairMove: (one, two) => pulls.second && pulls.pairMove(view.toPhoto(one), view.toPhoto(two)),
+      pairEnd: () => pulls.second && pulls.pairEnd(),
+      pinch: (from, to, factor) => {
+        view.move(from, to, factor);
+        this.redraw();
+      },
+      hover: (at) => {
+        this.pointer = at;
+        if (this.brushes) this.redraw();
+      },
+    };
+  }
+
+  /** Show a session's photo; whether an edit was lost that was on its way when the connection was. */
   async open(session, state) {
+    const lost = Boolean(this.edits.current);
+    this.live?.close();
     this.reset();
+    this.progress(null);
     this.session = session;
     this.setState(state);
     this.area.open(state);
+    this.pulls.hold.open(state);
     this.stage.clear();
+    await this.painting.open(state);
     const [now, before] = await Promise.all([session.view(), session.view(true)].map(async (blob) => createImageBitmap(await blob)));
     this.resize();
     this.view.open(state);
@@ -71,20 +106,24 @@ export class Editor {
     this.stage.show("before", before);
     this.connect();
     this.choose("pull");
-    hideVerdict();
-    this.redraw();
+    this.hideOutcome();
+    return lost;
   }
 
   connect() {
     this.live = new Live(this.session, {
       preview: (frame) => this.preview(frame),
-      progress: ({ id, step, steps }) => id === this.pending?.id && this.progress((step + 1) / (steps + 1)),
+      hold: (message) => this.pulls.outlined(message),
+      progress: ({ id, step, steps }) => this.edits.isCurrent(id) && this.progress((step + 1) / (steps + 1)),
       result: (frame) => this.result(frame),
+      answer: (frame) => this.pulls.pull || this.choices.add(frame),
       undo: (frame) => this.stepped(frame),
       redo: (frame) => this.stepped(frame),
-      busy: (message) => this.busy(message),
-      cancelled: ({ id }) => id === this.pending?.id && this.over(),
+      restore: (frame) => this.stepped(frame),
+      busy: (message) => this.edits.again(message) && this.callbacks.toast(t("error_busy")),
+      cancelled: ({ id }) => this.edits.finish(id) && this.over(),
       error: (message) => this.failed(message),
+      lost: (lost) => this.callbacks.lost(lost),
       closed: (code) => this.callbacks.closed(code),
     });
   }
@@ -93,10 +132,9 @@ export class Editor {
   leave() {
     this.live?.close();
     this.live = null;
-    hideVerdict();
-    clearTimeout(this.again);
+    this.hideOutcome();
     this.stage.clear();
-    this.area.wipe();
+    for (const area of [this.area, this.painting.shield, this.painting.back]) area.wipe();
     this.reset();
     performance.clearMarks();
     performance.clearMeasures();
@@ -106,8 +144,9 @@ export class Editor {
   setState(state) {
     this.state = state;
     $("undo").disabled = !state.undo;
+    $("undo").dataset.count = state.undo;
     $("redo").disabled = !state.redo;
-    $("compare").disabled = !state.undo;
+    $("compare").disabled = $("original").disabled = !state.undo;
   }
 
   resize() {
@@ -132,100 +171,38 @@ export class Editor {
       this.drawing = null;
       if (!this.state) return;
       this.stage.draw(this.view, this.comparing);
-      const brush = this.tool !== "pull" && this.pointer && { ...this.pointer, radius: BRUSH };
-      drawOverlay($("overlay"), this.view, { arrows: this.comparing ? [] : this.all(), brush, cross: this.cross });
-      if (this.fresh) performance.mark("preview frame");
-      this.fresh = false;
+      const brush = this.brushes && this.pointer && this.painting.brush(this.pointer);
+      const arrows = [...this.edits.waiting.flatMap(({ drags }) => drags.filter((arrow) => !isPin(arrow))), ...this.pulls.all()];
+      const { shield, back } = this.painting;
+      const over = { arrows, marks: this.marks, pins: this.pulls.pins, tints: [shield, back].filter(({ own }) => own), brush, cross: this.cross };
+      drawOverlay($("overlay"), this.view, this.comparing ? { cross: this.cross } : over);
+      if (this.previewIsNew) performance.mark("preview frame");
+      if (this.outlineIsNew && performance.getEntriesByName("touch").length) performance.measure("touch to outline", "touch");
+      this.previewIsNew = this.outlineIsNew = false;
     });
   }
 
-  all() {
-    return this.pull ? [...this.arrows, this.pull] : this.arrows;
-  }
-
+  /** Whether arrows wait for Apply. */
   get collecting() {
     return this.several || this.retrying;
   }
 
-  // Pulling
-
-  start(at) {
-    if (!this.state || !this.live) return;
-    this.pointer = at;
-    if (this.tool !== "pull") return this.startStroke(at);
-    if (!this.view.holds(at)) return;
-    this.take(this.view.toPhoto(at), at);
-  }
-
-  /** Take hold of the photo at a point, or of the tip of an arrow that is there. */
   take(point, at) {
-    if (this.pending) this.live.send("cancel");
-    this.over();
-    hideVerdict();
+    this.hideOutcome();
     this.hint("");
-    const near = this.arrows.findLastIndex(([, target]) => {
-      const tip = this.view.toScreen(target);
-      return Math.hypot(tip.x - at.x, tip.y - at.y) < GRIP;
-    });
-    if (near >= 0) this.pull = [this.arrows.splice(near, 1)[0][0], point];
-    else {
-      if (!this.collecting) this.arrows = [];
-      this.pull = [point, point];
-      if (this.area.own && !this.area.holds(point)) this.dropArea(t("area_left"));
-    }
-    this.requestPreview();
-  }
-
-  move(at) {
-    this.pointer = at;
-    if (this.stroke) return this.moveStroke(at);
-    if (this.pull) this.pullTo(this.view.toPhoto(at));
-  }
-
-  pullTo(point) {
-    this.pull[1] = point;
-    this.requestPreview();
-  }
-
-  end(at) {
-    if (this.stroke) return this.endStroke();
-    if (!this.pull) return;
-    this.pull[1] = this.view.toPhoto(at);
-    this.release();
-  }
-
-  release() {
-    const [from, to] = this.pull.map((point) => this.view.toScreen(point));
-    const short = Math.hypot(from.x - to.x, from.y - to.y) < SHORTEST;
-    if (!short) this.arrows.push(this.pull);
-    this.pull = null;
-    if (this.arrows.length && (this.collecting || short)) this.requestPreview();
-    else if (this.arrows.length) this.commit();
-    else this.endPreview();
-    this.refresh();
-    if (short) this.hint(t("too_short"));
+    this.pulls.take(point, at);
   }
 
   stop() {
-    this.stroke = null;
-    this.pull = null;
-    if (this.arrows.length) this.requestPreview();
-    else this.endPreview();
-    this.redraw();
-  }
-
-  /** Request a preview of all arrows. */
-  requestPreview() {
-    const arrows = this.all();
-    if (arrows.length) this.saved.then(() => this.live?.preview(arrows));
-    this.redraw();
+    this.painting.stroke = null;
+    this.pulls.stop();
+    this.refresh();
   }
 
   preview(frame) {
-    if (!this.all().length) return;
+    if (!this.pulls.all().length) return;
     this.stage.move(frame);
-    if (this.area.own) this.stage.tint = 2;
-    this.fresh = true;
+    this.previewIsNew = true;
     this.redraw();
   }
 
@@ -236,40 +213,50 @@ export class Editor {
     this.redraw();
   }
 
-  /** Request an edit by the arrows. */
-  async commit({ motionOnly = false, tries = TRIES } = {}) {
-    const drags = this.arrows.map((arrow) => arrow.map(([x, y]) => [x, y]));
+  /** Ask for an edit by the arrows; it waits for those that were asked for before. */
+  commit(more = {}) {
     performance.mark("release");
-    this.progress(0.05);
-    const pending = (this.pending = { drags, motionOnly, tries, painted: this.area.own });
+    this.edits.add({ ...this.pulls.request(), motion_only: false, seed: null, painted: this.area.own, ...more });
     this.live.dropPreviews();
-    await this.saved;
-    if (this.pending === pending) pending.id = this.live.send("edit", { drags, motion_only: motionOnly });
+    this.pulls.arrows = [];
+    this.pulls.motion = "auto";
+    this.pulls.forget();
+    this.retrying = false;
+    if (this.area.own) {
+      this.area.wipe(); // the edit takes it along
+      this.stage.cover(null);
+    }
   }
 
-  busy({ id, retry_after }) {
-    if (id !== this.pending?.id) return;
-    const { motionOnly, tries } = this.pending;
-    if (!tries) return this.failed({ id, code: "busy" });
-    this.callbacks.toast(t("error_busy"));
-    this.again = setTimeout(() => this.pending && this.commit({ motionOnly, tries: tries - 1 }), retry_after * 1000);
+  async send(edit) {
+    this.progress(0.05);
+    await this.painting.saved;
+    if (this.edits.current !== edit) return undefined; // cancelled meanwhile
+    const { drags, motion, answer, motion_only, seed } = edit;
+    return this.live?.send("edit", { drags, motion, answer, motion_only, seed });
+  }
+
+  /** Show a part of the picture that the station has changed, in the order of the changes: decoding takes its time. */
+  patch(frame) {
+    this.patched = this.patched.then(() => this.patchNow(frame));
+    return this.patched;
+  }
+
+  async patchNow(frame) {
+    const bitmap = await createImageBitmap(new Blob([frame.payload], { type: "image/png" }));
+    if (!this.state) return false;
+    this.stage.patch(frame.box, bitmap);
+    this.setState(frame.state);
+    return true;
   }
 
   async result(frame) {
-    const bitmap = await createImageBitmap(new Blob([frame.payload], { type: "image/png" }));
-    if (!this.state) return;
-    this.stage.patch(frame.box, bitmap);
-    this.setState(frame.state);
-    const pending = this.pending;
-    if (frame.id !== pending?.id) return this.redraw(); // finished before it could be cancelled
-    this.last = { drags: pending.drags, painted: pending.painted };
+    if (!(await this.patch(frame))) return;
+    const edit = this.edits.finish(frame.id);
+    if (!edit) return this.redraw(); // finished before it could be cancelled
+    this.last = edit;
     this.over();
-    this.arrows = [];
-    this.retrying = false;
-    this.area.wipe();
-    this.stage.cover(null);
-    this.endPreview();
-    showVerdict(frame, pending.motionOnly);
+    if (!this.pulls.pull && !this.edits.current) this.showOutcome(frame, edit);
     if (frame.warnings.length) this.callbacks.toast(t(`warning_${frame.warnings[0].code}`));
     this.refresh();
     requestAnimationFrame(() => requestAnimationFrame(() => {
@@ -278,121 +265,117 @@ export class Editor {
     }));
   }
 
-  failed({ id, code, detail }) {
-    if (id !== null && id !== this.pending?.id) return;
-    if (id !== null) {
-      this.over();
-      this.arrows = [];
-      this.endPreview();
-    }
-    this.callbacks.toast(code === "unusable" ? t("error_pull", { detail }) : t(code === "busy" ? "error_busy" : "error_failed"));
-    this.refresh();
+  /** The verdict, the place that is bad, and other answers. */
+  showOutcome(frame, edit) {
+    this.marks = frame.verdict === "bad" ? frame.boxes.filter(Boolean).slice(0, 1) : [];
+    showVerdict(frame, edit.motion_only);
+    if (!edit.motion_only && !edit.chosen) this.choices.begin(this.live.send("answers"));
   }
 
-  /** The pending edit is finished or cancelled. */
-  over() {
-    clearTimeout(this.again);
-    this.pending = null;
-    this.progress(null);
-  }
-
-  // The area
-
-  startStroke(at) {
+  hideOutcome() {
     hideVerdict();
-    if (!this.area.own && this.stage.motion) this.area.takeMotion(this.stage.motion);
-    this.stroke = this.view.toPhoto(at);
-    this.moveStroke(at);
-  }
-
-  moveStroke(at) {
-    const to = this.view.toPhoto(at);
-    this.area.stroke(this.stroke, to, (BRUSH / this.view.scale) * this.view.k, this.tool === "paint");
-    this.stroke = to;
-    this.stage.cover(this.area.canvas);
+    this.choices.hide();
+    this.marks = [];
     this.redraw();
   }
 
-  endStroke() {
-    this.stroke = null;
-    if (this.area.empty) return this.dropArea(t("area_empty"));
-    this.sendArea();
-    if (this.arrows.length) this.requestPreview();
+  failed({ id, code, detail }) {
+    const edit = this.edits.finish(id);
+    if (id !== null && !edit) return;
+    if (edit) this.over();
+    this.callbacks.toast(code === "unusable" ? t("error_pull", { detail }) : t("error_failed"));
     this.refresh();
   }
 
-  /** Send the painted area, after the requests that are on their way. */
-  sendArea() {
-    this.saved = this.saved
-      .then(async () => this.session.putMask(await this.area.file()))
-      .catch((error) => this.callbacks.toast(t(error instanceof ApiError && error.status === 0 ? "error_offline" : "error_failed")));
-    return this.saved;
+  /** An edit is finished or cancelled: what its preview showed makes room, unless a finger pulls again. */
+  over() {
+    if (!this.edits.current) this.progress(null);
+    if (!this.pulls.all().length) this.endPreview();
+    else {
+      this.stage.rest();
+      this.pulls.preview();
+    }
   }
-
-  dropArea(why) {
-    if (why) this.callbacks.toast(why);
-    this.area.wipe();
-    this.stage.cover(null);
-    this.saved = this.saved.then(() => this.session.dropMask()).catch(() => {});
-    this.redraw();
-  }
-
-  /** Load the last edit's area to correct it. */
-  async fetchArea() {
-    this.area.takePicture(await createImageBitmap(await this.session.mask()));
-    this.area.own = true;
-    this.stage.cover(this.area.canvas);
-    await this.sendArea();
-  }
-
-  // After a result
 
   /** Undo the edit and restore its arrows and area to be corrected. */
   async retry() {
-    hideVerdict();
+    this.hideOutcome();
     this.live.send("undo");
-    this.arrows = this.last.drags.map((arrow) => arrow.map((point) => [...point]));
+    this.restore();
     this.retrying = true;
-    await this.fetchArea();
+    await this.painting.fetch();
     this.choose("paint");
-    this.requestPreview();
+    this.pulls.preview();
   }
 
   /** Replace the generator's result by what the preview showed. */
   async keepPreview() {
-    hideVerdict();
-    this.live.send("undo");
-    this.arrows = this.last.drags;
-    if (this.last.painted) await this.fetchArea();
-    this.commit({ motionOnly: true });
+    this.choices.hide();
+    await this.instead({ motion_only: true });
   }
 
-  async stepped(frame) {
-    const bitmap = await createImageBitmap(new Blob([frame.payload], { type: "image/png" }));
-    if (!this.state) return;
-    this.stage.patch(frame.box, bitmap);
-    this.setState(frame.state);
+  /** Replace the result by another answer to the same arrows. */
+  takeAnother(choice) {
+    return this.instead({ ...choice, chosen: true });
+  }
+
+  async instead(more) {
+    hideVerdict();
+    this.marks = [];
+    this.live.send("undo");
+    this.restore();
+    if (this.last.painted) await this.painting.fetch();
+    this.commit(more);
     this.refresh();
   }
 
-  back(which) {
-    hideVerdict();
-    this.clear();
-    this.live.send(which);
+  /** The last edit's arrows once more. */
+  restore() {
+    this.pulls.arrows = this.last.drags.filter((arrow) => !isPin(arrow)).map((arrow) => arrow.map((point) => [...point]));
+    this.pulls.motion = this.last.motion;
+    this.pulls.hold.answer = this.last.answer;
   }
 
-  /** Forget arrows and area. */
-  clear() {
-    if (this.pending) this.live.send("cancel");
-    this.over();
-    this.arrows = [];
+  async stepped(frame) {
+    if (frame.type === "restore") this.painting.back.wipe();
+    if (await this.patch(frame)) this.refresh();
+  }
+
+  /** Undo or redo; an edit that is still on its way is what an undo takes back. */
+  back(which) {
+    this.hideOutcome();
+    const waited = this.edits.current;
+    this.clear();
+    if (!waited) this.live.send(which);
+  }
+
+  /** All as it was opened, at once; an undo takes it back. */
+  original() {
+    this.hideOutcome();
+    this.clear();
+    this.live.send("restore");
+  }
+
+  /** Forget arrows and area, and the edits that are on their way; with `everything` pins and protection too. */
+  clear(everything = false) {
+    const dropped = this.edits.clear();
+    if (dropped.length) this.live.send("cancel");
+    if (this.area.own || dropped.some(({ painted }) => painted)) this.painting.drop();
+    if (everything && this.painting.shield.own) this.painting.dropShield();
+    const { pins } = this.pulls;
+    this.pulls.reset();
+    if (!everything) this.pulls.pins = pins;
+    this.pulls.forget();
     this.retrying = false;
-    if (this.area.own) this.dropArea();
+    this.progress(null);
     this.endPreview();
     this.refresh();
   }
 
-  // Tools and texts
+  /** Whether the tool is a brush. */
+  get brushes() {
+    return BRUSHES.includes(this.tool);
+  }
 
   zoom(factor) {
     const middle = { x: this.view.stage.width / 2, y: this.view.stage.height / 2 };
@@ -403,16 +386,28 @@ export class Editor {
 
   choose(tool) {
     this.tool = tool;
-    for (const name of ["pull", "paint", "erase"]) $(`tool-${name}`).setAttribute("aria-checked", name === tool);
+    for (const name of ["pull", "pin", ...BRUSHES]) $(`tool-${name}`).setAttribute("aria-checked", name === tool);
+    $("tool-brush").setAttribute("aria-checked", this.brushes);
+    $("brushes").hidden = !this.brushes;
     this.refresh();
   }
 
   /** Update texts and buttons. */
   refresh() {
-    $("apply").hidden = !(this.collecting && this.arrows.length) || Boolean(this.pending);
-    $("clear").disabled = !this.arrows.length && !this.area.own;
+    reword();
+    this.choices.relabel();
+    const { arrows, chosen, hold } = this.pulls;
+    $("apply").hidden = !(this.collecting && arrows.length);
+    $("clear").disabled = ![arrows.length, this.pulls.pins.length, this.area.own, this.painting.shield.own, this.edits.current].some(Boolean);
+    if (chosen) return this.say(`hint_${hold.answer}`);
     const key = this.comparing ? "hint_before" : this.retrying ? "hint_retry" : this.tool !== "pull" ? `hint_${this.tool}` : this.several ? "hint_several" : "hint_pull";
     this.hint(this.state?.undo && key === "hint_pull" ? "" : t(key));
+    this.redraw();
+  }
+
+  /** Show a text of a key. */
+  say(key) {
+    this.hint(t(key));
     this.redraw();
   }
 

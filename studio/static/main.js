@@ -4,25 +4,39 @@ import { ApiError, Session, call, token } from "./api.js";
 import { hasCamera, shoot, startCamera, stopCamera } from "./camera.js";
 import { Editor } from "./editor.js";
 import { Idle } from "./idle.js";
-import { LANGUAGES, firstLanguage, language, speak, t } from "./words.js";
+import { offerLanguages } from "./languages.js";
+import { firstLanguage, speak, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const WIPED = 4001, MOVED = 4002, UNKNOWN = 4004; // close codes of the WebSocket
 const TOAST_SECONDS = 5;
+const AGAIN = 1000; // milliseconds until a station that did not answer is asked again
 const STAFF_SECONDS = 4; // of holding the title, until the staff page opens
 let session = null;
 let editor = null;
 let toasting = 0;
+let looking = 0;
 
 function show(screen) {
   for (const element of document.querySelectorAll(".screen")) element.hidden = element.id !== screen;
   if (screen === "attract") showReviewNote();
 }
 
-/** Say on the first screen whether staff may look at failed edits. */
+/** Say on the first screen whether staff may look at failed edits, and whether the station is there at all. */
 async function showReviewNote() {
-  const about = await call("GET", "api/about").then((answer) => answer.json(), () => ({}));
-  $("kept-note").hidden = !about.pixels_kept;
+  clearTimeout(looking);
+  const about = await call("GET", "api/about").then((answer) => answer.json(), () => null);
+  lost(!about);
+  if (about) $("kept-note").hidden = !about.pixels_kept;
+  else if (!$("attract").hidden) looking = setTimeout(showReviewNote, AGAIN);
+  return about;
+}
+
+/** Say that the station does not answer, until it does. */
+function lost(whether) {
+  $("link").dataset.word = "error_offline";
+  $("link").textContent = t("error_offline");
+  $("link").hidden = !whether;
 }
 
 function toast(text) {
@@ -42,22 +56,29 @@ function explain(error) {
 async function openPhoto(file) {
   if (!file) return;
   if (file.type && !file.type.startsWith("image/")) return toast(t("error_type"));
-  toast(t("hint_opening"));
+  $("toast").hidden = true;
+  $("uploaded").value = 0;
+  $("opening").showModal();
   try {
     session ??= await Session.begin();
-    const state = await session.openPhoto(file);
+    const state = await session.openPhoto(file, (share) => {
+      if (share < 1) $("uploaded").value = share;
+      else $("uploaded").removeAttribute("value"); // sent; how long it takes to open is not known
+    });
     await enter(state);
     if (state.warnings.length) toast(t(`warning_${state.warnings[0].code}`));
-    else $("toast").hidden = true;
   } catch (error) {
     explain(error);
+  } finally {
+    $("opening").close();
   }
 }
 
 async function enter(state) {
   sessionStorage.setItem("session", session.name);
   show("edit");
-  await editor.open(session, state);
+  if (await editor.open(session, state)) toast(t("pull_lost"));
+  call("GET", "api/about").then(async (answer) => sessionStorage.setItem("started", (await answer.json()).started), () => {});
   idle.watch(state.idle_seconds);
 }
 
@@ -78,14 +99,21 @@ async function leave(why) {
 /** The connection was closed: for good, or to be opened again. */
 async function closed(code) {
   if (!session) return;
-  if (code === WIPED || code === UNKNOWN) return leave("wiped");
+  if (code === WIPED) return leave("wiped");
+  if (code === UNKNOWN) return leave(await whyUnknown());
   if (code === MOVED) {
     session = null; // it goes on in another window
     return leave("moved");
   }
-  toast(t("error_offline"));
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  lost(true);
+  await new Promise((resolve) => setTimeout(resolve, AGAIN));
   if (session) await resume(session.name);
+}
+
+/** Why the station does not know a session: it was restarted, or wiped it meanwhile. */
+async function whyUnknown() {
+  const { started } = (await showReviewNote()) ?? {};
+  return String(started) === sessionStorage.getItem("started") ? "wiped" : "restarted";
 }
 
 /** Go on with a session after a reload or a lost connection. */
@@ -95,11 +123,11 @@ async function resume(name) {
     const state = await session.look();
     if (!state.width) throw new ApiError(404, "no photo");
     await enter(state);
-    $("toast").hidden = true;
+    lost(false);
   } catch (error) {
     if (error.status === 0 || error.status === 503) return closed(0);
     session = null;
-    leave(error.status === 404 ? "wiped" : null);
+    leave(error.status === 404 ? await whyUnknown() : null);
   }
 }
 
@@ -142,13 +170,10 @@ $("camera-back").addEventListener("click", () => {
 });
 $("leave").addEventListener("click", () => leave());
 $("save").addEventListener("click", save);
-for (const button of document.querySelectorAll(".language")) {
-  button.addEventListener("click", async () => {
-    await speak(LANGUAGES[(LANGUAGES.indexOf(language) + 1) % LANGUAGES.length]);
-    sessionStorage.setItem("language", language);
-    if (session) editor.refresh();
-  });
-}
+offerLanguages(() => {
+  $("toast").hidden = true; // in the language before
+  if (session) editor.refresh();
+});
 
 let holding = 0;
 $("title").addEventListener("pointerdown", () => (holding = setTimeout(() => location.assign("staff"), STAFF_SECONDS * 1000)));
@@ -158,11 +183,12 @@ await speak(firstLanguage());
 token();
 showReviewNote();
 try {
-  editor = new Editor({ toast, closed });
+  editor = new Editor({ toast, lost, closed });
 } catch (error) {
   console.error(error);
   toast(t("error_webgl"));
 }
 const earlier = sessionStorage.getItem("session");
-if (earlier && editor) await resume(earlier);
+navigator.serviceWorker?.register("sw.js").catch(() => {}); // not where the address is no secure one
+if (earlier && editor) resume(earlier);
 document.body.dataset.ready = "yes";

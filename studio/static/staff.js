@@ -2,7 +2,8 @@
 
 import { ApiError, call } from "./api.js";
 import { drawValues, drawVerdicts } from "./chart.js";
-import { LANGUAGES, firstLanguage, language, reasonText, speak, t } from "./words.js";
+import { offerLanguages } from "./languages.js";
+import { firstLanguage, language, reasonText, speak, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const EVERY = 5000; // milliseconds
@@ -195,9 +196,7 @@ $("csv").addEventListener("click", async () => {
   link.click();
 });
 $("pixels").addEventListener("change", () => ask("PUT", "pixels", { pixels: $("pixels").checked }).then(refresh, refused));
-document.querySelector(".language").addEventListener("click", async () => {
-  await speak(LANGUAGES[(LANGUAGES.indexOf(language) + 1) % LANGUAGES.length]);
-  sessionStorage.setItem("language", language);
+offerLanguages(() => {
   $("held").replaceChildren();
   daysDrawn = -Infinity;
   if (secret) refresh();

@@ -1,4 +1,4 @@
-// Draws the photo with WebGL 2: warped by the preview's motion field, with the area that may change tinted.
+// Draws the photo with WebGL 2: warped by the preview's motion field, with an area tinted.
 // While only the preview changes, only its part of the canvas is redrawn: many kiosks have no graphics card.
 
 const SHRUNK = 0.45; // screen pixels of a view pixel, below which smaller copies of the photo are drawn: they cost time
@@ -9,7 +9,7 @@ void main() { gl_Position = vec4(at, 0.0, 1.0); }`;
 
 const FRAGMENT = `#version 300 es
 precision highp float;
-uniform sampler2D picture, flow, inside, area;
+uniform sampler2D picture, flow, area;
 uniform vec2 size;       // of the view
 uniform vec3 place;      // x, y of its corner and its scale, in device pixels
 uniform float high;      // of the canvas
@@ -25,9 +25,9 @@ void main() {
   bool within = moving == 1 && all(greaterThanEqual(grid, vec2(0.0))) && all(lessThanEqual(grid, vec2(1.0)));
   vec2 from = within ? at + texture(flow, grid).rg / k : at;
   vec3 seen = texture(picture, from / size).rgb;
-  float covered = tint == 1 ? (within ? texture(inside, grid).r : 0.0) : tint == 2 ? texture(area, at / size).r : 0.0;
+  float covered = tint == 0 ? 0.0 : texture(area, (tint == 1 ? from : at) / size).r; // 1: it moves with the photo
   float slope = fwidth(covered) + 1e-5;
-  float rim = tint == 0 ? 0.0 : 1.0 - smoothstep(1.0, 2.0, abs(covered - 0.5) / slope);
+  float rim = tint == 0 ? 0.0 : 1.0 - smoothstep(1.5, 2.5, abs(covered - 0.5) / slope);
   seen = mix(seen, vec3(1.0, 0.69, 0.13), 0.22 * smoothstep(0.4, 0.6, covered));
   colour = vec4(mix(seen, vec3(1.0, 0.8, 0.35), 0.85 * rim), 1.0);
 }`;
@@ -54,7 +54,7 @@ export class Stage {
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     this.at = (name) => gl.getUniformLocation(program, name);
     this.textures = {};
-    ["picture", "flow", "inside", "area", "before"].forEach((name, unit) => {
+    ["picture", "flow", "area", "before"].forEach((name, unit) => {
       this.textures[name] = { unit, texture: gl.createTexture() };
       if (name !== "before") gl.uniform1i(this.at(name), unit);
       this.bind(name);
@@ -106,22 +106,18 @@ export class Stage {
     const { gl } = this;
     this.bind("flow");
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG16F, w, h, 0, gl.RG, gl.HALF_FLOAT, new Uint16Array(payload, 0, w * h * 2));
-    this.bind("inside");
     const inside = new Uint8Array(payload, w * h * 4, w * h);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, w, h, 0, gl.RED, gl.UNSIGNED_BYTE, inside);
     this.motion = { box, grid: [w, h], inside, part: extent(box, w, h, inside) };
-    this.tint = Math.max(this.tint, 1);
   }
 
   rest() {
     this.motion = null;
-    if (this.tint === 1) this.tint = 0;
   }
 
-  /** Tint what a canvas shows white, or nothing. */
-  cover(canvas) {
+  /** Tint what a canvas shows white, or nothing; `moves`: the tint follows the preview's motion. */
+  cover(canvas, moves = false) {
     const { gl } = this;
-    this.tint = canvas ? 2 : this.motion ? 1 : 0;
+    this.tint = !canvas ? 0 : moves ? 1 : 2;
     this.drawn = null;
     if (!canvas) return;
     this.bind("area");

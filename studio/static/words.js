@@ -1,6 +1,6 @@
 // The page's texts: static/i18n/LANGUAGE.json.
 
-export const LANGUAGES = ["en", "ja"];
+export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español", fr: "Français", ja: "日本語", zh: "简体中文" };
 let words = {};
 export let language = "en";
 
@@ -14,15 +14,16 @@ export const reasonText = (code, values) => t(`reason_${code}`, values);
 
 /** Load a language and put it into the page. */
 export async function speak(wanted) {
-  language = LANGUAGES.includes(wanted) ? wanted : "en";
+  language = wanted in LANGUAGES ? wanted : "en";
   words = await (await fetch(`static/i18n/${language}.json`)).json();
-  document.documentElement.lang = language;
+  document.documentElement.lang = language === "zh" ? "zh-Hans" : language;
   for (const element of document.querySelectorAll("[data-word]")) element.textContent = t(element.dataset.word);
+  for (const element of document.querySelectorAll(".language .name")) element.textContent = LANGUAGES[language];
   for (const element of document.querySelectorAll("[data-word-label]")) element.setAttribute("aria-label", t(element.dataset.wordLabel));
 }
 
 /** The language to begin with: of the address (?lang=ja), of the last choice in this tab, of the browser. */
 export function firstLanguage() {
   const asked = new URLSearchParams(location.search).get("lang") ?? sessionStorage.getItem("language");
-  return asked ?? LANGUAGES.find((known) => navigator.language.startsWith(known)) ?? "en";
+  return asked ?? Object.keys(LANGUAGES).find((known) => navigator.language.startsWith(known)) ?? "en";
 }

@@ -1,4 +1,4 @@
-"""The page's languages: each has all texts, with the same names in them."""
+"""The page's files: each language has all texts, with the same names in them; what works without the station."""
 
 from __future__ import annotations
 
@@ -24,3 +24,26 @@ def test_a_language_has_every_text_and_the_same_names(file: Path) -> None:
     for key, text in own.items():
         assert text.strip(), key
         assert sorted(re.findall(r"{(\w+)}", text)) == sorted(re.findall(r"{(\w+)}", english[key])), key
+
+
+def test_the_service_worker_stores_all_of_the_page() -> None:
+    static = FOLDER.parent
+    listed = re.findall(r'"static/(.*?)"', (static / "sw.js").read_text())
+    files = {file.relative_to(static).as_posix() for file in static.rglob("*") if file.is_file()}
+    of_staff = {name for name in files if name.startswith("staff")} | {"chart.js"}
+    assert sorted(listed) == sorted(files - of_staff - {"sw.js", "index.html"})
+
+
+def test_every_text_that_the_page_names_exists() -> None:
+    named = set()
+    for file in [*FOLDER.parent.glob("*.js"), *FOLDER.parent.glob("*.html")]:
+        named |= set(re.findall(r'\bt\("(\w+)"|data-word(?:-label)?="(\w+)"|say\("(\w+)"\)', file.read_text()))
+    names = {name for groups in named for name in groups if name}
+    assert len(names) > 60 and names <= set(texts(FOLDER / "en.json"))
+
+
+def test_every_language_is_offered() -> None:
+    offered = re.findall(
+        r"(\w\w): \"", (FOLDER.parent / "words.js").read_text().partition("LANGUAGES = ")[2].partition("}")[0]
+    )
+    assert sorted(offered) == [file.stem for file in LANGUAGES]

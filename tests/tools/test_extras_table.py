@@ -47,6 +47,7 @@ def test_the_page_installs_what_was_resolved(script: ModuleType) -> None:
         assert system.cuda in (REPOSITORY / "docker" / name).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.parametrize(("row", "column"), [("INSTALLED", 0), ("gpu", 0), ("gpu", 1)])
 def test_the_resolver_says_the_same(

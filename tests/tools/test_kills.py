@@ -14,7 +14,7 @@ from conftest import REPOSITORY
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "kills"), [("drag", 3), ("batch", 3), ("studio", 2)])
+@pytest.mark.parametrize(("name", "kills"), [("drag", 3), ("batch", 3), ("studio", 2), ("releases", 3)])
 def test_what_is_killed_goes_on(tmp_path: Path, name: str, kills: int) -> None:
     report = tmp_path / "report.json"
     tool = [sys.executable, str(REPOSITORY / "tools" / "kills.py"), name, "--kills", str(kills), "-o", str(report)]

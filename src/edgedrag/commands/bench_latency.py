@@ -27,7 +27,7 @@ class Measurement:
     )
     scenario: str = option(
         "--scenario",
-        type=click.Choice(["single-stream", "interactive", "sustained"]),
+        type=click.Choice(["single-stream", "interactive", "sustained", "offline", "server"]),
         default="single-stream",
         show_default=True,
     )
@@ -51,6 +51,27 @@ class Measurement:
 
 
 @option_group
+class Mlperf:
+    """MLPerf's scenarios and logs."""
+
+    folder: Path | None = option(
+        "--mlperf", type=FILE, metavar="DIR", help="Run one of its scenarios by LoadGen, and write LoadGen's logs."
+    )
+    rate: float | None = option(
+        "--rate",
+        type=click.FloatRange(0, min_open=True),
+        help="Of server: arrivals a second.  [default: 60% of what drags one after the other reach]",
+    )
+    bound_ms: float = option(
+        "--bound-ms",
+        type=click.FloatRange(0, min_open=True),
+        default=250.0,
+        show_default=True,
+        help="Of server: latency that nine of ten drags must keep.",
+    )
+
+
+@option_group
 class LatencyFiles:
     """What `bench latency` writes."""
 
@@ -68,11 +89,16 @@ def print_progress(text: str) -> None:
 
 @click.command(cls=Command, extra="cpu")
 @runtime_options
-@option_groups(measurement=Measurement, files=LatencyFiles)
+@option_groups(measurement=Measurement, mlperf=Mlperf, files=LatencyFiles)
 @TRACE
 @json_option
 def latency(
-    options: RuntimeOptions, measurement: Measurement, files: LatencyFiles, trace: Path | None, as_json: bool
+    options: RuntimeOptions,
+    measurement: Measurement,
+    mlperf: Mlperf,
+    files: LatencyFiles,
+    trace: Path | None,
+    as_json: bool,
 ) -> None:
     """Time drags on this device. Percentiles with bounds, cold start, graphs, memory, energy, peers.
 
@@ -80,18 +106,25 @@ def latency(
     single-stream  one drag after the other
     interactive    a pointer's gestures: first preview, result after the release
     sustained      minutes without a pause: drift, clocks, temperatures, throttling
+    offline        as many drags as fit, all waiting from the start
+    server         drags that arrive at random, with a bound of the latency
     Ctrl-C ends it with the figures so far, marked incomplete; exit code 1 then.
     """
     from edgedrag.benchmarks.latency import measure as latency
     from edgedrag.benchmarks.latency import report as latency_report
+    from edgedrag.benchmarks.latency.mlperf.scenarios import Asked
     from edgedrag.benchmarks.latency.peers import chosen
     from edgedrag.benchmarks.latency.scene import read_sizes
     from edgedrag.benchmarks.latency.subject import Configuration
-    from edgedrag.runtime.files import check_file
+    from edgedrag.runtime.files import check_file, check_folder
     from edgedrag.runtime.trace_file import tracing
 
     if trace is not None and measurement.scenario != "single-stream":
         raise click.UsageError("--trace records drags of the single-stream scenario alone")
+    if mlperf.folder is not None:
+        if measurement.scenario in ("interactive", "sustained"):
+            raise click.UsageError("--mlperf is of the scenarios single-stream, offline and server alone")
+        check_folder(mlperf.folder.parent)
     request = latency.Request(
         Configuration(options),
         None if measurement.steps is None else step_counts(measurement.steps),
@@ -100,6 +133,7 @@ def latency(
         measurement.seconds,
         measurement.minutes,
         chosen(measurement.peers),
+        Asked(mlperf.folder, mlperf.rate, mlperf.bound_ms),
     )
     stem = latency_report.stem(files.output)
     if files.samples is not None:
@@ -220,7 +254,7 @@ class Planned:
 def plan(bundle: str, options: Planned, as_json: bool) -> None:
     """Predict what a drag of BUNDLE takes on other devices.
 
-    From the FLOPs and bytes of the bundle's graphs and a table of devices (roofline).
+    From the work of the bundle's graphs and the efficiencies of measured devices; says where it does not know.
     """
     from edgedrag.benchmarks.latency import plan
     from edgedrag.benchmarks.latency.compare import read_report

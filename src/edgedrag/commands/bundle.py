@@ -11,11 +11,13 @@ from edgedrag.commands.family import Family
 from edgedrag.commands.info import info
 from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, step_counts
+from edgedrag.commands.releases import RELEASES
+from edgedrag.runtime.options import AUTO, BACKENDS, PRECISIONS, BackendName, PrecisionName, RuntimeOptions
 
 
 @click.group(cls=Family)
 def bundle() -> None:
-    """Export weights to a bundle, add INT8 variants, show what is in it."""
+    """Export weights to a bundle, add INT8 variants, show what is in it, install it as a release."""
 
 
 @option_group
@@ -142,4 +144,19 @@ def calibrate(source: str, options: Calibration, as_json: bool) -> None:
     click.echo(json.dumps(found) if as_json else "\n".join([str(options.output), *describe_recipe(found)]))
 
 
+@bundle.command()
+@click.argument("source", metavar="BUNDLE")
+@click.option("-o", "--output", type=FILE, required=True, metavar="MODEL_REPOSITORY", help="Folder of Triton's models.")
+@click.option("--name", help="Of the model.  [default: the bundle's own name]")
+@click.option("--backend", type=click.Choice([AUTO, *BACKENDS]), default=AUTO, show_default=True)
+@click.option("--precision", type=click.Choice([AUTO, *reversed(PRECISIONS)]), default=AUTO, show_default=True)
+def triton(source: str, output: Path, name: str | None, backend: BackendName, precision: PrecisionName) -> None:
+    """Write BUNDLE as a model for the Triton Inference Server: its Python backend, with edgedrag's runtime."""
+    from edgedrag.export.triton import write_repository
+
+    click.echo(str(write_repository(output, RuntimeOptions(source, backend, precision), name)))
+
+
 bundle.add_command(info)
+for command in RELEASES:
+    bundle.add_command(command)

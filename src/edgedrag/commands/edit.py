@@ -18,7 +18,7 @@ from edgedrag.commands.streams import DASH, check_dashes, piped_outputs, read_in
 from edgedrag.runtime.codes import ExitCode
 from edgedrag.runtime.drag.motion import MOTIONS, MotionName
 from edgedrag.runtime.errors import EdgedragError, InputError
-from edgedrag.runtime.session.photo import MAX_CANDIDATES
+from edgedrag.runtime.session.variants import MAX_CANDIDATES
 
 if TYPE_CHECKING:
     from edgedrag.runtime.session.jobs import Job

@@ -77,7 +77,7 @@ class Engine:
 
 
 RUNTIME_OPTIONS = (
-    click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder, or a shipped name."),
+    click.option("--bundle", default="embedded", show_default=True, help="A bundle's folder or name."),
     click.option("--backend", type=click.Choice([AUTO, *BACKENDS]), default=AUTO, show_default=True),
     click.option("--precision", type=click.Choice([AUTO, *reversed(PRECISIONS)]), default=AUTO, show_default=True),
     click.option("--engines", type=FILE, help="Folder of built engines, for TensorRT.  [default: the user's cache]"),

@@ -33,6 +33,8 @@ def test_rounds_report(edit_cli: Callable, tmp_path: Path) -> None:
     for protocol in ("alternating", "nested"):
         assert protocols[protocol]["naive_chain"]["4"] < protocols[protocol]["edgedrag"]["4"]
     assert protocols["near_inverse"]["edgedrag"]["4"] < exact, "no round was recognised as reversed"
+    for rounds, found in report["continued"].items():
+        assert found["least_psnr_db"] > 26 and abs(found["sharpness"] - 1) < 0.1, rounds
     page = edgedrag.load_picture(sheet).pixels
     assert page.shape[1] > 7 * 300
 

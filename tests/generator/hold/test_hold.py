@@ -188,6 +188,7 @@ def test_points_of_one_picture_do_not_see_each_other() -> None:
     assert not torch.allclose(together[0], together[1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_resumes_to_the_same_weights(scenes: Path, tmp_path: Path) -> None:
     whole = train_hold(config(scenes, 4), tmp_path / "whole")
     train_hold(config(scenes, 2), tmp_path / "halves")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
 import edgedrag
 from edgedrag.metrics.pixels import psnr_in_mask
@@ -39,3 +42,25 @@ def test_a_file_that_is_no_graph(runtime: edgedrag.Runtime, tmp_path: Path) -> N
     _, graph = next(runtime.bundle.graphs())
     with pytest.raises(EngineError, match=r"broken.onnx: OpenVINO cannot load this graph"):
         OpenVinoCpu().compile(graph, tmp_path / "broken.onnx", "fp32")
+
+
+SIGNAL = """
+import gc, signal
+import edgedrag
+
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+first, second = (edgedrag.open(backend="openvino", precision="fp32") for _ in range(2))
+for runtime in (first, second):
+    runtime.load("examples/chelsea.png").drag([((265, 240), (240, 248))])
+del runtime, first
+gc.collect()
+del second
+gc.collect()
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_after_runtimes_are_closed_is_handled() -> None:
+    done = subprocess.run([sys.executable, "-c", SIGNAL], capture_output=True, text=True, cwd=REPOSITORY, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -19,6 +19,7 @@ from host_device import HostBackend, HostRecording
 from onnx import parser
 
 import edgedrag
+from edgedrag.runtime.backends.base import Array, CompiledGraph
 from edgedrag.runtime.backends.device.cuda import find_gpu
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.backends.registry import probe
@@ -125,6 +126,7 @@ def test_the_golden_drag_is_met_in_every_precision(precision: str) -> None:
     opened = open_bundle("embedded")
     found = self_test(opened, Stages(opened, OnnxRuntimeCpu(), precision))
     assert found is not None and found.psnr_db >= found.least_db
+    assert found.hold_db is not None and found.hold_db > 60
 
 
 def test_a_wrong_engine_fails_and_the_graph_is_named(bundle: Path) -> None:
@@ -146,6 +148,41 @@ def test_a_wrong_engine_fails_and_the_graph_is_named(bundle: Path) -> None:
         self_test(opened, Stages(opened, wrong, "fp32"))
     assert caught.value.code == "self-test"
     assert "polygraphy run" in str(caught.value) and "condition.onnx" in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "fault"), [("hold_answers", 1.0), ("hold_features", 1.0), ("hold_answers", np.nan)])
+def test_a_wrong_engine_of_the_hold_fails_and_the_graph_is_named(name: str, fault: float) -> None:
+    """As one of other weights would: each tensor's values are in other places."""
+    backend = OnnxRuntimeCpu()
+    opened = open_bundle("embedded")
+    stages = Stages(opened, backend, "fp32")
+    for _, graph, compiled in stages.graphs():
+        if graph.name == name:
+            compiled["single"] = Spoilt(compiled["single"], backend, fault)
+    with pytest.raises(EngineError, match=f"self-test: what the hold's graphs answer is at .*'{name}' gives") as caught:
+        self_test(opened, stages)
+    assert caught.value.code == "self-test" and f"{name}.onnx" in str(caught.value)
+
+
+class Spoilt:
+    """A graph whose outputs are reversed along the rows, times a factor."""
+
+    def __init__(self, graph: CompiledGraph, backend: OnnxRuntimeCpu, factor: float):
+        self._graph, self._backend, self._factor = graph, backend, factor
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        made = {name: self._backend.download(array) for name, array in self._graph.run(inputs).items()}
+        return {name: self._backend.upload(a[..., ::-1].copy() * np.float32(self._factor)) for name, a in made.items()}
+
+
+def test_a_bundle_without_the_holds_answers_is_tested_by_its_drag_alone(bundle: Path) -> None:
+    with np.load(bundle / "golden.npz") as stored:
+        kept = {name: stored[name] for name in stored.files if not name.startswith("hold")}
+    np.savez_compressed(bundle / "golden.npz", **kept)
+    rewrite_manifest(bundle, lambda m: m["golden"].update(sha256=sha256_of(bundle / "golden.npz")))
+    opened = open_bundle(bundle)
+    found = self_test(opened, Stages(opened, OnnxRuntimeCpu(), "fp32"))
+    assert found is not None and found.hold_db is None
 
 
 def test_the_command_names_every_input_with_its_shape() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 
 import edgedrag
+from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import make_table
+from edgedrag.runtime.session.candidates import distinct
 
 DRAG = [((265.0, 240.0), (245.0, 250.0))]
 
@@ -90,7 +93,6 @@ def test_candidates_differ_change_nothing_and_one_is_chosen(runtime: edgedrag.Ru
     edits = photo.candidates(DRAG, count=3)
     assert len(edits) == 3 and np.array_equal(photo.image, cat) and photo.undo_count == 0
     assert len({edit.image.tobytes() for edit in edits}) == 3
-    assert [e.checks.risk for e in edits] == sorted(e.checks.risk for e in edits)
     for edit in edits:
         assert np.array_equal(edit.image[~edit.mask], cat[~edit.mask])
     photo.choose(edits[1])
@@ -103,12 +105,31 @@ def test_candidates_differ_change_nothing_and_one_is_chosen(runtime: edgedrag.Ru
             photo.candidates(DRAG, count=count)  # type: ignore[arg-type]
 
 
-def test_one_of_the_candidates_is_the_drag_itself(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
-    edit = runtime.load(cat).drag(DRAG, motion="bend")
-    assert any(np.array_equal(edit.image, other.image) for other in runtime.load(cat).candidates(DRAG))
-    assert np.array_equal(runtime.load(cat).drag(DRAG).image, edit.image) and edit.motion == "bend"
+def test_the_first_candidate_is_the_drag_itself(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    for mask in (None, oval(cat.shape)):
+        edit, first = runtime.load(cat).drag(DRAG, mask), runtime.load(cat).candidates(DRAG, mask)[0]
+        assert np.array_equal(edit.image, first.image) and edit.motion == first.motion != "auto"
     with pytest.raises(edgedrag.InputError, match="motion"):
         runtime.load(cat).drag(DRAG, motion="fly")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("motion", ["whole", "bend", "stretch"])
+def test_a_motion_that_is_asked_for_is_the_edits(
+    runtime: edgedrag.Runtime, cat: np.ndarray, motion: MotionName
+) -> None:
+    for mask in (None, oval(cat.shape)):
+        assert runtime.load(cat).drag(DRAG, mask, motion=motion).motion == motion
+
+
+def test_no_candidate_is_made_that_is_not_offered(runtime: edgedrag.Runtime) -> None:
+    """Alike ones are made and left out, further ones not made."""
+    runtime = edgedrag.open(threads=1)
+    edit = runtime.load(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).drag(
+        [((30, 30), (34, 30))]
+    )
+    other = replace(edit, picture=replace(edit.picture, pixels=255 - edit.image))
+    made = iter([edit, edit, other, edit])
+    assert distinct(made, 2) == [edit, other] and list(made) == [edit]
 
 
 def test_a_pin_stays_and_pins_alone_are_refused(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,6 +80,21 @@ def stroke(visitor: Visitor, *points: tuple[float, float]) -> None:
     visitor.touch("touchEnd")
 
 
+def tap(visitor: Visitor, point: tuple[float, float]) -> None:
+    visitor.touch("touchStart", visitor.at(*point))
+    visitor.touch("touchEnd")
+
+
+def brush(visitor: Visitor, kind: str) -> None:
+    visitor.page.click("#tool-brush")
+    visitor.page.click(f"#tool-{kind}")
+
+
+def outlined(visitor: Visitor) -> None:
+    """Wait until the outline of what a finger holds is on the screen."""
+    visitor.measured("touch to outline")
+
+
 @pytest.mark.parametrize("size", [KIOSK, PHONE], ids=["kiosk", "phone"])
 def test_pull_let_go_undo_redo_a_second_round_and_save(
     visit: Callable[..., Visitor], size: tuple[int, int], tmp_path: Path
@@ -117,9 +134,9 @@ def test_a_painted_area_holds_the_edit_and_the_eraser_takes_from_it(
     visit: Callable[..., Visitor], tmp_path: Path
 ) -> None:
     visitor = visit()
-    visitor.page.click("#tool-paint")
+    brush(visitor, "paint")
     stroke(visitor, (330, 270), (400, 270), (400, 310), (330, 310), (330, 290), (400, 290))
-    visitor.page.click("#tool-erase")
+    brush(visitor, "erase")
     stroke(visitor, (420, 260), (420, 330))
     visitor.page.click("#tool-pull")
     visitor.edit(SPOON, AWAY)
@@ -147,7 +164,7 @@ def test_a_bad_result_says_why_and_can_be_tried_again_or_left_at_the_preview(
     visitor = visit()
 
     def fail() -> None:
-        visitor.page.click("#tool-paint")
+        brush(visitor, "paint")
         stroke(visitor, (365, 285), (366, 285))
         visitor.page.click("#tool-pull")
         assert visitor.edit(SPOON, (480, 330)) == "bad"
@@ -188,10 +205,116 @@ def test_a_tap_is_no_pull_and_a_second_finger_zooms(visit: Callable[..., Visitor
     assert visitor.page.is_disabled("#undo")
     visitor.page.click("#fit")
     assert np.abs(stage(visitor, tmp_path) - before).mean() < 1
-    visitor.touch("touchStart", visitor.at(*SPOON))
-    visitor.touch("touchEnd")
+    tap(visitor, SPOON)
     visitor.page.wait_for_timeout(300)
-    assert visitor.page.is_disabled("#undo") and "further" in visitor.page.inner_text("#hint")
+    assert visitor.page.is_disabled("#undo") and "whole thing" in visitor.page.inner_text("#hint")
+
+
+def test_a_resting_finger_shows_what_moves_and_taps_change_what_is_meant(
+    visit: Callable[..., Visitor], runtime: edgedrag.Runtime, tmp_path: Path
+) -> None:
+    visitor = visit()
+    at_first, hints, seen = stage(visitor, tmp_path), [], []
+    for _ in range(3):
+        visitor.forget_measures()
+        tap(visitor, SPOON)
+        outlined(visitor)
+        hints.append(visitor.page.inner_text("#hint"))
+        seen.append(stage(visitor, tmp_path))
+    assert "whole thing" in hints[0] and "part" in hints[1] and "neighbourhood" in hints[2]
+    for shown, before in zip(seen, [at_first, *seen]):
+        assert np.abs(shown - before).max() > 40, "another outline"
+    held = runtime.load(BEFORE).hold(SPOON)
+    assert held.answer("part").follows.sum() < held.answer("group").follows.sum()
+    visitor.edit(SPOON, AWAY)  # the neighbourhood, as the last tap said
+    expected = runtime.load(BEFORE).drag([(SPOON, AWAY)], answer="group")
+    changed = (saved(visitor, tmp_path) != BEFORE).any(-1)
+    assert not changed[~cv2_grown(expected.mask)].any()
+    other = runtime.load(BEFORE).drag([(SPOON, AWAY)], answer="thing")
+    same = [(changed == (edit.image != BEFORE).any(-1)).mean() for edit in (expected, other)]
+    assert same[0] > same[1]
+
+
+def test_two_fingers_on_it_turn_and_size_it(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    before = stage(visitor, tmp_path)
+    one, two = visitor.at(300, 180), visitor.at(330, 180)
+    visitor.touch("touchStart", one)
+    outlined(visitor)
+    visitor.touch("touchStart", one, two)
+    visitor.forget_frames()
+    visitor.forget_result()
+    for step in range(1, 7):
+        visitor.touch("touchMove", {**one, "x": one["x"] - 3 * step}, {**two, "y": two["y"] + 8 * step})
+        visitor.page.wait_for_timeout(30)
+    visitor.page.wait_for_timeout(500)
+    assert visitor.frames() >= 1
+    visitor.touch("touchEnd")
+    visitor.shown()
+    assert visitor.page.is_enabled("#undo") and np.abs(stage(visitor, tmp_path) - before).max() > 20
+    visitor.page.click("#undo")
+    visitor.page.wait_for_selector("#undo[disabled]")
+
+
+def test_another_answer_takes_the_place_of_the_first(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    visitor.edit(SPOON, AWAY)
+    first = saved(visitor, tmp_path)
+    visitor.page.wait_for_selector("#choices button:nth-child(3)", timeout=30_000)
+    visitor.forget_result()
+    visitor.page.click("#choices button:nth-child(2)")
+    visitor.shown()
+    assert visitor.page.is_visible("#choices") and visitor.page.is_enabled("#undo")
+    assert (saved(visitor, tmp_path) != first).any()
+    visitor.forget_result()
+    visitor.page.click("#choices button:nth-child(1)")
+    visitor.shown()
+    assert np.array_equal(saved(visitor, tmp_path), first)
+    visitor.page.click("#undo")
+    visitor.page.wait_for_selector("#undo[disabled]")
+    assert not visitor.page.is_visible("#choices")
+
+
+def test_protected_and_restored_parts_pins_and_the_original(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit(PHONE)
+    brush(visitor, "protect")
+    stroke(visitor, (300, 200), (300, 399))
+    visitor.page.click("#tool-pin")
+    tap(visitor, (200, 160))
+    visitor.page.click("#tool-pull")
+    visitor.edit(SPOON, AWAY)
+    first = saved(visitor, tmp_path)
+    assert np.array_equal(first[210:, 290:310], BEFORE[210:, 290:310]) and (first != BEFORE).any()
+    brush(visitor, "restore")
+    stroke(visitor, (365, 260), (365, 320))
+    visitor.page.wait_for_selector("#undo[data-count='2']")
+    second = saved(visitor, tmp_path)
+    assert np.array_equal(second[265:315, 355:375], BEFORE[265:315, 355:375]) and (second != first).any()
+    visitor.page.reload()
+    visitor.ready()
+    visitor.page.wait_for_selector("#edit:not([hidden])")
+    assert visitor.page.is_enabled("#clear"), "the protection is still there"
+    visitor.page.click("#original")
+    visitor.page.wait_for_selector("#undo[data-count='3']")
+    assert np.array_equal(saved(visitor, tmp_path), BEFORE)
+    visitor.page.click("#clear")
+    visitor.page.wait_for_selector("#clear[disabled]")
+
+
+def test_quick_pulls_are_all_made_and_the_last_is_shown(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    for k in range(6):
+        visitor.pull((200 + 4 * k, 160), (206 + 4 * k, 172), steps=2)
+    visitor.page.wait_for_selector("#progress", state="hidden", timeout=30_000)
+    assert int(visitor.page.get_attribute("#undo", "data-count") or 0) == 6
+    after = saved(visitor, tmp_path)
+    assert (after != BEFORE).any()
+    visitor.page.evaluate("document.getElementById('verdict').hidden = true")
+    shown = stage(visitor, tmp_path)
+    visitor.page.reload()
+    visitor.ready()
+    visitor.page.wait_for_selector("#edit:not([hidden])")
+    assert np.abs(stage(visitor, tmp_path) - shown).mean() < 1, "the screen shows what the station has"
 
 
 def test_holding_compare_shows_the_photo_as_it_was(visit: Callable[..., Visitor], tmp_path: Path) -> None:
@@ -253,6 +376,7 @@ def test_the_page_speaks_japanese(visit: Callable[..., Visitor]) -> None:
     visitor.edit(SPOON, AWAY)
     assert visitor.page.inner_text("#verdict-text") == "できました。"
     visitor.page.click("#corner .language")
+    visitor.page.click("#languages [value=en]")
     visitor.page.wait_for_selector("html[lang=en]")
     assert visitor.page.inner_text("#tool-pull") == "Pull"
 
@@ -261,7 +385,7 @@ def test_what_is_no_photo_is_said_so(visit: Callable[..., Visitor], tmp_path: Pa
     visitor = visit(opens=False)
     (tmp_path / "broken.png").write_bytes(COFFEE.read_bytes()[:9000])
     (tmp_path / "notes.txt").write_text("no photo")
-    for name, text in (("notes.txt", "not a JPEG"), ("broken.png", "damaged")):
+    for name, text in (("notes.txt", "no photo that can be read"), ("broken.png", "damaged")):
         visitor.page.set_input_files("#file", tmp_path / name)
         visitor.page.wait_for_selector(f"#toast:has-text('{text}')")
         assert visitor.page.is_visible("#attract")
@@ -287,6 +411,29 @@ def test_leaving_and_idling_wipe_the_photo(chromium: Any, tmp_path: Path) -> Non
         visitor.context.close()
 
 
+def test_a_lost_station_is_told_and_its_return_ends_the_visit(chromium: Any, tmp_path: Path) -> None:
+    with Kiosk(tmp_path / "state") as kiosk:
+        visitor = Visitor(chromium, kiosk.url)
+        page = visitor.page
+        visitor.open(COFFEE, 600, 400)
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        os.kill(kiosk.process.pid, signal.SIGSTOP)
+        page.wait_for_selector("#link:not([hidden])", timeout=3500)
+        os.kill(kiosk.process.pid, signal.SIGCONT)
+        page.wait_for_selector("#link", state="hidden")
+        assert visitor.edit(SPOON, AWAY) and page.is_enabled("#undo"), "it goes on"
+        kiosk.kill()
+        page.wait_for_selector("#link:not([hidden])")
+        page.reload()
+        visitor.ready()
+        page.wait_for_selector("#link:has-text('No connection')")
+    with Kiosk(tmp_path / "state", "--port", str(kiosk.port)):
+        page.wait_for_selector("#toast:has-text('restarted')", timeout=30_000)
+        page.wait_for_selector("#link", state="hidden")
+        assert page.is_visible("#attract")
+        visitor.context.close()
+
+
 def test_staff_see_health_test_the_station_and_lock_it_again(visit: Callable[..., Visitor], kiosk: Kiosk) -> None:
     with httpx.Client(base_url=kiosk.url, timeout=60) as client:
         assert client.post(f"{opened(client)}/edits", json={"drags": PULL}).status_code == 200
@@ -309,6 +456,7 @@ def test_staff_see_health_test_the_station_and_lock_it_again(visit: Callable[...
     assert page.get_attribute("#state", "data-well") == ("false" if exceeded else "true")
     assert page.locator("#exceeded li").count() == len(exceeded)
     page.click(".language")
+    page.click("#languages [value=ja]")
     page.wait_for_selector("#state:has-text('正常')" if not exceeded else "#exceeded li:has-text('上限')")
     assert "staff_" not in page.inner_text("#board"), "a text that is missing shows its name"
     page.click("#done")

@@ -114,3 +114,30 @@ def test_progress_is_reported_and_a_long_turn_is_seen(worker: Worker) -> None:
     gate.opened.set()
     job.done.result(10)
     assert reported == [Progress(0, 1)]
+
+
+def test_work_in_the_background_makes_room_for_any_other_of_its_session(worker: Worker) -> None:
+    gate, log = Gate(), []  # type: ignore[var-annotated]
+    running = worker.submit("a", gate.turns(), background=True)
+    assert gate.entered.wait(10)
+    waiting = worker.submit("a", steps(log, "unwanted", 3), background=True)
+    other = worker.submit("b", steps(log, "b", 1))
+    asked = worker.submit("a", steps(log, "asked", 1))
+    gate.opened.set()
+    for job in (running, waiting):
+        with pytest.raises(Superseded):
+            job.done.result(10)
+    asked.done.result(10), other.done.result(10)
+    assert gate.closed and "unwanted" not in log and set(log) == {"asked", "b"}
+
+
+def test_work_in_the_background_takes_half_of_the_queue(worker: Worker) -> None:
+    gate = Gate()
+    worker.submit("a", gate.turns())
+    assert gate.entered.wait(10)
+    for name in "bc":
+        worker.submit(name, steps([], name, 1), background=True)
+    with pytest.raises(Busy):
+        worker.submit("d", steps([], "d", 1), background=True)
+    worker.submit("d", steps([], "d", 1))
+    gate.opened.set()

@@ -1,0 +1,38 @@
+"""Several answers to one drag."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+import numpy as np
+
+from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.session.edit import Edit, Progress
+from edgedrag.runtime.session.request import whole_number
+from edgedrag.runtime.session.variants import MAX_CANDIDATES
+
+
+def check_count(count: int) -> None:
+    """Raise InputError where so many candidates cannot be made."""
+    if not 1 <= whole_number("count", count) <= MAX_CANDIDATES:
+        raise InputError(f"count: {count} is not from 1 to {MAX_CANDIDATES}")
+
+
+def distinct(edits: Iterable[Edit], count: int) -> list[Edit]:
+    """The first `count` edits whose pictures differ; no more of them are made."""
+    found: list[Edit] = []
+    for edit in edits:
+        if not any(np.array_equal(edit.image, other.image) for other in found):
+            found.append(edit)
+        if len(found) == count:
+            break
+    return found
+
+
+def run_to_end(steps: Generator[Progress, None, Edit]) -> Edit:
+    """The edit that a generator of progress returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            return finished.value

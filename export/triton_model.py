@@ -44,7 +44,7 @@ class TritonPythonModel:
         """The outputs of a drag. Raises InputError as `Photo.drag` does."""
         photo = self._runtime.load(given["photo"])
         drags = [((x, y), (to_x, to_y)) for x, y, to_x, to_y in given["drags"].astype(float).tolist()]
-        options = {name: int(given[name][0]) for name in ("steps", "seed") if name in given}
+        options: dict[str, Any] = {name: int(given[name][0]) for name in ("steps", "seed") if name in given}
         edit = photo.drag(drags, given.get("mask"), **options)
         off = edit.checks.landing_error_px
         outputs = {

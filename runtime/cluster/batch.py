@@ -62,7 +62,8 @@ class BatchWorker:
             for name, data in sent.files.items():
                 (folder / name).write_bytes(data)
             job = sent.job
-            inputs = {what: folder / name for what, name in (("photo", job.photo), ("mask", job.mask)) if name}
+            named = (("photo", job.photo), ("mask", job.mask))
+            inputs: dict[str, Any] = {what: folder / name for what, name in named if isinstance(name, Path)}
             warnings: list[str] = []
             try:
                 placed = replace(job, output=folder / job.output.name, **inputs)
@@ -121,14 +122,12 @@ def run_batch(
 def _sent(jobs: Iterable[tuple[str, Job]], unread: list[tuple[str, Done]]) -> Iterator[tuple[str, Sent]]:
     """Jobs with the bytes of their files, each read when it is asked for; those that cannot be read go to `unread`."""
     for name, job in jobs:
-        files, named = {}, {}
+        paths = {what: path for what, path in (("photo", job.photo), ("mask", job.mask)) if isinstance(path, Path)}
+        named: dict[str, Any] = {what: Path(f"{what}-{path.name}") for what, path in paths.items()}
         try:
-            for what, path in (("photo", job.photo), ("mask", job.mask)):
-                if isinstance(path, Path):
-                    named[what] = Path(f"{what}-{path.name}")
-                    files[f"{what}-{path.name}"] = path.read_bytes()
+            files = {str(named[what]): path.read_bytes() for what, path in paths.items()}
         except OSError as error:
-            unread.append((name, Done({}, error=f"{path}: cannot be read ({error.strerror})")))
+            unread.append((name, Done({}, error=f"{error.filename}: cannot be read ({error.strerror})")))
             continue
         yield name, Sent(replace(job, **named), files)
 

@@ -50,9 +50,9 @@ class Mining:
 @option_groups(mining=Mining)
 def pairs(videos: tuple[Path, ...], mining: Mining) -> None:
     """Mine drags from VIDEOS, files or folders. Pairs of frames with their motion, and motion made from stills."""
-    from edgedrag.generator.data.mining import MiningSettings, describe, in_processes, mine
+    from edgedrag.generator.data.mining import MiningSettings, Run, describe, in_processes, mine
 
-    run = in_processes
+    run: Run = in_processes
     if mining.cluster is not None:
         from edgedrag.generator.data.cluster_mining import on_cluster
 

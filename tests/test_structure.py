@@ -43,6 +43,7 @@ runtime.hold
 runtime.selection
 runtime.releases
 runtime.session
+runtime.cluster
 edgedrag
 metrics
 generator.data

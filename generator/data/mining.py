@@ -7,7 +7,7 @@ import json
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -108,6 +108,11 @@ class Job:
     seed: int
 
 
+Task = tuple[Job, Path]  # and the cache's folder
+Mined = tuple[str, dict[str, Any]]
+Run = Callable[[Sequence[Task], int], Iterator[Mined]]
+
+
 def mine_clip(job: Job) -> tuple[list[Pair], dict[str, Any]]:
     """Up to `count` pairs of frames and `made` synthetic pairs; the same seed gives the same pairs.
 
@@ -136,7 +141,8 @@ def mine_clip(job: Job) -> tuple[list[Pair], dict[str, Any]]:
     return pairs, entry
 
 
-def _mine_to_file(task: tuple[Job, Path]) -> tuple[str, dict[str, Any]]:
+def mine_to_file(task: Task) -> Mined:
+    """Mine a clip into CACHE/SPLIT/CLIP.npz; the clip's name and its entry of the report."""
     job, cache = task
     cv2.setNumThreads(1)
     try:
@@ -195,14 +201,27 @@ class MiningSettings:
     by_time: bool = False
 
 
+def in_processes(tasks: Sequence[Task], workers: int) -> Iterator[Mined]:
+    """Mine clips in so many processes of this machine."""
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap_unordered(mine_to_file, tasks)
+
+
 def mine(
-    videos: Sequence[Path], cache: Path, settings: MiningSettings = MiningSettings(), workers: int = 2
+    videos: Sequence[Path],
+    cache: Path,
+    settings: MiningSettings = MiningSettings(),
+    workers: int = 2,
+    run: Run = in_processes,
 ) -> dict[str, Any]:
     """Mine every clip into CACHE/SPLIT/CLIP.npz; also writes CACHE/report.json and the contact sheet CACHE/sheet.png.
 
     An interrupted run resumes: clips that are in the report are not mined again. Each clip belongs to one side of
     the split (see `split_of`); with `settings.by_time`, the first three quarters of every clip are for training and
     its last fifth is held out.
+
+    Args:
+        run: what mines the clips and gives their entries; each clip's file is there before its entry.
 
     Returns:
         The report: seed, counts asked for, and for each clip (or part of one) its split, frames, shots,
@@ -226,10 +245,9 @@ def mine(
             (cache / split).mkdir(parents=True, exist_ok=True)
             if f"{split}/{path.name}" not in report["clips"]:
                 jobs.append((Job(path, split, part, settings.count, settings.made, settings.seed), cache))
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for name, entry in tqdm(pool.imap_unordered(_mine_to_file, jobs), total=len(jobs), desc="clips"):
-            report["clips"][f"{entry['split']}/{name}"] = entry
-            write_aside(report_file, json.dumps(report, indent=1, sort_keys=True).encode())
+    for name, entry in tqdm(run(jobs, workers), total=len(jobs), desc="clips"):
+        report["clips"][f"{entry['split']}/{name}"] = entry
+        write_aside(report_file, json.dumps(report, indent=1, sort_keys=True).encode())
     if not any(entry["pairs"] for entry in report["clips"].values()):
         reasons = "; ".join(f"{name}: {entry['skipped']}" for name, entry in report["clips"].items())
         raise InputError(f"no clip gave a pair ({reasons})")

@@ -51,7 +51,8 @@ def changing(name: str) -> Iterator[Path]:
     try:
         if not lock(descriptor):
             raise InputError(f"{folder}: another process changes what is installed; try again when it is done")
-        remove_leftovers(folder / name)
+        for part in (folder, folder / name):
+            remove_leftovers(part)
         yield folder / name
     finally:
         os.close(descriptor)

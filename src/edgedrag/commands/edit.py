@@ -152,15 +152,27 @@ def _print_report(report: dict[str, Any], as_json: bool, err: bool) -> None:
     "-o",
     "--output",
     "outdir",
-    type=FILE,
     required=True,
-    help="Folder for NAME.png of each job; made where there is none.",
+    help="Folder for NAME.png of each job; made where there is none. With --cluster also an address, as s3://shop/out.",
+)
+@click.option(
+    "--cluster",
+    metavar="auto|ray://HOST:PORT",
+    help="Run on a Ray cluster (extra [cluster]); auto is the one of this machine, else all of its CPUs.",
 )
 @engine_options
 @TRACE
 @click.option("--no-mark", is_flag=True, help=NO_MARK)
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each job.")
-def batch(jobs: Path, outdir: Path, engine: Engine, trace: Path | None, no_mark: bool, as_json: bool) -> None:
+def batch(
+    jobs: Path,
+    outdir: str,
+    cluster: str | None,
+    engine: Engine,
+    trace: Path | None,
+    no_mark: bool,
+    as_json: bool,
+) -> None:
     """Run every drag of JOBS.jsonl. With - as JOBS.jsonl it is read from stdin.
 
     A stopped run continues: results that exist are not made again.
@@ -173,11 +185,19 @@ def batch(jobs: Path, outdir: Path, engine: Engine, trace: Path | None, no_mark:
     from edgedrag.runtime.session.jobs import read_jobs
     from edgedrag.runtime.trace_file import tracing
 
-    listed = list(read_jobs(jobs, outdir, engine.steps, engine.seed, engine.max_megapixels, not no_mark))
-    _make_folder(outdir)
-    remove_leftovers(outdir)
-    with tracing(trace, "edgedrag batch"):
-        failed = _run_jobs(listed, engine, as_json)
+    if "://" in outdir and cluster is None:
+        raise click.UsageError(f"-o {outdir}: an address is written to with --cluster alone")
+    folder = Path(outdir)
+    listed = list(read_jobs(jobs, folder, engine.steps, engine.seed, engine.max_megapixels, not no_mark))
+    if cluster is not None:
+        if trace is not None:
+            raise click.UsageError("--trace: not with --cluster, whose workers are other processes")
+        failed = _run_on_cluster(listed, outdir, engine, cluster, as_json)
+    else:
+        _make_folder(folder)
+        remove_leftovers(folder)
+        with tracing(trace, "edgedrag batch"):
+            failed = _run_jobs(listed, engine, as_json)
     if failed:
         sys.exit(ExitCode.OTHER)
 
@@ -226,5 +246,39 @@ def _run_jobs(listed: Sequence[tuple[str, Job | InputError]], engine: Engine, as
             line = {"name": name, "error": text}
         if as_json:
             click.echo(json.dumps(line))
+    click.echo(f"{len(listed) - failed - skipped} done, {skipped} were there, {failed} failed", err=True)
+    return failed
+
+
+def _run_on_cluster(
+    listed: Sequence[tuple[str, Job | InputError]], outdir: str, engine: Engine, cluster: str, as_json: bool
+) -> int:
+    """Run jobs on a cluster, each reported when it is done; returns how many failed."""
+    from tqdm import tqdm
+
+    from edgedrag.runtime.cluster.batch import run_batch
+    from edgedrag.runtime.cluster.results import open_results
+    from edgedrag.runtime.extras import missing_package
+
+    failed = skipped = 0
+    try:
+        results = open_results(outdir)
+        outcomes = run_batch(listed, results, engine.options, cluster)
+        for name, done in tqdm(outcomes, total=len(listed), desc="drags", unit="drag", file=sys.stderr):
+            if done is None:
+                skipped += 1
+                line = {"name": name, "skipped": True}
+            elif done.error:
+                failed += 1
+                tqdm.write(f"error: {name}: {done.error}", file=sys.stderr)
+                line = {"name": name, "error": done.error}
+            else:
+                for sentence in done.warnings:
+                    _warn_of_job(name, sentence)
+                line = {"name": name, **done.report}
+            if as_json:
+                click.echo(json.dumps(line))
+    except ModuleNotFoundError as error:
+        raise missing_package(error.name or "", "cluster") or error from error
     click.echo(f"{len(listed) - failed - skipped} done, {skipped} were there, {failed} failed", err=True)
     return failed

@@ -35,6 +35,11 @@ class Mining:
     )
     seed: int = option("--seed", default=0, show_default=True)
     workers: int = option("--workers", default=2, show_default=True)
+    cluster: str | None = option(
+        "--cluster",
+        metavar="auto|ray://HOST:PORT",
+        help="Mine on so many workers of a Ray cluster (extra [cluster]); auto is this machine's.",
+    )
     by_time: bool = option(
         "--by-time", is_flag=True, help="Hold out the last fifth of every clip, not the clips of the split."
     )
@@ -45,10 +50,15 @@ class Mining:
 @option_groups(mining=Mining)
 def pairs(videos: tuple[Path, ...], mining: Mining) -> None:
     """Mine drags from VIDEOS, files or folders. Pairs of frames with their motion, and motion made from stills."""
-    from edgedrag.generator.data.mining import MiningSettings, describe, mine
+    from edgedrag.generator.data.mining import MiningSettings, Run, describe, in_processes, mine
 
+    run: Run = in_processes
+    if mining.cluster is not None:
+        from edgedrag.generator.data.cluster_mining import on_cluster
+
+        run = on_cluster(mining.cluster)
     settings = MiningSettings(mining.count, mining.made, mining.seed, mining.by_time)
-    report = mine(videos, mining.cache, settings, mining.workers)
+    report = mine(videos, mining.cache, settings, mining.workers, run)
     click.echo(describe(report))
 
 

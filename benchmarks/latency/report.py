@@ -24,6 +24,12 @@ h1, h2 { line-height: 1.2 } figure { margin: 1rem 0 } svg { width: 100%; height:
 th, td { border-bottom: 1px solid #ccc; padding: 0.35rem 0.6rem; text-align: left; vertical-align: top }
 td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; min-width: 3.5rem }
 .bad { color: #b00; font-weight: bold }
+@page { margin: 12mm }
+@media print {
+  body { font-size: 9pt; max-width: none; padding: 0 } .wide { overflow: visible } table { font-size: 7.5pt }
+  h2, figcaption { break-after: avoid } figure, tr { break-inside: avoid } thead { display: table-header-group }
+  th, td { padding: 0.15rem 0.3rem; min-width: 0 } figure svg { max-height: 11cm }
+}
 """
 
 
@@ -104,8 +110,13 @@ def as_html(reports: Sequence[dict[str, Any]]) -> str:
 
         drawn = "".join(f"<figure><figcaption>{html.escape(c)}</figcaption>{svg}</figure>" for c, svg in plots(reports))
     except ImportError as error:
-        drawn = f"<p>No plots: {html.escape(str(error.name))} is not installed (extra [report]).</p>"
+        drawn = no_plots(error)
     return page(TITLE, busy + bad + drawn, tables(reports))
+
+
+def no_plots(error: ImportError) -> str:
+    """What a page says in place of plots."""
+    return f"<p>No plots: {html.escape(str(error.name))} is not installed (extra [report]).</p>"
 
 
 def page(title: str, first: str, shown: Iterable[Table]) -> str:

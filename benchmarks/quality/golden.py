@@ -70,7 +70,7 @@ def read_golden(folder: Path, max_megapixels: float) -> dict[str, Task]:
             mask = np.zeros(photo.shape[:2], np.uint8)
             x, y, radius = map(int, disc)
             cv2.circle(mask, (x, y), radius, 1, -1)
-            points = check_drags([((hx, hy), (tx, ty)) for hx, hy, tx, ty in drags], *mask.shape)
+            points = check_drags([((hx, hy), (tx, ty)) for hx, hy, tx, ty in drags], photo.shape[0], photo.shape[1])
             check_handles_in_mask(points, mask.astype(bool))
         except (EdgedragError, ValueError) as error:
             raise InputError(f"{index}: {name}: {error}") from None

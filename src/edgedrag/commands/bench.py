@@ -197,10 +197,10 @@ def accuracy(
     if output is not None:
         check_folder(output.parent)
     counts = step_counts(steps)
-    chosen = [_names(backends, BACKENDS, "--backends"), _names(precisions, PRECISIONS, "--precisions")]
+    on, inside = _names(backends, BACKENDS, "--backends"), _names(precisions, PRECISIONS, "--precisions")
     tasks = sets.read_golden(golden or sets.shipped(), 100.0)
     stlpips = STLPIPS(weights)
-    runtimes, absent = sets.open_all(bundle, *chosen, threads)
+    runtimes, absent = sets.open_all(bundle, on, inside, threads)
     figures = sets.report(runtimes, absent, sets.measure(runtimes, counts, tasks, stlpips, print_progress))
     print_progress("")
     write_report(figures, output)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from edgedrag.benchmarks.context import full_context
+from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.latency import ratios
+from edgedrag.benchmarks.latency.early_stopping import median
 from edgedrag.benchmarks.latency.interleaved import Turns, take_turns, whole_rounds
+from edgedrag.benchmarks.latency.machine_load import MachineLoad, first_line
 from edgedrag.benchmarks.latency.measure import FORMAT, FORMAT_VERSION
-from edgedrag.benchmarks.latency.profile import median
 from edgedrag.benchmarks.latency.ratios import Ratio
 from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.series import pooled
@@ -99,7 +102,7 @@ def _row(size: str, steps: int, kind: str, windows: tuple[Any, Any], ratio: Rati
         "steps": steps,
         "kind": kind,
         "n": [len(side) for side in sides],
-        "median_ms": [median(side) if side else None for side in sides],
+        "median_ms": [median(side) for side in sides],
         **outcome,
         "reason": None if ratio else f"a comparison needs {ratios.LEAST_WINDOWS} windows, or pairs, of each",
     }
@@ -127,10 +130,11 @@ def measure_ab(
     pairs: dict[str, list[Turns]] = {kind: [] for kind in SHARES}
     contexts: dict[str, Any] = {}
     steps: dict[str, int] = {}
-    complete = False
+    complete, machine = False, MachineLoad()
     with scratch_folder() as folder:
         try:
-            for number in range(PAIRS):
+            for pair in range(PAIRS):
+                machine.sample()
                 with ExitStack() as stack:
                     askers = {}
                     for side, (what, count) in {"a": first, "b": second}.items():
@@ -140,7 +144,7 @@ def measure_ab(
                         askers[side] = Asker(subject, Cell(size, steps[side]), folder)
                         askers[side].warm_up()
                     for kind, share in SHARES.items():
-                        say(f"pair {number + 1} of {PAIRS}: {kind}")
+                        say(f"pair {pair + 1} of {PAIRS}: {kind}")
                         pairs[kind].append({})
                         take_turns(askers, kind, share * seconds / PAIRS, pairs[kind][-1])
             complete = True
@@ -154,6 +158,8 @@ def measure_ab(
         "complete": complete,
         "in_turns": True,
         "seconds": seconds,
+        "seconds_for_5_percent": seconds_for(rows, seconds),
+        "machine": machine.summary(),
         "rows": rows,
         "differs": ab_differences(contexts, steps),
         "a": contexts.get("a"),
@@ -172,6 +178,19 @@ def ab_rows(pairs: dict[str, list[Turns]], size: Size, steps: dict[str, int]) ->
             ratio = ratios.in_pairs([(turns["a"], turns["b"]) for turns in whole])
             rows.append(_row(str(size), steps["a"], kind, (windows[0], windows[1]), ratio))
     return rows
+
+
+def seconds_for(rows: list[dict[str, Any]], seconds: float, difference: float = 0.05) -> float | None:
+    """How long a run would need for an interval of drags that shows such a difference; None without an interval.
+
+    The interval's half narrows with the square root of the time. That between pairs of processes narrows less, so
+    that this is the least.
+    """
+    interval = next((row["interval"] for row in rows if row["kind"] == DECIDES), None)
+    if interval is None:
+        return None
+    half = math.log(interval[1] / interval[0]) / 2
+    return round(seconds * (half / math.log1p(difference)) ** 2, 1)
 
 
 def ab_differences(contexts: dict[str, Any], steps: dict[str, int]) -> dict[str, list[Any]]:
@@ -197,17 +216,27 @@ def side_context(subject: Subject, what: Configuration) -> dict[str, Any]:
 def describe(comparison: dict[str, Any]) -> str:
     """The comparison as text."""
     how = "interleaved in one run" if comparison["in_turns"] else "two runs"
-    lines = [f"B against A, {how}: {comparison['verdict']}{'' if comparison['complete'] else ' (incomplete)'}"]
+    busy = first_line(comparison.get("machine"))
+    lines = [] if busy is None else [busy]
+    lines.append(f"B against A, {how}: {comparison['verdict']}{'' if comparison['complete'] else ' (incomplete)'}")
     lines.append("  intervals have 95% confidence, jointly for all drags")
     for name, (a, b) in comparison["differs"].items():
         lines.append(f"  {name}: A {a}, B {b}")
     lines.append(f"{'photo':<12}{'steps':>6}  {'':<12}{'A, ms':>9}{'B, ms':>9}{'B / A':>8}  interval")
     for row in comparison["rows"]:
         head = f"{row['size']:<12}{row['steps']:>6}  {row['kind'].replace('_', ' '):<12}"
-        head += "".join(f"{'-' if ms is None else format(ms, '.1f'):>9}" for ms in row["median_ms"])
+        head += "".join(f"{number(ms, 1):>9}" for ms in row["median_ms"])
         if row["ratio"] is None:
             lines.append(f"{head}{'-':>8}  {row['reason']}")
         else:
             low, high = row["interval"]
             lines.append(f"{head}{row['ratio']:>8.3f}  {low:.3f} to {high:.3f}  {row['verdict']}")
+    needed = comparison.get("seconds_for_5_percent")
+    if needed is not None:
+        enough = needed <= comparison["seconds"]
+        lines.append(
+            f"A difference of 5% of drags would show in this run ({number(comparison['seconds'])} s)."
+            if enough
+            else f"To show a difference of 5% of drags it needs about --seconds {number(math.ceil(needed))}, or more."
+        )
     return "\n".join(lines)

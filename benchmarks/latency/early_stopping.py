@@ -45,6 +45,11 @@ def bound(latencies: Sequence[float], percentile: int) -> float | None:
     return sorted(latencies)[n - over] if over >= 1 else None
 
 
+def median(latencies: Sequence[float]) -> float | None:
+    """The median, ms; None for so few queries that p50 has no bound."""
+    return round(float(np.median(latencies)), 3) if len(latencies) >= fewest_queries(50) else None
+
+
 def percentiles(latencies: Sequence[float]) -> dict[str, dict[str, Any]]:
     """p50, p90 and p99: value, bound and number of queries needed; None and the reason if there are fewer."""
     results: dict[str, dict[str, Any]] = {}

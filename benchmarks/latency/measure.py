@@ -10,6 +10,7 @@ from typing import Any
 
 from edgedrag.benchmarks.context import full_context
 from edgedrag.benchmarks.latency import interactive, peers, single_stream, sustained
+from edgedrag.benchmarks.latency.machine_load import MachineLoad
 from edgedrag.benchmarks.latency.mlperf import scenarios
 from edgedrag.benchmarks.latency.mlperf.scenarios import Asked, Loaded
 from edgedrag.benchmarks.latency.peaks import middle
@@ -58,10 +59,15 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     courses: list[sustained.Course] = []
     loaded: list[Loaded] = []
     comparison = peers.PeerComparison()
-    complete = False
+    complete, machine = False, MachineLoad()
     sizes = request.sizes
+
+    def progress(text: str) -> None:
+        machine.sample()
+        say(text)
+
     with scratch_folder() as folder:
-        bench = Bench(request.what, request.steps, folder, say)
+        bench = Bench(request.what, request.steps, folder, progress)
         card, measured = bench.card, bench.measured
         try:
             if request.by_mlperf:
@@ -82,6 +88,7 @@ def measure(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
         "complete": complete,
         "scenario": request.scenario,
         "seconds": request.minutes * 60 if request.scenario == "sustained" else request.seconds,
+        "machine": machine.summary(),
         "context": full_context(measured.opened, card) if measured.opened else None,
         **single_stream.summary(measured),
     }

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edgedrag.benchmarks.latency.early_stopping import median
 from edgedrag.benchmarks.latency.interleaved import Turns, take_turns, whole_rounds
-from edgedrag.benchmarks.latency.profile import median
 from edgedrag.benchmarks.latency.ratios import in_turns
 from edgedrag.benchmarks.latency.series import pooled
 from edgedrag.benchmarks.latency.single_stream import Asker, Bench, Cell

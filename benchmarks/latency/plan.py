@@ -177,7 +177,7 @@ def validate(bundle: Bundle, reports: Sequence[dict[str, Any]]) -> list[dict[str
         for run in report["runs"]:
             megapixels = math.prod(map(int, run["size"].split("x"))) / 1e6
             for kind in ("drag", "first_drag"):
-                if not run[kind]["n"]:  # interrupted before the first
+                if run[kind]["median_ms"] is None:  # too few of them, or interrupted before the first
                     continue
                 first = kind == "first_drag"
                 found = estimate(planner, device, context["precision"], run["steps"], first, megapixels)

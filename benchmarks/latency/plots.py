@@ -145,6 +145,41 @@ def gestures(reports: Sequence[dict[str, Any]]) -> str:
     return as_svg(figure)
 
 
+MARKERS = "osD^vPX*"  # by backend
+LINES = ("-", "--", ":", "-.")  # by precision; both also read in black and white
+
+
+def quality_against_latency(reports: Sequence[dict[str, Any]]) -> str:
+    """ST-LPIPS from the reference over the time of a first drag; a line joins the step counts of a configuration."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        axes = figure.subplots()
+        series: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        for report in reports:
+            device = str((report["context"] or {}).get("board") or (report["context"] or {}).get("device"))
+            for row in report["rows"]:
+                if row["median_ms"] is not None:
+                    series.setdefault((device, row["backend"], row["precision"]), []).append(row)
+        styles = {
+            part: list(dict.fromkeys(key[at] for key in series)) for at, part in ((1, "backend"), (2, "precision"))
+        }
+        for (device, backend, precision), rows in series.items():
+            rows = sorted(rows, key=lambda row: row["steps"])
+            points = [(row["median_ms"], row["stlpips"] or 0.0) for row in rows]
+            marker = MARKERS[styles["backend"].index(backend) % len(MARKERS)]
+            line = LINES[styles["precision"].index(precision) % len(LINES)]
+            axes.plot(*zip(*points), ls=line, marker=marker, ms=6, label=f"{device}, {backend} {precision}")
+            for row, point in zip(rows, points):
+                kept = row["verdicts"]["good"]
+                note = f"{row['steps']}, {kept} of {sum(row['verdicts'].values())} good"
+                axes.annotate(note, point, textcoords="offset points", xytext=(6, 4), fontsize=7)
+        axes.set(xlabel="median of a first drag, ms", ylabel="ST-LPIPS from the reference (0: the same)")
+        axes.set(xlim=(0, None), ylim=(-0.0005, None))
+        if series:
+            axes.legend(fontsize=8)
+        return as_svg(figure)
+
+
 def predicted_against_measured(rows: Sequence[dict[str, Any]]) -> str:
     """The planner's validation points; crosses are those that the interval does not hold."""
     rows = [row for row in rows if row["predicted_ms"] is not None]

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgedrag.benchmarks.latency.tables import Table, tables
+from edgedrag.benchmarks.latency.machine_load import first_line
+from edgedrag.benchmarks.latency.tables import Table, name_of, tables
 from edgedrag.benchmarks.report import write_report
 from edgedrag.runtime.files import check_folder, write_aside
 
@@ -23,6 +24,12 @@ h1, h2 { line-height: 1.2 } figure { margin: 1rem 0 } svg { width: 100%; height:
 th, td { border-bottom: 1px solid #ccc; padding: 0.35rem 0.6rem; text-align: left; vertical-align: top }
 td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; min-width: 3.5rem }
 .bad { color: #b00; font-weight: bold }
+@page { margin: 12mm }
+@media print {
+  body { font-size: 9pt; max-width: none; padding: 0 } .wide { overflow: visible } table { font-size: 7.5pt }
+  h2, figcaption { break-after: avoid } figure, tr { break-inside: avoid } thead { display: table-header-group }
+  th, td { padding: 0.15rem 0.3rem; min-width: 0 } figure svg { max-height: 11cm }
+}
 """
 
 
@@ -67,9 +74,16 @@ def write_samples(report: dict[str, Any], file: Path) -> None:
     write_aside(file, out.getvalue().encode())
 
 
+def busy_line(reports: Sequence[dict[str, Any]], report: dict[str, Any]) -> str | None:
+    """What is said first of a report from a busy machine, with its name where there are several; None of others."""
+    line = first_line(report.get("machine"))
+    return line if line is None or len(reports) == 1 else f"{name_of(report)}: {line}"
+
+
 def as_text(reports: Sequence[dict[str, Any]]) -> str:
     """The Markdown summary."""
-    lines = [f"# {TITLE}", ""]
+    busy = [line for report in reports if (line := busy_line(reports, report))]
+    lines = [part for line in busy for part in (line, "")] + [f"# {TITLE}", ""]
     if not all(report["complete"] for report in reports):
         lines += [f"**{INCOMPLETE}**", ""]
     for table in tables(reports):
@@ -87,14 +101,22 @@ def markdown(table: Table) -> list[str]:
 
 def as_html(reports: Sequence[dict[str, Any]]) -> str:
     """The page: plots (or a hint if matplotlib is not installed) and tables."""
+    busy = "".join(
+        f'<p class="bad">{html.escape(line)}</p>' for report in reports if (line := busy_line(reports, report))
+    )
     bad = "" if all(report["complete"] for report in reports) else f'<p class="bad">{INCOMPLETE}</p>'
     try:
         from edgedrag.benchmarks.latency.plots import plots
 
         drawn = "".join(f"<figure><figcaption>{html.escape(c)}</figcaption>{svg}</figure>" for c, svg in plots(reports))
     except ImportError as error:
-        drawn = f"<p>No plots: {html.escape(str(error.name))} is not installed (extra [report]).</p>"
-    return page(TITLE, bad + drawn, tables(reports))
+        drawn = no_plots(error)
+    return page(TITLE, busy + bad + drawn, tables(reports))
+
+
+def no_plots(error: ImportError) -> str:
+    """What a page says in place of plots."""
+    return f"<p>No plots: {html.escape(str(error.name))} is not installed (extra [report]).</p>"
 
 
 def page(title: str, first: str, shown: Iterable[Table]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgedrag.benchmarks.latency.early_stopping import percentiles
+from edgedrag.benchmarks.latency.early_stopping import median, percentiles
 
 AGREE = 0.1  # largest deviation of stable windows' medians from their median, relative
 WINDOWS = 3  # number of last windows that must agree
@@ -27,19 +27,21 @@ def agree(medians: Sequence[float]) -> bool:
 
 
 def figures(windows: Windows) -> dict[str, Any]:
-    """Count, mean, percentiles with bounds, coefficient of variation, stability, and the samples.
+    """Count, mean, median, percentiles with bounds, coefficient of variation, stability, and the samples.
+
+    Median and percentiles are None where there are too few samples for a bound.
 
     Windows are measured consecutively, each in its own process.
     """
     filled = [list(window) for window in windows if len(window)]
     samples = pooled(filled)
     if not samples:
-        return {"n": 0, "percentiles": percentiles(()), "stable": False, "samples_ms": []}
+        return {"n": 0, "median_ms": None, "percentiles": percentiles(()), "stable": False, "samples_ms": []}
     medians = [round(float(np.median(window)), 3) for window in filled]
     return {
         "n": len(samples),
         "mean_ms": round(float(np.mean(samples)), 3),
-        "median_ms": round(float(np.median(samples)), 3),
+        "median_ms": median(samples),
         "min_ms": round(min(samples), 3),
         "max_ms": round(max(samples), 3),
         "cov": round(float(np.std(samples) / np.mean(samples)), 4),

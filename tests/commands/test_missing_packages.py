@@ -34,6 +34,7 @@ CASES: dict[str, tuple[str, str | None]] = {
     "bench ab": ("--a= --b= --seconds 1", "cpu"),
     "bench plan": ("embedded --device orin-nano", None),
     "bench report": (f"{REPORT} -o {{tmp}}/fleet", None),
+    "bench accuracy": ("--steps 1", "quality"),
     "bench quality": ("--pairs {tmp}", "cpu"),
     "bench ground": ("{tmp} {tmp}", "quality"),
     "bench rounds": (f"{PHOTO}", "cpu"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgedrag.commands.bench_accuracy import accuracy
 from edgedrag.commands.bench_latency import ab, compare, latency, plan, report
 from edgedrag.commands.family import Family, json_option
 from edgedrag.commands.option_groups import option, option_group, option_groups
@@ -22,7 +23,7 @@ def bench() -> None:
     """Measure latency, quality and the touch station; compare reports."""
 
 
-for command in (latency, compare, ab, plan, report):
+for command in (latency, compare, ab, plan, report, accuracy):
     bench.add_command(command)
 
 
@@ -88,6 +89,17 @@ class Samples:
         "--weights", type=FILE, help="Folder of the metric networks' weights.  [default: of their packages]"
     )
 
+    protocol: str = option(
+        "--protocol",
+        type=click.Choice(["own", "published"]),
+        default="own",
+        show_default=True,
+        help="Of --dragbench: published measures as RegionDrag does, see docs/published.md.",
+    )
+    dift: Path | None = option(
+        "--dift", type=FILE, help="Of --protocol published: a folder of Stable Diffusion 2.1, for MD by DIFT."
+    )
+
     def further_bundles(self) -> dict[str, str]:
         """The bundles of --compare by name."""
         further = dict(text.partition("=")[::2] for text in self.compare)
@@ -133,6 +145,9 @@ def quality(samples: Samples, engine: Engine, written: Written, as_json: bool) -
         _measure_edits(samples, engine, written, as_json)
         return
     written.check()
+    if samples.protocol == "published":
+        _measure_published(samples, engine, written, as_json)
+        return
     runtime, _ = engine.open()
     relatives = engine.options.bundle == "embedded"
     figures, picture = measure(
@@ -151,6 +166,30 @@ def quality(samples: Samples, engine: Engine, written: Written, as_json: bool) -
     )
     written.write(figures, picture)
     click.echo(json.dumps(figures) if as_json else describe(figures))
+
+
+def _measure_published(samples: Samples, engine: Engine, written: Written, as_json: bool) -> None:
+    """`bench quality --protocol published`."""
+    from edgedrag.benchmarks.context import context
+    from edgedrag.benchmarks.quality import published
+    from edgedrag.benchmarks.quality.dift import Dift
+    from edgedrag.commands.bench_latency import print_progress
+    from edgedrag.metrics.drag_sets import find_samples
+    from edgedrag.metrics.stlpips import STLPIPS
+    from edgedrag.metrics.xfeat import XFeat
+
+    if samples.dragbench is None or samples.compare or written.sheet is not None:
+        raise click.UsageError("--protocol published needs --dragbench, and goes with neither --compare nor --sheet")
+    folders = find_samples(samples.dragbench)
+    dift = None if samples.dift is None else Dift(samples.dift)
+    scorer = published.Scorer(STLPIPS(samples.weights), XFeat(samples.weights), dift, published.load_lpips())
+    runtime, _ = engine.open()
+    steps = engine.steps or runtime.bundle.sampler["default_steps"]
+    found = published.measure_published(runtime, steps, folders, engine.max_megapixels, scorer, print_progress)
+    print_progress("")
+    figures = {**context(runtime), "kind": "dragbench, published protocol", "steps": steps, **found}
+    written.write(figures, None)
+    click.echo(json.dumps(figures) if as_json else published.describe(figures))
 
 
 def _measure_edits(samples: Samples, engine: Engine, written: Written, as_json: bool) -> None:

@@ -212,16 +212,23 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
 
 @click.command(cls=Command)
 @click.argument("reports", nargs=-1, required=True, type=FILE, metavar="REPORT.json...")
-@click.option("-o", "--output", type=FILE, required=True, metavar="FLEET", help="Write FLEET.html and FLEET.md.")
+@click.option(
+    "-o", "--output", type=FILE, required=True, metavar="DEVICE", help="Write DEVICE.json, DEVICE.md and DEVICE.html."
+)
 def report(reports: tuple[Path, ...], output: Path) -> None:
-    """Put the reports of several devices on one page."""
-    from edgedrag.benchmarks.latency import report as latency_report
-    from edgedrag.benchmarks.latency.compare import read_report
+    """Put all reports of a device into one file, or those of a fleet.
 
-    stem = latency_report.stem(output)
-    read = [read_report(file) for file in reports]
-    latency_report.write(read, stem)
-    click.echo(f"{stem}.html and {stem}.md: {len(read)} report(s)")
+    Of `bench latency` and `bench accuracy`, and files that this command wrote, whose reports are merged. The page has
+    a plot of quality against latency, and prints.
+    """
+    from edgedrag.benchmarks.latency import device_report
+    from edgedrag.benchmarks.latency.report import stem
+
+    to = stem(output)
+    assert to is not None, "the option is required"
+    read = device_report.read_reports(reports)
+    device_report.write(read, to)
+    click.echo(f"{to}.json, .md and .html: {len(read.latency)} of latency, {len(read.accuracy)} of accuracy")
 
 
 @option_group

@@ -15,6 +15,7 @@ from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.mask import check_mask
+from edgedrag.runtime.drag.mask_motion import lift, move_in_mask
 from edgedrag.runtime.drag.motion import (
     BEND_REACH_IN_MASK,
     HeldMotion,
@@ -38,7 +39,8 @@ from edgedrag.runtime.trace import span
 
 ANSWER, ANSWER_IN_MASK = "thing", "group"  # of a hold, which one moves; chosen on pulls and pairs, docs/quality.md
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
-CUT = 0.02  # of a given mask's edge; what holds more of it goes on beyond the mask
+CUT = 0.02  # of what is held, or of a given mask's edge; with more, what is held goes on beyond the mask
+LIFTED_LEAST = 0.25  # of a given mask: what is held less is not what it was painted around
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
 GROUNDS = 2  # that are remembered
 HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
@@ -52,6 +54,15 @@ class Asked:
     mask: Source | None
     motion: MotionName = "auto"
     answer: str = ANSWER
+
+
+@dataclass(frozen=True)
+class Place:
+    """A drag's window at the generator's size: uint8 RGB [H, W, 3], bool [H, W], and points [N, 4] in its pixels."""
+
+    picture: np.ndarray
+    mask: np.ndarray
+    points: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,11 @@ class Preparer:
             answer = way_of(asked)[1]
             held = np.stack([hold.answer(answer).in_window(window, picture) for hold in holds])
             margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
-            motion = self._motion(picture, small_points, held, mask, asked.motion, margin)
+            place = Place(picture, mask, small_points)
+            if given is not None and way_of(asked)[0] == "bend":
+                motion = self._in_mask(place, held, _lifted(holds, small_points, window, picture), margin)
+            else:
+                motion = self._motion(place, held, asked.motion, margin)
         run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
         return Request(asked, photo, window, native, region, here.points, run, holds, start)
 
@@ -143,16 +158,27 @@ class Preparer:
                 return holds, given
             return holds, moved_region([hold.answer(answer) for hold in holds], start.points) | region_of(start)
 
-    def _motion(
-        self,
-        picture: np.ndarray,
-        points: np.ndarray,
-        held: np.ndarray,
-        mask: np.ndarray,
-        motion: MotionName,
-        margin: float,
-    ) -> HeldMotion:
+    def _in_mask(self, place: Place, held: np.ndarray, thing: np.ndarray | None, margin: float) -> HeldMotion:
+        """Move what lies in a given mask.
+
+        A thing with all of its outline in the mask, and that goes further than the ground around it could give way, is
+        lifted from its ground; all else moves together.
+
+        Args:
+            held: float32 [N, H, W], what each drag holds.
+            thing: float32 [H, W], what they hold of a thing that does not go on beyond the mask; None: it does.
+            margin: generator pixels over which a motion fades in from the mask's edge.
+        """
+        longest = np.hypot(*(place.points[:, 2:] - place.points[:, :2]).T).max()
+        if thing is None or longest <= margin or (thing > 0.5).sum() < LIFTED_LEAST * place.mask.sum():
+            return move_in_mask(place.points, place.mask, held.max(0), margin)
+        hole = _wider(thing > HOLE_LEVEL)
+        moved = lift(place.points, place.mask, thing, hole)
+        return replace(moved, ground=self._ground(place.picture, hole))
+
+    def _motion(self, place: Place, held: np.ndarray, motion: MotionName, margin: float) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
+        points, mask = place.points, place.mask
         if margin:
             follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
             moved = move_held(points, follows, motion, BEND_REACH_IN_MASK)
@@ -162,10 +188,9 @@ class Preparer:
             moved = move_held(points, held, motion)
         if not (moved.revealed > 0.5).any():
             return moved
-        hole = held[(points[:, :2] != points[:, 2:]).any(1)].max(0) > HOLE_LEVEL
-        hole = _wider(hole)
+        hole = _wider(held[_moves(points)].max(0) > HOLE_LEVEL)
         hole |= moved.revealed[..., 0] > 0
-        return replace(moved, ground=self._ground(picture, hole))
+        return replace(moved, ground=self._ground(place.picture, hole))
 
     def _ground(self, picture: np.ndarray, hole: np.ndarray) -> Ground:
         """What fills a hole, bool [H, W], in a window's picture."""
@@ -206,6 +231,21 @@ def way_of(asked: Asked) -> Way:
     """The motion's name, the answer of the hold that moves, and whether a mask was given: see `Held.way`."""
     motion, given = "bend" if asked.motion == "auto" else asked.motion, asked.mask is not None
     return motion, ANSWER_IN_MASK if given else asked.answer, given
+
+
+def _moves(points: np.ndarray) -> np.ndarray:
+    """Which drags move something, bool [N]: the others are pins."""
+    return (points[:, :2] != points[:, 2:]).any(1)
+
+
+def _lifted(
+    holds: tuple[Hold, ...], points: np.ndarray, window: Window, picture: np.ndarray
+) -> np.ndarray | None:
+    """What drags hold of a thing in a window, float32 [H, W]; None where it goes on beyond the mask."""
+    things = [hold.answer(ANSWER) for hold, moves in zip(holds, _moves(points)) if moves]
+    if not things or any(thing.beyond > CUT for thing in things):
+        return None
+    return np.max([thing.in_window(window, picture) for thing in things], axis=0)
 
 
 def _goes_on(held: np.ndarray, mask: np.ndarray) -> bool:

@@ -2,7 +2,7 @@
 
 At time s, from 0 to 1, handle i is at a_i = h_i + s v_i, and a pixel x moves with the velocity
 
-    u(x, s) = G(x) sum_i w_i (v_i + A(x - a_i)) / (sum_i w_i + c)        w_i = (r_i + EPSILON)^-2        c = (CUT_REACH d)^-2
+    u(x, s) = G(x) sum_i w_i (v_i + A(x - a_i)) / (sum_i w_i + c)    w_i = (r_i + EPSILON)^-2    c = (CUT_REACH d)^-2
 
 r_i is how far x lies beyond a disc around a_i, which moves as one; d is the distance to the part of the mask's edge
 where the mask cuts through what is held: this edge is one more sample, of no motion (inverse-distance weighting,
@@ -22,16 +22,17 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
-from edgedrag.runtime.drag.flow import edge_fade, grid, warp
-from edgedrag.runtime.drag.motion import EDGE, HELD_MOST, HeldMotion
+from edgedrag.runtime.drag.flow import edge_fade, warp
+from edgedrag.runtime.drag.motion import EDGE, HELD_MOST, HeldMotion, thing_motion
 
 DISC = 20.0  # largest radius of what moves as one around a handle; XFeat knows it again, and a person
 INSIDE, APART = 0.9, 0.4  # the same at most, as shares of the distances to the mask's edge and to the next handle
 EPSILON = 0.1
-CUT_REACH = 4.0  # a cut edge weighs as much as a handle that is this many times as far
+CUT_REACH = 3.0  # a cut edge weighs as much as a handle that is this many times as far
 CUT_WIDTH = 2  # around the mask's edge, within which it cuts what is held
 TURNED = 0.1  # of the mask's area: the square spread of handles from which on they turn and scale what lies between
 STEP, MOST_STEPS = 6.0, 12  # the longest drag is followed in steps of this length, at most this many
+BENT = 0.5
 FAR = 1e4
 
 
@@ -59,7 +60,7 @@ class Velocity:
         """Where each pixel comes from, a backward flow float32 [h, w, 2]."""
         handles, along = self.points[:, :2], self.points[:, 2:] - self.points[:, :2]
         steps = int(np.clip(np.ceil(np.hypot(*along.T).max() / STEP), 1, MOST_STEPS))
-        start = cv2.merge([np.ascontiguousarray(np.broadcast_to(n, self.inside.shape)) for n in grid(self.inside.shape)])
+        start = _places(self.inside.shape)
         at = start.copy()
         for step in range(steps):
             handles_now = handles + np.float32(1 - step / steps) * along
@@ -68,7 +69,7 @@ class Velocity:
 
     def _at(self, at: np.ndarray, handles: np.ndarray, along: np.ndarray) -> np.ndarray:
         """The velocity at places [h, w, 2] while the handles are at [N, 2] and move along [N, 2]."""
-        flow = at - cv2.merge([np.ascontiguousarray(np.broadcast_to(n, at.shape[:2])) for n in grid(at.shape[:2])])
+        flow = at - _places(self.inside.shape)
         total, in_disc = warp(self.still, flow), np.zeros(at.shape[:2], np.float32)
         turn = self._turn(handles, along)
         x, y = cv2.split(at)
@@ -90,7 +91,8 @@ class Velocity:
 
     def _radii(self, handles: np.ndarray) -> np.ndarray:
         """The radius of each handle's disc, float32 [N]."""
-        rows, columns = (np.rint(n).astype(int).clip(0, size - 1) for n, size in zip(handles.T[::-1], self.inside.shape))
+        height, width = self.inside.shape
+        columns, rows = np.rint(handles).astype(int).clip(0, [width - 1, height - 1]).T
         radii = np.minimum(self.disc, INSIDE * self.inside[rows, columns])
         if len(handles) > 1:
             apart = np.linalg.norm(handles[:, None] - handles[None], axis=-1)
@@ -141,6 +143,13 @@ def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarra
     return HeldMotion(flow, np.clip(revealed, 0, 1)[..., None])
 
 
+def moves_whole(points: np.ndarray) -> bool:
+    """Whether one turn and shift brings handles to their targets, but for a share BENT of the longest drag."""
+    moved = thing_motion(points, 0.0, False, points[None, :, 0], points[None, :, 1])[:, 0].T
+    drags = points[:, 2:] - points[:, :2]
+    return bool(np.hypot(*(moved - drags).T).max() <= BENT * np.hypot(*drags.T).max())
+
+
 def without_holes(mask: np.ndarray) -> np.ndarray:
     """A mask, bool [H, W], with what it encloses: gaps between strokes of a brush do not hinder a motion."""
     _, pieces, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
@@ -163,6 +172,11 @@ def _traced(
     flow[box] = Velocity(points, inside, part, still[box], disc, TURNED * float(mask.sum())).traced()
     flow[~mask] = 0
     return flow
+
+
+def _places(shape: tuple[int, ...]) -> np.ndarray:
+    """The x and y of each pixel, float32 [h, w, 2]."""
+    return cv2.merge(np.meshgrid(*(np.arange(length, dtype=np.float32) for length in shape[::-1])))
 
 
 def _distance(where: np.ndarray) -> np.ndarray:

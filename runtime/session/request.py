@@ -15,7 +15,7 @@ from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.mask import check_mask
-from edgedrag.runtime.drag.mask_motion import lift, move_in_mask
+from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
 from edgedrag.runtime.drag.motion import (
     BEND_REACH_IN_MASK,
     HeldMotion,
@@ -161,19 +161,20 @@ class Preparer:
     def _in_mask(self, place: Place, held: np.ndarray, thing: np.ndarray | None, margin: float) -> HeldMotion:
         """Move what lies in a given mask.
 
-        A thing with all of its outline in the mask, and that goes further than the ground around it could give way, is
-        lifted from its ground; all else moves together.
+        A thing with all of its outline in the mask that moves as a whole, further than the ground around it could give
+        way, is lifted from its ground; all else moves together.
 
         Args:
             held: float32 [N, H, W], what each drag holds.
             thing: float32 [H, W], what they hold of a thing that does not go on beyond the mask; None: it does.
             margin: generator pixels over which a motion fades in from the mask's edge.
         """
-        longest = np.hypot(*(place.points[:, 2:] - place.points[:, :2]).T).max()
-        if thing is None or longest <= margin or (thing > 0.5).sum() < LIFTED_LEAST * place.mask.sum():
-            return move_in_mask(place.points, place.mask, held.max(0), margin)
+        points, mask = place.points, place.mask
+        far = np.hypot(*(points[:, 2:] - points[:, :2]).T).max() > margin and moves_whole(points)
+        if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
+            return move_in_mask(points, mask, held.max(0), margin)
         hole = _wider(thing > HOLE_LEVEL)
-        moved = lift(place.points, place.mask, thing, hole)
+        moved = lift(points, mask, thing, hole)
         return replace(moved, ground=self._ground(place.picture, hole))
 
     def _motion(self, place: Place, held: np.ndarray, motion: MotionName, margin: float) -> HeldMotion:
@@ -238,9 +239,7 @@ def _moves(points: np.ndarray) -> np.ndarray:
     return (points[:, :2] != points[:, 2:]).any(1)
 
 
-def _lifted(
-    holds: tuple[Hold, ...], points: np.ndarray, window: Window, picture: np.ndarray
-) -> np.ndarray | None:
+def _lifted(holds: tuple[Hold, ...], points: np.ndarray, window: Window, picture: np.ndarray) -> np.ndarray | None:
     """What drags hold of a thing in a window, float32 [H, W]; None where it goes on beyond the mask."""
     things = [hold.answer(ANSWER) for hold, moves in zip(holds, _moves(points)) if moves]
     if not things or any(thing.beyond > CUT for thing in things):

@@ -23,7 +23,7 @@ import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
 from edgedrag.runtime.drag.flow import edge_fade, warp
-from edgedrag.runtime.drag.motion import EDGE, HELD_MOST, HeldMotion, thing_motion
+from edgedrag.runtime.drag.motion import EDGE, HELD_MOST, SOFT, HeldMotion, thing_motion
 
 DISC = 20.0  # largest radius of what moves as one around a handle; XFeat knows it again, and a person
 INSIDE, APART = 0.9, 0.4  # the same at most, as shares of the distances to the mask's edge and to the next handle
@@ -31,7 +31,7 @@ EPSILON = 0.1
 CUT_REACH = 3.0  # a cut edge weighs as much as a handle that is this many times as far
 CUT_WIDTH = 2  # around the mask's edge, within which it cuts what is held
 TURNED = 0.1  # of the mask's area: the square spread of handles from which on they turn and scale what lies between
-STEP, MOST_STEPS = 6.0, 12  # the longest drag is followed in steps of this length, at most this many
+STEP, MOST_STEPS = 4.0, 16  # the longest drag is followed in steps of this length, at most this many
 BENT = 0.5
 FAR = 1e4
 
@@ -123,7 +123,8 @@ def move_in_mask(points: np.ndarray, mask: np.ndarray, held: np.ndarray, margin:
     near = np.ones((2 * CUT_WIDTH + 1, 2 * CUT_WIDTH + 1), np.uint8)
     cut = edge & (cv2.dilate(held, near) > 0.5)
     still = (np.float32(CUT_REACH) * np.maximum(_distance(~cut), 0.5)) ** -2
-    fade = edge_fade(whole, margin) * (1 - HELD_MOST + HELD_MOST * np.clip(held, 0, 1))
+    follows = cv2.GaussianBlur(np.clip(held, 0, 1), (0, 0), 2 * SOFT)
+    fade = edge_fade(whole, margin) * (1 - HELD_MOST + HELD_MOST * follows)
     flow = _traced(points, whole, fade, still, DISC)
     return HeldMotion(flow, np.zeros((*mask.shape, 1), np.float32))
 

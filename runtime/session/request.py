@@ -134,9 +134,9 @@ class Preparer:
         with span("window", "prepare"):
             window = choose_window(region, points, self._bundle.manifest["window"]["margin"], self._stages.sizes)
             native = start.photo[window.box]
-            mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
+            mask = to_generator_size(region[window.box].astype(np.uint8) * 255, window.size) > 0
             small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
-            picture = shrink(as_rgb8(native), window.size)
+            picture = to_generator_size(as_rgb8(native), window.size)
         with span("motion", "prepare"):
             answer = way_of(asked)[1]
             held = np.stack([hold.answer(answer).in_window(window, picture) for hold in holds])
@@ -217,7 +217,7 @@ class Preparer:
         moved, found = flow_from(held, flow, window)
         hole = _wider(held.region(window, request.photo.shape))
         if (hole & ~found).any():  # hidden by what is held: until the drag ends, the ground of the photo as it is
-            picture = shrink(as_rgb8(request.photo[window.box]), window.size)
+            picture = to_generator_size(as_rgb8(request.photo[window.box]), window.size)
             offsets = self._ground(picture, hole).offsets * window.scale
             moved[hole & ~found] = offsets[hole & ~found]
         return moved
@@ -283,7 +283,7 @@ def digest(array: np.ndarray) -> bytes:
         return hashlib.sha256(np.ascontiguousarray(array).data).digest()
 
 
-def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def to_generator_size(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A window's pixels at the generator's size (H, W).
 
     INTER_AREA from a 2x reduction on, else bilinear; INTER_AREA is slow at fractional ratios.

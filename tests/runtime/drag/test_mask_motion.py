@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+
 from edgedrag.runtime.drag.flow import jacobian
 from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole, without_holes
 

@@ -15,8 +15,7 @@ import numpy as np
 from PIL import Image
 
 from edgedrag.runtime.drag.flow import FADE
-from edgedrag.runtime.drag.mask_motion import move_in_mask
-from edgedrag.runtime.drag.motion import HeldMotion
+from edgedrag.runtime.drag.motion import BEND_REACH_IN_MASK, HeldMotion, held_in_mask, move_held
 
 
 class PhotoInputs:
@@ -79,7 +78,8 @@ class DragInputs:
         """How what the drags hold moves."""
         if self._held is None:
             nothing = np.zeros(self._mask.shape, np.float32)
-            self._held = move_in_mask(self._points, self._mask, nothing, FADE)
+            follows = [held_in_mask(self._mask, nothing, at, FADE) for at in self._points[:, :2]]
+            self._held = move_held(self._points, np.stack(follows), reach=BEND_REACH_IN_MASK)
         return self._held
 
     @cached_property

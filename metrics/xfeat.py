@@ -60,11 +60,15 @@ class XFeat(nn.Module):
         return self.block_fusion(eighth + sum(F.interpolate(c, eighth.shape[2:], mode="bilinear") for c in coarse))
 
     def descriptors(self, picture: np.ndarray) -> Tensor:
-        """Unit-length descriptors [64, H, W] of the pixels of a uint8 RGB picture [H, W, 3]."""
+        """Descriptors [64, H, W] of the pixels of a uint8 RGB picture [H, W, 3].
+
+        They have unit length at the network's own cells, and less where enlarging mixes unlike neighbours: a match
+        between cells counts less. Normalising them again is a laxer measure (docs/quality.md).
+        """
         h, w = picture.shape[:2]
         size = [max(n // MULTIPLE, 1) * MULTIPLE for n in (h, w)]
         features = self(F.interpolate(torch.tensor(picture).permute(2, 0, 1)[None].float(), size, mode="bilinear"))
-        return F.normalize(F.interpolate(F.normalize(features), (h, w), mode="bilinear"))[0]
+        return F.interpolate(F.normalize(features), (h, w), mode="bilinear")[0]
 
 
 def discs(point: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -89,7 +93,7 @@ def landings(before: Tensor, after: Tensor, points: np.ndarray, in_discs: bool) 
     positions = []
     shape = (after.shape[1], after.shape[2])
     for point in points:
-        x, y = (min(round(float(v)), n - 1) for v, n in zip(point[:2], shape[::-1]))
+        x, y = (min(int(v), n - 1) for v, n in zip(point[:2], shape[::-1]))
         similarity = torch.tensordot(before[:, y, x], after, 1).numpy()
         if in_discs:
             similarity = np.where(discs(point, shape), similarity, -np.inf)

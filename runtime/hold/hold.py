@@ -35,12 +35,14 @@ class Hold:
             it holds, but for soft edges. None in an alternative itself.
         follows: float32 [h, w] in 0..1, of the whole photo at low resolution: how far each pixel follows a motion,
             less where it is less sure to be held.
+        beyond: share of what is held that lies outside the mask that bounds it; 0 without one.
     """
 
     name: str
     point: tuple[float, float]
     alternatives: tuple[Hold, ...]
     follows: np.ndarray
+    beyond: float
     _soft: SoftMap
     _view: PhotoView
     _moving: dict[str, Hold] = field(default_factory=dict)
@@ -113,14 +115,17 @@ def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.
         answers: float32 [3, h, w] at the size of `view.picture`, in 0..1, held from a half on, in the order of NAMES.
         mask: bool [H, W], which bounds it.
     """
+    inside = np.ones(view.size, np.float32)
     if mask is not None:
-        answers = answers * cv2.resize(mask.astype(np.float32), view.size[::-1], interpolation=cv2.INTER_AREA)
+        inside = cv2.resize(mask.astype(np.float32), view.size[::-1], interpolation=cv2.INTER_AREA)
     at = pixel_at(view, point)
     x, y = point.tolist()
 
     def one(name: str, answer: np.ndarray) -> Hold:
+        unbounded, answer = around_point(answer, at, 0.5), answer * inside
+        beyond = 1 - float((unbounded * inside).sum() / unbounded.sum())
         region = around_point(answer, at, 0.5)
-        return Hold(name, (x, y), (), follows_of(answer, region), SoftMap(view, region, point, mask), view)
+        return Hold(name, (x, y), (), follows_of(answer, region), beyond, SoftMap(view, region, point, mask), view)
 
     held = tuple(one(name, answer) for name, answer in zip(NAMES, np.maximum.accumulate(answers)))
     return replace(held[NAMES.index(DEFAULT)], alternatives=held)

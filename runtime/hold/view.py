@@ -26,12 +26,12 @@ class PhotoView:
         scale = min(1.0, SIDE / max(height, width))
         self.size = (max(1, round(height * scale)), max(1, round(width * scale)))
         # What networks see is made from this one: a photo of many megapixels is read once.
-        self._medium = shrink(photo, tuple(min(n, 2 * small) for n, small in zip(self.shape, self.size)))
+        self._medium = resized_rgb8(photo, tuple(min(n, 2 * small) for n, small in zip(self.shape, self.size)))
         self.picture = self.resized(self.size)
 
     def resized(self, size: tuple[int, int]) -> np.ndarray:
         """The whole photo at a size (H, W) up to about twice that of `picture`, uint8 RGB."""
-        return shrink(self._medium, size)
+        return resized_rgb8(self._medium, size)
 
     @cached_property
     def guided_filter(self) -> GuidedFilter:
@@ -43,8 +43,9 @@ class PhotoView:
         return ((point + 0.5) * scale - 0.5).astype(np.float32)
 
 
-def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Pixels of any picture form at a size (H, W), uint8 RGB."""
+def resized_rgb8(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Pixels of any picture form at a size (H, W), uint8 RGB; INTER_AREA at every reduction, since what is held is seen
+    in few pixels."""
     if pixels.shape[:2] != size:
         smaller = pixels.shape[0] >= size[0] and pixels.shape[1] >= size[1]
         pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)

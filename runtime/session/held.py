@@ -19,7 +19,7 @@ from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.hold.hold import NAMES, Hold
 from edgedrag.runtime.photo.window import Window
 
-Way = tuple[MotionName, str, bool, float]
+Way = tuple[MotionName, str, bool, float | None]
 
 SHOWN = 0.5  # weight of what is revealed up to which a pixel shows what moved there
 LEVEL = 25  # of a map, of 255: from there on a place shows what moved

@@ -16,7 +16,10 @@ from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.mask import check_mask
+from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
 from edgedrag.runtime.drag.motion import (
+    BEND_REACH,
+    BEND_REACH_IN_MASK,
     HeldMotion,
     MotionName,
     check_motion,
@@ -38,8 +41,9 @@ from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span
 
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
-CUT = 0.02  # of a given mask's edge; what holds more of it goes on beyond the mask
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
+CUT = 0.02  # of what is held, or of a given mask's edge; with more, what is held goes on beyond the mask
+LIFTED_LEAST = 0.25  # of a given mask: what is held less is not what it was painted around
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
 GROUNDS = 2  # that are remembered
 REACHES = 16, 12  # generator pixels: the first of the lengths, each twice the one before; and beyond it, for soft edges
@@ -59,6 +63,15 @@ class Asked:
     answer: str = ANSWER
     protected: np.ndarray | None = None
     variant: Variant | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A drag's window at the generator's size: uint8 RGB [H, W, 3], bool [H, W], and points [N, 4] in its pixels."""
+
+    picture: np.ndarray
+    mask: np.ndarray
+    points: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -134,16 +147,20 @@ class Preparer:
         with span("window", "prepare"):
             window = choose_window(region, points, self._bundle.manifest["window"]["margin"], self._stages.sizes)
             native = start.photo[window.box]
-            mask = shrink(region[window.box].astype(np.uint8) * 255, window.size) > 0
+            mask = to_generator_size(region[window.box].astype(np.uint8) * 255, window.size) > 0
             small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
-            picture = shrink(as_rgb8(native), window.size)
+            picture = to_generator_size(as_rgb8(native), window.size)
         with span("motion", "prepare"):
             names = _names(points, variant.answer)
             # A given mask says what may move: all that is held there does.
             moving = [hold.moving(n) if given is None else hold.answer(n) for hold, n in zip(holds, names)]
             held = np.stack([hold.in_window(window, picture) for hold in moving])
             margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
-            motion = self._motion(picture, small_points, held, mask, variant, margin)
+            place = Place(picture, mask, small_points)
+            if given is not None and variant.motion == "bend" and variant.reach is None:
+                motion = self._in_mask(place, held, _lifted(holds, small_points, window, picture), margin)
+            else:
+                motion = self._motion(place, held, variant, margin)
         run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
         return Request(way, photo, window, native, region, here.points, run, holds, start)
 
@@ -157,30 +174,42 @@ class Preparer:
             named = [hold.answer(name) for hold, name in zip(holds, _names(start.points, answer))]
             return holds, moved_region(named, start.points) | region_of(start)
 
-    def _motion(
-        self,
-        picture: np.ndarray,
-        points: np.ndarray,
-        held: np.ndarray,
-        mask: np.ndarray,
-        variant: Variant,
-        margin: float,
-    ) -> HeldMotion:
+    def _in_mask(self, place: Place, held: np.ndarray, thing: np.ndarray | None, margin: float) -> HeldMotion:
+        """Move what lies in a given mask.
+
+        A thing with all of its outline in the mask that moves as a whole, further than the ground around it could give
+        way, is lifted from its ground; all else moves together.
+
+        Args:
+            held: float32 [N, H, W], what each drag holds.
+            thing: float32 [H, W], what they hold of a thing that does not go on beyond the mask; None: it does.
+            margin: generator pixels over which a motion fades in from the mask's edge.
+        """
+        points, mask = place.points, place.mask
+        far = _longest(points) > margin and moves_whole(points)
+        if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
+            return move_in_mask(points, mask, held.max(0), margin)
+        hole = _wider(thing > HOLE_LEVEL, HOLE_MARGIN)
+        moved = lift(points, mask, thing, hole)
+        return replace(moved, ground=self._ground(place.picture, hole, hole))
+
+    def _motion(self, place: Place, held: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
+        points, mask = place.points, place.mask
         if margin:
             follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
-            moved = move_held(points, follows, variant.motion, variant.reach)
+            moved = move_held(points, follows, variant.motion, variant.reach or BEND_REACH_IN_MASK)
             if _goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
                 return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
         else:
-            moved = move_held(points, held, variant.motion, variant.reach)
+            moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
         if not (moved.revealed > 0.5).any():
             return moved
-        hole = held[(points[:, :2] != points[:, 2:]).any(1)].max(0) > HOLE_LEVEL
+        hole = held[_moves(points)].max(0) > HOLE_LEVEL
         hole, revealed = _wider(hole, HOLE_MARGIN), _wider(moved.revealed[..., 0] > SHOWN, 1)
         hole |= revealed
-        longest = float(np.hypot(*(points[:, 2:] - points[:, :2]).T).max())
-        return replace(moved, ground=self._ground(picture, hole, _within_reach(hole, longest) | revealed))
+        longest = _longest(points)
+        return replace(moved, ground=self._ground(place.picture, hole, _within_reach(hole, longest) | revealed))
 
     def _ground(self, picture: np.ndarray, hole: np.ndarray, wanted: np.ndarray) -> Ground:
         """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""
@@ -206,8 +235,8 @@ class Preparer:
         moved, found = flow_from(held, flow, window)
         hole = _wider(held.region(window, request.photo.shape), HOLE_MARGIN)
         if (hole & ~found).any():  # hidden by what is held: until the drag ends, the ground of the photo as it is
-            picture = shrink(as_rgb8(request.photo[window.box]), window.size)
-            longest = float(np.hypot(*(held.points[:, 2:] - held.points[:, :2]).T).max()) / held.pixel
+            picture = to_generator_size(as_rgb8(request.photo[window.box]), window.size)
+            longest = _longest(held.points) / held.pixel
             offsets = self._ground(picture, hole, _within_reach(hole, longest)).offsets * window.scale
             moved[hole & ~found] = offsets[hole & ~found]
         return moved
@@ -251,6 +280,24 @@ def variant_of(asked: Asked) -> Variant:
     return usual if asked.mask is not None else replace(usual, answer=asked.answer)
 
 
+def _moves(points: np.ndarray) -> np.ndarray:
+    """Which drags move something, bool [N]: the others are pins."""
+    return (points[:, :2] != points[:, 2:]).any(1)
+
+
+def _longest(points: np.ndarray) -> float:
+    """The length of the longest drag of points [N, 4]."""
+    return float(np.hypot(*(points[:, 2:] - points[:, :2]).T).max())
+
+
+def _lifted(holds: tuple[Hold, ...], points: np.ndarray, window: Window, picture: np.ndarray) -> np.ndarray | None:
+    """What drags hold of a thing in a window, float32 [H, W]; None where it goes on beyond the mask."""
+    things = [hold.answer(ANSWER) for hold, moves in zip(holds, _moves(points)) if moves]
+    if not things or any(thing.beyond > CUT for thing in things):
+        return None
+    return np.max([thing.in_window(window, picture) for thing in things], axis=0)
+
+
 def _goes_on(held: np.ndarray, mask: np.ndarray) -> bool:
     """Whether what is held, float32 [H, W], goes on beyond a mask, bool [H, W]: it holds some of the mask's edge."""
     edge = mask & ~cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).view(bool)
@@ -287,7 +334,7 @@ def digest(array: np.ndarray) -> bytes:
         return hashlib.sha256(np.ascontiguousarray(array).data).digest()
 
 
-def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def to_generator_size(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A window's pixels at the generator's size (H, W).
 
     INTER_AREA from a 2x reduction on, else bilinear; INTER_AREA is slow at fractional ratios.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgedrag.runtime.drag.motion import BEND_REACH, BEND_REACH_IN_MASK, MotionName
+from edgedrag.runtime.drag.motion import BEND_REACH_IN_MASK, MotionName
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,12 @@ class Variant:
     Attributes:
         motion: of what is held.
         answer: of the hold, which moves; of hold.NAMES.
-        reach: of a bend, as of `motion.move_held`.
+        reach: of a bend, as of `motion.move_held`; None: the usual way to bend, in a given mask `mask_motion`'s.
     """
 
     motion: MotionName
     answer: str
-    reach: float = BEND_REACH
+    reach: float | None = None
 
 
 # In the order in which they are offered: the first is right most often, each next one most often where those before it
@@ -33,12 +33,12 @@ VARIANTS = (
     Variant("whole", "part"),
 )
 VARIANTS_IN_MASK = (
-    Variant("bend", "group", BEND_REACH_IN_MASK),
-    Variant("whole", "group", BEND_REACH_IN_MASK),
+    Variant("bend", "group"),
+    Variant("whole", "group"),
     Variant("bend", "group", 0.5),
     Variant("bend", "group", 1.0),
-    Variant("stretch", "group", BEND_REACH_IN_MASK),
-    Variant("bend", "part", BEND_REACH_IN_MASK),
+    Variant("stretch", "group"),
+    Variant("bend", "group", BEND_REACH_IN_MASK),
 )
 MAX_CANDIDATES = len(VARIANTS)
 ANSWER = VARIANTS[0].answer  # that moves where none is asked for

@@ -86,7 +86,7 @@ def test_content_is_found_where_it_went(xfeat: XFeat, cat: np.ndarray, in_discs:
     missed = np.linalg.norm(landings(one, other, points, in_discs) - points[:, 2:], axis=1)
     assert missed.max() < 4
     stayed = np.linalg.norm(landings(one, one, points, in_discs) - points[:, 2:], axis=1)
-    assert stayed == pytest.approx([24, 24, 24])
+    assert stayed == pytest.approx([24, 24, 24], abs=4)  # a match tends to the centre of a cell of 8 pixels
 
 
 def test_content_outside_the_discs_is_not_found_in_them(xfeat: XFeat, cat: np.ndarray) -> None:

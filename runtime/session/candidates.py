@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterable
 import numpy as np
 
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.session.arguments import whole_number
 from edgedrag.runtime.session.edit import Edit, Progress
-from edgedrag.runtime.session.request import whole_number
 from edgedrag.runtime.session.variants import MAX_CANDIDATES
 
 

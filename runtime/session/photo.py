@@ -18,11 +18,12 @@ from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, as_rgb8, describe
 from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
+from edgedrag.runtime.session.arguments import checked_mask, whole_number
 from edgedrag.runtime.session.candidates import check_count, distinct, run_to_end
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History, Start
 from edgedrag.runtime.session.opened import Opened
-from edgedrag.runtime.session.request import Asked, Preparer, Request, checked_mask, to_generator_size, whole_number
+from edgedrag.runtime.session.request import Asked, Preparer, Request, to_generator_size
 from edgedrag.runtime.session.variants import ANSWER, MAX_CANDIDATES, variants
 from edgedrag.runtime.trace import span, timed
 
@@ -308,10 +309,8 @@ class Photo:
             entry = replace(entry, held=request.held_after(generated))
         change = self._changed(entry.box, entry.after, edited=True)
         with span("checks", "check"):
-            pixel, edited = (
-                float(window.scale.mean()),
-                to_generator_size(as_rgb8(change.image[window.box]), window.size),
-            )
+            pixel = float(window.scale.mean())
+            edited = to_generator_size(as_rgb8(change.image[window.box]), window.size)
             found = check(run.picture, edited, run.mask, run.points, pixel, generated)
             return entry, change, found.on_photo(window)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,7 +14,6 @@ from edgedrag.runtime.drag.blend import REVEAL_RANGE
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
 from edgedrag.runtime.drag.ground import Ground, make_ground
-from edgedrag.runtime.drag.mask import check_mask
 from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
 from edgedrag.runtime.drag.motion import (
     BEND_REACH,
@@ -32,21 +30,21 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.finder import HoldFinder
 from edgedrag.runtime.hold.hold import Hold, check_answer
 from edgedrag.runtime.hold.region import moved_region
-from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, Source, as_rgb8, load_picture
+from edgedrag.runtime.photo.picture import Source, as_rgb8
 from edgedrag.runtime.photo.window import Window, choose_window
+from edgedrag.runtime.session.arguments import checked_mask
 from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
 from edgedrag.runtime.session.history import Entry, Start
+from edgedrag.runtime.session.place import Place, goes_on, lifted, longest, moves, wider, within_reach
 from edgedrag.runtime.session.start import answers_at, find_start, is_apart, region_of
 from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span
 
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
-CUT = 0.02  # of what is held, or of a given mask's edge; with more, what is held goes on beyond the mask
 LIFTED_LEAST = 0.25  # of a given mask: what is held less is not what it was painted around
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
 GROUNDS = 2  # that are remembered
-REACHES = 16, 12  # generator pixels: the first of the lengths, each twice the one before; and beyond it, for soft edges
 HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 
 
@@ -63,15 +61,6 @@ class Asked:
     answer: str = ANSWER
     protected: np.ndarray | None = None
     variant: Variant | None = None
-
-
-@dataclass(frozen=True)
-class Place:
-    """A drag's window at the generator's size: uint8 RGB [H, W, 3], bool [H, W], and points [N, 4] in its pixels."""
-
-    picture: np.ndarray
-    mask: np.ndarray
-    points: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -158,7 +147,7 @@ class Preparer:
             margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
             place = Place(picture, mask, small_points)
             if given is not None and variant.motion == "bend" and variant.reach is None:
-                motion = self._in_mask(place, held, _lifted(holds, small_points, window, picture), margin)
+                motion = self._in_mask(place, held, lifted(holds, small_points, window, picture), margin)
             else:
                 motion = self._motion(place, held, variant, margin)
         run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
@@ -186,10 +175,10 @@ class Preparer:
             margin: generator pixels over which a motion fades in from the mask's edge.
         """
         points, mask = place.points, place.mask
-        far = _longest(points) > margin and moves_whole(points)
+        far = longest(points) > margin and moves_whole(points)
         if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
             return move_in_mask(points, mask, held.max(0), margin)
-        hole = _wider(thing > HOLE_LEVEL, HOLE_MARGIN)
+        hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
         moved = lift(points, mask, thing, hole)
         return replace(moved, ground=self._ground(place.picture, hole, hole))
 
@@ -199,17 +188,16 @@ class Preparer:
         if margin:
             follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
             moved = move_held(points, follows, variant.motion, variant.reach or BEND_REACH_IN_MASK)
-            if _goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
+            if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
                 return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
         else:
             moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
         if not (moved.revealed > 0.5).any():
             return moved
-        hole = held[_moves(points)].max(0) > HOLE_LEVEL
-        hole, revealed = _wider(hole, HOLE_MARGIN), _wider(moved.revealed[..., 0] > SHOWN, 1)
+        hole = held[moves(points)].max(0) > HOLE_LEVEL
+        hole, revealed = wider(hole, HOLE_MARGIN), wider(moved.revealed[..., 0] > SHOWN, 1)
         hole |= revealed
-        longest = _longest(points)
-        return replace(moved, ground=self._ground(place.picture, hole, _within_reach(hole, longest) | revealed))
+        return replace(moved, ground=self._ground(place.picture, hole, within_reach(hole, longest(points)) | revealed))
 
     def _ground(self, picture: np.ndarray, hole: np.ndarray, wanted: np.ndarray) -> Ground:
         """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""
@@ -233,11 +221,11 @@ class Preparer:
             return flow * window.scale
         held = start.continues.held
         moved, found = flow_from(held, flow, window)
-        hole = _wider(held.region(window, request.photo.shape), HOLE_MARGIN)
+        hole = wider(held.region(window, request.photo.shape), HOLE_MARGIN)
         if (hole & ~found).any():  # hidden by what is held: until the drag ends, the ground of the photo as it is
             picture = to_generator_size(as_rgb8(request.photo[window.box]), window.size)
-            longest = _longest(held.points) / held.pixel
-            offsets = self._ground(picture, hole, _within_reach(hole, longest)).offsets * window.scale
+            reach = longest(held.points) / held.pixel
+            offsets = self._ground(picture, hole, within_reach(hole, reach)).offsets * window.scale
             moved[hole & ~found] = offsets[hole & ~found]
         return moved
 
@@ -257,75 +245,12 @@ def _without(region: np.ndarray, protected: np.ndarray | None) -> np.ndarray:
     return left
 
 
-def _wider(region: np.ndarray, margin: int) -> np.ndarray:
-    """A region, bool [H, W], with a margin around it."""
-    return cv2.dilate(region.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)).view(bool)
-
-
-def _within_reach(hole: np.ndarray, longest: float) -> np.ndarray:
-    """The part of a hole, bool [H, W], that drags up to a length can reveal; the same for some range of lengths.
-
-    What moves by a length reveals what is not further than that from the hole's outline.
-    """
-    reach = REACHES[0] * 2 ** max(0, int(np.ceil(np.log2(max(longest, 1e-6) / REACHES[0])))) + REACHES[1]
-    padded = cv2.copyMakeBorder(hole.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    return hole & (cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1] <= reach)
-
-
 def variant_of(asked: Asked) -> Variant:
     """How a drag is answered: as was decided, else in the usual way, with the motion and answer that were asked for."""
     if asked.variant is not None:
         return asked.variant
     usual = usual_variant(asked.mask is not None, asked.motion)
     return usual if asked.mask is not None else replace(usual, answer=asked.answer)
-
-
-def _moves(points: np.ndarray) -> np.ndarray:
-    """Which drags move something, bool [N]: the others are pins."""
-    return (points[:, :2] != points[:, 2:]).any(1)
-
-
-def _longest(points: np.ndarray) -> float:
-    """The length of the longest drag of points [N, 4]."""
-    return float(np.hypot(*(points[:, 2:] - points[:, :2]).T).max())
-
-
-def _lifted(holds: tuple[Hold, ...], points: np.ndarray, window: Window, picture: np.ndarray) -> np.ndarray | None:
-    """What drags hold of a thing in a window, float32 [H, W]; None where it goes on beyond the mask."""
-    things = [hold.answer(ANSWER) for hold, moves in zip(holds, _moves(points)) if moves]
-    if not things or any(thing.beyond > CUT for thing in things):
-        return None
-    return np.max([thing.in_window(window, picture) for thing in things], axis=0)
-
-
-def _goes_on(held: np.ndarray, mask: np.ndarray) -> bool:
-    """Whether what is held, float32 [H, W], goes on beyond a mask, bool [H, W]: it holds some of the mask's edge."""
-    edge = mask & ~cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).view(bool)
-    return bool(edge.any()) and float((held[edge] > 0.5).mean()) > CUT
-
-
-def checked_mask(mask: Source, height: int, width: int) -> np.ndarray:
-    """A given mask as bool [H, W]; raises InputError where it cannot be used."""
-    return check_mask(_mask_values(mask, height * width / 1e6), height, width)
-
-
-def _mask_values(mask: Source, photo_megapixels: float) -> np.ndarray | Picture:
-    """A mask as an array, or read where it is a file or picture; raises InputError where it holds no numbers."""
-    if not isinstance(mask, np.ndarray):
-        return load_picture(mask, max(photo_megapixels, MAX_MEGAPIXELS), "mask")
-    if mask.dtype.kind not in "biuf":
-        raise InputError(f"mask: an array of {mask.dtype}; give booleans or numbers, nonzero = may change")
-    return mask
-
-
-def whole_number(argument: str, value: object) -> int:
-    """An integer of any kind, NumPy's included; raises InputError for all else, booleans too."""
-    try:
-        if not isinstance(value, (bool, np.bool_)):
-            return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        pass
-    raise InputError(f"{argument}: {value!r:.80} is not a whole number")
 
 
 def digest(array: np.ndarray) -> bytes:

@@ -13,8 +13,8 @@ from edgedrag.runtime.options import AUTO, BackendName, PrecisionName, RuntimeOp
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Source, load_picture
 from edgedrag.runtime.selection.select import Fallback, more_precise, select_backend
 from edgedrag.runtime.selection.self_test import Golden
+from edgedrag.runtime.session.arguments import whole_number
 from edgedrag.runtime.session.photo import Photo
-from edgedrag.runtime.session.request import whole_number
 from edgedrag.runtime.trace import span
 
 

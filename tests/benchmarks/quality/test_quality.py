@@ -125,11 +125,10 @@ def test_dragbench_report(runtime: edgedrag.Runtime, samples: Path, capsys: pyte
     table = report["methods"]
     assert all(set(figures) == DRAG_METRICS for figures in table.values())
     assert (table["unedited"]["if"], table["unedited"]["sharpness"]) == (1, 1)
-    lengths = np.hypot([20, 15], [10, 10])
-    assert table["unedited"]["md_px"] == pytest.approx(lengths.mean(), abs=0.01)
-    assert table["unedited"]["md_regiondrag"] == pytest.approx(
-        np.hypot(np.array([20, 15]) / 451, np.array([10, 10]) / 300).mean(), abs=1e-4
-    )
+    lengths = np.hypot([20, 15], [10, 10])  # XFeat finds a handle again within a few pixels
+    assert table["unedited"]["md_px"] == pytest.approx(lengths.mean(), abs=4)
+    lengths = np.hypot(np.array([20, 15]) / 451, np.array([10, 10]) / 300)
+    assert table["unedited"]["md_regiondrag"] == pytest.approx(lengths.mean(), abs=4 / 300)
     assert table["inverse_distance_warp"]["md_px"] < 0.5 * table["unedited"]["md_px"]
     assert table["inverse_distance_warp"]["if"] < 1 and table[OWN]["error_outside_mask"] == 0
     assert set(report["by_sample"]) == {"good", "kind/good"}

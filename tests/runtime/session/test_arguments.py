@@ -18,7 +18,7 @@ from PIL import Image
 
 import edgedrag
 from edgedrag.runtime.drag.drags import check_drags
-from edgedrag.runtime.session.request import whole_number
+from edgedrag.runtime.session.arguments import whole_number
 
 FILE = EXAMPLES / "chelsea.png"
 DRAG = [((265.0, 240.0), (245.0, 250.0))]

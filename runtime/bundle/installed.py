@@ -105,6 +105,7 @@ def write_serving(name: str, serving: Serving) -> None:
     """
     folder = bundles_folder() / name
     try:
+        folder.mkdir(exist_ok=True)
         write_whole(folder / SERVING, (json.dumps(asdict(serving), indent=1) + "\n").encode(), durable=True)
         sync_folder(folder)
     except OSError as error:

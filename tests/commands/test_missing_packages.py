@@ -50,7 +50,7 @@ CASES: dict[str, tuple[str, str | None]] = {
     "bundle info": ("", None),
     "bundle triton": ("embedded -o {tmp}/models", None),
     "bundle install": ("memory://shop/bundle.zip", "releases"),
-    "bundle use": ("embedded shipped", None),
+    "bundle use": ("--help", None),
     "bundle rollback": ("--help", None),
     "bundle list": ("", None),
     "learn pairs": ("--help", None),

@@ -85,6 +85,10 @@ def test_an_installed_name_comes_before_a_shipped_one_when_it_is_chosen(
     assert find_bundle("embedded") == shipped
 
 
+def test_the_shipped_bundle_is_used_where_nothing_is_installed(store: Path) -> None:
+    assert use("embedded", "shipped").release is None and find_bundle("embedded").parent.name == "bundles"
+
+
 def pack_tar(folder: Path, inner: str = "") -> Path:
     file = folder.with_name(f"{folder.name}.tar.gz")
     with tarfile.open(file, "w:gz") as archive:

@@ -25,15 +25,15 @@ from edgedrag.runtime.drag.composite import box_of
 from edgedrag.runtime.drag.flow import edge_fade, warp
 from edgedrag.runtime.drag.motion import EDGE, HELD_MOST, SOFT, HeldMotion, thing_motion
 
-DISC = 20.0  # largest radius of what moves as one around a handle; XFeat knows it again, and a person
+DISC = 20.0  # largest radius of what moves as one around a handle: large enough to be recognised
 INSIDE, APART = 0.9, 0.4  # the same at most, as shares of the distances to the mask's edge and to the next handle
 EPSILON = 0.1
 CUT_REACH = 4.0  # a cut edge weighs as much as a handle that is this many times as far
 CUT_WIDTH = 2  # around the mask's edge, within which it cuts what is held
 TURNED = 0.1  # of the mask's area: the square spread of handles from which on they turn and scale what lies between
 STEP, MOST_STEPS = 4.0, 16  # the longest drag is followed in steps of this length, at most this many
-BENT = 0.5
-FAR = 1e4
+BENT = 0.5  # of the longest drag: how far one turn and shift may leave a handle from its target, and the thing be whole
+FAR = 1e4  # pixels; farther than any picture
 
 
 @dataclass(frozen=True)

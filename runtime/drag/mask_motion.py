@@ -32,7 +32,7 @@ CUT_REACH = 4.0  # a cut edge weighs as much as a handle that is this many times
 CUT_WIDTH = 2  # around the mask's edge, within which it cuts what is held
 TURNED = 0.1  # of the mask's area: the square spread of handles from which on they turn and scale what lies between
 STEP, MOST_STEPS = 4.0, 16  # the longest drag is followed in steps of this length, at most this many
-BENT = 0.5  # of the longest drag: how far one turn and shift may leave a handle from its target, and the thing be whole
+BENT = 0.5  # of the longest drag: how far from its target a handle may stay, and what is held still move whole
 FAR = 1e4  # pixels; farther than any picture
 
 

@@ -116,7 +116,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[object,
         (tmp / name).write_bytes(b"x")
     asked = json.dumps({name: arguments.replace("{tmp}", str(tmp)) for name, (arguments, _) in CASES.items()})
     done = subprocess.run([python, "-c", SCRIPT, asked], capture_output=True, text=True, timeout=900, cwd=REPOSITORY,
-                          env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "EDGEDRAG_BUNDLES": str(tmp / "none")})  # fmt: skip
+                          env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"),
+                               "EDGEDRAG_BUNDLES": str(tmp / "none")})  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.errors import InputError
-from edgedrag.runtime.files import aside_folder, check_folder, move_folder, remove_leftovers
+from edgedrag.runtime.files import aside_folder, make_folder, move_folder, remove_leftovers
 from edgedrag.runtime.options import RuntimeOptions
 from edgedrag.runtime.releases.install import files, verify
 
@@ -52,7 +52,7 @@ def write_repository(repository: Path, options: RuntimeOptions, name: str | None
     """
     bundle = open_bundle(options.bundle)
     verify(bundle)
-    _make_folder(repository)
+    make_folder(repository)
     model = repository / (name or bundle.name)
     if model.exists() and not (model / "1" / "bundle" / "bundle.json").is_file():
         raise InputError(f"{model}: exists and is not a model that edgedrag wrote; give another --name")
@@ -75,11 +75,3 @@ def _write_version(bundle: Bundle, folder: Path) -> None:
     shutil.copyfile(MODEL, folder / "model.py")
     for file in ("bundle.json", *files(bundle)):
         shutil.copyfile(bundle.folder / file, folder / "bundle" / file)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: the folder cannot be made ({error.strerror})") from None
-    check_folder(folder)

@@ -66,6 +66,15 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: is a folder, not a file to write")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none. Raises InputError where it cannot be, or cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be made ({error.strerror})") from None
+    check_folder(folder)
+
+
 def check_folder(folder: Path) -> None:
     """Raise InputError where `folder` is not one that files can be written to."""
     if not folder.is_dir():

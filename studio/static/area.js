@@ -52,8 +52,12 @@ export class Area {
 
   /** A stroke between photo points, with a radius in photo pixels. */
   stroke(from, to, radius, white) {
+    this.pen.strokeStyle = white ? "white" : "black";
+    this.line(from, to, radius);
+  }
+
+  line(from, to, radius) {
     const { pen, scale } = this;
-    pen.strokeStyle = white ? "white" : "black";
     pen.lineWidth = Math.max(2 * radius * scale, 2);
     pen.lineCap = "round";
     pen.beginPath();
@@ -94,16 +98,9 @@ export class Tint extends Area {
   }
 
   stroke(from, to, radius, white) {
-    const { pen, scale } = this;
-    pen.globalCompositeOperation = white ? "source-over" : "destination-out";
-    pen.strokeStyle = this.colour;
-    pen.lineWidth = Math.max(2 * radius * scale, 2);
-    pen.lineCap = "round";
-    pen.beginPath();
-    pen.moveTo((from[0] + 0.5) * scale, (from[1] + 0.5) * scale);
-    pen.lineTo((to[0] + 0.5) * scale + 0.01, (to[1] + 0.5) * scale);
-    pen.stroke();
-    this.own = true;
+    this.pen.globalCompositeOperation = white ? "source-over" : "destination-out";
+    this.pen.strokeStyle = this.colour;
+    this.line(from, to, radius);
   }
 
   takePicture(bitmap) {

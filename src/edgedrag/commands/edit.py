@@ -181,7 +181,7 @@ def batch(
     A line: {"name": "a", "image": "a.jpg", "mask": "m.png", "drags": [[[120, 80], [140, 80]]], "seed": 0}
     mask and seed may be left out. A bad job is reported and the others run; exit code 1 then.
     """
-    from edgedrag.runtime.files import remove_leftovers
+    from edgedrag.runtime.files import make_folder, remove_leftovers
     from edgedrag.runtime.session.jobs import read_jobs
     from edgedrag.runtime.trace_file import tracing
 
@@ -194,23 +194,12 @@ def batch(
             raise click.UsageError("--trace: not with --cluster, whose workers are other processes")
         failed = _run_on_cluster(listed, outdir, engine, cluster, as_json)
     else:
-        _make_folder(folder)
+        make_folder(folder)
         remove_leftovers(folder)
         with tracing(trace, "edgedrag batch"):
             failed = _run_jobs(listed, engine, as_json)
     if failed:
         sys.exit(ExitCode.OTHER)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder where there is none. Raises InputError where it cannot be, or cannot be written to."""
-    from edgedrag.runtime.files import check_folder
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: the folder cannot be made ({error.strerror})") from None
-    check_folder(folder)
 
 
 def _warn_of_job(name: str, sentence: str) -> None:

@@ -457,8 +457,8 @@ def test_each_screen_is_accessible_at_four_sizes(visit: Callable[..., Visitor], 
             answer = axe.run(page, options=rules).response
             found = answer["violations"]
             assert len(answer["passes"]) > 8, "it looked"
-            told = [(rule["id"], [node["html"][:90] for node in rule["nodes"]]) for rule in found]
-            assert not told, (screen, width, told)
+            faults = [(rule["id"], [node["html"][:90] for node in rule["nodes"]]) for rule in found]
+            assert not faults, (screen, width, faults)
 
     check("first screen")
     visitor.open(COFFEE, 600, 400)

@@ -40,8 +40,8 @@ def test_every_format_is_opened_with_what_the_command_line_says_of_it(client: ht
     for kind in (f"image/{form.lower()}", "", "image/jpeg", "application/octet-stream"):
         answer = client.put(f"{path}/photo", content=data, headers={"Content-Type": kind} if kind else {})
         assert answer.status_code == 200, answer.text
-        told = [(warning["code"], warning["detail"]) for warning in answer.json()["warnings"]]
-        assert told == [("left_out", sentence) for sentence in expected.warnings]
+        shown = [(warning["code"], warning["detail"]) for warning in answer.json()["warnings"]]
+        assert shown == [("left_out", sentence) for sentence in expected.warnings]
     assert bool(expected.warnings) == (form in ("GIF", "TIFF")), "of several pictures the first is read"
     assert np.array_equal(picture(client.get(f"{path}/picture").content), expected.pixels)
 

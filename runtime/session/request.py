@@ -93,6 +93,15 @@ class Request:
         return self.pixels, digest(self.run.mask)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a drag starts from, what each of its points holds there, and the region that may change, bool [H, W]."""
+
+    start: Start
+    holds: tuple[Hold, ...]
+    region: np.ndarray
+
+
 class Preparer:
     """Makes requests on one photo; what is held and the ground behind it are made once for a resting finger."""
 
@@ -115,53 +124,48 @@ class Preparer:
         Raises:
             InputError: drags, mask or motion that cannot be used; says which and why.
         """
-        height, width = photo.shape[:2]
-        points = check_drags(asked.drags, height, width)
-        check_motion(asked.motion)
-        check_answer(asked.answer)
-        given = None if asked.mask is None else checked_mask(asked.mask, height, width)
-        if given is not None:
-            check_handles_in_mask(points, given)
+        points, given = checked(asked, photo)
         variant = variant_of(asked)
         way = variant.motion, variant.answer, given is not None, variant.reach
-        here = Start(photo, done, points)
-        free = self._bundle.moves_held and asked.protected is None
-        start = find_start(here, way, given) if free else here
-        holds, region = self._held(start, given, variant.answer)
-        if not is_apart(start, region):
-            start = here
-            holds, region = self._held(start, given, variant.answer)
-        points = start.points
-        region = _without(region, asked.protected)
+        found = self._find(Start(photo, done, points), way, given, asked.protected)
+        start = found.start
         with span("window", "prepare"):
-            window = choose_window(region, points, self._bundle.manifest["window"]["margin"], self._stages.sizes)
+            margin = self._bundle.manifest["window"]["margin"]
+            window = choose_window(found.region, start.points, margin, self._stages.sizes)
             native = start.photo[window.box]
-            mask = to_generator_size(region[window.box].astype(np.uint8) * 255, window.size) > 0
-            small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
-            picture = to_generator_size(as_rgb8(native), window.size)
+            place = _place(native, found, window)
         with span("motion", "prepare"):
-            names = _names(points, variant.answer)
-            # A given mask says what may move: all that is held there does.
-            moving = [hold.moving(n) if given is None else hold.answer(n) for hold, n in zip(holds, names)]
-            held = np.stack([hold.in_window(window, picture) for hold in moving])
-            margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
-            place = Place(picture, mask, small_points)
-            if given is not None and variant.motion == "bend" and variant.reach is None:
-                motion = self._in_mask(place, held, lifted(holds, small_points, window, picture), margin)
-            else:
-                motion = self._motion(place, held, variant, margin)
-        run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
-        return Request(way, photo, window, native, region, here.points, run, holds, start)
+            motion = self._moved(place, found, window, variant, given is not None)
+        run = DragRun(self._bundle, self._stages, place.picture, place.mask, place.points, timings, motion)
+        return Request(way, photo, window, native, found.region, points, run, found.holds, start)
 
-    def _held(self, start: Start, given: np.ndarray | None, answer: str) -> tuple[tuple[Hold, ...], np.ndarray]:
-        """What each drag holds, and the region that may change, bool [H, W]: the mask, where one was `given`."""
+    def _find(self, here: Start, way: Way, given: np.ndarray | None, protected: np.ndarray | None) -> Found:
+        """What a drag goes on with, or the photo as it is; without what is protected."""
+        start = find_start(here, way, given) if self._bundle.moves_held and protected is None else here
+        found = self._held(start, given, way[1])
+        if not is_apart(start, found.region):
+            found = self._held(here, given, way[1])
+        return replace(found, region=_without(found.region, protected))
+
+    def _held(self, start: Start, given: np.ndarray | None, answer: str) -> Found:
+        """What each drag holds, and the region that may change: the mask, where one was `given`."""
         with span("hold", "prepare"):
             holds = tuple(self.hold(start, at, given) for at in start.points[:, :2].astype(np.float64))
         with span("mask", "prepare"):
             if given is not None:
-                return holds, given
+                return Found(start, holds, given)
             named = [hold.answer(name) for hold, name in zip(holds, _names(start.points, answer))]
-            return holds, moved_region(named, start.points) | region_of(start)
+            return Found(start, holds, moved_region(named, start.points) | region_of(start))
+
+    def _moved(self, place: Place, found: Found, window: Window, variant: Variant, in_mask: bool) -> HeldMotion:
+        """How what is held moves in the window; a mask that was given says what may: all that is held there does."""
+        names = _names(found.start.points, variant.answer)
+        moving = [hold.answer(n) if in_mask else hold.moving(n) for hold, n in zip(found.holds, names)]
+        held = np.stack([hold.in_window(window, place.picture) for hold in moving])
+        margin = MARGIN * min(found.region.shape) / float(window.scale.mean()) if in_mask else 0.0
+        if in_mask and variant.motion == "bend" and variant.reach is None:
+            return self._in_mask(place, held, lifted(found.holds, place.points, window, place.picture), margin)
+        return self._motion(place, held, variant, margin)
 
     def _in_mask(self, place: Place, held: np.ndarray, thing: np.ndarray | None, margin: float) -> HeldMotion:
         """Move what lies in a given mask.
@@ -228,6 +232,25 @@ class Preparer:
             offsets = self._ground(picture, hole, within_reach(hole, reach)).offsets * window.scale
             moved[hole & ~found] = offsets[hole & ~found]
         return moved
+
+
+def checked(asked: Asked, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The drags' points [N, 4] and the mask, bool [H, W] or None. Raises InputError where they cannot be used."""
+    height, width = photo.shape[:2]
+    points = check_drags(asked.drags, height, width)
+    check_motion(asked.motion)
+    check_answer(asked.answer)
+    given = None if asked.mask is None else checked_mask(asked.mask, height, width)
+    if given is not None:
+        check_handles_in_mask(points, given)
+    return points, given
+
+
+def _place(native: np.ndarray, found: Found, window: Window) -> Place:
+    """A window's pixels, region and points at the generator's size."""
+    mask = to_generator_size(found.region[window.box].astype(np.uint8) * 255, window.size) > 0
+    points = window.to_generator(found.start.points.reshape(-1, 2)).reshape(-1, 4)
+    return Place(to_generator_size(as_rgb8(native), window.size), mask, points)
 
 
 def _names(points: np.ndarray, answer: str) -> list[str]:

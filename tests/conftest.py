@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run_here, run_process
 from toy_bundle import write_toy_bundle
 
 import edgedrag
@@ -83,13 +83,14 @@ def toy(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def edit_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command line as a user does: a process of its own."""
+    """Run the command line in this process: its exit code and what it prints are those of `edit_process`."""
+    return run_here
 
-    def run(*args: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "edgedrag", *map(str, args)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=900)
 
-    return run
+@pytest.fixture(scope="session")
+def edit_process() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user does: a process of its own, for what only that shows."""
+    return run_process
 
 
 def rewrite_manifest(bundle: Path, change: Callable[[dict], object]) -> None:

@@ -28,9 +28,26 @@ def mask(tmp_path: Path) -> Path:
     return tmp_path / "mask.png"
 
 
-def test_drag_writes_what_it_says(edit_cli: Cli, tmp_path: Path, mask: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["drag", "--help"], 0),
+        (["drag", CAT, "--drag", "1,2"], 2),
+        (["drag", CAT, *DRAG, "--bundle", "none"], 3),
+    ],
+)
+def test_a_process_ends_as_the_command_does(
+    edit_cli: Cli, edit_process: Cli, tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    """Exit code and texts; other tests run commands in their own process, where that makes no difference."""
+    here, process = (run(*arguments, cwd=tmp_path) for run in (edit_cli, edit_process))
+    assert (here.returncode, here.stdout, here.stderr) == (process.returncode, process.stdout, process.stderr)
+    assert process.returncode == code and "Traceback" not in process.stderr
+
+
+def test_drag_writes_what_it_says(edit_process: Cli, tmp_path: Path, mask: Path) -> None:
     out, sheet, used = tmp_path / "out.png", tmp_path / "sheet.png", tmp_path / "used.png"
-    done = edit_cli("drag", CAT, *DRAG, "--mask", mask, "-o", out, "--sheet", sheet, "--mask-out", used, "--json")
+    done = edit_process("drag", CAT, *DRAG, "--mask", mask, "-o", out, "--sheet", sheet, "--mask-out", used, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert list(report) == [

@@ -61,8 +61,8 @@ def test_what_a_second_drag_does_not_run_again(fp32: Path, monkeypatch: pytest.M
     assert "masked_encode" in ran and "appearance" not in ran
 
 
-def test_costs_are_printed_without_pytorch(fp32: Path, edit_cli: Cli) -> None:
-    done = edit_cli("info", fp32, "--cost")
+def test_costs_are_printed_without_pytorch(fp32: Path, edit_process: Cli) -> None:
+    done = edit_process("info", fp32, "--cost")
     assert done.returncode == 0, done.stderr
     for word in ("vae_encode", "unet, guidance pair", "small decoder", "as published", "GFLOP"):
         assert word in done.stdout, done.stdout

@@ -80,7 +80,8 @@ class Request:
     def held_after(self, generated: Generated) -> Held | None:
         """What the drags held, and where an edit moved it."""
         start = self.start.photo, self.start.points
-        return held_after(self.way, start, self.holds, self.window, generated)
+        with span("hold moved along", "hold"):
+            return held_after(self.way, start, self.holds, self.window, generated)
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
@@ -143,7 +144,8 @@ class Preparer:
             names = _names(points, variant.answer)
             # A given mask says what may move: all that is held there does.
             moving = [hold.moving(n) if given is None else hold.answer(n) for hold, n in zip(holds, names)]
-            held = np.stack([hold.in_window(window, picture) for hold in moving])
+            with span("hold in window", "hold"):
+                held = np.stack([hold.in_window(window, picture) for hold in moving])
             margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
             place = Place(picture, mask, small_points)
             if given is not None and variant.motion == "bend" and variant.reach is None:
@@ -176,22 +178,24 @@ class Preparer:
         """
         points, mask = place.points, place.mask
         far = longest(points) > margin and moves_whole(points)
-        if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
-            return move_in_mask(points, mask, held.max(0), margin)
-        hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
-        moved = lift(points, mask, thing, hole)
+        with span("move", "prepare"):
+            if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
+                return move_in_mask(points, mask, held.max(0), margin)
+            hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
+            moved = lift(points, mask, thing, hole)
         return replace(moved, ground=self._ground(place.picture, hole, hole))
 
     def _motion(self, place: Place, held: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
         points, mask = place.points, place.mask
-        if margin:
-            follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
-            moved = move_held(points, follows, variant.motion, variant.reach or BEND_REACH_IN_MASK)
-            if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
-                return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
-        else:
-            moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
+        with span("move", "prepare"):
+            if margin:
+                follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
+                moved = move_held(points, follows, variant.motion, variant.reach or BEND_REACH_IN_MASK)
+                if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
+                    return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
+            else:
+                moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
         if not (moved.revealed > 0.5).any():
             return moved
         hole = held[moves(points)].max(0) > HOLE_LEVEL
@@ -203,7 +207,10 @@ class Preparer:
         """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""
         with span("ground", "prepare"):
             key = digest(picture), digest(hole), digest(wanted)
-            ground = self._grounds.pop(key, None) or make_ground(picture, hole, None, wanted)
+            ground = self._grounds.pop(key, None)
+            if ground is None:
+                with span("fill", "prepare"):
+                    ground = make_ground(picture, hole, None, wanted)
             self._grounds = {key: ground, **dict(list(self._grounds.items())[: GROUNDS - 1])}
         return ground
 

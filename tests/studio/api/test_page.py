@@ -426,7 +426,7 @@ def test_a_lost_station_is_told_and_its_return_ends_the_visit(chromium: Any, tmp
         visitor.open(COFFEE, 600, 400)
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         os.kill(kiosk.process.pid, signal.SIGSTOP)
-        page.wait_for_selector("#link:not([hidden])", timeout=3500)
+        page.wait_for_selector("#link:not([hidden])", timeout=30_000)
         os.kill(kiosk.process.pid, signal.SIGCONT)
         page.wait_for_selector("#link", state="hidden")
         assert visitor.edit(SPOON, AWAY) and page.is_enabled("#undo"), "it goes on"

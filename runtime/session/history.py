@@ -21,6 +21,7 @@ from functools import partial
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Box, Generated, box_of, compose, seam_fade, seam_width
+from edgedrag.runtime.drag.flow import grid
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import colour_and_alpha
 from edgedrag.runtime.photo.window import Window
@@ -31,11 +32,12 @@ from edgedrag.runtime.session.edit_stack import (
     crossfade_states,
     on_top,
     render,
+    state_at,
     touches,
 )
 from edgedrag.runtime.session.held import Held
 from edgedrag.runtime.session.lattice import Lattice, common, within
-from edgedrag.runtime.session.round_state import round_state
+from edgedrag.runtime.session.round_state import bent_state, round_state
 
 SAME = 1.0  # generator pixels; ends of two drags nearer than this count as one place
 RETURNED = 0.5  # the same, where drags that end further apart are one motion, see start.py
@@ -43,13 +45,13 @@ RETURNED = 0.5  # the same, where drags that end further apart are one motion, s
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One drag, and the state before and after it.
+    """One drag, restoring or stroke of a brush, and the state before and after it.
 
     Attributes:
         original: the photo that the edit stack renders from.
         box: of the photo, holding the mask.
         mask: bool [h, w], the box's.
-        points: float32 [N, 4], handle and target in photo pixels.
+        points: float32 [N, 4], handle and target in photo pixels; none but of a drag.
         before, after: the box's pixels.
         layers_before, layers_after: the edit stack.
         reversed: the earlier entry whose whole mask this one restored, if any.
@@ -152,6 +154,18 @@ class History:
         below = len(self._base[1]) if self._base[0] is original else 0
         return self._limit is not None and below + len(self._of_original()) >= self._limit
 
+    def flow(self, window: Window) -> np.ndarray:
+        """Where what the photo shows comes from in the original, at a window's grid: a backward flow, float32
+        [H, W, 2] in photo pixels; 0 where no edit moved anything, and everywhere once the stack has outgrown its limit.
+        """
+        _, layers = self._state()
+        if self._limit is not None and len(layers) >= 2 * self._limit:
+            layers = ()
+        x, y = np.broadcast_arrays(*grid(window.size))
+        x = (x + 0.5) * window.scale[0] - 0.5 + window.left
+        y = (y + 0.5) * window.scale[1] - 0.5 + window.top
+        return state_at(layers, x, y).flow
+
     def compose(
         self,
         picture: np.ndarray,
@@ -229,6 +243,23 @@ class History:
         above = on_top(layers, Layer(lattice, masked, make))
         return Entry(original, box, masked, points, before, layers, after, above, restores=True)
 
+    def bend(self, picture: np.ndarray, window: Window, mask: np.ndarray, change: np.ndarray) -> Entry:
+        """What a change of where the photo's pixels come from makes of it (see `flow`); generated pixels stay.
+
+        Args:
+            mask: bool, of the photo.
+            change: float32 [H, W, 2], backward, in photo pixels, at the window's grid.
+        """
+        original, layers = self._state()
+        box, region = box_of(mask), mask[window.box].copy()
+        masked, before = mask[box].copy(), picture[box].copy()
+        make = partial(bent_state, before=layers, window=window, mask=region, change=change)
+        layer = Layer(Lattice.of(window, box), masked, make)
+        after = before.copy()
+        np.copyto(colour_and_alpha(after)[0], render(original, layer), where=masked[..., None])
+        points = np.empty((0, 4), np.float32)
+        return Entry(original, box, masked, points, before, layers, after, on_top(layers, layer))
+
     def undo(self) -> Entry:
         """Take the last entry back and return it. Raises InputError where there is none."""
         if not self._done:
@@ -262,7 +293,7 @@ class History:
 
 def _reverses(points: np.ndarray, earlier: np.ndarray, near: float) -> bool:
     """Whether drags [N, 4] lead from where earlier ones ended to where those began, in any order."""
-    if len(points) != len(earlier):
+    if not len(points) or len(points) != len(earlier):
         return False
     ends = (points[:, None] - earlier[None, :, [2, 3, 0, 1]]).reshape(len(points), len(earlier), 2, 2)
     lengths = np.linalg.norm(earlier[:, 2:] - earlier[:, :2], axis=-1)

@@ -7,12 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from edgedrag.runtime.drag.brush import BrushName, Path, check_stroke
 from edgedrag.runtime.drag.drags import Drags, check_in_mask, check_point
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, describe
+from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.arguments import checked_mask
+from edgedrag.runtime.session.brush import brushed
 from edgedrag.runtime.session.candidates import check_count, distinct, run_to_end
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.edit_maker import CHANGED, EditMaker
@@ -189,6 +192,32 @@ class Photo:
         entry = self._history.restore(self.image, where, self._opened)
         self._history.add(entry)
         return self._state.put(entry.box, entry.after)
+
+    def brush(self, brush: BrushName, path: Path, radius: float, strength: float = 1.0) -> Change:
+        """Make one stroke of a brush; `undo` takes it back, and further edits build on it.
+
+        Args:
+            brush: "push": what lies under the brush goes along. "grow", "shrink": it gets larger or smaller around the
+                path. "smooth": what earlier edits moved there is evened out.
+            path: [(x, y), ...] in pixels of the photo as displayed, 1 to MAX_POINTS of them, or an array [N, 2];
+                points may lie beside the photo. For all but "push", one point is a dab, and a point that is repeated
+                is a dab more.
+            radius: of the brush, in pixels of the photo, from 1 to its longer side; nothing beyond it changes.
+            strength: above 0, up to 1.
+
+        Raises:
+            InputError: a value that cannot be used, a stroke that moves nothing or where all is protected.
+        """
+        with span("photo.brush", "drag"):
+            stroke = check_stroke(brush, path, radius, strength, *self.image.shape[:2])
+            entry = brushed(self._history, self.image, self._state.protected, stroke)
+            self._history.add(entry)
+            return self._state.put(entry.box, entry.after)
+
+    def flow(self, window: Window) -> np.ndarray:
+        """Where what the photo shows comes from in the photo as it was opened, at the grid of a window (its `size`):
+        a backward flow, float32 [H, W, 2] in photo pixels. Edits that the history dropped do not count."""
+        return self._history.flow(window)
 
     def undo(self) -> Change:
         """Take the last edit back. Raises InputError where there is none."""

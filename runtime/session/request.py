@@ -80,7 +80,8 @@ class Request:
     def held_after(self, generated: Generated) -> Held | None:
         """What the drags held, and where an edit moved it."""
         start = self.start.photo, self.start.points
-        return held_after(self.way, start, self.holds, self.window, generated)
+        with span("hold moved along", "hold"):
+            return held_after(self.way, start, self.holds, self.window, generated)
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
@@ -161,7 +162,8 @@ class Preparer:
         """How what is held moves in the window; a mask that was given says what may: all that is held there does."""
         names = _names(found.start.points, variant.answer)
         moving = [hold.answer(n) if in_mask else hold.moving(n) for hold, n in zip(found.holds, names)]
-        held = np.stack([hold.in_window(window, place.picture) for hold in moving])
+        with span("hold in window", "hold"):
+            held = np.stack([hold.in_window(window, place.picture) for hold in moving])
         margin = MARGIN * min(found.region.shape) / float(window.scale.mean()) if in_mask else 0.0
         if in_mask and variant.motion == "bend" and variant.reach is None:
             return self._in_mask(place, held, lifted(found.holds, place.points, window, place.picture), margin)
@@ -180,22 +182,24 @@ class Preparer:
         """
         points, mask = place.points, place.mask
         far = longest(points) > margin and moves_whole(points)
-        if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
-            return move_in_mask(points, mask, held.max(0), margin)
-        hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
-        moved = lift(points, mask, thing, hole)
+        with span("move", "prepare"):
+            if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
+                return move_in_mask(points, mask, held.max(0), margin)
+            hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
+            moved = lift(points, mask, thing, hole)
         return replace(moved, ground=self._ground(place.picture, hole, hole))
 
     def _motion(self, place: Place, held: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
         points, mask = place.points, place.mask
-        if margin:
-            follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
-            moved = move_held(points, follows, variant.motion, variant.reach or BEND_REACH_IN_MASK)
-            if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
-                return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
-        else:
-            moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
+        with span("move", "prepare"):
+            if margin:
+                follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
+                moved = move_held(points, follows, variant.motion, variant.reach or BEND_REACH_IN_MASK)
+                if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
+                    return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
+            else:
+                moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
         if not (moved.revealed > 0.5).any():
             return moved
         hole = held[moves(points)].max(0) > HOLE_LEVEL
@@ -207,7 +211,10 @@ class Preparer:
         """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""
         with span("ground", "prepare"):
             key = digest(picture), digest(hole), digest(wanted)
-            ground = self._grounds.pop(key, None) or make_ground(picture, hole, None, wanted)
+            ground = self._grounds.pop(key, None)
+            if ground is None:
+                with span("fill", "prepare"):
+                    ground = make_ground(picture, hole, None, wanted)
             self._grounds = {key: ground, **dict(list(self._grounds.items())[: GROUNDS - 1])}
         return ground
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.blend import reveal_weight, smoothstep
-from edgedrag.runtime.drag.composite import Generated, in_channels, seam_fade, seam_width, strips
+from edgedrag.runtime.drag.composite import SEAM, Generated, in_channels, seam_fade, seam_width, strips
 from edgedrag.runtime.drag.flow import edge_fade
 from edgedrag.runtime.photo.picture import colour_and_alpha
 from edgedrag.runtime.photo.window import Window
@@ -74,6 +74,19 @@ def round_state(
         flow[whole] = 0
         drawn[cv2.erode(whole.astype(np.uint8), NEIGHBOURS) > 0] = 0  # a point further in, to hide the edge of the flow
     return state
+
+
+def bent_state(lattice: Lattice, before: Layers, window: Window, mask: np.ndarray, change: np.ndarray) -> State:
+    """The state after a change, float32 [H, W, 2], of the flow below, faded in from a mask's edge like a round.
+
+    Args:
+        mask: bool, of the window. change: in photo pixels, at the window's grid.
+    """
+    x, y = np.broadcast_arrays(*lattice.points())
+    at = window.to_generator(np.stack([x, y], -1))
+    fade = _fade_at(lattice, window, mask, max(1.0, SEAM * float(window.scale.mean())))
+    there = state_at(before, x, y)
+    return State(there.flow + sample(change, at[..., 0], at[..., 1]) * fade, there.drawn)
 
 
 def _reversal(left: np.ndarray, limit: np.ndarray) -> np.ndarray:

@@ -147,9 +147,9 @@ def test_a_resting_finger_shows_what_moves_and_taps_change_what_is_meant(
     for shown, before in zip(seen, [at_first, *seen]):
         assert np.abs(shown - before).max() > 40, "another outline"
     held = runtime.load(BEFORE).hold(SPOON)
-    assert held.answer("part").follows.sum() < held.answer("group").follows.sum()
+    assert held.answer("part").follows.sum() < held.answer("neighbourhood").follows.sum()
     visitor.edit(SPOON, AWAY)  # the neighbourhood, as the last tap said
-    expected = runtime.load(BEFORE).drag([(SPOON, AWAY)], answer="group")
+    expected = runtime.load(BEFORE).drag([(SPOON, AWAY)], answer="neighbourhood")
     changed = (saved(visitor, tmp_path) != BEFORE).any(-1)
     assert not changed[~cv2_grown(expected.mask)].any()
     other = runtime.load(BEFORE).drag([(SPOON, AWAY)], answer="thing")

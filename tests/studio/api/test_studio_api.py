@@ -95,7 +95,7 @@ def test_a_point_gives_the_outlines_of_what_would_move(
     with line(kiosk, path) as connected:
         outlines = ask(connected, "hold", 1, point=PULL[0][0])["outlines"]
         expected = runtime.load(COFFEE).hold(PULL[0][0])
-        assert list(outlines) == ["part", "thing", "group"]
+        assert list(outlines) == ["part", "thing", "group", "neighbourhood"]
         assert ask(connected, "hold", 3, point=PULL[0][0], answer="part")["outlines"] == {"part": outlines["part"]}
         drawn = np.zeros(COFFEE.shape[:2], np.uint8)
         cv2.fillPoly(drawn, [np.array(polygon, np.int32) for polygon in outlines[expected.name]], 1)

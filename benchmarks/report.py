@@ -1,4 +1,4 @@
-"""Writing reports."""
+"""Reading and writing reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_aside
+
+
+def read_json(file: Path) -> Any:
+    """What a JSON file holds. Raises InputError where it cannot be read or is not JSON."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise InputError(f"{file}: not JSON ({error})") from None
 
 
 def write_report(figures: dict[str, Any], file: Path | None) -> None:

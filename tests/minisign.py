@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
 from pathlib import Path
 
 KEYS = Path(__file__).parent / "runtime" / "releases" / "minisign"
@@ -27,3 +28,7 @@ def sign(file: Path, comment: str = "for the tests", secret: Path = KEYS / "key.
     signed = file.with_name(f"{file.name}.minisig")
     signed.write_text("\n".join(lines) + "\n")
     return signed
+
+
+if __name__ == "__main__":
+    sign(Path(sys.argv[1]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from edgedrag.benchmarks.latency.series import pooled
 from edgedrag.benchmarks.latency.single_stream import SHARES, Asker, Cell
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.nvidia import Card
+from edgedrag.benchmarks.report import read_json
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import scratch_folder
 
@@ -38,12 +38,7 @@ def read_report(file: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is no such report, or has another format version.
     """
-    try:
-        report = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise InputError(f"{file}: not JSON ({error})") from None
+    report = read_json(file)
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise InputError(f"{file}: not a report of `edgedrag bench latency`")
     if report.get("format_version") != FORMAT_VERSION:

@@ -19,7 +19,7 @@ from edgedrag.benchmarks.latency import report as latency_report
 from edgedrag.benchmarks.latency.measure import FORMAT as LATENCY
 from edgedrag.benchmarks.latency.measure import FORMAT_VERSION as LATENCY_VERSION
 from edgedrag.benchmarks.latency.tables import Table, name_of, tables
-from edgedrag.benchmarks.report import write_report
+from edgedrag.benchmarks.report import read_json, write_report
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_aside
 
@@ -59,12 +59,7 @@ def read_reports(files: Sequence[Path]) -> Reports:
     """
     reports = Reports()
     for file in files:
-        try:
-            read = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read ({error.strerror})") from None
-        except ValueError as error:
-            raise InputError(f"{file}: not JSON ({error})") from None
+        read = read_json(file)
         _check(file, read)
         for report in read["reports"] if read["format"] == FORMAT else [read]:
             _check(file, report)

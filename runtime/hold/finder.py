@@ -40,7 +40,8 @@ class HoldFinder:
         """
         view, found = self._on(photo)
         x, y = point.tolist()
-        key = x, y, b"" if mask is None else hashlib.sha256(np.packbits(mask).data).digest()
+        with span("digest", "prepare"):
+            key = x, y, b"" if mask is None else hashlib.sha256(np.packbits(mask).data).digest()
         if key not in found:
             if len(found) == MOST_FOUND:
                 found.clear()

@@ -15,11 +15,13 @@ from edgedrag.runtime.hold.soft_map import SoftMap
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.window import Window
 
-NAMES = ("part", "thing", "group")  # of the answers, in order of size
+FOUND_NAMES = ("part", "thing", "group")  # the answers that are found, in order of size
+NAMES = (*FOUND_NAMES, "neighbourhood")  # all of them: the last is the group with what lies around it
 SURE = {"thing": 0.9, "group": 0.77}  # of these answers: what is less sure is held but does not move, docs/hold.md
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
 FINGER = 2  # pixels of the low resolution around the point that are held in any case
 ISLAND = 0.2  # of what is held around it; smaller islands are held too
+NEAR = 0.045  # of the photo's shorter side: how far around the group its neighbourhood is held; docs/hold.md
 AROUND = 2  # pixels of the low resolution around what is held that may follow a little
 
 
@@ -28,8 +30,8 @@ class Hold:
     """What moves with a point.
 
     Attributes:
-        name: one of NAMES: the part that moves as the point does, the whole thing, or the group of things around it
-            that move too.
+        name: one of NAMES: the part that moves as the point does, the whole thing, the group of things around it that
+            move too, or that and its neighbourhood, which gives way softly.
         point: x and y in pixels of the photo.
         alternatives: all the answers for the point, from the smallest to the largest; each holds what the one before
             it holds, but for soft edges. None in an alternative itself.
@@ -112,7 +114,7 @@ def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.
 
     Args:
         point: x and y in pixels of the photo, inside the mask.
-        answers: float32 [3, h, w] at the size of `view.picture`, in 0..1, held from a half on, in the order of NAMES.
+        answers: float32 [3, h, w] at the size of `view.picture`, in 0..1, held from a half on, by FOUND_NAMES.
         mask: bool [H, W], which bounds it.
     """
     inside = np.ones(view.size, np.float32)
@@ -125,10 +127,19 @@ def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.
         unbounded, answer = around_point(answer, at, 0.5), answer * inside
         beyond = 1 - float((unbounded * inside).sum() / unbounded.sum())
         region = around_point(answer, at, 0.5)
-        return Hold(name, (x, y), (), follows_of(answer, region), beyond, SoftMap(view, region, point, mask), view)
+        follows = follows_of(answer, region) if name in FOUND_NAMES else answer
+        return Hold(name, (x, y), (), follows, beyond, SoftMap(view, region, point, mask), view)
 
-    held = tuple(one(name, answer) for name, answer in zip(NAMES, np.maximum.accumulate(answers)))
+    nested = list(np.maximum.accumulate(answers))
+    nested.append(neighbourhood(around_point(nested[-1], at, 0.5), NEAR * min(view.size)))
+    held = tuple(one(name, answer) for name, answer in zip(NAMES, nested))
     return replace(held[NAMES.index(DEFAULT)], alternatives=held)
+
+
+def neighbourhood(region: np.ndarray, near: float) -> np.ndarray:
+    """A region, float32 0 or 1 [h, w], with what lies around it: a half at a distance of `near`, 0 at twice that."""
+    away = cv2.distanceTransform((region == 0).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.clip(1 - away / np.float32(2 * near), 0, 1)
 
 
 def pixel_at(view: PhotoView, point: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import as_rgb8
 
 ROUGH = 1 / 500  # of the hold's longer side; how far an outline may be from the border
-COLOURS = ((235, 60, 50), (250, 190, 40), (60, 140, 240))  # RGB, of the alternatives in order of size
+COLOURS = ((235, 60, 50), (250, 190, 40), (60, 140, 240), (120, 210, 130))  # RGB, of the alternatives in order of size
 
 
 def outline(hold: Hold) -> list[np.ndarray]:

@@ -15,6 +15,7 @@ from edgedrag.runtime.drag.inputs import PhotoInputs
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.window import nearest_size
+from edgedrag.runtime.trace import span
 
 PHOTOS = 3  # of which features are kept
 
@@ -42,8 +43,11 @@ class HoldRun:
         total = np.zeros((*view.size, 3), np.float32)
         sizes = self._sizes_for(view)
         for size in sizes:
-            found = self._look(view.resized(size), view.to_size(point, size))
-            total += cv2.resize(found.transpose(1, 2, 0), view.size[::-1], interpolation=cv2.INTER_LINEAR)
+            with span("resize", "prepare"):
+                picture = view.resized(size)
+            found = self._look(picture, view.to_size(point, size))
+            with span("resize", "prepare"):
+                total += cv2.resize(found.transpose(1, 2, 0), view.size[::-1], interpolation=cv2.INTER_LINEAR)
         if not np.isfinite(total).all():
             return None
         # From the level on a pixel is held, from twice the level on wholly.
@@ -63,16 +67,19 @@ class HoldRun:
     def _look(self, picture: np.ndarray, point: np.ndarray) -> np.ndarray:
         """The answers float32 [3, H/2, W/2] at a point (x, y) of the whole photo at one size, uint8 RGB [H, W, 3]."""
         held = self._run(picture, point)["held"]
-        return self._stages.backend.download(held)[0].astype(np.float32)
+        with span("download", "copy", tensor="held"):
+            return self._stages.backend.download(held)[0].astype(np.float32)
 
     def _run(self, picture: np.ndarray, point: np.ndarray) -> dict[str, Array]:
         """The tensors of the graphs, those of the photo alone from an earlier run where there was one."""
-        key = picture.shape, hashlib.sha256(picture.data).digest()
+        with span("digest", "prepare"):
+            key = picture.shape, hashlib.sha256(picture.data).digest()
         known = self._features.find(key) or {}
         photo = PhotoInputs(self._inputs, picture)
 
         def supply(name: str) -> np.ndarray:
-            return point[None] if name == "point" else getattr(photo, name)
+            with span(name, "input"):
+                return point[None] if name == "point" else getattr(photo, name)
 
         tensors = dict(known)
         self._stages.run(HOLD, tensors, supply, available=known)

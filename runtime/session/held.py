@@ -16,7 +16,7 @@ import numpy as np
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.flow import grid, warp
 from edgedrag.runtime.drag.motion import MotionName
-from edgedrag.runtime.hold.hold import NAMES, Hold
+from edgedrag.runtime.hold.hold import FOUND_NAMES, NAMES, Hold
 from edgedrag.runtime.photo.window import Window
 
 Way = tuple[MotionName, str, bool, float | None]
@@ -36,7 +36,7 @@ class Held:
             whether a mask was given, and the reach of a bend.
         points: float32 [N, 4] in photo pixels: where each drag began, in the photo that the motion starts from, and
             where that place is now.
-        maps: of each drag, uint8 [3, h, w] in 0..255 at low resolution of the photo: the hold's answers, moved.
+        maps: of each drag, uint8 [4, h, w] in 0..255 at low resolution of the photo: the hold's answers, moved.
         window, flow, revealed: the motion, from the photo that it starts from: float16 [H, W, 2], backward, in
             generator pixels of the window; uint8 [H, W] in 0..255 where something is revealed, else None.
         photo: that photo, while something else uses it.
@@ -71,7 +71,7 @@ class Held:
             for number in range(len(NAMES) - 2, -1, -1):
                 if levels[number] < 128:
                     answers[number] = answers[number + 1]
-            return answers
+            return answers[: len(FOUND_NAMES)]
         return None
 
     def region(self, window: Window, shape: tuple[int, ...]) -> np.ndarray:

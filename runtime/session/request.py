@@ -80,7 +80,8 @@ class Request:
     def held_after(self, generated: Generated) -> Held | None:
         """What the drags held, and where an edit moved it."""
         start = self.start.photo, self.start.points
-        return held_after(self.way, start, self.holds, self.window, generated)
+        with span("hold moved along", "hold"):
+            return held_after(self.way, start, self.holds, self.window, generated)
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
@@ -91,6 +92,15 @@ class Request:
     def masked(self) -> tuple[tuple[Window, bytes], bytes]:
         """Cache key: the same, and the mask at the generator's size."""
         return self.pixels, digest(self.run.mask)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a drag starts from, what each of its points holds there, and the region that may change, bool [H, W]."""
+
+    start: Start
+    holds: tuple[Hold, ...]
+    region: np.ndarray
 
 
 class Preparer:
@@ -115,53 +125,49 @@ class Preparer:
         Raises:
             InputError: drags, mask or motion that cannot be used; says which and why.
         """
-        height, width = photo.shape[:2]
-        points = check_drags(asked.drags, height, width)
-        check_motion(asked.motion)
-        check_answer(asked.answer)
-        given = None if asked.mask is None else checked_mask(asked.mask, height, width)
-        if given is not None:
-            check_handles_in_mask(points, given)
+        points, given = checked(asked, photo)
         variant = variant_of(asked)
         way = variant.motion, variant.answer, given is not None, variant.reach
-        here = Start(photo, done, points)
-        free = self._bundle.moves_held and asked.protected is None
-        start = find_start(here, way, given) if free else here
-        holds, region = self._held(start, given, variant.answer)
-        if not is_apart(start, region):
-            start = here
-            holds, region = self._held(start, given, variant.answer)
-        points = start.points
-        region = _without(region, asked.protected)
+        found = self._find(Start(photo, done, points), way, given, asked.protected)
+        start = found.start
         with span("window", "prepare"):
-            window = choose_window(region, points, self._bundle.manifest["window"]["margin"], self._stages.sizes)
+            margin = self._bundle.manifest["window"]["margin"]
+            window = choose_window(found.region, start.points, margin, self._stages.sizes)
             native = start.photo[window.box]
-            mask = to_generator_size(region[window.box].astype(np.uint8) * 255, window.size) > 0
-            small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
-            picture = to_generator_size(as_rgb8(native), window.size)
+            place = _place(native, found, window)
         with span("motion", "prepare"):
-            names = _names(points, variant.answer)
-            # A given mask says what may move: all that is held there does.
-            moving = [hold.moving(n) if given is None else hold.answer(n) for hold, n in zip(holds, names)]
-            held = np.stack([hold.in_window(window, picture) for hold in moving])
-            margin = 0.0 if given is None else MARGIN * min(height, width) / float(window.scale.mean())
-            place = Place(picture, mask, small_points)
-            if given is not None and variant.motion == "bend" and variant.reach is None:
-                motion = self._in_mask(place, held, lifted(holds, small_points, window, picture), margin)
-            else:
-                motion = self._motion(place, held, variant, margin)
-        run = DragRun(self._bundle, self._stages, picture, mask, small_points, timings, motion)
-        return Request(way, photo, window, native, region, here.points, run, holds, start)
+            motion = self._moved(place, found, window, variant, given is not None)
+        run = DragRun(self._bundle, self._stages, place.picture, place.mask, place.points, timings, motion)
+        return Request(way, photo, window, native, found.region, points, run, found.holds, start)
 
-    def _held(self, start: Start, given: np.ndarray | None, answer: str) -> tuple[tuple[Hold, ...], np.ndarray]:
-        """What each drag holds, and the region that may change, bool [H, W]: the mask, where one was `given`."""
+    def _find(self, here: Start, way: Way, given: np.ndarray | None, protected: np.ndarray | None) -> Found:
+        """What a drag goes on with, or the photo as it is; without what is protected."""
+        start = find_start(here, way, given) if self._bundle.moves_held and protected is None else here
+        found = self._held(start, given, way[1])
+        if not is_apart(start, found.region):
+            found = self._held(here, given, way[1])
+        return replace(found, region=_without(found.region, protected))
+
+    def _held(self, start: Start, given: np.ndarray | None, answer: str) -> Found:
+        """What each drag holds, and the region that may change: the mask, where one was `given`."""
         with span("hold", "prepare"):
             holds = tuple(self.hold(start, at, given) for at in start.points[:, :2].astype(np.float64))
         with span("mask", "prepare"):
             if given is not None:
-                return holds, given
+                return Found(start, holds, given)
             named = [hold.answer(name) for hold, name in zip(holds, _names(start.points, answer))]
-            return holds, moved_region(named, start.points) | region_of(start)
+            return Found(start, holds, moved_region(named, start.points) | region_of(start))
+
+    def _moved(self, place: Place, found: Found, window: Window, variant: Variant, in_mask: bool) -> HeldMotion:
+        """How what is held moves in the window; a mask that was given says what may: all that is held there does."""
+        names = _names(found.start.points, variant.answer)
+        moving = [hold.answer(n) if in_mask else hold.moving(n) for hold, n in zip(found.holds, names)]
+        with span("hold in window", "hold"):
+            held = np.stack([hold.in_window(window, place.picture) for hold in moving])
+        margin = MARGIN * min(found.region.shape) / float(window.scale.mean()) if in_mask else 0.0
+        if in_mask and variant.motion == "bend" and variant.reach is None:
+            return self._in_mask(place, held, lifted(found.holds, place.points, window, place.picture), margin)
+        return self._motion(place, held, variant, margin)
 
     def _in_mask(self, place: Place, held: np.ndarray, thing: np.ndarray | None, margin: float) -> HeldMotion:
         """Move what lies in a given mask.
@@ -176,22 +182,24 @@ class Preparer:
         """
         points, mask = place.points, place.mask
         far = longest(points) > margin and moves_whole(points)
-        if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
-            return move_in_mask(points, mask, held.max(0), margin)
-        hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
-        moved = lift(points, mask, thing, hole)
+        with span("move", "prepare"):
+            if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
+                return move_in_mask(points, mask, held.max(0), margin)
+            hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
+            moved = lift(points, mask, thing, hole)
         return replace(moved, ground=self._ground(place.picture, hole, hole))
 
     def _motion(self, place: Place, held: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
         points, mask = place.points, place.mask
-        if margin:
-            follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
-            moved = move_held(points, follows, variant.motion, variant.reach or BEND_REACH_IN_MASK)
-            if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
-                return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
-        else:
-            moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
+        with span("move", "prepare"):
+            if margin:
+                follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
+                moved = move_held(points, follows, variant.motion, variant.reach or BEND_REACH_IN_MASK)
+                if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
+                    return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
+            else:
+                moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
         if not (moved.revealed > 0.5).any():
             return moved
         hole = held[moves(points)].max(0) > HOLE_LEVEL
@@ -203,7 +211,10 @@ class Preparer:
         """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""
         with span("ground", "prepare"):
             key = digest(picture), digest(hole), digest(wanted)
-            ground = self._grounds.pop(key, None) or make_ground(picture, hole, None, wanted)
+            ground = self._grounds.pop(key, None)
+            if ground is None:
+                with span("fill", "prepare"):
+                    ground = make_ground(picture, hole, None, wanted)
             self._grounds = {key: ground, **dict(list(self._grounds.items())[: GROUNDS - 1])}
         return ground
 
@@ -228,6 +239,25 @@ class Preparer:
             offsets = self._ground(picture, hole, within_reach(hole, reach)).offsets * window.scale
             moved[hole & ~found] = offsets[hole & ~found]
         return moved
+
+
+def checked(asked: Asked, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The drags' points [N, 4] and the mask, bool [H, W] or None. Raises InputError where they cannot be used."""
+    height, width = photo.shape[:2]
+    points = check_drags(asked.drags, height, width)
+    check_motion(asked.motion)
+    check_answer(asked.answer)
+    given = None if asked.mask is None else checked_mask(asked.mask, height, width)
+    if given is not None:
+        check_handles_in_mask(points, given)
+    return points, given
+
+
+def _place(native: np.ndarray, found: Found, window: Window) -> Place:
+    """A window's pixels, region and points at the generator's size."""
+    mask = to_generator_size(found.region[window.box].astype(np.uint8) * 255, window.size) > 0
+    points = window.to_generator(found.start.points.reshape(-1, 2)).reshape(-1, 4)
+    return Place(to_generator_size(as_rgb8(native), window.size), mask, points)
 
 
 def _names(points: np.ndarray, answer: str) -> list[str]:

@@ -32,7 +32,7 @@ Point = Annotated[list[Number], Field(min_length=2, max_length=2, description="x
 Pull = Annotated[list[Point], Field(min_length=2, max_length=2, description="handle, target")]
 Pulls = Annotated[list[Pull], Field(min_length=1, max_length=MAX_DRAGS)]
 Steps = Annotated[int | None, Field(strict=True, ge=1, le=MAX_STEPS)]
-Answer = Literal["part", "thing", "group"]
+Answer = Literal["part", "thing", "group", "neighbourhood"]
 Whole = Annotated[int, Field(strict=True, ge=0)]
 Cells = Annotated[int, Field(strict=True, ge=1, le=MAX_CELLS)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]

@@ -2,7 +2,7 @@
 
 import { Area } from "./area.js";
 
-export const ANSWERS = ["thing", "part", "group"]; // a pull moves the first, unless taps ask for another
+export const ANSWERS = ["thing", "part", "neighbourhood"]; // a pull moves the first, unless taps ask for another
 
 export class Hold {
   constructor() {

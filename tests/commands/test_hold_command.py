@@ -27,8 +27,8 @@ def test_hold_writes_what_it_says(
     report = json.loads(done.stdout)
     assert list(report) == ["output", "at", "answer", "alternatives", "hold_ms", "backend", "precision"]
     assert report["output"] == str(out) and report["at"] == [265, 240]
-    assert [held["name"] for held in report["alternatives"]] == ["part", "thing", "group"]
-    written, chosen = edgedrag.load_picture(out).pixels, report["alternatives"][-1]
+    assert [held["name"] for held in report["alternatives"]] == ["part", "thing", "group", "neighbourhood"]
+    written, chosen = edgedrag.load_picture(out).pixels, report["alternatives"][2]
     assert written.shape == (300, 451) and written.dtype == np.uint8 and written[240, 265] == 255
     left, top, width, height = chosen["box"]
     assert not np.delete(np.delete(written, slice(top, top + height), 0), slice(left, left + width), 1).any()

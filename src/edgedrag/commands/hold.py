@@ -49,7 +49,7 @@ class HoldFiles:
     )
     answer: str | None = option(
         "--answer",
-        type=click.Choice(["part", "thing", "group"]),
+        type=click.Choice(["part", "thing", "group", "neighbourhood"]),
         help="The answer to write.  [default: the one that fits best on average]",
     )
     max_megapixels: float = option(
@@ -81,7 +81,7 @@ def hold(photo: Path, at: tuple[float, float], files: HoldFiles, options: Runtim
         f"{report['output']}  {report['answer']}, {report['hold_ms']:.0f} ms on {report['backend']}", err=to_stdout
     )
     for each in report["alternatives"]:
-        click.echo(f"  {each['name']:<6} {each['share']:.1%} of the photo", err=to_stdout)
+        click.echo(f"  {each['name']:<13} {each['share']:.1%} of the photo", err=to_stdout)
 
 
 def write_hold(

@@ -18,6 +18,7 @@ from edgedrag.runtime.bundle.describe import describe_bundle
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.errors import BundleError, EngineError
 from edgedrag.runtime.hold.grabcut import grabcut_answers
+from edgedrag.runtime.hold.hold import FOUND_NAMES, NEAR
 
 POINT = (150.0, 110.0)
 
@@ -65,10 +66,22 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_the_graphs_answer_at_the_photo_s_own_edges(bundle: Path) -> None:
     photo, thing = scene(960, 1200)
-    for held in edgedrag.open(bundle).load(photo).hold((600, 480)).alternatives:
-        assert overlap(held.on_photo() > 0.5, thing) > 0.995
+    hold = edgedrag.open(bundle).load(photo).hold((600, 480))
+    for name in FOUND_NAMES:
+        assert overlap(hold.answer(name).on_photo() > 0.5, thing) > 0.995
     for held in edgedrag.open(bundle).load(photo).hold((5, 5)).alternatives:
         assert (held.on_photo() > 0.5).mean() > 0.995, "islands in what is held are held too"
+
+
+def test_the_neighbourhood_reaches_around_the_group_and_gives_way_softly(bundle: Path) -> None:
+    photo, thing = scene(960, 1200)
+    near = edgedrag.open(bundle).load(photo).hold((600, 480)).answer("neighbourhood")
+    away = cv2.distanceTransform((~thing).astype(np.uint8), cv2.DIST_L2, 5) / 960
+    held = near.on_photo() > 0.5
+    assert held[away < NEAR - 0.015].all() and not held[away > NEAR + 0.015].any()
+    follows = cv2.resize(near.follows, thing.shape[::-1])
+    assert follows[thing].mean() > 0.99 and follows[(away > 2 * NEAR) & (away < 1)].mean() < 0.02
+    assert follows[abs(away - NEAR) < 0.002].mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_features_are_made_once_for_a_photo_and_answers_for_each_point(bundle: Path) -> None:

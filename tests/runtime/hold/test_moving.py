@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgedrag.runtime.hold.hold import NAMES, Hold, make_hold
+from edgedrag.runtime.hold.hold import FOUND_NAMES, Hold, make_hold
 from edgedrag.runtime.hold.view import PhotoView
 
 SIZE = 120
@@ -29,15 +29,15 @@ def radius(held: Hold, level: float = 0.5) -> float:
 
 
 def test_what_is_unsure_is_held_and_does_not_move(hold: Hold) -> None:
-    for name, held in zip(NAMES[1:], RADII[1:]):
+    for name, held in zip(FOUND_NAMES[1:], RADII[1:]):
         assert radius(hold.answer(name)) == pytest.approx(held, abs=0.5)
         assert radius(hold.moving(name)) == pytest.approx(held - UNSURE, abs=2.5), "soft for two pixels"
 
 
 def test_the_part_moves_as_it_is_and_lies_in_all(hold: Hold) -> None:
     part = hold.moving("part")
-    assert part is hold.answer("part")
-    for name in NAMES[1:]:
+    assert part is hold.answer("part") and hold.moving("neighbourhood") is hold.answer("neighbourhood")
+    for name in FOUND_NAMES[1:]:
         moved = hold.moving(name)
         assert (moved.follows[part.follows >= 0.5] >= 0.5).all() and moved.name == name
         assert moved is hold.moving(name), "made once"

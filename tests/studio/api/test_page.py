@@ -1,98 +1,20 @@
-"""The page in a real browser, by touch: what a visitor and staff see and do."""
+"""Edits on the page in a real browser, by touch: what a visitor sees and does."""
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
-import httpx
 import numpy as np
 import pytest
-from conftest import EXAMPLES
-from stations import PULL, opened
+from pages import AWAY, BEFORE, SPOON, brush, chromium, kiosk, outlined, saved, stage, stroke, tap, visit
 
 import edgedrag
-from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor, browser
-from edgedrag.benchmarks.station.process import Kiosk
+from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor
 
+__all__ = ["chromium", "kiosk", "visit"]
 pytestmark = pytest.mark.slow
-
-COFFEE = EXAMPLES / "coffee.png"
-BEFORE = edgedrag.load_picture(COFFEE).pixels
-SPOON, AWAY = (365, 285), (378, 303)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    try:
-        with browser() as running:
-            yield running
-    except edgedrag.InputError as missing:
-        pytest.skip(str(missing))
-
-
-@pytest.fixture(scope="module")
-def kiosk(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[Kiosk]:
-    with Kiosk(tmp_path_factory.mktemp("station")) as running:
-        yield running
-
-
-@pytest.fixture
-def visit(kiosk: Kiosk, chromium: Any) -> Iterator[Callable[..., Visitor]]:
-    """A visitor with the example photo open; none may have seen an error at the end."""
-    came: list[Visitor] = []
-
-    def come(size: tuple[int, int] = KIOSK, language: str = "en", url: str = "", opens: bool = True) -> Visitor:
-        came.append(Visitor(chromium, url or kiosk.url, size, language))
-        if opens:
-            came[-1].open(COFFEE, 600, 400)
-        return came[-1]
-
-    yield come
-    for visitor in came:
-        assert not visitor.complaints, visitor.complaints
-        visitor.context.close()
-
-
-def saved(visitor: Visitor, folder: Path) -> np.ndarray:
-    return edgedrag.load_picture(visitor.saved(folder / "saved.png")).pixels
-
-
-def stage(visitor: Visitor, folder: Path) -> np.ndarray:
-    """What the stage shows of the photo, float; without the parts where texts and buttons lie."""
-    visitor.settle()
-    visitor.page.wait_for_timeout(150)
-    (left, top), (right, bottom) = (visitor.at(*corner).values() for corner in ((20, 70), (580, 330)))
-    clip = {"x": left, "y": top, "width": right - left, "height": bottom - top}
-    visitor.page.screenshot(path=folder / "stage.png", clip=clip)
-    return edgedrag.load_picture(folder / "stage.png").pixels[..., :3].astype(float)
-
-
-def stroke(visitor: Visitor, *points: tuple[float, float]) -> None:
-    visitor.touch("touchStart", visitor.at(*points[0]))
-    for point in points[1:]:
-        visitor.touch("touchMove", visitor.at(*point))
-    visitor.touch("touchEnd")
-
-
-def tap(visitor: Visitor, point: tuple[float, float]) -> None:
-    visitor.touch("touchStart", visitor.at(*point))
-    visitor.touch("touchEnd")
-
-
-def brush(visitor: Visitor, kind: str) -> None:
-    visitor.page.click("#tool-brush")
-    visitor.page.click(f"#tool-{kind}")
-
-
-def outlined(visitor: Visitor) -> None:
-    """Wait until the outline of what a finger holds is on the screen."""
-    visitor.measured("touch to outline")
 
 
 @pytest.mark.parametrize("size", [KIOSK, PHONE], ids=["kiosk", "phone"])
@@ -225,9 +147,9 @@ def test_a_resting_finger_shows_what_moves_and_taps_change_what_is_meant(
     for shown, before in zip(seen, [at_first, *seen]):
         assert np.abs(shown - before).max() > 40, "another outline"
     held = runtime.load(BEFORE).hold(SPOON)
-    assert held.answer("part").follows.sum() < held.answer("group").follows.sum()
+    assert held.answer("part").follows.sum() < held.answer("neighbourhood").follows.sum()
     visitor.edit(SPOON, AWAY)  # the neighbourhood, as the last tap said
-    expected = runtime.load(BEFORE).drag([(SPOON, AWAY)], answer="group")
+    expected = runtime.load(BEFORE).drag([(SPOON, AWAY)], answer="neighbourhood")
     changed = (saved(visitor, tmp_path) != BEFORE).any(-1)
     assert not changed[~cv2_grown(expected.mask)].any()
     other = runtime.load(BEFORE).drag([(SPOON, AWAY)], answer="thing")
@@ -343,160 +265,3 @@ def test_by_keyboard_alone(visit: Callable[..., Visitor], tmp_path: Path) -> Non
     visitor.page.keyboard.press("Control+z")
     visitor.page.wait_for_selector("#undo[disabled]")
     assert np.array_equal(saved(visitor, tmp_path), BEFORE)
-
-
-def test_two_visitors_at_once_do_not_meet(visit: Callable[..., Visitor], tmp_path: Path) -> None:
-    one, two = visit(), visit(PHONE)
-    one.pull(SPOON, AWAY, let_go=False)
-    two.edit((200, 160), (206, 172))
-    one.touch("touchEnd")
-    one.shown()
-    first, second = saved(one, tmp_path), saved(two, tmp_path)
-    assert (first != BEFORE).any() and (second != BEFORE).any() and (first != second).any()
-    assert not ((first != BEFORE).any(-1) & (second != BEFORE).any(-1)).all()
-
-
-def test_a_reload_in_mid_edit_goes_on_where_it_was(visit: Callable[..., Visitor], tmp_path: Path) -> None:
-    visitor = visit()
-    visitor.edit(SPOON, AWAY)
-    after = saved(visitor, tmp_path)
-    visitor.pull((200, 160), (206, 172), let_go=False)
-    visitor.page.reload()
-    visitor.ready()
-    visitor.page.wait_for_selector("#edit:not([hidden])")
-    assert np.array_equal(saved(visitor, tmp_path), after)
-    visitor.page.click("#undo")
-    visitor.page.wait_for_selector("#undo[disabled]")
-    assert np.array_equal(saved(visitor, tmp_path), BEFORE)
-
-
-def test_the_page_speaks_japanese(visit: Callable[..., Visitor]) -> None:
-    visitor = visit(language="ja")
-    assert visitor.page.inner_text("#tool-pull") == "ひっぱる"
-    visitor.edit(SPOON, AWAY)
-    assert visitor.page.inner_text("#verdict-text") == "できました。"
-    visitor.page.click("#corner .language")
-    visitor.page.click("#languages [value=en]")
-    visitor.page.wait_for_selector("html[lang=en]")
-    assert visitor.page.inner_text("#tool-pull") == "Pull"
-
-
-def test_what_is_no_photo_is_said_so(visit: Callable[..., Visitor], tmp_path: Path) -> None:
-    visitor = visit(opens=False)
-    (tmp_path / "broken.png").write_bytes(COFFEE.read_bytes()[:9000])
-    (tmp_path / "notes.txt").write_text("no photo")
-    for name, text in (("notes.txt", "no photo that can be read"), ("broken.png", "damaged")):
-        visitor.page.set_input_files("#file", tmp_path / name)
-        visitor.page.wait_for_selector(f"#toast:has-text('{text}')")
-        assert visitor.page.is_visible("#attract")
-    visitor.complaints.clear()  # the browser notes the 422
-
-
-def test_leaving_and_idling_wipe_the_photo(chromium: Any, tmp_path: Path) -> None:
-    with Kiosk(tmp_path / "state", "--idle", "4") as kiosk:
-        visitor = Visitor(chromium, kiosk.url)
-        visitor.open(COFFEE, 600, 400)
-        visitor.page.wait_for_selector("#still-there[open]")
-        visitor.page.click("#stay")
-        assert not visitor.page.is_visible("#still-there")
-        visitor.page.wait_for_selector("#attract:not([hidden])", timeout=15_000)
-        assert visitor.page.evaluate("sessionStorage.getItem('session')") is None
-        visitor.photo = (600, 400)
-        visitor.page.click(".sample")
-        visitor.page.wait_for_selector("#edit:not([hidden])")
-        visitor.page.wait_for_selector("#opening", state="hidden")
-        visitor.edit(SPOON, AWAY)
-        visitor.page.click("#leave")
-        visitor.page.click("#finish-stay")
-        assert visitor.page.is_visible("#edit")
-        visitor.page.click("#leave")
-        visitor.page.click("#finish-end")
-        visitor.page.wait_for_selector("#attract:not([hidden])")
-        limit = time.monotonic() + 10
-        while (wiped := sum(said["event"] == "session wiped" for said in kiosk.lines)) < 2 and time.monotonic() < limit:
-            time.sleep(0.1)
-        assert wiped == 2
-        visitor.context.close()
-
-
-def test_a_lost_station_is_told_and_its_return_ends_the_visit(chromium: Any, tmp_path: Path) -> None:
-    with Kiosk(tmp_path / "state") as kiosk:
-        visitor = Visitor(chromium, kiosk.url)
-        page = visitor.page
-        visitor.open(COFFEE, 600, 400)
-        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        os.kill(kiosk.process.pid, signal.SIGSTOP)
-        page.wait_for_selector("#link:not([hidden])", timeout=3500)
-        os.kill(kiosk.process.pid, signal.SIGCONT)
-        page.wait_for_selector("#link", state="hidden")
-        assert visitor.edit(SPOON, AWAY) and page.is_enabled("#undo"), "it goes on"
-        kiosk.kill()
-        page.wait_for_selector("#link:not([hidden])")
-        page.reload()
-        visitor.ready()
-        page.wait_for_selector("#link:has-text('No connection')")
-    with Kiosk(tmp_path / "state", "--port", str(kiosk.port)):
-        page.wait_for_selector("#toast:has-text('restarted')", timeout=30_000)
-        page.wait_for_selector("#link", state="hidden")
-        assert page.is_visible("#attract")
-        visitor.context.close()
-
-
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_each_screen_is_accessible_at_four_sizes(visit: Callable[..., Visitor], scheme: Any) -> None:
-    """WCAG 2.2 AA, as far as axe-core can tell."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
-    visitor = visit(opens=False, language="de")
-    page = visitor.page
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-
-    def check(screen: str) -> None:
-        for width, height in (KIOSK, PHONE, (844, 390), (1920, 1080)):
-            page.set_viewport_size({"width": width, "height": height})
-            answer = axe.run(page, options=rules).response
-            found = answer["violations"]
-            assert len(answer["passes"]) > 8, "it looked"
-            faults = [(rule["id"], [node["html"][:90] for node in rule["nodes"]]) for rule in found]
-            assert not faults, (screen, width, faults)
-
-    check("first screen")
-    visitor.open(COFFEE, 600, 400)
-    visitor.edit(SPOON, AWAY)
-    check("result")
-    brush(visitor, "protect")
-    check("brush")
-    page.click("#save")
-    check("saving")
-
-
-def test_staff_see_health_test_the_station_and_lock_it_again(visit: Callable[..., Visitor], kiosk: Kiosk) -> None:
-    with httpx.Client(base_url=kiosk.url, timeout=60) as client:
-        assert client.post(f"{opened(client)}/edits", json={"drags": PULL}).status_code == 200
-    visitor = visit(opens=False)
-    page = visitor.page
-    page.goto(f"{kiosk.url}/staff")
-    visitor.ready()
-    page.fill("#code", "this-is-not-the-code")
-    page.click("#enter button")
-    page.wait_for_selector("#refused:has-text('not right')")
-    visitor.complaints.clear()  # the browser notes the 401
-    page.fill("#code", kiosk.staff["Authorization"].partition(" ")[2])
-    page.click("#enter button")
-    page.wait_for_selector("#board:not([hidden])")
-    page.click("#test")
-    page.wait_for_selector("#report[data-passed=true]")
-    assert "edgedrag" in page.inner_text("#facts") and "idle_seconds" in page.inner_text("#settings")
-    assert page.locator("#days tr").count() >= 1
-    exceeded = httpx.get(f"{kiosk.url}/api/staff/health", headers=kiosk.staff).json()["exceeded"]
-    assert page.get_attribute("#state", "data-well") == ("false" if exceeded else "true")
-    assert page.locator("#exceeded li").count() == len(exceeded)
-    page.click(".language")
-    page.click("#languages [value=ja]")
-    page.wait_for_selector("#state:has-text('正常')" if not exceeded else "#exceeded li:has-text('上限')")
-    assert "staff_" not in page.inner_text("#board"), "a text that is missing shows its name"
-    page.click("#done")
-    page.wait_for_selector("#attract")
-    page.goto(f"{kiosk.url}/staff")
-    visitor.ready()
-    assert page.is_visible("#enter") and not page.is_visible("#board")

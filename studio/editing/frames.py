@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture
+from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.edit import Motion
 from edgedrag.runtime.trace import span
 
@@ -59,6 +60,13 @@ def view(picture: Picture, box: Box | None = None) -> tuple[bytes, list[int]]:
     if k > 1:
         part = cv2.resize(part, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
     return encode_picture(PNG, Picture(part, picture.icc)), [left, top, right - left, bottom - top]
+
+
+def flow_frame(window: Window, flow: np.ndarray, header: dict[str, Any]) -> bytes:
+    """A flow float32 [h, w, 2] as float16, in photo pixels; the header gets `box` and `grid` as in `motion_frame`."""
+    height, width = window.size
+    header = {**header, "box": [window.left, window.top, window.width, window.height], "grid": [width, height]}
+    return pack(header, flow.astype("<f2").tobytes())
 
 
 def motion_frame(motion: Motion, header: dict[str, Any]) -> bytes:

@@ -74,7 +74,7 @@ def calibrate(folder: str | Path, request: Request, output: Path) -> dict[str, A
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         bench = Workbench(bundle, scratch)
-        layers = {name: find_layers(bench.model(name)) for name in bench.graphs}
+        layers = {name: find_layers(bench.original(name)) for name in bench.graphs}
         recorded = record_all(bench, layers, drags, state)
         candidates = find_candidates(bench, layers, recorded.plain)
         searched = pick_evenly(drags, request.searched)

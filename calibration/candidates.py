@@ -17,12 +17,12 @@ from edgedrag.calibration.search import Candidate, Recorded
 
 def record_all(bench: Workbench, layers: Mapping[str, Sequence[Layer]], drags: CalibrationSet, state: Path) -> Recorded:
     """Run all drags twice, to record the tensors' statistics, then those of the smoothed tensors."""
-    sums = {name: find_sums(bench.model(name), graph_layers) for name, graph_layers in layers.items()}
+    sums = {name: find_sums(bench.original(name), graph_layers) for name, graph_layers in layers.items()}
     plain = record(bench, layers, sums, drags.drags, state / "plain.npz")
     divisors = {
-        name: find_divisors(bench.model(name), graph_layers, plain[name]) for name, graph_layers in layers.items()
+        name: find_divisors(bench.original(name), graph_layers, plain[name]) for name, graph_layers in layers.items()
     }
-    folds = {name: find_folds(bench.model(name), graph_layers) for name, graph_layers in layers.items()}
+    folds = {name: find_folds(bench.original(name), graph_layers) for name, graph_layers in layers.items()}
     smoothed = record(bench, layers, sums, drags.drags, state / "smoothed.npz", divisors)
     return Recorded(plain, smoothed, divisors, folds, sums)
 
@@ -31,7 +31,7 @@ def find_candidates(bench: Workbench, layers: Mapping[str, Sequence[Layer]], sta
     """The layers whose tensors are not always 0, with their numbers of multiplications in all drags."""
     candidates = []
     for name, of_graph in layers.items():
-        nodes = {str(node.name): node for node in bench.model(name).graph} if of_graph else {}
+        nodes = {str(node.name): node for node in bench.original(name).graph} if of_graph else {}
         for layer in of_graph:
             if not zero_range(layer, statistics[name]):
                 weight = weight_of(nodes[layer.node])

@@ -47,7 +47,9 @@ def find_overflows(bench: Workbench, recipe: dict[str, Any], statistics: Statist
         of_place = {own: peaks[place[0]].get(single, 0.0) for own, single in single_branch_names(bench, place).items()}
         of_place |= inner[place].peaks if place in inner else {}
         entry = recipe["graphs"][place[0]]
-        entry["fp32_nodes"] += [n for n in overflowing(bench.model(*place), of_place) if n not in entry["fp32_nodes"]]
+        entry["fp32_nodes"] += [
+            n for n in overflowing(bench.original(*place), of_place) if n not in entry["fp32_nodes"]
+        ]
 
 
 def keep_worst_graphs(bench: Workbench, trial: Trial, recipe: dict[str, Any], budget: Budget) -> None:

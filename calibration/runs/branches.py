@@ -15,7 +15,7 @@ from edgedrag.runtime.errors import EdgedragError
 
 def single_branch_names(bench: Workbench, where: Place) -> dict[str, str]:
     """Tensor names of a branch's layers and sums -> names of the same tensors in the single branch."""
-    return match_branch_names(where, bench.model(where[0]), bench.model(*where))
+    return match_branch_names(where, bench.original(where[0]), bench.original(*where))
 
 
 def match_branch_names(where: Place, first: ir.Model, branch: ir.Model) -> dict[str, str]:
@@ -42,6 +42,6 @@ def place_branch(bench: Workbench, where: Place, chosen: Collection[str], ranges
             folds={own[tensor]: own[output] for tensor, output in ranges.folds.items()},
             sums={own[tensor]: value for tensor, value in ranges.sums.items()},
         )
-        layers = tuple(replace(o, name=s.name) for s, o in zip(find_layers(bench.model(where[0])), layers))
+        layers = tuple(replace(o, name=s.name) for s, o in zip(find_layers(bench.original(where[0])), layers))
     place(model, [layer for layer in layers if layer.name in chosen], ranges, placement)
     return model

@@ -42,7 +42,7 @@ class InnerTensors:
 
     def _groups(self, sizes: Mapping[str, Collection[int]]) -> Iterator[list[str]]:
         """The tensors in groups of up to GROUP bytes; `sizes` are the inputs' shapes."""
-        model = self._bench.model(*self._place)
+        model = self._bench.original(*self._place)
         known = infer_tensors(ir.to_proto(model), sizes)
         names = [str(value.name) for node in model.graph for value in node.outputs]
         if self._wanted is not None:

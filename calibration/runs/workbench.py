@@ -165,6 +165,7 @@ class Workbench:
     def __init__(self, bundle: Bundle, scratch: Path):
         """`scratch`: an empty folder for changed graphs, preferably on the bundle's file system."""
         self.bundle, self._scratch = bundle, scratch
+        self._originals: dict[Place, ir.Model] = {}
         self._backend = _SlotBackend(OnnxRuntimeCpu())
         precision = choose_precision(bundle, self._backend, "fp32")
         self.runtime = Runtime(bundle, Stages(bundle, self._backend, precision))
@@ -177,8 +178,16 @@ class Workbench:
         }
 
     def model(self, graph: str, branch: str = "single") -> ir.Model:
-        """A fresh copy of a graph in fp32; large weights stay on disk."""
+        """A fresh copy of a graph in fp32, to be changed; large weights stay on disk."""
         return read_graph(self.bundle.folder / self.files[graph][branch].file)
+
+    def original(self, graph: str, branch: str = "single") -> ir.Model:
+        """A graph in fp32, only to be looked at; read once, unless it is large."""
+        if self.is_large(graph):
+            return self.model(graph, branch)
+        if (graph, branch) not in self._originals:
+            self._originals[graph, branch] = self.model(graph, branch)
+        return self._originals[graph, branch]
 
     def is_large(self, graph: str) -> bool:
         return self.slots[graph, "single"].large

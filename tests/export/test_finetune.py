@@ -1,17 +1,27 @@
-"""Videos in, a bundle out: only where it got better."""
+"""Videos in, a bundle out, only where it got better; its hold is the network that was tuned."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from conftest import rewrite_manifest
 
+from edgedrag.export.traced_graph import MIN_SNR_DB
 from edgedrag.generator.hold.checkpoint import load_hold
+from edgedrag.generator.hold.measure import LEVEL
+from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle.manifest import open_bundle
+from edgedrag.runtime.drag.stages import Stages
+from edgedrag.runtime.hold.run import HoldRun
+from edgedrag.runtime.hold.view import PhotoView
 
 pytestmark = pytest.mark.slow
 
@@ -31,22 +41,48 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_a_sites_videos_become_a_bundle(edit_cli: Callable, clip: Path, tmp_path: Path) -> None:
-    options = ("--updates", "8", "--count", "24", "--json")
-    done = edit_cli("learn", "finetune", clip, "-o", tmp_path / "site", *options)
-    figures = json.loads((tmp_path / "site.work" / "figures.json").read_text())
-    assert figures["pulls"] >= 16 and 0 <= figures["iou_before"] <= 1
-    if figures["iou_after"] > figures["iou_before"]:
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == {"bundle": str(tmp_path / "site"), **figures}
-        bundle = open_bundle(tmp_path / "site")
-        assert bundle.manifest["provenance"]["figures"]["iou_after"] == figures["iou_after"]
-        assert bundle.stages["hold"], "it has the tuned hold"
-        assert edit_cli("learn", "finetune", clip, "-o", tmp_path / "site", *options).returncode == 2, "it exists"
-    else:
-        assert done.returncode == 1 and "no bundle was written" in done.stderr
-        assert not (tmp_path / "site").exists()
-    assert load_hold(tmp_path / "site.work" / "run" / "hold.safetensors")
+OPTIONS = ("--updates", "8", "--count", "24", "--json")
+
+
+@pytest.fixture(scope="module")
+def site(edit_cli: Callable, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A bundle tuned on the clip, beside its work, and what the command printed."""
+    folder = tmp_path_factory.mktemp("tuned") / "site"
+    done = edit_cli("learn", "finetune", clip, "-o", folder, *OPTIONS)
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout)
+
+
+def test_a_sites_videos_become_a_bundle(edit_cli: Callable, clip: Path, site: tuple[Path, dict[str, Any]]) -> None:
+    folder, printed = site
+    figures = json.loads((folder.with_name("site.work") / "figures.json").read_text())
+    assert printed == {"bundle": str(folder), **figures}
+    assert figures["pulls"] >= 16 and 0 <= figures["iou_before"] < figures["iou_after"] <= 1
+    bundle = open_bundle(folder)
+    assert bundle.manifest["provenance"]["figures"]["iou_after"] == figures["iou_after"]
+    assert edit_cli("learn", "finetune", clip, "-o", folder, *OPTIONS).returncode == 2, "it exists"
+
+
+def test_the_tuned_holds_graphs_answer_as_its_network_does(
+    site: tuple[Path, dict[str, Any]], tmp_path: Path, cat: np.ndarray
+) -> None:
+    model = load_hold(site[0].with_name("site.work") / "run" / "hold.safetensors")[0].eval()
+    folder = Path(shutil.copytree(site[0], tmp_path / "bundle"))
+    rewrite_manifest(folder, lambda manifest: manifest["hold"].update(sizes=[[[128, 192]]]))
+    bundle = open_bundle(folder)
+    parity = [row for row in bundle.manifest["provenance"]["parity"] if row["graph"].startswith("hold_")]
+    assert len(parity) == 4 and all(row["snr_db"] >= MIN_SNR_DB for row in parity)
+    assert all(graph["cost"]["bytes"][0] < 1e7 for graph in bundle.manifest["stages"]["hold"]), "weights alone"
+    point, view = np.array([200.0, 120.0]), PhotoView(cat)
+    found = HoldRun(bundle, Stages(bundle, OnnxRuntimeCpu(), "fp32")).answers(view, point)
+    assert found is not None and found.shape == (3, 170, 256) and (found.std((1, 2)) > 0.1).all()
+    small, at = view.resized((128, 192)), view.to_size(point, (128, 192))
+    with torch.no_grad():
+        picture = torch.from_numpy(small.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1)
+        seen = model.features(picture)
+        expected = torch.sigmoid(model.grasp(torch.from_numpy(at[None]), *seen))[0].numpy()
+    wanted = cv2.resize(expected.transpose(1, 2, 0), (256, 170)).transpose(2, 0, 1)
+    np.testing.assert_allclose(found, np.minimum(wanted / (2 * LEVEL), 1), atol=1e-3)
 
 
 def test_a_bundle_that_got_worse_is_not_handed_over(

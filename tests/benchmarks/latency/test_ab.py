@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import edgedrag
-from edgedrag.benchmarks.latency import compare, interleaved
+from edgedrag.benchmarks.latency import compare
 from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.runtime.errors import InputError
@@ -20,15 +20,10 @@ pytestmark = pytest.mark.slow
 SIZE = Size(256, 256)
 
 
-@pytest.fixture(autouse=True)
-def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interleaved, "TURN_SECONDS", 0.05)
-
-
 def test_sides_take_turns_and_their_difference_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(compare, "PAIRS", 3)
     monkeypatch.setattr(compare, "SHARES", {"drag": 1.0})
-    found = compare.measure_ab((Configuration(), 1), (Configuration(), 8), SIZE, 1.0, lambda _: None)
+    found = compare.measure_ab((Configuration(), 1), (Configuration(), 8), SIZE, 0.3, lambda _: None)
     assert found["complete"] and found["in_turns"] and found["differs"]["steps"] == [1, 8]
     for kind, pairs in found["samples_ms"].items():
         assert len(pairs) == 3, kind
@@ -46,7 +41,7 @@ def test_another_checkout_is_measured_with_this_instrument(tmp_path: Path, monke
     (tmp_path / "other" / "src").mkdir(parents=True)
     (tmp_path / "other" / "src" / "edgedrag").symlink_to(Path(edgedrag.__file__).parent)
     other = Configuration(source=tmp_path / "other")
-    found = compare.measure_ab((other, None), (Configuration(), None), SIZE, 1.0, lambda _: None)
+    found = compare.measure_ab((other, None), (Configuration(), None), SIZE, 0.1, lambda _: None)
     assert found["a"]["source"] == "other" and found["differs"]["source"] == ["other", None]
     with pytest.raises(InputError, match="no checkout"):
         compare.measure_ab((Configuration(source=tmp_path), None), (Configuration(), None), SIZE, 1.0, lambda _: None)
@@ -57,7 +52,7 @@ def test_an_interruption_is_marked() -> None:
         if "preview" in text:
             raise KeyboardInterrupt
 
-    found = compare.measure_ab((Configuration(), None), (Configuration(), None), SIZE, 1.0, interrupt)
+    found = compare.measure_ab((Configuration(), None), (Configuration(), None), SIZE, 0.1, interrupt)
     assert not found["complete"] and "incomplete" in compare.describe(found)
 
 

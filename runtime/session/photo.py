@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from edgedrag.runtime.photo.picture import Picture, Source, as_rgb8, describe
 from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.arguments import checked_mask, whole_number
-from edgedrag.runtime.session.candidates import check_count, distinct, run_to_end
+from edgedrag.runtime.session.candidates import check_count, distinct, run_to_end, side_by_side
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Motion, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry, History, Start
 from edgedrag.runtime.session.opened import Opened
@@ -134,7 +135,8 @@ class Photo:
         Closing it cancels the drag; the photo changes only when it has run to its end, and not at all
         where another drag, undo or redo came between (InputError).
         """
-        edit = yield from self._edit(Asked(drags, mask, motion, answer), steps, seed)
+        finish = yield from self._made(partial(self._request, Asked(drags, mask, motion, answer)), steps, seed)
+        edit = finish()
         self.choose(edit)
         return edit
 
@@ -144,14 +146,18 @@ class Photo:
         """Several answers to one drag, the one most likely worth keeping first; changes nothing.
 
         Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
+        Their motions are made side by side before, which is in no edit's `timings`.
         `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
         """
         check_count(count)
-        asked = Asked(drags, mask)
-        answers: Iterable[tuple[Asked, int]] = ((asked, seed + number) for number in range(MAX_CANDIDATES))
-        if self._runtime.bundle.moves_held:
-            answers = ((replace(asked, variant=variant), seed) for variant in variants(mask is not None))
-        return distinct((run_to_end(self._edit(one, steps, of)) for one, of in answers), count)
+        asked = Asked(drags, mask, protected=self._protected)
+        if not self._runtime.bundle.moves_held:
+            seeds = (self._made(partial(self._request, asked), steps, seed + n) for n in range(MAX_CANDIDATES))
+            return distinct(side_by_side(map(run_to_end, seeds), count), count)
+        ways = [replace(asked, variant=variant) for variant in variants(mask is not None)]
+        requests = self._preparer.prepare_each(self.image, ways, count, self._history.done)
+        made = (run_to_end(self._made(one.timed_in, steps, seed)) for one in requests)
+        return distinct(side_by_side(made, count), count)
 
     def choose(self, edit: Edit) -> Change:
         """Make an edit of `candidates` the photo's. Raises InputError where the photo was changed since."""
@@ -275,8 +281,13 @@ class Photo:
             what = request.window, request.mask, request.points, generated
             return self._history.compose(request.photo, *what, request.start)
 
-    def _edit(self, asked: Asked, steps: int | None, seed: int) -> Generator[Progress, None, Edit]:
-        """Make an edit, which does not change the photo; yields before each step."""
+    def _made(
+        self, prepare: Callable[[dict[str, float]], Request], steps: int | None, seed: int
+    ) -> Generator[Progress, None, Callable[[], Edit]]:
+        """Run the stages of an edit; yields before each step, and returns what makes the edit of it without an engine.
+
+        `prepare` makes its request, for a run that adds to given timings.
+        """
         timings: dict[str, float] = {}
         busy = timed(timings, TOTAL, "drag")  # stopped while the caller has its turn
         with busy:
@@ -285,19 +296,25 @@ class Photo:
             table = make_table(self._runtime.bundle.sampler, steps)
             if not 0 <= seed < 2**64:
                 raise InputError(f"seed: {seed} is not between 0 and 2^64 - 1")
-            request = self._request(asked, timings)
+            request = prepare(timings)
             run = request.run
             self._reference(request)
             run.start(table, seed)
             self._masked.put(request.masked, run.reusable())
-        for step in range(len(table.steps)):
-            yield Progress(step, len(table.steps))
+        last = len(table.steps) - 1
+        for step in range(last + 1):
+            yield Progress(step, last + 1)
             with busy:
                 run.denoise(table, step)
-        with busy:
-            generated, made_by = self._generate(request, table, seed)
-            finished = self._finished(request, generated)
-        return self._as_edit(request, generated, finished, (stage_timings(timings), len(table.steps), seed), made_by)
+                if step == last:
+                    generated, made_by = self._generate(request, table, seed)
+
+        def finish() -> Edit:
+            with busy:
+                finished = self._finished(request, generated)
+            return self._as_edit(request, generated, finished, (stage_timings(timings), last + 1, seed), made_by)
+
+        return finish
 
     def _finished(self, request: Request, generated: Generated) -> tuple[Entry, Change, Checks]:
         """Composite and check an edit of the photo as it is."""

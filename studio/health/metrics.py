@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,6 +16,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.studio.settings import Limits
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -33,6 +34,8 @@ class Metrics:
         self._registry = CollectorRegistry()
         make: dict[str, Any] = {"registry": self._registry, "namespace": "edgedrag"}
         self.edits = Counter("edits_total", "Finished edits.", ["verdict"], **make)
+        for verdict in get_args(Verdict):
+            self.edits.labels(verdict)  # there from the start, so that shares of them can be asked for
         self.reasons = Counter("edit_reasons_total", "Why edits were doubtful or bad.", ["reason"], **make)
         self.previews = Counter("previews_total", "Preview frames made.", **make)
         self.busy = Counter("busy_answers_total", "Requests answered busy.", **make)

@@ -30,6 +30,12 @@ def text() -> str:
     return generate_latest(metrics.refreshed({"bad_share"}, math.nan, 12.0)).decode()
 
 
+def test_every_verdict_is_there_before_an_edit() -> None:
+    families = {family.name: family for family in text_string_to_metric_families(text())}
+    edits = {sample.labels["verdict"]: sample.value for sample in families["edgedrag_edits"].samples}
+    assert edits == {"good": 0, "doubtful": 0, "bad": 1}
+
+
 def dashboard_queries() -> list[str]:
     panels = json.loads(DASHBOARD.read_text())["panels"]
     return [target["expr"] for panel in panels for target in panel.get("targets", [])]

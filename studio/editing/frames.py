@@ -63,10 +63,10 @@ def view(picture: Picture, box: Box | None = None) -> tuple[bytes, list[int]]:
 
 
 def flow_frame(window: Window, flow: np.ndarray, header: dict[str, Any]) -> bytes:
-    """A flow float32 [h, w, 2] as float16, in photo pixels; the header gets `box` and `grid` as in `motion_frame`."""
+    """A flow float32 [h, w, 2] in photo pixels; the header gets `box` and `grid` as in `motion_frame`."""
     height, width = window.size
     header = {**header, "box": [window.left, window.top, window.width, window.height], "grid": [width, height]}
-    return pack(header, flow.astype("<f2").tobytes())
+    return pack(header, flow.astype("<f4").tobytes())
 
 
 def motion_frame(motion: Motion, header: dict[str, Any]) -> bytes:

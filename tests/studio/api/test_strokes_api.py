@@ -31,9 +31,9 @@ def test_strokes_of_a_brush_and_where_the_photo_comes_from(
         left, top, width, height = made["box"]
         assert np.array_equal(picture(made["payload"]), change.image[top : top + height, left : left + width])
         flow = ask(connected, "flow", 2, box=[200, 100, 300, 200], grid=[75, 50])
-        sent = np.frombuffer(flow["payload"], "<f2").reshape(50, 75, 2)
+        sent = np.frombuffer(flow["payload"], "<f4").reshape(50, 75, 2)
         assert flow["box"] == [200, 100, 300, 200] and flow["grid"] == [75, 50]
-        assert np.abs(sent - expected.flow(Window(100, 200, 200, 300, (50, 75)))).max() < 0.1 < np.abs(sent).max()
+        assert np.abs(sent - expected.flow(Window(100, 200, 200, 300, (50, 75)))).max() < 1e-3 < np.abs(sent).max()
         ask(connected, "stroke", 3, **{**stroke, "brush": "grow", "strength": 0.5})
         ask(connected, "undo", 4)
         assert np.array_equal(picture(client.get(f"{path}/picture").content), change.image)

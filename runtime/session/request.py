@@ -31,6 +31,7 @@ from edgedrag.runtime.hold.finder import HoldFinder
 from edgedrag.runtime.hold.hold import Hold, check_answer
 from edgedrag.runtime.hold.region import moved_region
 from edgedrag.runtime.photo.picture import Source, as_rgb8
+from edgedrag.runtime.photo.sparse import resize_sparse
 from edgedrag.runtime.photo.window import Window, choose_window
 from edgedrag.runtime.session.arguments import checked_mask
 from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
@@ -99,6 +100,7 @@ class Preparer:
     def __init__(self, bundle: Bundle, stages: Stages) -> None:
         self._bundle, self._stages = bundle, stages
         self._holds = HoldFinder(bundle, stages)
+        self._pictures = _Pictures()
         self._grounds: dict[tuple[bytes, ...], Ground] = {}  # the last ones, by the window's pixels and the hole
 
     def hold(self, start: Start, point: np.ndarray, mask: np.ndarray | None) -> Hold:
@@ -136,9 +138,9 @@ class Preparer:
         with span("window", "prepare"):
             window = choose_window(region, points, self._bundle.manifest["window"]["margin"], self._stages.sizes)
             native = start.photo[window.box]
-            mask = to_generator_size(region[window.box].astype(np.uint8) * 255, window.size) > 0
+            mask = mask_to_generator_size(region[window.box], window.size)
             small_points = window.to_generator(points.reshape(-1, 2)).reshape(-1, 4)
-            picture = to_generator_size(as_rgb8(native), window.size)
+            picture = self._pictures.of(start.photo, window)
         with span("motion", "prepare"):
             names = _names(points, variant.answer)
             # A given mask says what may move: all that is held there does.
@@ -259,10 +261,31 @@ def digest(array: np.ndarray) -> bytes:
         return hashlib.sha256(np.ascontiguousarray(array).data).digest()
 
 
-def to_generator_size(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A window's pixels at the generator's size (H, W).
+class _Pictures:
+    """What a window shows of a photo, at the generator's size; the last is kept, as a pull asks for it again and again."""
 
-    INTER_AREA from a 2x reduction on, else bilinear; INTER_AREA is slow at fractional ratios.
-    """
-    broad = max(pixels.shape[0] / size[0], pixels.shape[1] / size[1]) >= 2
-    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if broad else cv2.INTER_LINEAR)
+    def __init__(self) -> None:
+        self._last: tuple[np.ndarray, Window, np.ndarray] | None = None
+
+    def of(self, photo: np.ndarray, window: Window) -> np.ndarray:
+        """uint8 RGB [H, W, 3]; nobody writes into it."""
+        if self._last is None or self._last[0] is not photo or self._last[1] != window:
+            self._last = photo, window, to_generator_size(as_rgb8(photo[window.box]), window.size)
+        return self._last[2]
+
+
+def to_generator_size(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A window's pixels at the generator's size (H, W)."""
+    return cv2.resize(pixels, size[::-1], interpolation=_interpolation(pixels.shape, size))
+
+
+def mask_to_generator_size(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A window's mask, bool, at the generator's size: where any of it is."""
+    if _interpolation(mask.shape, size) == cv2.INTER_AREA:
+        return resize_sparse(mask, size, cv2.INTER_AREA, np.uint8(255)) > 0
+    return to_generator_size(mask * np.uint8(255), size) > 0
+
+
+def _interpolation(shape: tuple[int, ...], size: tuple[int, int]) -> int:
+    """INTER_AREA from a 2x reduction on, else bilinear; INTER_AREA is slow at fractional ratios."""
+    return cv2.INTER_AREA if max(shape[0] / size[0], shape[1] / size[1]) >= 2 else cv2.INTER_LINEAR

@@ -21,6 +21,7 @@ from edgedrag.runtime.hold.finder import HoldFinder
 from edgedrag.runtime.hold.hold import Hold, check_answer
 from edgedrag.runtime.hold.region import moved_region
 from edgedrag.runtime.photo.picture import Source, as_rgb8
+from edgedrag.runtime.photo.sparse import resize_sparse
 from edgedrag.runtime.photo.window import Window, choose_window
 from edgedrag.runtime.session.arguments import checked_mask
 from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
@@ -120,6 +121,7 @@ class Preparer:
         self._bundle, self._stages = bundle, stages
         self._holds = HoldFinder(bundle, stages)
         self._mover = Mover()
+        self._pictures = _Pictures()
 
     def hold(self, start: Start, point: np.ndarray, mask: np.ndarray | None) -> Hold:
         """The hold at a checked point (x, y), bounded by a mask, bool [H, W]; an earlier drag's on what that moved."""
@@ -157,7 +159,7 @@ class Preparer:
             margin = self._bundle.manifest["window"]["margin"]
             window = choose_window(found.region, found.start.points, margin, self._stages.sizes)
             native = found.start.photo[window.box]
-            place = _place(native, found, window)
+            place = _place(self._pictures.of(found.start.photo, window), found, window)
         fade = 0.0 if given is None else MARGIN * min(photo.shape[:2]) / float(window.scale.mean())
         return Placed(variant, way, photo, points, found, window, native, place, fade)
 
@@ -232,11 +234,10 @@ def checked(asked: Asked, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray | N
     return points, given
 
 
-def _place(native: np.ndarray, found: Found, window: Window) -> Place:
-    """A window's pixels, region and points at the generator's size."""
-    mask = to_generator_size(found.region[window.box].astype(np.uint8) * 255, window.size) > 0
-    points = window.to_generator(found.start.points.reshape(-1, 2)).reshape(-1, 4)
-    return Place(to_generator_size(as_rgb8(native), window.size), mask, points)
+def _place(picture: np.ndarray, found: Found, window: Window) -> Place:
+    """A window's picture with its region and points, all at the generator's size."""
+    mask = mask_to_generator_size(found.region[window.box], window.size)
+    return Place(picture, mask, window.to_generator(found.start.points.reshape(-1, 2)).reshape(-1, 4))
 
 
 def _names(points: np.ndarray, answer: str) -> list[str]:
@@ -262,10 +263,31 @@ def variant_of(asked: Asked) -> Variant:
     return usual if asked.mask is not None else replace(usual, answer=asked.answer)
 
 
-def to_generator_size(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A window's pixels at the generator's size (H, W).
+class _Pictures:
+    """What a window shows of a photo, at the generator's size; the last is kept: a pull asks for it again."""
 
-    INTER_AREA from a 2x reduction on, else bilinear; INTER_AREA is slow at fractional ratios.
-    """
-    broad = max(pixels.shape[0] / size[0], pixels.shape[1] / size[1]) >= 2
-    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if broad else cv2.INTER_LINEAR)
+    def __init__(self) -> None:
+        self._last: tuple[np.ndarray, Window, np.ndarray] | None = None
+
+    def of(self, photo: np.ndarray, window: Window) -> np.ndarray:
+        """uint8 RGB [H, W, 3]; nobody writes into it."""
+        if self._last is None or self._last[0] is not photo or self._last[1] != window:
+            self._last = photo, window, to_generator_size(as_rgb8(photo[window.box]), window.size)
+        return self._last[2]
+
+
+def to_generator_size(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A window's pixels at the generator's size (H, W)."""
+    return cv2.resize(pixels, size[::-1], interpolation=_interpolation(pixels.shape, size))
+
+
+def mask_to_generator_size(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A window's mask, bool, at the generator's size: where any of it is."""
+    if _interpolation(mask.shape, size) == cv2.INTER_AREA:
+        return resize_sparse(mask, size, cv2.INTER_AREA, np.uint8(255)) > 0
+    return to_generator_size(mask * np.uint8(255), size) > 0
+
+
+def _interpolation(shape: tuple[int, ...], size: tuple[int, int]) -> int:
+    """INTER_AREA from a 2x reduction on, else bilinear; INTER_AREA is slow at fractional ratios."""
+    return cv2.INTER_AREA if max(shape[0] / size[0], shape[1] / size[1]) >= 2 else cv2.INTER_LINEAR

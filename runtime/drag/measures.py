@@ -149,8 +149,8 @@ class Tears:
     Attributes:
         edges: how much steeper the result is than the photo around the place that it shows, grey levels a pixel, up to
             SHARP: torn outlines, specks. ground: the same in the filled ground and where it begins.
-        cuts: 0..1, 1 where neighbours come from apart (SPLIT) and the photo has no contour there: a thing is cut
-            through.
+        cuts: the result's gradient, up to TEXTURE, where neighbours come from apart (SPLIT) and the photo has no
+            contour there: a thing is cut through.
     """
 
     edges: np.ndarray
@@ -191,7 +191,7 @@ def tears(before_slope: np.ndarray, after_slope: np.ndarray, made: Generated, ma
     apart[1:] |= along[..., 0] | along[..., 1]
     apart &= mask
     cuts = np.zeros(mask.shape, np.float32)
-    cuts[apart] = np.maximum(1 - explained[apart] / np.float32(CONTOUR), 0)
+    cuts[apart] = np.minimum(after_slope[apart], TEXTURE) * np.maximum(1 - explained[apart] / np.float32(CONTOUR), 0)
     return Tears(edges - in_ground, in_ground, cuts)
 
 
@@ -224,9 +224,9 @@ def measure(before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.
         of the drag; `changed`: how unlike its handle the most unlike content that landed is, see `Landing`;
         `detail_lost`: the logarithm of the share of fine detail that is left, negated, not below 0; `seam`, grey
         levels; `change`: the mean difference from the source in the mask, grey levels; and of bundles that give a flow
-        `edges`, `ground` and the `strain` of texture, each at its worst place (see `Tears`, `Distortion`), `cuts`,
-        pixels, `fold`, the share of texture, and `fill`: how deep the filled ground is, the largest distance of what
-        was drawn from what was there, pixels.
+        `edges`, `ground`, `cuts` and the `strain` of texture, each at its worst place (see `Tears`, `Distortion`),
+        `fold`, the share of texture, and `fill`: how deep the filled ground is, the largest distance of what was drawn
+        from what was there, pixels.
     """
     size = before.shape[1::-1]
     values, where = _measure_landing(before, after, points, size)
@@ -250,8 +250,7 @@ def measure(before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.
         bent = distortion(made.flow[part], None if made.revealed is None else made.revealed[part], slope, inside)
         strain, fold = bent.texture * bent.strain, bent.texture * bent.fold
         fields |= {"edges": torn.edges, "ground": torn.ground, "cuts": torn.cuts, "strain": strain, "fold": fold}
-        values |= {name: float(spread(fields[name]).max()) for name in ("edges", "ground", "strain")}
-        values["cuts"] = float(fields["cuts"].sum())
+        values |= {name: float(spread(fields[name]).max()) for name in ("edges", "ground", "cuts", "strain")}
         values["fold"] = float(fields["fold"].sum() / (bent.texture.sum() + 1e-6))
     where |= {name: partial(worst_place, field, corner) for name, field in fields.items()}
     return Measures(values, where)

@@ -19,7 +19,7 @@ from edgedrag.runtime.drag.reasons import ReasonCode
 from edgedrag.runtime.drag.verdict import Explanation, Model, Term
 
 YES, MAYBE, NO = "yes", "maybe", "no"
-BAD = {YES: 0.0, MAYBE: 0.5, NO: 1.0}
+BAD = {YES: 0.0, MAYBE: 1 / 3, NO: 1.0}  # what it costs to call such an edit good; to call it bad costs the rest to 1
 # A measure's offset before the logarithm, and what is wrong where it is large.
 TERMS: dict[str, tuple[float, ReasonCode]] = {
     "landing": (1.0, ReasonCode.MISSED),
@@ -27,16 +27,16 @@ TERMS: dict[str, tuple[float, ReasonCode]] = {
     "detail_lost": (0.1, ReasonCode.BLURRED),
     "seam": (0.5, ReasonCode.SEAM),
     "edges": (1.5, ReasonCode.TORN),
-    "cuts": (10.0, ReasonCode.TORN),
+    "cuts": (0.3, ReasonCode.TORN),
     "strain": (4.0, ReasonCode.STRETCHED),
     "fold": (0.002, ReasonCode.FOLDED),
     "fill": (1.0, ReasonCode.FILLED),
     "ground": (1.5, ReasonCode.FILLED),
 }
 PENALTY = 5.0
-# Importance of a spoilt copy; a judged edit has 1, a "maybe" half of it. No judged edit is merely blurred.
+# Importance of a spoilt copy; a judged edit has 1. No judged edit is merely blurred.
 SPOILT = {"blurred": 0.3, "unmoved": 0.05, "pasted": 0.05}
-# A wrong verdict costs 1, a doubtful one DOUBT; each verdict is the one whose expected cost is least.
+# What a doubtful verdict costs; each verdict is the one whose expected cost is least.
 DOUBT = 0.4
 DOUBTFUL, BAD_FROM = DOUBT, 1 - DOUBT
 OFTEN = 20  # edits in which judges found something most wrong, from which on it has an explanation
@@ -99,7 +99,7 @@ def fit_model(judgements: Sequence[dict[str, Any]]) -> tuple[Model, dict[str, An
     rows = rows_of(judgements)
     columns, usual = columns_of(rows)
     bad = np.array([BAD[row.kept] for row in rows])
-    importance = np.array([SPOILT[r.spoilt] if r.spoilt else 0.5 if r.kept == MAYBE else 1.0 for r in rows])
+    importance = np.array([SPOILT[r.spoilt] if r.spoilt else 1.0 for r in rows])
     found = fit(columns, bad, importance, PENALTY)
     weights = found.weights / found.scales
     speak = weights > 1e-4
@@ -200,7 +200,7 @@ def report(rows: Sequence[Judged], probabilities: np.ndarray, model: Model) -> d
 
 
 def calibration(rows: Sequence[Judged], probabilities: np.ndarray) -> list[dict[str, float]]:
-    """By risk: how many edits, their mean risk, and the share that is not worth keeping, a "maybe" as one half."""
+    """By risk: how many edits, their mean risk, and the share that is not worth keeping, a "maybe" as BAD says."""
     risk, bad = probabilities.mean(0), np.array([BAD[row.kept] for row in rows])
     bins = np.minimum((risk * BINS).astype(int), BINS - 1)
     return [

@@ -7,7 +7,17 @@ from edgedrag.runtime.drag.checks import Checks, check
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.flow import edge_fade, warp
 from edgedrag.runtime.drag.ground import Ground
-from edgedrag.runtime.drag.measures import detail, distortion, landings, seam, slope_of, spread, tears, worst_place
+from edgedrag.runtime.drag.measures import (
+    detail,
+    distortion,
+    landings,
+    measure,
+    seam,
+    slope_of,
+    spread,
+    tears,
+    worst_place,
+)
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.runtime.photo.window import Window
 
@@ -43,7 +53,7 @@ def test_content_that_stayed_or_stopped_short() -> None:
     still = check(before, before, EVERYWHERE, POINTS, 1.0, SOUND)
     assert (still.verdict, still.risk) == ("bad", 1) and still.reasons[0].code is ReasonCode.MISSED
     short = check(before, shifted(before, 8, -10), EVERYWHERE, POINTS, 2.0, SOUND)
-    assert (short.verdict, short.landing_error_px) == ("bad", 44.0)
+    assert (short.verdict, short.landing_error_px) == ("doubtful", 44.0)
     assert short.reasons == (Reason(ReasonCode.MISSED, {"pixels": 44}),)
     left, top, right, bottom = short.reasons[0].box or (0, 0, 0, 0)
     assert left <= 130 < right and top <= 110 < bottom, "where the content should be"
@@ -135,14 +145,13 @@ def test_a_thing_that_is_cut_through_is_torn_and_one_that_moves_along_its_contou
     before, flow, mask = cut_in_two()
     after = np.where(mask[..., None], warp(before, flow), before)
     points = np.array([[100, 180, 114, 180]], np.float32)
-    judged = check(before, after, mask, points, 1.0, Generated(None, flow, None))
-    assert judged.verdict != "good" and ReasonCode.TORN in {reason.code for reason in judged.reasons}
-    box = next(reason.box for reason in judged.reasons if reason.code is ReasonCode.TORN)
-    assert box is not None and box[1] - 8 <= 128 <= box[3] + 8, "where the halves part"
+    made = Generated(None, flow, None)
+    judged, box = check(before, after, mask, points, 1.0, made), measure(before, after, mask, points, made).box("cuts")
+    assert judged.verdict != "good" and box is not None and box[1] <= 128 <= box[3] <= 140, "where the halves part"
     parted = before.copy()
     parted[125:131] = 255 * (np.arange(6)[:, None, None] % 2)  # an edge where they part
     after = np.where(mask[..., None], warp(parted, flow), parted)
-    apart = check(parted, after, mask, points, 1.0, Generated(None, flow, None))
+    apart = check(parted, after, mask, points, 1.0, made)
     assert apart.measures["cuts"] < 0.1 * judged.measures["cuts"] and apart.risk < judged.risk
 
 

@@ -84,6 +84,10 @@ class Visitor:
         marked = [{**point, "id": number} for number, point in enumerate(points)]
         self._touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": marked})
 
+    def throttle(self, times: float) -> None:
+        """Slow the browser's processor down."""
+        self._touches.send("Emulation.setCPUThrottlingRate", {"rate": times})
+
     def pull(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12, let_go: bool = True) -> None:
         """Move a finger from one photo pixel to another."""
         self.touch("touchStart", self.at(*start))
@@ -125,6 +129,15 @@ class Visitor:
     def frames(self) -> int:
         """The number of preview frames drawn since `forget_frames`."""
         return int(self.page.evaluate("performance.getEntriesByName('preview frame').length"))
+
+    def longest_gap(self) -> float:
+        """Milliseconds between the two preview frames, of those since `forget_frames`, that lie furthest apart."""
+        return float(
+            self.page.evaluate(
+                "Math.max(0, ...performance.getEntriesByName('preview frame')"
+                ".map(({ startTime }, i, all) => (i ? startTime - all[i - 1].startTime : 0)))"
+            )
+        )
 
     def forget_frames(self) -> None:
         self.page.evaluate("performance.clearMarks('preview frame')")

@@ -262,7 +262,7 @@ def digest(array: np.ndarray) -> bytes:
 
 
 class _Pictures:
-    """What a window shows of a photo, at the generator's size; the last is kept, as a pull asks for it again and again."""
+    """What a window shows of a photo, at the generator's size; the last one is cached for the previews of a pull."""
 
     def __init__(self) -> None:
         self._last: tuple[np.ndarray, Window, np.ndarray] | None = None

@@ -264,7 +264,7 @@ def variant_of(asked: Asked) -> Variant:
 
 
 class _Pictures:
-    """What a window shows of a photo, at the generator's size; the last is kept: a pull asks for it again."""
+    """What a window shows of a photo, at the generator's size; the last one is cached for the previews of a pull."""
 
     def __init__(self) -> None:
         self._last: tuple[np.ndarray, Window, np.ndarray] | None = None

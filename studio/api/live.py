@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any
@@ -118,8 +119,10 @@ class Connection:
             self._start(message.id, self._step(message.id, message.type, getattr(self._session, message.type)()))
 
     async def _show_motion(self, message: PreviewMessage) -> None:
+        asked = time.perf_counter()
         motion = await self._station.motion(self._session, as_drags(message.drags), message.motion, message.answer)
-        self._preview = motion_frame(motion, {"type": "preview", "id": message.id})
+        header = {"type": "preview", "id": message.id, "ms": round((time.perf_counter() - asked) * 1e3, 1)}
+        self._preview = motion_frame(motion, header, message.grid)
         self._ready.set()
 
     async def _show_hold(self, message: HoldMessage) -> None:

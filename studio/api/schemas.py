@@ -14,7 +14,7 @@ from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
-from edgedrag.studio.editing.frames import view_size
+from edgedrag.studio.editing.frames import GRID_SIDE, view_size
 from edgedrag.studio.editing.sessions import (
     MAX_STEPS,
     EditParameters,
@@ -107,6 +107,9 @@ class SessionState(BaseModel):
     protected: bool = Field(description="a part of the photo must not change")
     idle_seconds: float = Field(description="without a request for so long, the session is wiped")
     pixels_kept: bool = Field(description="staff hold bad edits for review")
+    jpeg_loses: list[str] = Field(
+        description="what JPEG cannot hold of the photo: metadata, or transparency and depth, with which it is refused"
+    )
     warnings: list[Warning] = Field(description="of the photo as it was opened, and of the painted mask")
 
 
@@ -145,6 +148,7 @@ class PreviewMessage(StrictModel):
     drags: Pulls
     motion: MotionName = "auto"
     answer: Answer = "thing"
+    grid: Annotated[int, Field(strict=True, ge=8, le=GRID_SIDE, description="cells of a side, at most")] = GRID_SIDE
 
 
 class HoldMessage(StrictModel):
@@ -203,6 +207,7 @@ def state(station: Station, session: Session) -> SessionState:
         protected=session.protected is not None,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
+        jpeg_loses=list(session.jpeg_loses),
         warnings=[
             *(Warning(code="left_out", detail=sentence) for sentence in session.left_out),
             *_mask_warnings(session.mask),

@@ -18,6 +18,7 @@ from edgedrag.runtime.drag.brush import BrushName
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.encode import cannot_hold
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
@@ -83,6 +84,7 @@ class Session:
     photo: Photo | None = None
     runtime: Runtime | None = None  # that the photo was opened with
     original: Picture | None = None
+    jpeg_loses: tuple[str, ...] = ()  # what JPEG cannot hold of it
     protected: np.ndarray | None = None
     restoring: np.ndarray | None = None
     mask: np.ndarray | None = None
@@ -125,6 +127,7 @@ class Session:
         """Open another photo, with an empty history."""
         yield from ()
         self.photo, self.original, self.runtime = Photo(runtime, picture, UNDO_LIMIT), picture, runtime
+        self.jpeg_loses = cannot_hold(".jpg", picture)
         self.mask = self.last_mask = self.question = self.protected = self.restoring = None
 
     def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:

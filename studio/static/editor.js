@@ -8,6 +8,7 @@ import { Edits } from "./edits.js";
 import { SHAPES } from "./field.js";
 import { listen } from "./gestures.js";
 import { drawOverlay } from "./overlay.js";
+import { Pace } from "./pace.js";
 import { Painting } from "./painting.js";
 import { Pulls, isPin } from "./pulls.js";
 import { Stage } from "./stage.js";
@@ -17,6 +18,7 @@ import { View } from "./view.js";
 import { t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
+const PATIENCE = 50; // milliseconds that an arrow's drawing waits for the preview that belongs to it
 const BRUSHES = ["paint", "erase", "protect", "restore"];
 
 export class Editor {
@@ -30,6 +32,7 @@ export class Editor {
     this.painting = new Painting(this);
     this.strokes = new Strokes(this);
     this.pulls = new Pulls(this);
+    this.pace = new Pace();
     this.choices = new Choices((choice) => this.takeAnother(choice));
     this.reset();
     new ResizeObserver(() => this.resize()).observe($("stage"));
@@ -115,6 +118,7 @@ export class Editor {
     this.connect();
     this.choose("pull");
     this.hideOutcome();
+    await this.live?.ready; // a touch before that would be lost
     return lost;
   }
 
@@ -180,17 +184,25 @@ export class Editor {
     if (this.drawing || !this.state) return;
     this.drawing = requestAnimationFrame(() => {
       this.drawing = null;
+      clearTimeout(this.later);
+      this.later = null;
       if (!this.state) return;
+      const begun = performance.now();
       this.stage.draw(this.view, this.comparing ? 1 : this.split);
       const brush = this.brush && this.pointer && this.painting.brush(this.pointer);
       const arrows = [...this.edits.waiting.flatMap(({ drags = [] }) => drags.filter((arrow) => !isPin(arrow))), ...this.pulls.all()];
       const { shield, back } = this.painting;
       const over = { arrows, marks: this.marks, pins: this.pulls.pins, tints: [shield, back].filter(({ own }) => own), brush, cross: this.cross };
       drawOverlay($("overlay"), this.view, this.comparing ? { cross: this.cross } : over);
-      if (this.previewIsNew) performance.mark("preview frame");
+      if (this.previewIsNew) this.pace.drawn(begun);
       if (this.outlineIsNew && performance.getEntriesByName("touch").length) performance.measure("touch to outline", "touch");
       this.previewIsNew = this.outlineIsNew = false;
     });
+  }
+
+  /** Redraw with the next preview, or without one that takes long: where there is no graphics card, drawing is dear. */
+  redrawLater() {
+    this.later ??= setTimeout(() => this.redraw(), PATIENCE);
   }
 
   /** Whether arrows wait for Apply. */
@@ -214,6 +226,7 @@ export class Editor {
   preview(frame) {
     if (!this.pulls.all().length || this.strokes.all.length) return;
     this.stage.move(frame);
+    this.pace.came(frame);
     this.previewIsNew = true;
     this.redraw();
   }
@@ -222,6 +235,8 @@ export class Editor {
   endPreview() {
     this.live?.dropPreviews();
     this.strokes.rebuild();
+    this.stage.rest();
+    this.pace.rest();
     this.redraw();
   }
 
@@ -437,13 +452,13 @@ export class Editor {
 
   /** Update texts and buttons; the keyboard's focus does not go where nothing is. */
   refresh() {
-    const focused = document.activeElement;
-    if (focused === document.body || focused.disabled) $("overlay").focus({ preventScroll: true });
     reword();
     this.choices.relabel();
     const { arrows, chosen, hold } = this.pulls;
     $("apply").hidden = !(this.collecting && arrows.length);
     $("clear").disabled = ![arrows.length, this.pulls.pins.length, this.area.own, this.painting.shield.own, this.edits.current].some(Boolean);
+    const focused = document.activeElement;
+    if (focused === document.body || focused.disabled) $("overlay").focus({ preventScroll: true });
     if (chosen) return this.say(`hint_${hold.answer}`);
     const key = this.comparing ? "hint_before" : this.retrying ? "hint_retry" : this.tool !== "pull" ? `hint_${this.tool}` : this.several ? "hint_several" : "hint_pull";
     this.hint(this.state?.undo && key === "hint_pull" ? "" : t(key));

@@ -153,6 +153,9 @@ export class Stage {
 
   /** Draw the photo as `view` places it, and in a share of the canvas, from the left, what it was before all edits. */
   draw(view, split) {
+    const now = [view.x, view.y, view.scale, split, this.canvas.width, this.canvas.height, this.tint].join();
+    if (now === this.shows && this.motion === this.drawn?.motion) return; // without a graphics card each drawing counts
+    this.shows = now;
     if (split < 1) this.drawOne(view, false, 0);
     if (!split) return;
     this.drawn = null;
@@ -197,7 +200,7 @@ export class Stage {
     const { gl } = this;
     const parts = [this.motion?.part, this.drawn?.part].filter(Boolean);
     const same = this.drawn?.rest === rest && parts.length > 0;
-    this.drawn = { rest, part: this.motion?.part };
+    this.drawn = { rest, part: this.motion?.part, motion: this.motion };
     gl[same ? "enable" : "disable"](gl.SCISSOR_TEST);
     if (!same) return;
     const [x, y, scale] = place;

@@ -25,6 +25,7 @@ const FILES = [
   "static/languages.js",
   "static/main.js",
   "static/overlay.js",
+  "static/pace.js",
   "static/painting.js",
   "static/pulls.js",
   "static/samples/cat.jpg",

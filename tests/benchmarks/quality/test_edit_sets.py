@@ -143,7 +143,7 @@ def test_a_mask_or_size_that_is_none_is_named(jobs: Path) -> None:
             list(judged_tasks(file, {}, 1))
     for size in ("large", [9], [-9, 9]):
         file.write_text(json.dumps({**job, "size": size}))
-        with pytest.raises(InputError, match="co-tracker__apple_0: size: .* is no width and height"):
+        with pytest.raises(InputError, match=r"co-tracker__apple_0: size: .* is no width and height"):
             list(judged_tasks(file, {}, 1))
 
 

@@ -19,7 +19,7 @@ from edgedrag.runtime.drag.reasons import ReasonCode
 
 FILE = Path(__file__).with_name("verdict.json")
 PLAIN = 1.5  # log odds; from there on the evidence for a reason without an explanation is named before all others
-SECOND = 0.4  # how likely another explanation has to be, to be named too
+SECOND = 0.45  # how likely another explanation has to be, to be named too
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,9 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 def read_job(file: Path, job: dict[str, Any], kinds: dict[str, str], group: str) -> EditTask:
     """A line of jobs: `name`, `image`, `drags`, and perhaps `mask` and `target`, paths as seen from the file.
 
+    A mask may also be `{"ellipse": [x, y, half the width, half the height]}`, whole pixels. Where the line has `size`,
+    the width and height that its pixels refer to, a photo of another size is scaled to it.
+
     Raises:
         InputError: something is missing, damaged, or of another size than the photo.
     """
@@ -114,7 +117,11 @@ def read_job(file: Path, job: dict[str, Any], kinds: dict[str, str], group: str)
     except KeyError as error:
         raise InputError(f"{file}: a line has no {error}") from None
     photo, mask, truth = as_rgb8(load_picture(file.parent / image).pixels), None, None
-    if job.get("mask") is not None:
+    if job.get("size") is not None:
+        photo = resized(name, photo, job["size"])
+    if isinstance(job.get("mask"), dict):
+        mask = check_mask(ellipse_mask(name, job["mask"], photo.shape[:2]), *photo.shape[:2])
+    elif job.get("mask") is not None:
         mask = check_mask(load_picture(file.parent / job["mask"]).pixels, *photo.shape[:2])
     if job.get("target") is not None:
         truth = as_rgb8(load_picture(file.parent / job["target"]).pixels)
@@ -122,6 +129,27 @@ def read_job(file: Path, job: dict[str, Any], kinds: dict[str, str], group: str)
             raise InputError(f"{name}: target and image differ in size")
     points = check_drags(ends, *photo.shape[:2])
     return EditTask(group, name, kind_of(name, kinds), photo, points, mask, truth, mask)
+
+
+def resized(name: str, photo: np.ndarray, size: Any) -> np.ndarray:
+    """A job's photo at its size. Raises InputError if that is none."""
+    try:
+        width, height = (int(v) for v in size)
+        return np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA))
+    except (TypeError, ValueError, cv2.error):
+        raise InputError(f"{name}: size: {size!r:.40} is no width and height") from None
+
+
+def ellipse_mask(name: str, mask: dict[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+    """The mask of a job that gives an ellipse, uint8 [H, W]. Raises InputError if it is none."""
+    try:
+        x, y, width, height = (int(v) for v in mask["ellipse"])
+        drawn = cv2.ellipse(np.zeros(shape, np.uint8), (x, y), (width, height), 0, 0, 360, 255, -1)
+    except (KeyError, TypeError, ValueError, cv2.error) as error:
+        raise InputError(
+            f'{name}: mask: write a file, or {{"ellipse": [x, y, width / 2, height / 2]}} ({error})'
+        ) from None
+    return np.asarray(drawn)
 
 
 def pull_of(pair: EditTask) -> EditTask:

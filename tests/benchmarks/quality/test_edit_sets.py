@@ -21,10 +21,12 @@ from edgedrag.benchmarks.quality.edits.tasks import (
     UNKNOWN,
     clip_of,
     frame_tasks,
+    judged_tasks,
     kind_of,
     read_kinds,
     read_lines,
 )
+from edgedrag.benchmarks.quality.verdicts.fitting import WRONG
 from edgedrag.runtime.errors import InputError
 
 
@@ -115,6 +117,34 @@ def test_a_pair_without_truth_is_named(jobs: Path) -> None:
     file.write_text(json.dumps({k: v for k, v in lines[0].items() if k != "drags"}))
     with pytest.raises(InputError, match="a line has no 'drags'"):
         list(frame_tasks(file, {}, 1))
+
+
+def test_the_sheet_of_60_is_read_and_its_judgements_are_whole(tmp_path: Path) -> None:
+    """The photos are not part of the project: grey ones of other sizes stand in for them."""
+    sheet = read_lines(Path(KINDS_FILE).with_name("sheet_60.jsonl"))
+    assert len(sheet) == 60 and sum("mask" in row for row in sheet) == 30
+    assert {row["kept"] for row in sheet} == {"yes", "maybe", "no"}
+    assert all((row["wrong"] in WRONG) == (row["kept"] != "yes") and row["licence"] and row["source"] for row in sheet)
+    for row in sheet:
+        cv2.imwrite(str(tmp_path / row["image"]), texture(60, 90, 1))
+    (tmp_path / "sheet.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sheet))
+    for task, row in zip(judged_tasks(tmp_path / "sheet.jsonl", {}, 1), sheet):
+        assert task.photo.shape[1::-1] == tuple(row["size"]) and (task.mask is None) == ("mask" not in row)
+        for hx, hy, _, _ in task.points.astype(int).tolist():
+            assert task.mask is None or task.mask[hy, hx], "a handle lies in its mask"
+
+
+def test_a_mask_or_size_that_is_none_is_named(jobs: Path) -> None:
+    job = json.loads(jobs.read_text().splitlines()[0])
+    for mask in ({}, {"ellipse": [1, 2]}, {"ellipse": [9, 9, -4, 4]}, {"ellipse": "abcd"}):
+        file = jobs.with_name("ellipse.jsonl")
+        file.write_text(json.dumps({**job, "mask": mask}))
+        with pytest.raises(InputError, match="co-tracker__apple_0: mask: write a file, or"):
+            list(judged_tasks(file, {}, 1))
+    for size in ("large", [9], [-9, 9]):
+        file.write_text(json.dumps({**job, "size": size}))
+        with pytest.raises(InputError, match=r"co-tracker__apple_0: size: .* is no width and height"):
+            list(judged_tasks(file, {}, 1))
 
 
 def rows(gain: float, seed: int = 0) -> list[dict[str, Any]]:

@@ -75,21 +75,19 @@ def run_width(pool: Pool, workers: int, each: int, task: tuple[float, bytes, int
     }
 
 
-def measure(widths: list[int], each: int, task: tuple[float, bytes, int]) -> list[dict[str, Any]]:
+def measure(widths: list[int], each: int, task: tuple[float, bytes, int]) -> Iterator[dict[str, Any]]:
+    """The figures of each width, as they are there."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": max(widths), "include_dashboard": False})
     os.environ["RAY_ADDRESS"] = cluster.address
     os.environ.setdefault("RAY_worker_niceness", "0")
-    found = []
     try:
         with Pool(AUTO, sleeping()) as pool:
             for workers in widths:
-                found.append(run_width(pool, workers, each, task))
-                click.echo(str(found[-1]), err=True)
+                yield run_width(pool, workers, each, task)
     finally:
         cluster.shutdown()
-    return found
 
 
 def draw(curve: list[dict[str, Any]], file: Path) -> None:
@@ -122,17 +120,18 @@ def main(
     widths: str, each: int, seconds: float, photo_kb: int, picture_kb: int, output: Path | None, plot: Path | None
 ) -> None:
     """Print and draw the curve."""
-    load = round(os.getloadavg()[0], 1)
-    curve = measure(
-        [int(width) for width in widths.split(",")], each, (seconds, bytes(photo_kb << 10), picture_kb << 10)
-    )
+    curve: list[dict[str, Any]] = []
     report = {
-        "processor": cpu_name(), "cpus": os.cpu_count(), "load_average_at_start": load, "photo_kb": photo_kb,
-        "picture_kb": picture_kb, "curve": curve,
+        "processor": cpu_name(), "cpus": os.cpu_count(), "load_average_at_start": round(os.getloadavg()[0], 1),
+        "photo_kb": photo_kb, "picture_kb": picture_kb, "curve": curve,
     }  # fmt: skip
-    write_report(report, output)
-    if plot is not None:
-        draw(curve, plot)
+    task = (seconds, bytes(photo_kb << 10), picture_kb << 10)
+    for row in measure([int(width) for width in widths.split(",")], each, task):
+        curve.append({**row, "load_average": round(os.getloadavg()[0], 1)})
+        click.echo(str(curve[-1]), err=True)
+        write_report(report, output)
+        if plot is not None:
+            draw(curve, plot)
 
 
 if __name__ == "__main__":

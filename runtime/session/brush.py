@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.brush import Stroke, reach, smoothed, stroke_flow, stroke_window
-from edgedrag.runtime.drag.composite import Generated
+from edgedrag.runtime.drag.composite import Generated, box_of
+from edgedrag.runtime.drag.flow import grid
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.picture import colour_and_alpha
 from edgedrag.runtime.photo.window import Window
+from edgedrag.runtime.session.edit_stack import Layer, on_top, render, state_at
 from edgedrag.runtime.session.history import Entry, History
+from edgedrag.runtime.session.lattice import Lattice
+from edgedrag.runtime.session.round_state import bent_state
 
+NO_POINTS = np.empty((0, 4), np.float32)
 MOVED = 0.01  # pixels; a flow that is shorter moves nothing
 NOTHING = {
     "push": "path: a push moves nothing where it begins; give two points that differ",
     "smooth": "smooth: no edit moved anything where this stroke goes",
 }
+
+
+def flow_of(history: History, window: Window) -> np.ndarray:
+    """Where what a photo shows comes from in its original, at a window's grid: a backward flow, float32 [H, W, 2] in
+    photo pixels; 0 where no edit moved anything, and everywhere once the edit stack has outgrown its limit."""
+    _, layers = history.state()
+    if history.limit is not None and len(layers) >= 2 * history.limit:
+        layers = ()
+    x, y = np.broadcast_arrays(*grid(window.size))
+    x = (x + 0.5) * window.scale[0] - 0.5 + window.left
+    y = (y + 0.5) * window.scale[1] - 0.5 + window.top
+    return state_at(layers, x, y).flow
 
 
 def brushed(history: History, photo: np.ndarray, protected: np.ndarray | None, stroke: Stroke) -> Entry:
@@ -29,15 +49,27 @@ def brushed(history: History, photo: np.ndarray, protected: np.ndarray | None, s
     """
     window = stroke_window(stroke, *photo.shape[:2])
     if stroke.brush == "smooth":
-        before = history.flow(window)
+        before = flow_of(history, window)
         flow = smoothed(stroke, window, before) - before
     else:
         flow = stroke_flow(stroke, window)
     mask = _changed(photo.shape[:2], stroke, window, flow, protected)
     if stroke.brush == "smooth":
-        return history.bend(photo, window, mask, flow)
-    points = np.empty((0, 4), np.float32)
-    return history.compose(photo, window, mask, points, Generated(None, flow / window.scale, None))
+        return _bent(history, photo, window, mask, flow)
+    return history.compose(photo, window, mask, NO_POINTS, Generated(None, flow / window.scale, None))
+
+
+def _bent(history: History, photo: np.ndarray, window: Window, mask: np.ndarray, change: np.ndarray) -> Entry:
+    """What a change of `flow_of`, at the window's grid, makes of a photo in a mask, bool [H, W]; generated pixels stay
+    where they are."""
+    original, layers = history.state()
+    box, region = box_of(mask), mask[window.box].copy()  # copies: views would keep the whole photo's
+    masked, before = mask[box].copy(), photo[box].copy()
+    make = partial(bent_state, before=layers, window=window, mask=region, change=change)
+    layer = Layer(Lattice.of(window, box), masked, make)
+    after = before.copy()
+    np.copyto(colour_and_alpha(after)[0], render(original, layer), where=masked[..., None])
+    return Entry(original, box, masked, NO_POINTS, before, layers, after, on_top(layers, layer))
 
 
 def _changed(

@@ -21,7 +21,6 @@ from functools import partial
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Box, Generated, box_of, compose, seam_fade, seam_width
-from edgedrag.runtime.drag.flow import grid
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import colour_and_alpha
 from edgedrag.runtime.photo.window import Window
@@ -32,12 +31,11 @@ from edgedrag.runtime.session.edit_stack import (
     crossfade_states,
     on_top,
     render,
-    state_at,
     touches,
 )
 from edgedrag.runtime.session.held import Held
 from edgedrag.runtime.session.lattice import Lattice, common, within
-from edgedrag.runtime.session.round_state import bent_state, round_state
+from edgedrag.runtime.session.round_state import round_state
 
 SAME = 1.0  # generator pixels; ends of two drags nearer than this count as one place
 RETURNED = 0.5  # the same, where drags that end further apart are one motion, see start.py
@@ -114,7 +112,7 @@ class History:
 
     def __init__(self, original: np.ndarray, limit: int | None = None):
         self._base: tuple[np.ndarray, Layers] = (original, ())  # original and edit stack below the oldest entry
-        self._limit = limit
+        self.limit = limit
         self._done: list[Entry] = []
         self._undone: list[Entry] = []
         self._dropped = False
@@ -139,32 +137,20 @@ class History:
         """The entries that a further drag can go on with, the newest last."""
         return () if self._is_full() else tuple(self._of_original())
 
-    def _state(self) -> tuple[np.ndarray, Layers]:
+    def state(self) -> tuple[np.ndarray, Layers]:
         """The original that the photo is rendered from, and its edit stack."""
         return (self._done[-1].original, self._done[-1].layers_after) if self._done else self._base
 
     def _of_original(self) -> list[Entry]:
         """The entries with the newest one's original."""
-        original, _ = self._state()
+        original, _ = self.state()
         return [entry for entry in self._done if entry.original is original]
 
     def _is_full(self) -> bool:
         """Whether the edit stack is as high as it may grow."""
-        original, _ = self._state()
+        original, _ = self.state()
         below = len(self._base[1]) if self._base[0] is original else 0
-        return self._limit is not None and below + len(self._of_original()) >= self._limit
-
-    def flow(self, window: Window) -> np.ndarray:
-        """Where what the photo shows comes from in the original, at a window's grid: a backward flow, float32
-        [H, W, 2] in photo pixels; 0 where no edit moved anything, and everywhere once the stack has outgrown its limit.
-        """
-        _, layers = self._state()
-        if self._limit is not None and len(layers) >= 2 * self._limit:
-            layers = ()
-        x, y = np.broadcast_arrays(*grid(window.size))
-        x = (x + 0.5) * window.scale[0] - 0.5 + window.left
-        y = (y + 0.5) * window.scale[1] - 0.5 + window.top
-        return state_at(layers, x, y).flow
+        return self.limit is not None and below + len(self._of_original()) >= self.limit
 
     def compose(
         self,
@@ -185,7 +171,7 @@ class History:
         """
         if self._is_full():
             return History(picture).compose(picture, window, mask, points, generated)
-        original, layers = self._state()
+        original, layers = self.state()
         box, region = box_of(mask), mask[window.box].copy()  # copies: views would keep the whole photo's
         inside = within(box, window.box)
         last_box = self._done[-1].box if self._done else None
@@ -221,13 +207,13 @@ class History:
         """Make an entry the last one; undone entries are dropped."""
         self._done.append(entry)
         self._undone.clear()
-        if self._limit is not None and len(self._done) > self._limit:
+        if self.limit is not None and len(self._done) > self.limit:
             oldest = self._done.pop(0)
             self._base, self._dropped = (oldest.original, oldest.layers_after), True
 
     def restore(self, picture: np.ndarray, mask: np.ndarray, opened: np.ndarray) -> Entry:
         """What putting back a mask, bool [H, W] of the photo, makes of it; `opened` is the photo as it was opened."""
-        original, layers = self._state()
+        original, layers = self.state()
         box = box_of(mask)
         before, masked = picture[box].copy(), mask[box].copy()
         after = before.copy()
@@ -242,23 +228,6 @@ class History:
         make = partial(crossfade_states, now=layers, then=(), weight=masked[..., None].astype(np.float32))
         above = on_top(layers, Layer(lattice, masked, make))
         return Entry(original, box, masked, points, before, layers, after, above, restores=True)
-
-    def bend(self, picture: np.ndarray, window: Window, mask: np.ndarray, change: np.ndarray) -> Entry:
-        """What a change of where the photo's pixels come from makes of it (see `flow`); generated pixels stay.
-
-        Args:
-            mask: bool, of the photo.
-            change: float32 [H, W, 2], backward, in photo pixels, at the window's grid.
-        """
-        original, layers = self._state()
-        box, region = box_of(mask), mask[window.box].copy()
-        masked, before = mask[box].copy(), picture[box].copy()
-        make = partial(bent_state, before=layers, window=window, mask=region, change=change)
-        layer = Layer(Lattice.of(window, box), masked, make)
-        after = before.copy()
-        np.copyto(colour_and_alpha(after)[0], render(original, layer), where=masked[..., None])
-        points = np.empty((0, 4), np.float32)
-        return Entry(original, box, masked, points, before, layers, after, on_top(layers, layer))
 
     def undo(self) -> Entry:
         """Take the last entry back and return it. Raises InputError where there is none."""

@@ -15,7 +15,7 @@ from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, describe
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.arguments import checked_mask
-from edgedrag.runtime.session.brush import brushed
+from edgedrag.runtime.session.brush import brushed, flow_of
 from edgedrag.runtime.session.candidates import check_count, distinct, run_to_end
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.edit_maker import CHANGED, EditMaker
@@ -219,7 +219,7 @@ class Photo:
     def flow(self, window: Window) -> np.ndarray:
         """Where what the photo shows comes from in the photo as it was opened, at the grid of a window (its `size`):
         a backward flow, float32 [H, W, 2] in photo pixels. Edits that the history dropped do not count."""
-        return self._history.flow(window)
+        return flow_of(self._history, window)
 
     def undo(self) -> Change:
         """Take the last edit back. Raises InputError where there is none."""

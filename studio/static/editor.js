@@ -28,7 +28,10 @@ export class Editor {
     this.view = new View();
     this.area = new Area();
     this.stage = new Stage($("picture"));
-    this.edits = new Edits((edit) => this.send(edit), () => callbacks.toast(t("error_too_busy")));
+    this.edits = new Edits((edit) => this.send(edit), () => {
+      callbacks.toast(t("error_too_busy"));
+      this.over();
+    });
     this.painting = new Painting(this);
     this.strokes = new Strokes(this);
     this.pulls = new Pulls(this);
@@ -421,6 +424,7 @@ export class Editor {
     if (!everything) this.pulls.pins = pins;
     this.pulls.forget();
     this.retrying = false;
+    this.strokes.lift();
     this.progress(null);
     this.endPreview();
     this.refresh();

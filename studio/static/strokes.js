@@ -69,11 +69,12 @@ export class Strokes {
   /** Lift the brush: the station makes the stroke. */
   end() {
     const { stroke, editor } = this;
-    this.lift();
     const moved = stroke.brush !== "push" || stroke.path.length > 1;
-    if (moved) editor.edits.add({ stroke });
+    this.lift();
+    this.rest = null; // the push has come to its end
     performance.mark("release");
-    this.rebuild();
+    if (moved) editor.edits.add({ stroke });
+    else this.rebuild();
     editor.refresh();
     if (!moved) editor.say("hint_push");
   }

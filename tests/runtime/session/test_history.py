@@ -66,7 +66,7 @@ def test_at_the_limit_the_oldest_edit_alone_is_dropped(runtime: edgedrag.Runtime
         assert np.array_equal(photo.redo().image, state)
     for number in range(12):
         states.append(photo.move([MOVES[number % 3]], around(cat.shape, *MOVES[number % 3])).image)
-        assert photo.undo_count == 2 and len(photo._history._state()[1]) <= 3, "bounded"
+        assert photo.undo_count == 2 and len(photo._history.state()[1]) <= 3, "bounded"
     assert np.array_equal(photo.undo().image, states[-2]) and np.array_equal(photo.undo().image, states[-3])
     continued = photo.move([MOVES[0]], around(cat.shape, *MOVES[0])).image
     assert photo.undo_count == 1 and np.array_equal(photo.undo().image, states[-3]), "and goes on from there"

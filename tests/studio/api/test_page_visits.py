@@ -143,6 +143,8 @@ def test_each_screen_is_accessible_at_four_sizes(visit: Callable[..., Visitor], 
     check("result")
     brush(visitor, "protect")
     check("brush")
+    page.click("#tool-shape")
+    check("shape")
     page.click("#save")
     check("saving")
 

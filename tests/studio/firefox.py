@@ -59,7 +59,7 @@ class Bidi:
         self._number += 1
         self._line.send(json.dumps({"id": self._number, "method": method, "params": values}))
         while True:
-            answer = json.loads(self._line.recv(timeout=ANSWER_SECONDS))
+            answer = json.loads(self._line.recv(timeout=3 * ANSWER_SECONDS))
             if answer.get("id") != self._number:
                 self.events.append(answer)
                 continue

@@ -39,6 +39,7 @@ export function listenToButtons(editor) {
   $("fit").addEventListener("click", () => editor.zoom(0));
   $("split").addEventListener("input", () => editor.part($("split").value / 100));
   const hold = (on) => () => {
+    if (editor.comparing === on) return; // a blur of the button as the keyboard goes on is none of this
     editor.comparing = on;
     editor.refresh();
   };

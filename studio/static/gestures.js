@@ -25,6 +25,7 @@ export function listen(element, on) {
     event.preventDefault();
     element.focus({ preventScroll: true, focusVisible: false });
     element.setPointerCapture?.(event.pointerId);
+    if (event.isPrimary && working === null && !pair && panning === null) pointers.clear(); // whose end got lost
     pointers.set(event.pointerId, at(event));
     if (event.button > 0) panning = event.pointerId;
     else if (pointers.size === 1) on.start(at(event), (working = event.pointerId));

@@ -22,6 +22,7 @@ from websockets.sync.client import ClientConnection, connect
 from edgedrag.benchmarks.station.browser import ANSWER_SECONDS, KIOSK, Visitor
 
 NAMES = ("firefox-esr", "firefox")
+RESTED_MS = 1500  # of the first finger: an outline is there by then
 PREFERENCES = {
     "webgl.force-enabled": True,
     "dom.w3c_touch_events.enabled": 1,
@@ -59,7 +60,7 @@ class Bidi:
         self._number += 1
         self._line.send(json.dumps({"id": self._number, "method": method, "params": values}))
         while True:
-            answer = json.loads(self._line.recv(timeout=ANSWER_SECONDS))
+            answer = json.loads(self._line.recv(timeout=3 * ANSWER_SECONDS))
             if answer.get("id") != self._number:
                 self.events.append(answer)
                 continue
@@ -195,6 +196,18 @@ class FirefoxVisitor(Visitor):
             parameters = {"pointerType": "touch"}
             sources.append({"type": "pointer", "id": f"finger {finger}", "parameters": parameters, "actions": steps})
         self._fingers = len(points)
+        self.page.act(*sources)
+
+    def two_fingers(self, first: list[dict[str, float]], second: list[dict[str, float]]) -> None:
+        """Two fingers along their ways, the second one when the first has rested; Firefox takes them in one piece."""
+        down, up = {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}
+        wait, rest = {"type": "pause", "duration": 0}, {"type": "pause", "duration": RESTED_MS}
+        begins = [moved(first[0]), down, rest, wait, wait], [wait, wait, wait, moved(second[0]), down]
+        sources = []
+        for begin, way in zip(begins, (first, second)):
+            steps = [*begin, *(moved(point) for point in way[1:]), up]
+            name, kind = f"finger {len(sources)}", {"pointerType": "touch"}
+            sources.append({"type": "pointer", "id": name, "parameters": kind, "actions": steps})
         self.page.act(*sources)
 
     def download(self, press: Callable[[], None], file: Path) -> Path:

@@ -1,6 +1,6 @@
 """A site's loop: what staff kept becomes a better bundle on the station, and goes back where the edits get worse.
 
-python examples/site_loop.py release CLIPS KEPT -o ROUND --key site.pub --sign "minisign -S -s site.key -m" --install
+python examples/site_loop.py release CLIPS KEPT -o ROUND --sign "minisign -S -s site.key -m" --install site.pub
 python examples/site_loop.py watch http://127.0.0.1:8000 embedded RELEASE
 
 What each step does, and what it showed: docs/site_loop.md.
@@ -115,17 +115,15 @@ def main() -> None:
 @click.option("-o", "--output", "work", type=click.Path(path_type=Path), required=True, help="Folder of this round.")
 @click.option("--bundle", default="embedded", show_default=True, help="What serves now; the release gets its name.")
 @click.option("--golden", type=FOLDER, default=GOLDEN, help="A set as tests/golden.")
-@click.option("--updates", default=400, show_default=True, help="Of `learn finetune`.")
-@click.option("--count", default=96, show_default=True, help="Of `learn finetune`: scenes of a clip.")
-@click.option("--search", default=16, show_default=True, help="Of `bundle calibrate`.")
-@click.option("--measure", "pattern", default="", help="Of `bundle calibrate`: layers to try alone.")
+@click.option("--finetune", default="", help='Options of `learn finetune`, as "--updates 60 --count 48".')
+@click.option("--calibrate", default="", help='Options of `bundle calibrate`, as "--search 4".')
 @click.option("--sign", "signer", required=True, help="Command that signs the file whose path is put after it.")
-@click.option("--key", required=True, help="The public key.")
-@click.option("--install", is_flag=True, help="Install it here and let it serve.")
-@click.option("--trial", default=20, show_default=True, help="Of `bundle use`: edits that are judged.")
+@click.option(
+    "--install", "key", metavar="KEY", help="Install it here, checked with this public key, and let it serve."
+)
 def release(
-    clips: Path, kept: Path, work: Path, bundle: str, golden: Path, updates: int, count: int, search: int,
-    pattern: str, signer: str, key: str, install: bool, trial: int,
+    clips: Path, kept: Path, work: Path, bundle: str, golden: Path, finetune: str, calibrate: str, signer: str,
+    key: str | None,
 ) -> None:  # fmt: skip
     """Make ROUND/release.tar.gz of CLIPS and of the KEPT folder in a station's state. A stopped round continues."""
     jobs = kept_jobs(kept)
@@ -135,24 +133,26 @@ def release(
     work.mkdir(parents=True, exist_ok=True)
     tuned, made = work / "tuned", work / "release"
     if not tuned.exists():
-        edgedrag("learn", "finetune", clips, "-o", tuned, "--updates", str(updates), "--count", str(count))
+        edgedrag("learn", "finetune", clips, "-o", tuned, *shlex.split(finetune))
     if not made.exists():
         calibration = work / "calibration.jsonl"
         write_jobs(calibration, [job for number, job in enumerate(jobs, 1) if number % HELD_OUT])
-        options = ("--search", str(search), "--measure", pattern)
-        edgedrag("bundle", "calibrate", tuned, "--drags", calibration, "-o", made, *options)
+        edgedrag("bundle", "calibrate", tuned, "--drags", calibration, "-o", made, *shlex.split(calibrate))
     figures = measure(bundle, made, held_out, golden, work)
     figures["hold"] = json.loads((work / "tuned.work" / "figures.json").read_text(encoding="utf-8"))
     (work / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     why = refusal(figures)
     if why is not None:
         sys.exit(f"refused: {why}; nothing was signed")
-    subprocess.run([*shlex.split(signer), str(made / "bundle.json")], check=True, stdout=subprocess.DEVNULL)
+    try:
+        subprocess.run([*shlex.split(signer), str(made / "bundle.json")], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"not signed: {error}")
     archive = shutil.make_archive(str(made), "gztar", made)
     click.echo(f"{archive}: passed the gate, signed")
-    if install:
+    if key is not None:
         found = json.loads(edgedrag("bundle", "install", archive, "--name", bundle, "--key", key, "--json"))["release"]
-        edgedrag("bundle", "use", bundle, found, "--trial", str(trial))
+        edgedrag("bundle", "use", bundle, found)
         click.echo(f"{bundle} {found} serves; python {sys.argv[0]} watch http://127.0.0.1:8000 {bundle} {found}")
 
 
@@ -165,9 +165,8 @@ def watch(station: str, bundle: str, watched: str, token_file: Path | None) -> N
     """Look at STATION once; where its drift alarm is up while RELEASE of BUNDLE serves, what served before serves."""
     headers = {} if token_file is None else {"Authorization": f"Bearer {token_file.read_text().strip()}"}
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(f"{station}/metrics", headers=headers), timeout=10
-        ) as answer:
+        asked = urllib.request.Request(f"{station}/metrics", headers=headers)
+        with urllib.request.urlopen(asked, timeout=10) as answer:
             alarm = re.search(r"^edgedrag_drift_alarm (\S+)$", answer.read().decode(), re.M)
     except (urllib.error.URLError, OSError, ValueError) as error:
         sys.exit(f"{station}: no metrics ({error})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +51,16 @@ class PublicSettings(BaseModel):
         pattern=r"^https?://[^/\s]+(/\S*)?$",
         description="Where visitors' devices reach the station, as http://192.168.1.20:8000; no links where not set.",
     )
+    station: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Its name among other stations, in the metrics; the device's host name where not set.",
+    )
+    push_gateway: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+(/\S*)?$",
+        description="Prometheus's Pushgateway that gets the metrics every minute; none where not set.",
+    )
     mark: bool = Field(default=True, description="Saved pictures that were edited say so in their XMP data.")
     steps: int | None = Field(
         default=None, ge=1, le=1000, description="Of every edit; the bundle's default where not set."
@@ -69,6 +80,11 @@ class Settings(PublicSettings):
     def shown(self) -> dict[str, Any]:
         """All but the secrets, as JSON."""
         return self.model_dump(mode="json", exclude={"token", "staff_code"})
+
+    @property
+    def station_name(self) -> str:
+        """What this station is called in the metrics."""
+        return self.station or socket.gethostname()
 
     @property
     def loopback(self) -> bool:

@@ -33,20 +33,46 @@ class EngineSettings(BaseModel):
     threads: int | None = Field(default=None, ge=1, description="On the CPU.")
 
 
+class BundleSettings(BaseModel):
+    """What `edgedrag bundle install` and `use` hold a release to, as the options of the same meaning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    keys: tuple[str, ...] = Field(
+        default=(),
+        description="Public keys of minisign that may have signed a release: each the key's line, or a file.",
+    )
+    trial: int = Field(default=20, ge=0, le=1000, description="First edits that are judged; 0 for none.")
+    most_bad: float = Field(default=0.5, ge=0, le=1, description="Share of them that may be bad.")
+    slower: float = Field(default=2.0, ge=1, le=1000, description="Times as long as an edit before.")
+
+
 class SettingsFile(PublicSettings):
     """Settings of an edgedrag station."""
 
     engine: EngineSettings = EngineSettings()
+    bundles: BundleSettings = BundleSettings()
 
 
 def read_settings(file: Path) -> dict[str, Any]:
-    """The settings that a file has, by name; those of `[engine]` beside the others, `limits` as one value.
+    """The settings of the station that a file has, by name; `[engine]`'s beside the others, `limits` as one value.
+
+    Raises:
+        InputError: see `read_file`.
+    """
+    found = read_file(file)
+    values = {name: getattr(found, name) for name in found.model_fields_set - {"engine", "bundles"}}
+    return values | found.engine.model_dump(exclude_unset=True)
+
+
+def read_file(file: Path) -> SettingsFile:
+    """All that a file says.
 
     Raises:
         InputError: no such file, not TOML, an unknown name or a value out of range.
     """
     try:
-        found = SettingsFile(**tomllib.loads(file.read_text(encoding="utf-8")))
+        return SettingsFile(**tomllib.loads(file.read_text(encoding="utf-8")))
     except ValidationError as error:
         name, why = problem(error)
         raise InputError(f"{file}: {name}: {why}") from None
@@ -54,8 +80,6 @@ def read_settings(file: Path) -> dict[str, Any]:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from None
     except ValueError as error:  # UnicodeDecodeError and TOMLDecodeError
         raise InputError(f"{file}: is not TOML ({error})") from None
-    values = {name: getattr(found, name) for name in found.model_fields_set - {"engine"}}
-    return values | found.engine.model_dump(exclude_unset=True)
 
 
 def read_token(file: Path) -> str:

@@ -23,6 +23,7 @@ from edgedrag.studio.editing.worker import Busy, Superseded, Turns, Worker
 from edgedrag.studio.health.logs import LOGGER, log, short
 from edgedrag.studio.health.memory import sweep
 from edgedrag.studio.health.metrics import Metrics
+from edgedrag.studio.health.push import push_for_ever
 from edgedrag.studio.health.selftest import Report, self_test
 from edgedrag.studio.records.records import Records
 from edgedrag.studio.releases import Releases
@@ -44,7 +45,7 @@ class Station:
         self.metrics = Metrics(
             lambda: self.worker.waiting, lambda: len(self.sessions), lambda: self.worker.turn_seconds
         )
-        self.records = Records(runtime, settings, self.metrics)
+        self.records = Records(lambda: self.runtime, settings, self.metrics)
         self.releases = Releases(runtime, self._recent_ms)
         self.started = time.time()
         self.on_session_end: Callable[[Session], None] = lambda session: None
@@ -190,6 +191,11 @@ class Station:
         newer = await asyncio.to_thread(self.releases.open_newer)
         if newer is not None:
             self.releases.adopt(newer)
+
+    async def push_metrics(self) -> None:
+        """Push the metrics where the settings say, for ever."""
+        if self.settings.push_gateway is not None:
+            await push_for_ever(self.settings.push_gateway, self.settings.station_name, self.records.metrics_now)
 
     async def test(self) -> Report:
         """The self-test, through the same queue as visitors' edits."""

@@ -104,7 +104,7 @@ for name in ("py.typed", "runtime/bundle/bundle.schema.json", "generator/data/sp
 
 
 def test_latency_is_measured_with_an_engine_alone(clone: Path) -> None:
-    run(".venv/bin/edgedrag bench latency --seconds 0.5 --sizes 256 --peers unsplit,torch -o latency", clone)
+    run(".venv/bin/edgedrag bench latency --seconds 1 --sizes 256 --peers unsplit,torch -o latency", clone)
     report = json.loads((clone / "latency.json").read_text())
     assert report["complete"] and report["runs"][0]["drag"]["n"] > 0
     assert "torch" in report["peers"]["absent"]["torch"] and "unsplit" in report["peers"]["rows"]

@@ -1,7 +1,7 @@
 """`edgedrag bench report`: all reports of a device in one file, and the files of several devices merged.
 
-A device file holds reports of `bench latency` and `bench accuracy` as they are. Merging puts the reports of all files
-into one, each once, so that the file of a fleet is again a device file.
+A device file holds reports of `bench latency` and `bench accuracy` as they are, and what stations said at /metrics.
+Merging puts the reports of all files into one, each once, so that the file of a fleet is again a device file.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.latency import report as latency_report
 from edgedrag.benchmarks.latency.measure import FORMAT as LATENCY
 from edgedrag.benchmarks.latency.measure import FORMAT_VERSION as LATENCY_VERSION
+from edgedrag.benchmarks.latency.station_metrics import FORMAT as STATION
+from edgedrag.benchmarks.latency.station_metrics import FORMAT_VERSION as STATION_VERSION
+from edgedrag.benchmarks.latency.station_metrics import read_stations, stations_table
 from edgedrag.benchmarks.latency.tables import Table, name_of, tables
-from edgedrag.benchmarks.report import read_json, write_report
+from edgedrag.benchmarks.report import parse_json, read_text, write_report
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_aside
 
 FORMAT, FORMAT_VERSION = "edgedrag-device", 1
 ACCURACY = "edgedrag-accuracy"
-VERSIONS = {LATENCY: LATENCY_VERSION, ACCURACY: 1, FORMAT: FORMAT_VERSION}
+VERSIONS = {LATENCY: LATENCY_VERSION, ACCURACY: 1, STATION: STATION_VERSION, FORMAT: FORMAT_VERSION}
 TITLE = "edgedrag: report"
 VERDICTS = ("good", "doubtful", "bad")
 
@@ -36,14 +39,16 @@ class Reports:
 
     latency: list[dict[str, Any]] = field(default_factory=list)
     accuracy: list[dict[str, Any]] = field(default_factory=list)
+    stations: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, report: dict[str, Any]) -> None:
-        kept = self.latency if report["format"] == LATENCY else self.accuracy
+        kept = {LATENCY: self.latency, ACCURACY: self.accuracy, STATION: self.stations}[report["format"]]
         if digest(report) not in map(digest, kept):
             kept.append(report)
 
     def as_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, "reports": [*self.latency, *self.accuracy]}
+        reports = [*self.latency, *self.accuracy, *self.stations]
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, "reports": reports}
 
 
 def digest(report: dict[str, Any]) -> str:
@@ -52,21 +57,28 @@ def digest(report: dict[str, Any]) -> str:
 
 
 def read_reports(files: Sequence[Path]) -> Reports:
-    """Read reports of `bench latency` and `bench accuracy`, and files of this command.
+    """Read reports of `bench latency` and `bench accuracy`, files of this command, and stations' metrics.
 
     Raises:
         InputError: a file that is none of them, or of another format version; says which.
     """
     reports = Reports()
     for file in files:
-        read = read_json(file)
-        _check(file, read)
-        for report in read["reports"] if read["format"] == FORMAT else [read]:
+        for report in _reports(file, read_text(file)):
             _check(file, report)
             if report["format"] == FORMAT:
                 raise InputError(f"{file}: a device file inside a device file")
             reports.add(report)
     return reports
+
+
+def _reports(file: Path, text: str) -> list[Any]:
+    """The reports that a file holds. Raises InputError."""
+    if text.startswith("#"):  # a comment, as the metrics of Prometheus begin
+        return list(read_stations(file, text))
+    read = parse_json(file, text)
+    _check(file, read)
+    return list(read["reports"]) if read["format"] == FORMAT else [read]
 
 
 def _check(file: Path, report: Any) -> None:
@@ -124,7 +136,7 @@ def overview(reports: Sequence[dict[str, Any]]) -> Table:
 
 
 def all_tables(reports: Reports) -> list[Table]:
-    own = [overview(reports.latency), accuracy_table(reports.accuracy)]
+    own = [stations_table(reports.stations), overview(reports.latency), accuracy_table(reports.accuracy)]
     return [*(table for table in own if table.rows), *tables(reports.latency)]
 
 

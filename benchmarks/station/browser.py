@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class Visitor:
         self.photo = (width, height)
         self.page.set_input_files("#file", photo)
         self.page.wait_for_selector("#edit:not([hidden])")
+        self.page.wait_for_selector("#opening", state="hidden")
         self.page.wait_for_selector("#toast", state="hidden")
         self.settle()
 
@@ -73,7 +74,10 @@ class Visitor:
 
     def at(self, x: float, y: float) -> dict[str, float]:
         """The screen position of a photo pixel, while the whole photo is visible."""
-        box = self.page.locator("#overlay").bounding_box()
+        return self.placed(self.page.locator("#overlay").bounding_box(), x, y)
+
+    def placed(self, box: dict[str, float], x: float, y: float) -> dict[str, float]:
+        """The same, where the canvas lies in `box`."""
         scale = min(box["width"] / self.photo[0], box["height"] / self.photo[1])
         left = box["x"] + (box["width"] - self.photo[0] * scale) / 2
         top = box["y"] + (box["height"] - self.photo[1] * scale) / 2
@@ -83,6 +87,10 @@ class Visitor:
         """Send a touch event: touchStart, touchMove or touchEnd."""
         marked = [{**point, "id": number} for number, point in enumerate(points)]
         self._touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": marked})
+
+    def throttle(self, times: float) -> None:
+        """Slow the browser's processor down."""
+        self._touches.send("Emulation.setCPUThrottlingRate", {"rate": times})
 
     def pull(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12, let_go: bool = True) -> None:
         """Move a finger from one photo pixel to another."""
@@ -116,15 +124,33 @@ class Visitor:
 
         Playwright's wait functions need `eval`, which the page's CSP forbids.
         """
+        self.until(f"performance.getEntriesByName('{name}').length")
+        return float(self.page.evaluate(f"performance.getEntriesByName('{name}').at(-1).duration"))
+
+    def until(self, true: str) -> None:
+        """Wait until an expression of the page is true."""
         for _ in range(round(ANSWER_SECONDS / 0.02)):
-            if self.page.evaluate(f"performance.getEntriesByName('{name}').length"):
-                return float(self.page.evaluate(f"performance.getEntriesByName('{name}').at(-1).duration"))
+            if self.page.evaluate(true):
+                return
             self.page.wait_for_timeout(20)
-        raise AssertionError(f"no '{name}' within {ANSWER_SECONDS} s")
+        raise AssertionError(f"not within {ANSWER_SECONDS} s: {true}")
+
+    def previewed(self) -> None:
+        """Wait for a preview frame since `forget_frames`."""
+        self.until("performance.getEntriesByName('preview frame').length")
 
     def frames(self) -> int:
         """The number of preview frames drawn since `forget_frames`."""
         return int(self.page.evaluate("performance.getEntriesByName('preview frame').length"))
+
+    def longest_gap(self) -> float:
+        """Milliseconds between the two preview frames, of those since `forget_frames`, that lie furthest apart."""
+        return float(
+            self.page.evaluate(
+                "Math.max(0, ...performance.getEntriesByName('preview frame')"
+                ".map(({ startTime }, i, all) => (i ? startTime - all[i - 1].startTime : 0)))"
+            )
+        )
 
     def forget_frames(self) -> None:
         self.page.evaluate("performance.clearMarks('preview frame')")
@@ -136,7 +162,19 @@ class Visitor:
     def saved(self, file: Path) -> Path:
         """Save as PNG and store the download in a file."""
         self.page.click("#save")
+        return self.download(lambda: self.page.click("#save-png"), file)
+
+    def download(self, press: Callable[[], None], file: Path) -> Path:
+        """Store what the browser downloads after a press of a button in a file."""
         with self.page.expect_download() as download:
-            self.page.click("#save-png")
+            press()
         download.value.save_as(file)
         return file
+
+    def slow_down(self, times: int) -> None:
+        """Let the browser's processor run so many times slower from now on."""
+        self._touches.send("Emulation.setCPUThrottlingRate", {"rate": times})
+
+    def end(self) -> None:
+        """Close the tab."""
+        self.context.close()

@@ -10,21 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from edgedrag.benchmarks.context import context
 from edgedrag.benchmarks.formatting import number
 from edgedrag.benchmarks.station.browser import Visitor, browser
+from edgedrag.benchmarks.station.brushes import describe_strokes, strokes
 from edgedrag.benchmarks.station.load import Tally, crowd, row
 from edgedrag.benchmarks.station.process import Kiosk
+from edgedrag.benchmarks.station.synthetic import SIZES, photo_file, picture
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import scratch_folder
 from edgedrag.runtime.photo.picture import Picture, encode_picture
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.health.memory import resident_mb
 
-SIZES = {"0.24 MP": (600, 400), "12 MP": (4000, 3000)}  # of the photos in the browser
 CROWD_SIZE = (1200, 800)
 QUEUE = 16  # queue length under load; short, so that "busy" replies occur
 PULLS = 8  # in the browser, for each photo
@@ -33,29 +31,13 @@ SWEPT_SECONDS = 3  # wait until memory of ended sessions is returned to the syst
 FIRST, LAST = 50, 500  # edits after which memory is compared
 
 
-def picture(size: tuple[int, int]) -> np.ndarray:
-    """A synthetic photo with edges and texture at all scales, deterministic; uint8 RGB."""
-    width, height = size
-    rng = np.random.default_rng(3)
-    image = np.zeros((height, width, 3), np.float32)
-    for cells in (4, 12, 40, 130):
-        noise = rng.uniform(-1, 1, (cells, cells * width // height + 1, 3)).astype(np.float32)
-        image += cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC) * (90 / cells**0.35)
-    for _ in range(14):
-        centre, radius = (rng.uniform(0, 1, 2) * size).astype(int), int(rng.uniform(0.04, 0.14) * height)
-        cv2.circle(image, centre.tolist(), radius, rng.uniform(-90, 90, 3).tolist(), -1, cv2.LINE_AA)
-    return np.clip(image + 128, 0, 255).astype(np.uint8)
-
-
 def in_browser(folder: Path) -> dict[str, Any]:
     """Preview frames per second and time from release to result, by photo."""
     figures: dict[str, Any] = {}
     with Kiosk(folder / "one") as kiosk, browser() as running:
         for name, size in SIZES.items():
-            file = folder / f"{size[0]}.jpg"
-            file.write_bytes(encode_picture(file, Picture(picture(size))))
             visitor = Visitor(running, kiosk.url)
-            visitor.open(file, *size)
+            visitor.open(photo_file(folder, size), *size)
             rates, releases = [], []
             for number in range(PULLS):
                 x, y = size[0] * (0.3 + 0.05 * number), size[1] * (0.35 + 0.04 * number)
@@ -73,6 +55,7 @@ def in_browser(folder: Path) -> dict[str, Any]:
                 "preview_frames_per_s_least": round(min(rates), 1),
                 "release_to_result_ms": round(statistics.median(releases), 1),
                 "release_to_result_ms_most": round(max(releases), 1),
+                "brushes": strokes(visitor, size),
             }
             visitor.context.close()
         figures["browser"] = f"Chromium {running.version}, no graphics card, 1280 x 800"
@@ -166,6 +149,7 @@ def describe(figures: dict[str, Any]) -> str:
                 f"{name:<8} {number(seen['preview_frames_per_s'])} preview frames a second, "
                 f"result {number(seen['release_to_result_ms'])} ms after release"
             )
+            lines += describe_strokes(seen["brushes"])
         else:
             lines.append(f"{name:<8} {seen}")
     many, load = figures["over_many_edits"], figures["under_load"]

@@ -38,7 +38,8 @@ SPACING = 1 / 4  # of the radius, between two dabs
 GROWTH = 0.06  # of the distance from the centre, by a dab of full strength
 SMOOTHING = 0.25  # of the difference to the mean around, likewise
 WIDTH = 1 / 3  # of the radius: the Gaussian width of that mean
-CELLS, MAX_CELLS = 16, 2**19  # of the flow's grid: in a radius, and in all; each dab blurs the flow by half a cell
+CELLS = 16  # of the flow's grid in a radius: each dab blurs the flow by half a cell
+MAX_CELLS, MAX_SIDE = 2**19, 2048  # of the whole grid, and of its longer side
 MOST_THICK = 32767  # pixels: of a line that OpenCV draws
 
 
@@ -132,7 +133,8 @@ def stroke_window(stroke: Stroke, height: int, width: int) -> Window:
     low = np.floor(stroke.path.min(0) - stroke.radius).clip(0, [width - 1, height - 1]).astype(int)
     high = np.ceil(stroke.path.max(0) + stroke.radius).clip(0, [width - 1, height - 1]).astype(int) + 1
     columns, rows = (high - low).tolist()
-    pitch = max(stroke.radius / CELLS, float(np.sqrt(columns * rows / MAX_CELLS)))
+    least = max(float(np.sqrt(columns * rows / MAX_CELLS)), max(columns, rows) / MAX_SIDE)
+    pitch = max(stroke.radius / CELLS, least)
     return Window(int(low[1]), int(low[0]), rows, columns, (int(np.ceil(rows / pitch)), int(np.ceil(columns / pitch))))
 
 

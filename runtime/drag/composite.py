@@ -23,7 +23,13 @@ Box = tuple[slice, slice]
 
 
 class Fill(Protocol):
-    """The photo's own pixels where a motion reveals what lies behind (runtime/drag/ground.py)."""
+    """The photo's own pixels where a motion reveals what lies behind (runtime/drag/ground.py).
+
+    `offsets` float32 [H, W, 2]: from each of the generator's pixels to the one that it shows, 0 where none is filled.
+    """
+
+    @property
+    def offsets(self) -> np.ndarray: ...
 
     def render(self, photo: np.ndarray, box: Box) -> np.ndarray:
         """The part `box` of a window's pixels [H, W, C] with the fill in it; float32 [h, w, C]."""

@@ -11,6 +11,7 @@ import numpy as np
 
 FADE = 6.0  # pixels over which a motion falls to zero at the mask's edge
 SOFTENING = 4.0  # square pixels added to squared distances
+ROW = 1024  # points sampled in a row: cv2.remap limits the length of one
 STRIP = 256  # rows at once, times points, so that the sums stay in the caches
 
 
@@ -18,6 +19,11 @@ def grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Pixel coordinates x [1, W] and y [H, 1], float32."""
     h, w = shape
     return np.arange(w, dtype=np.float32)[None, :], np.arange(h, dtype=np.float32)[:, None]
+
+
+def places(shape: tuple[int, ...]) -> np.ndarray:
+    """The x and y of each pixel, float32 [h, w, 2]."""
+    return cv2.merge(np.meshgrid(*(np.arange(length, dtype=np.float32) for length in shape[::-1])))
 
 
 def edge_fade(mask: np.ndarray, width: float = FADE) -> np.ndarray:
@@ -52,6 +58,20 @@ def warp(image: np.ndarray, flow: np.ndarray, interpolation: int = cv2.INTER_LIN
     """Sample `image` [H, W] or [H, W, C] at p + flow(p); beyond the border its edge is repeated."""
     x, y = grid(flow.shape[:2])
     return cv2.remap(image, flow[..., 0] + x, flow[..., 1] + y, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """A picture [H, W, C] at places [h, w], its border repeated; [h, w, C]."""
+    return cv2.remap(picture, x, y, how, borderMode=cv2.BORDER_REPLICATE).reshape(*x.shape, -1)
+
+
+def sample_list(picture: np.ndarray, x: np.ndarray, y: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """The same at places [n]; [n, C]."""
+    if not len(x):
+        return picture.reshape(*picture.shape[:2], -1)[0, :0]
+    rows = -(-len(x) // ROW)
+    places_x, places_y = (np.resize(a, (rows, ROW)) for a in (x, y))
+    return sample(picture, places_x, places_y, how).reshape(rows * ROW, -1)[: len(x)]
 
 
 def slopes(plane: np.ndarray) -> list[np.ndarray]:

@@ -131,16 +131,18 @@ def _around(hole: np.ndarray) -> Box:
 def _coarse_to_fine(picture: np.ndarray, hole: np.ndarray, source: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Offsets by matched patches, from a size at which the hole is thin, then with seams settled."""
     offsets = None
+    shown, outside = picture * ~hole[..., None], (~hole).astype(np.float32)
+    may_show, may_fill = source.astype(np.float32), wanted.astype(np.float32)
     for halvings in range(_most_halvings(hole, wanted), -1, -1):
         size = [max(1, round(n / 2**halvings)) for n in hole.shape[::-1]]
-        known = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        small_source = cv2.resize(source.astype(np.float32), size, interpolation=cv2.INTER_AREA) > WHOLE
+        known = cv2.resize(outside, size, interpolation=cv2.INTER_AREA)
+        small_source = cv2.resize(may_show, size, interpolation=cv2.INTER_AREA) > WHOLE
         if small_source.sum() < (LEAST_SOURCES if halvings else 1):
             continue
-        colour = cv2.resize(picture * ~hole[..., None], size, interpolation=cv2.INTER_AREA)
+        colour = cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
         colour /= np.maximum(known, 1e-3)[..., None]
         small_hole = known < HALF
-        filled = small_hole & (cv2.resize(wanted.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0)
+        filled = small_hole & (cv2.resize(may_fill, size, interpolation=cv2.INTER_AREA) > 0)
         if not filled.any():
             continue
         if offsets is not None:
@@ -168,22 +170,24 @@ def _to_size(offsets: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """
     some = (offsets != 0).any(-1)
     if some.any():
-        offsets = offsets.reshape(-1, 2)[nearest_index(some)]
+        offsets = offsets.reshape(-1, 2).take(nearest_index(some), axis=0)
     sy, sx = shape[0] / offsets.shape[0], shape[1] / offsets.shape[1]
     y = np.minimum(np.arange(shape[0]) / sy, offsets.shape[0] - 1).astype(int)
     x = np.minimum(np.arange(shape[1]) / sx, offsets.shape[1] - 1).astype(int)
-    return np.rint(offsets[y[:, None], x] * np.array([sx, sy], np.float32)).astype(np.float32)
+    return np.rint(offsets * np.array([sx, sy], np.float32)).take(y, axis=0).take(x, axis=1)
 
 
 def _inside(offsets: np.ndarray, hole: np.ndarray, source: np.ndarray) -> np.ndarray:
     """The offsets made to end in `source` where `hole`, and 0 elsewhere."""
     height, width = hole.shape
-    y, x = np.nonzero(hole)
-    wanted = offsets[y, x].astype(int)
-    to = nearest_index(source)[np.clip(y + wanted[:, 1], 0, height - 1), np.clip(x + wanted[:, 0], 0, width - 1)]
-    ended = np.zeros_like(offsets)
-    ended[y, x, 0], ended[y, x, 1] = to % width - x, to // width - y
-    return ended
+    at = np.flatnonzero(hole)
+    y, x = np.divmod(at, width)
+    wanted = offsets.reshape(-1, 2).take(at, axis=0).astype(int)
+    end = (y + wanted[:, 1]).clip(0, height - 1) * width + (x + wanted[:, 0]).clip(0, width - 1)
+    to_y, to_x = np.divmod(nearest_index(source).take(end), width)
+    ended = np.zeros((height * width, 2), np.float32)
+    ended[at, 0], ended[at, 1] = to_x - x, to_y - y
+    return ended.reshape(height, width, 2)
 
 
 def correction(picture: np.ndarray, hole: np.ndarray, offsets: np.ndarray) -> np.ndarray:

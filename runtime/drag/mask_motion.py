@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
-from edgedrag.runtime.drag.flow import edge_fade, warp
+from edgedrag.runtime.drag.flow import edge_fade, places, warp
 from edgedrag.runtime.drag.motion import EDGE, HELD_MOST, SOFT, HeldMotion, thing_motion
 
 DISC = 20.0  # largest radius of what moves as one around a handle: large enough to be recognised
@@ -60,7 +60,7 @@ class Velocity:
         """Where each pixel comes from, a backward flow float32 [h, w, 2]."""
         handles, along = self.points[:, :2], self.points[:, 2:] - self.points[:, :2]
         steps = int(np.clip(np.ceil(np.hypot(*along.T).max() / STEP), 1, MOST_STEPS))
-        start = _places(self.inside.shape)
+        start = places(self.inside.shape)
         at = start.copy()
         for step in range(steps):
             handles_now = handles + np.float32(1 - step / steps) * along
@@ -69,7 +69,7 @@ class Velocity:
 
     def _at(self, at: np.ndarray, handles: np.ndarray, along: np.ndarray) -> np.ndarray:
         """The velocity at places [h, w, 2] while the handles are at [N, 2] and move along [N, 2]."""
-        flow = at - _places(self.inside.shape)
+        flow = at - places(self.inside.shape)
         total, in_disc = warp(self.still, flow), np.zeros(at.shape[:2], np.float32)
         turn = self._turn(handles, along)
         x, y = cv2.split(at)
@@ -173,11 +173,6 @@ def _traced(
     flow[box] = Velocity(points, inside, part, still[box], disc, TURNED * float(mask.sum())).traced()
     flow[~mask] = 0
     return flow
-
-
-def _places(shape: tuple[int, ...]) -> np.ndarray:
-    """The x and y of each pixel, float32 [h, w, 2]."""
-    return cv2.merge(np.meshgrid(*(np.arange(length, dtype=np.float32) for length in shape[::-1])))
 
 
 def _distance(where: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Generated
-from edgedrag.runtime.drag.flow import SOFTENING, edge_fade, grid, jacobian, warp
+from edgedrag.runtime.drag.flow import ROW, SOFTENING, edge_fade, grid, jacobian, places, sample, sample_list, warp
 from edgedrag.runtime.drag.ground import Ground
 from edgedrag.runtime.errors import InputError
 
@@ -187,26 +187,60 @@ def _along(drag: np.ndarray, hold: np.ndarray, x: np.ndarray, y: np.ndarray) -> 
 
 def _inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMotion:
     """The backward flow of a forward field [H, W, 2]; `free` is what all would move by that is held, [H, W]."""
-    front, _ = _iterated(free, free)
-    flow, residual = _iterated(forward, free)
-    still, missed = _iterated(forward, forward)
+    flow, residual = _iterated(forward, free, places(held.shape))
     lost = residual > MISSED
     # At the outline of what moves far the iteration does not end, or ends at what lies behind.
-    covered = (warp(held, front) > 0.5) & (lost | (warp(held, flow) < 0.25))
-    flow = np.where(covered[..., None], front, np.where(lost[..., None], still, flow))
+    doubted = _within_reach(held > 0.5, free) & (lost | (warp(held, flow) < 0.25))
+    covered, front = _in_front(free, held, np.nonzero(doubted))
+    flow[covered] = front
+    lost[covered] = False
+    at_lost = np.nonzero(lost)
+    flow[lost], missed = _iterated_at(forward, forward, at_lost)
     low, high = DRAWN_OUT[1], DRAWN_OUT[0]
     drawn_out = np.clip((high - least_stretch(flow)) / (high - low), 0, 1)
-    drawn_out[lost & ~covered & (missed > MISSED)] = 1
+    drawn_out[tuple(index[missed > MISSED] for index in at_lost)] = 1
     drawn_out[covered] = 0
     return HeldMotion(flow, np.clip(cv2.GaussianBlur(drawn_out, (0, 0), EDGE), 0, 1)[..., None])
 
 
-def _iterated(forward: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """b(p) = -f(p + b(p)) from b = -`start`, and how far it is from true in the end, [H, W]."""
+Indices = tuple[np.ndarray, ...]  # rows and columns of some pixels, each [n]
+
+
+def _within_reach(held: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Where what is held may come to lie: as far around it as anything moves, bool [H, W]."""
+    side = 2 * int(np.ceil(np.abs(free).max())) + 3
+    return cv2.dilate(held.view(np.uint8), np.ones((side, side), np.uint8)).view(bool)
+
+
+def _in_front(free: np.ndarray, held: np.ndarray, some: Indices) -> tuple[Indices, np.ndarray]:
+    """Those of some pixels at which what is held lies in front, and their backward flow [n, 2]."""
+    front, _ = _iterated_at(free, free, some)
+    shows = sample_list(held, *(np.stack(some[::-1], 1) + front).astype(np.float32).T)[:, 0] > 0.5
+    return tuple(index[shows] for index in some), front[shows]
+
+
+def _iterated_at(forward: np.ndarray, start: np.ndarray, some: Indices) -> tuple[np.ndarray, np.ndarray]:
+    """`_iterated` at some pixels: [n, 2] and [n]."""
+    count = len(some[0])
+    if not count:
+        return np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
+    rows = -(-count // ROW)
+    at = np.resize(np.stack(some[::-1], 1).astype(np.float32), (rows, ROW, 2))
+    flow, residual = _iterated(forward, np.resize(start[some], (rows, ROW, 2)), at)
+    return flow.reshape(-1, 2)[:count], residual.reshape(-1)[:count]
+
+
+def _iterated(forward: np.ndarray, start: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """b(p) = -f(p + b(p)) at places p [h, w, 2] (x, y) from b = -`start`, and how far it is from true, [h, w]."""
+
+    def shown(flow: np.ndarray) -> np.ndarray:
+        x, y = cv2.split(at + flow)
+        return sample(forward, x, y)
+
     flow = -start
     for _ in range(ROUNDS):
-        flow = -warp(forward, flow)
-    return flow, np.linalg.norm(flow + warp(forward, flow), axis=-1)
+        flow = -shown(flow)
+    return flow, cv2.magnitude(*cv2.split(flow + shown(flow)))
 
 
 def least_stretch(flow: np.ndarray) -> np.ndarray:

@@ -23,6 +23,8 @@ PAD = RADIUS + max(STEPS) + 1
 LEAST_SHARE = 0.5  # of a target's weight that a source must know
 PRODUCT = 1.5e6  # targets times sources, up to which all pairs are compared
 FADING = 0.8  # of confidence, with each pixel away from the hole's rim
+SUM_OF_3 = np.ones((1, 3), np.float32)
+NOTHING = np.empty(0, np.float32)
 FAR = np.float32(1e6)  # the cost of a source that knows too little
 
 
@@ -44,8 +46,20 @@ def pad(plane: np.ndarray, width: int) -> np.ndarray:
 
 
 def squares(colours: np.ndarray) -> np.ndarray:
-    """The squared lengths of colours [..., 3]."""
-    return np.einsum("...c,...c", colours, colours)
+    """The squared lengths of colours float32 [n, 3] or [m, n, 3], without the last axis."""
+    if not colours.size:
+        return np.zeros(colours.shape[:-1], np.float32)
+    planes = colours.reshape(-1, colours.shape[-2], 3)
+    return cv2.transform(planes * planes, SUM_OF_3).reshape(colours.shape[:-1])  # 6 times as fast as einsum
+
+
+def products(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """rows [n, k] times columns [m, k], float32 [n, m].
+
+    By OpenCV on its own threads: the threads of NumPy's BLAS wait by spinning, which for matrices of this size takes
+    two to three times the processor time.
+    """
+    return cv2.gemm(rows, columns, 1, NOTHING, 0, flags=cv2.GEMM_2_T)
 
 
 class Level:
@@ -79,6 +93,7 @@ class Level:
         self._rows[:, 2 * PATCH :] = shown.take(at, axis=0).reshape(len(at), -1)
         self._source_known = self._rows[:, :PATCH]
         self._shown = self._rows[:, 2 * PATCH :].reshape(len(at), PATCH, 3)
+        self._unknown = 1 - self._source_known
         self._partial = (self._source_known == 0).any(1)
         row_of_target = np.full(len(usable), len(self._targets))
         row_of_target[self._targets] = np.arange(len(self._targets))
@@ -132,10 +147,11 @@ class Level:
     def _search(self, targets: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The best source of each target by brute force, as its row, and its cost."""
         rows, weight = self._target_rows(targets, confidence)
-        cost = rows @ self._rows.T
-        partial = np.flatnonzero(self._partial)  # of the others all of the weight is known
-        share = weight @ self._source_known[partial].T
-        cost[:, partial] = cost[:, partial] / np.maximum(share, 1e-6) + FAR * (share < LEAST_SHARE)
+        share = products(weight, self._unknown)
+        np.subtract(1, share, out=share)
+        cost = products(rows, self._rows)
+        np.add(cost, FAR, out=cost, where=share < LEAST_SHARE)
+        cost /= np.maximum(share, 1e-6, out=share)
         best = cost.argmin(1)
         return best, np.maximum(cost[np.arange(len(targets)), best], 0)
 

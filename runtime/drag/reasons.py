@@ -8,13 +8,17 @@ from enum import Enum
 
 
 class ReasonCode(str, Enum):
-    """What is wrong with a result. The values are stable: scripts, records and translations use them."""
+    """What is wrong with a result. The values are stable: scripts, records and translations use them.
+
+    BENT is in records of versions up to 7.0 alone; STRETCHED is given since.
+    """
 
     NOT_NUMBERS = "not_numbers"
     FLAT = "flat"
     NO_TEXTURE = "no_texture"
     MISSED = "missed"
     BLURRED = "blurred"
+    TORN = "torn"
     STRETCHED = "stretched"
     BENT = "bent"
     FOLDED = "folded"
@@ -28,7 +32,8 @@ ENGLISH = {
     ReasonCode.NO_TEXTURE: "the handles lie on flat colour, so it cannot be seen where they went",
     ReasonCode.MISSED: "the handle's content is {pixels} px from its target",
     ReasonCode.BLURRED: "the edited region is blurred",
-    ReasonCode.STRETCHED: "the content is stretched out of shape",
+    ReasonCode.TORN: "the content is torn, or has edges that the photo has not",
+    ReasonCode.STRETCHED: "the content is bent or stretched out of shape",
     ReasonCode.BENT: "the content is bent, as rigid things are not",
     ReasonCode.FOLDED: "the content folds over itself",
     ReasonCode.FILLED: "much of the ground behind what moved had to be invented",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.patches import pad
+from edgedrag.runtime.drag.patches import pad, squares
 
 UNKNOWN = np.float32(3 * 64.0**2)  # the cost, squared grey levels, of showing what is not in the picture
 BORDER = 2
@@ -50,15 +50,17 @@ class Seams:
 
         A pixel around which nothing changed since its last pass, two before, would decide as it did then.
         """
-        around = np.maximum(self._changed[field], self._changed[field + self._directions].max(0))
-        field = field[around >= number - 2] if number > 1 else field
-        offset = self._offset[field + self._directions]
-        field = field[(self._filled[field + self._directions] & (offset != self._offset[field])).any(0)]
-        cost = self._cost(field, self._offset[field])
-        for direction in self._directions[:, 0]:
-            offered = self._offset[field + direction]
-            some = self._filled[field + direction] & (offered != self._offset[field])
-            some &= self._source[np.where(some, field + offered, 0)]
+        beside = field + self._directions
+        if number > 1:
+            around = np.maximum(self._changed.take(field), self._changed.take(beside).max(0))
+            field, beside = _where(around >= number - 2, field, beside)
+        differs = self._offset.take(beside) != self._offset.take(field)
+        field, beside = _where((self._filled.take(beside) & differs).any(0), field, beside)
+        cost = self._cost(field, self._offset.take(field))
+        for there in beside:
+            offered = self._offset.take(there)
+            some = self._filled.take(there) & (offered != self._offset.take(field))
+            some &= self._source.take(np.where(some, field + offered, 0))
             at, offered = field[some], offered[some]
             found = self._cost(at, offered)
             better = found < cost[some]
@@ -68,12 +70,17 @@ class Seams:
     def _cost(self, at: np.ndarray, offset: np.ndarray) -> np.ndarray:
         """The seams around pixels with an offset."""
         beside = at + self._directions
-        shown = beside + self._offset[beside]  # the neighbour's pixel now
-        cost = self._difference(beside + offset, shown)
-        cost += self._difference(at + offset, at + self._offset[beside]) * self._filled[beside]
+        of_beside = self._offset.take(beside)
+        cost = self._difference(beside + offset, beside + of_beside)
+        cost += self._difference(at + offset, at + of_beside) * self._filled.take(beside)
         return cost.sum(0)
 
     def _difference(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         # Neighbours of pixels inside the picture: within its border of zeros.
-        apart = self._picture[one] - self._picture[other]
-        return np.where(self._known[one] & self._known[other], np.einsum("...c,...c", apart, apart), UNKNOWN)
+        apart = squares(self._picture.take(one, axis=0) - self._picture.take(other, axis=0))
+        return np.where(self._known.take(one) & self._known.take(other), apart, UNKNOWN)
+
+
+def _where(some: np.ndarray, field: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Some of a field's pixels [n] and the pixels beside them [4, n]."""
+    return field[some], beside.compress(some, axis=1)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.hold.hold import Hold
+from edgedrag.runtime.photo.sparse import resize_sparse
 
 LEVEL = 0.05  # of what is held
 MARGIN = 0.03  # of the low resolution's longer side, around what moves
@@ -34,7 +35,7 @@ def moved_region(holds: Sequence[Hold], points: np.ndarray) -> np.ndarray:
             np.maximum(region, cv2.warpAffine(held, affine, (columns, rows), flags=cv2.INTER_NEAREST), out=region)
     around = 2 * max(1, round(MARGIN * longer)) + 1
     wider = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (around, around)))
-    whole = cv2.resize(wider.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
+    whole = resize_sparse(wider, (height, width), cv2.INTER_LINEAR, np.float32(1)) > 0.5
     ends = np.rint(points.reshape(-1, 2)).astype(int)
     whole[ends[:, 1], ends[:, 0]] = True
     return whole

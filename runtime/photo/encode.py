@@ -105,6 +105,21 @@ def format_to_write(path: Path) -> Written:
     return form
 
 
+REFUSED = {"transparency", "depth"}  # a picture with these is not written where they cannot be held
+
+
+def cannot_hold(suffix: str, picture: Picture) -> tuple[str, ...]:
+    """What a format of a suffix cannot hold of a picture: of REFUSED, or "metadata", some of which is left out."""
+    form, lost = BY_SUFFIX[suffix], list[str]()
+    _metadata(picture, form, False, lost)
+    losses = {
+        "transparency": colour_and_alpha(picture.pixels)[1] is not None and not form.alpha,
+        "depth": picture.pixels.dtype != np.uint8 and not form.deep,
+        "metadata": bool(lost),
+    }
+    return tuple(name for name, is_lost in losses.items() if is_lost)
+
+
 def encode(path: Path, picture: Picture, mark: bool) -> tuple[bytes, tuple[str, ...]]:
     """The file of a picture, and what was left out, a sentence each.
 

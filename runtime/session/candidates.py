@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +13,8 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.session.arguments import whole_number
 from edgedrag.runtime.session.edit import Edit, Progress
 from edgedrag.runtime.session.variants import MAX_CANDIDATES
+
+Made = TypeVar("Made")
 
 
 def check_count(count: int) -> None:
@@ -29,8 +34,16 @@ def distinct(edits: Iterable[Edit], count: int) -> list[Edit]:
     return found
 
 
-def run_to_end(steps: Generator[Progress, None, Edit]) -> Edit:
-    """The edit that a generator of progress returns."""
+def side_by_side(made: Iterator[Callable[[], Edit]], count: int) -> Iterator[Edit]:
+    """The edits of what engines made; the first `count` are finished while the engines make the next."""
+    with ThreadPoolExecutor(1) as pool:
+        first = [pool.submit(finish) for finish in islice(made, count)]
+        yield from (edit.result() for edit in first)
+    yield from (finish() for finish in made)
+
+
+def run_to_end(steps: Generator[Progress, None, Made]) -> Made:
+    """What a generator of progress returns."""
     while True:
         try:
             next(steps)

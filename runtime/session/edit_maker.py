@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from edgedrag.runtime.backends.lru_cache import LruCache
 from edgedrag.runtime.codes import Code
@@ -14,6 +15,7 @@ from edgedrag.runtime.photo.picture import as_rgb8
 from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.arguments import whole_number
+from edgedrag.runtime.session.candidates import run_to_end, side_by_side
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Progress, stage_timings
 from edgedrag.runtime.session.history import Entry
 from edgedrag.runtime.session.opened import Opened
@@ -71,6 +73,27 @@ class EditMaker:
 
     def generated(self, asked: Asked, steps: int | None, seed: int) -> Generator[Progress, None, Edit]:
         """An edit of all stages; yields before each step."""
+        finish = yield from self._run(partial(self.request, asked), steps, seed)
+        return finish()
+
+    def candidates(self, ways: Sequence[Asked], count: int, steps: int | None, seed: int) -> Iterator[Edit]:
+        """An edit in each way in turn; the motions of the first `count` are made side by side."""
+        ways = [replace(way, protected=self._state.protected) for way in ways]
+        requests = self.preparer.prepare_each(self._state.image, ways, count, self._state.history.done)
+        return side_by_side((run_to_end(self._run(one.timed_in, steps, seed)) for one in requests), count)
+
+    def seeds(self, asked: Asked, count: int, steps: int | None, seeds: Iterable[int]) -> Iterator[Edit]:
+        """An edit of each seed in turn."""
+        request = partial(self.request, asked)
+        return side_by_side((run_to_end(self._run(request, steps, seed)) for seed in seeds), count)
+
+    def _run(
+        self, prepare: Callable[[dict[str, float]], Request], steps: int | None, seed: int
+    ) -> Generator[Progress, None, Callable[[], Edit]]:
+        """Run the stages of an edit; yields before each step, and returns what makes the edit of it without an engine.
+
+        `prepare` makes its request, for a run that adds to given timings.
+        """
         timings: dict[str, float] = {}
         busy = timed(timings, TOTAL, "drag")  # stopped while the caller has its turn
         with busy:
@@ -79,19 +102,25 @@ class EditMaker:
             table = make_table(self._runtime.bundle.sampler, steps)
             if not 0 <= seed < 2**64:
                 raise InputError(f"seed: {seed} is not between 0 and 2^64 - 1")
-            request = self.request(asked, timings)
+            request = prepare(timings)
             run = request.run
             self._reference(request)
             run.start(table, seed)
             self._masked.put(request.masked, run.reusable())
-        for step in range(len(table.steps)):
-            yield Progress(step, len(table.steps))
+        last = len(table.steps) - 1
+        for step in range(last + 1):
+            yield Progress(step, last + 1)
             with busy:
                 run.denoise(table, step)
-        with busy:
-            generated, made_by = self._generate(request, table, seed)
-            finished = self._finished(request, generated)
-        return finished.edit(timings, len(table.steps), seed, made_by)
+                if step == last:
+                    generated, made_by = self._generate(request, table, seed)
+
+        def finish() -> Edit:
+            with busy:
+                finished = self._finished(request, generated)
+            return finished.edit(timings, last + 1, seed, made_by)
+
+        return finish
 
     def _reference(self, request: Request) -> None:
         """Run the `reference` stage, or take its tensors and those of the mask from the caches."""

@@ -21,8 +21,9 @@ import numpy as np
 
 from edgedrag.runtime.drag.blend import blend_premultiplied
 from edgedrag.runtime.drag.composite import Box, strips
+from edgedrag.runtime.drag.flow import sample, sample_list
 from edgedrag.runtime.photo.picture import colour_and_alpha
-from edgedrag.runtime.session.lattice import Lattice, box_around, common, pixels_of, sample, sample_list, within
+from edgedrag.runtime.session.lattice import Lattice, box_around, common, pixels_of, within
 
 
 @dataclass(frozen=True)

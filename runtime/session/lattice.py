@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Box
@@ -13,7 +12,6 @@ from edgedrag.runtime.photo.window import Window
 
 POINTS = 2.0  # of a lattice for each generator pixel
 BICUBIC_REACH = 2  # pixels around a sampled one that bicubic sampling reads
-ROW = 1024  # points sampled in a row: cv2.remap limits the length of one
 
 
 @dataclass(frozen=True)
@@ -83,15 +81,3 @@ def box_around(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...]) -> Box:
         for at, length in zip((y, x), shape)
     )
     return rows, columns
-
-
-def sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """A picture [H, W, C] at places [h, w], its border repeated; [h, w, C]."""
-    return cv2.remap(picture, x, y, how, borderMode=cv2.BORDER_REPLICATE).reshape(*x.shape, -1)
-
-
-def sample_list(picture: np.ndarray, x: np.ndarray, y: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """The same at places [n]; [n, C]."""
-    rows = -(-len(x) // ROW)
-    places_x, places_y = (np.resize(a, (rows, ROW)) for a in (x, y))
-    return sample(picture, places_x, places_y, how).reshape(rows * ROW, -1)[: len(x)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -137,14 +137,16 @@ class Photo:
         """Several answers to one drag, the one most likely worth keeping first; changes nothing.
 
         Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
+        Their motions are made side by side before, which is in no edit's `timings`.
         `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
         """
         check_count(count)
         asked = Asked(drags, mask)
-        answers: Iterable[tuple[Asked, int]] = ((asked, seed + number) for number in range(MAX_CANDIDATES))
-        if self._bundle.moves_held:
-            answers = ((replace(asked, variant=variant), seed) for variant in variants(mask is not None))
-        return distinct((run_to_end(self._maker.generated(one, steps, of)) for one, of in answers), count)
+        if not self._bundle.moves_held:
+            seeds = (seed + number for number in range(MAX_CANDIDATES))
+            return distinct(self._maker.seeds(asked, count, steps, seeds), count)
+        ways = [replace(asked, variant=variant) for variant in variants(mask is not None)]
+        return distinct(self._maker.candidates(ways, count, steps, seed), count)
 
     def choose(self, edit: Edit) -> Change:
         """Make an edit of `candidates` the photo's. Raises InputError where the photo was changed since."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,20 +11,9 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.bundle.manifest import Bundle
-from edgedrag.runtime.drag.blend import REVEAL_RANGE
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
-from edgedrag.runtime.drag.ground import Ground, make_ground
-from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
-from edgedrag.runtime.drag.motion import (
-    BEND_REACH,
-    BEND_REACH_IN_MASK,
-    HeldMotion,
-    MotionName,
-    check_motion,
-    held_in_mask,
-    move_held,
-)
+from edgedrag.runtime.drag.motion import MotionName, check_motion
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
@@ -31,21 +21,19 @@ from edgedrag.runtime.hold.finder import HoldFinder
 from edgedrag.runtime.hold.hold import Hold, check_answer
 from edgedrag.runtime.hold.region import moved_region
 from edgedrag.runtime.photo.picture import Source, as_rgb8
+from edgedrag.runtime.photo.sparse import resize_sparse
 from edgedrag.runtime.photo.window import Window, choose_window
 from edgedrag.runtime.session.arguments import checked_mask
 from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
 from edgedrag.runtime.session.history import Entry, Start
-from edgedrag.runtime.session.place import Place, goes_on, lifted, longest, moves, wider, within_reach
+from edgedrag.runtime.session.mover import HOLE_MARGIN, Mover, digest
+from edgedrag.runtime.session.place import Place, lifted, longest, wider, within_reach
 from edgedrag.runtime.session.start import answers_at, find_start, is_apart, region_of
 from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
+from edgedrag.runtime.system.cpus import default_threads
 from edgedrag.runtime.trace import span
 
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
-SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
-LIFTED_LEAST = 0.25  # of a given mask: what is held less is not what it was painted around
-HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
-GROUNDS = 2  # that are remembered
-HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 
 
 @dataclass(frozen=True)
@@ -83,6 +71,11 @@ class Request:
         with span("hold moved along", "hold"):
             return held_after(self.way, start, self.holds, self.window, generated)
 
+    def timed_in(self, timings: dict[str, float]) -> Request:
+        """The request, whose run adds its milliseconds to `timings`."""
+        self.run.timings = timings
+        return self
+
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
         """Cache key: the window and its content."""
@@ -103,13 +96,32 @@ class Found:
     region: np.ndarray
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A checked drag in its place, before its motion is known; see `Request`.
+
+    `margin`: generator pixels over which a motion fades in from the edge of a given mask; 0 without one.
+    """
+
+    variant: Variant
+    way: Way
+    photo: np.ndarray
+    points: np.ndarray
+    found: Found
+    window: Window
+    native: np.ndarray
+    place: Place
+    margin: float
+
+
 class Preparer:
     """Makes requests on one photo; what is held and the ground behind it are made once for a resting finger."""
 
     def __init__(self, bundle: Bundle, stages: Stages) -> None:
         self._bundle, self._stages = bundle, stages
         self._holds = HoldFinder(bundle, stages)
-        self._grounds: dict[tuple[bytes, ...], Ground] = {}  # the last ones, by the window's pixels and the hole
+        self._mover = Mover()
+        self._pictures = _Pictures()
 
     def hold(self, start: Start, point: np.ndarray, mask: np.ndarray | None) -> Hold:
         """The hold at a checked point (x, y), bounded by a mask, bool [H, W]; an earlier drag's on what that moved."""
@@ -125,20 +137,49 @@ class Preparer:
         Raises:
             InputError: drags, mask or motion that cannot be used; says which and why.
         """
+        return self._moved(self._placed(photo, asked, done), timings)
+
+    def prepare_each(
+        self, photo: np.ndarray, ways: Sequence[Asked], count: int, done: tuple[Entry, ...]
+    ) -> Iterator[Request]:
+        """`prepare` for each way in turn; the motions of the first `count` are made side by side."""
+        with ThreadPoolExecutor(min(count, default_threads())) as pool:
+            first = [pool.submit(self._moved, self._placed(photo, asked, done)) for asked in ways[:count]]
+            yield from (made.result() for made in first)
+        for asked in ways[count:]:
+            yield self.prepare(photo, asked, None, done)
+
+    def _placed(self, photo: np.ndarray, asked: Asked, done: tuple[Entry, ...]) -> Placed:
+        """Check a drag, find what it holds, and bring it to the generator's size."""
         points, given = checked(asked, photo)
         variant = variant_of(asked)
         way = variant.motion, variant.answer, given is not None, variant.reach
         found = self._find(Start(photo, done, points), way, given, asked.protected)
-        start = found.start
         with span("window", "prepare"):
             margin = self._bundle.manifest["window"]["margin"]
-            window = choose_window(found.region, start.points, margin, self._stages.sizes)
-            native = start.photo[window.box]
-            place = _place(native, found, window)
+            window = choose_window(found.region, found.start.points, margin, self._stages.sizes)
+            native = found.start.photo[window.box]
+            place = _place(self._pictures.of(found.start.photo, window), found, window)
+        fade = 0.0 if given is None else MARGIN * min(photo.shape[:2]) / float(window.scale.mean())
+        return Placed(variant, way, photo, points, found, window, native, place, fade)
+
+    def _moved(self, placed: Placed, timings: dict[str, float] | None = None) -> Request:
+        """The request of a drag in its place; no engine runs."""
+        found, place, window = placed.found, placed.place, placed.window
         with span("motion", "prepare"):
-            motion = self._moved(place, found, window, variant, given is not None)
+            names = _names(found.start.points, placed.variant.answer)
+            # A given mask says what may move: all that is held there does.
+            moving = [hold.answer(n) if placed.margin else hold.moving(n) for hold, n in zip(found.holds, names)]
+            with span("hold in window", "hold"):
+                held = np.stack([hold.in_window(window, place.picture) for hold in moving])
+            if placed.margin and placed.variant.motion == "bend" and placed.variant.reach is None:
+                thing = lifted(found.holds, place.points, window, place.picture)
+                motion = self._mover.move_in_mask(place, held, thing, placed.margin)
+            else:
+                motion = self._mover.move(place, held, placed.variant, placed.margin)
         run = DragRun(self._bundle, self._stages, place.picture, place.mask, place.points, timings, motion)
-        return Request(way, photo, window, native, found.region, points, run, found.holds, start)
+        of_photo = placed.photo, window, placed.native, found.region, placed.points
+        return Request(placed.way, *of_photo, run, found.holds, found.start)
 
     def _find(self, here: Start, way: Way, given: np.ndarray | None, protected: np.ndarray | None) -> Found:
         """What a drag goes on with, or the photo as it is; without what is protected."""
@@ -158,66 +199,6 @@ class Preparer:
             named = [hold.answer(name) for hold, name in zip(holds, _names(start.points, answer))]
             return Found(start, holds, moved_region(named, start.points) | region_of(start))
 
-    def _moved(self, place: Place, found: Found, window: Window, variant: Variant, in_mask: bool) -> HeldMotion:
-        """How what is held moves in the window; a mask that was given says what may: all that is held there does."""
-        names = _names(found.start.points, variant.answer)
-        moving = [hold.answer(n) if in_mask else hold.moving(n) for hold, n in zip(found.holds, names)]
-        with span("hold in window", "hold"):
-            held = np.stack([hold.in_window(window, place.picture) for hold in moving])
-        margin = MARGIN * min(found.region.shape) / float(window.scale.mean()) if in_mask else 0.0
-        if in_mask and variant.motion == "bend" and variant.reach is None:
-            return self._in_mask(place, held, lifted(found.holds, place.points, window, place.picture), margin)
-        return self._motion(place, held, variant, margin)
-
-    def _in_mask(self, place: Place, held: np.ndarray, thing: np.ndarray | None, margin: float) -> HeldMotion:
-        """Move what lies in a given mask.
-
-        A thing with all of its outline in the mask that moves as a whole, further than the ground around it could give
-        way, is lifted from its ground; all else moves together.
-
-        Args:
-            held: float32 [N, H, W], what each drag holds.
-            thing: float32 [H, W], what they hold of a thing that does not go on beyond the mask; None: it does.
-            margin: generator pixels over which a motion fades in from the mask's edge.
-        """
-        points, mask = place.points, place.mask
-        far = longest(points) > margin and moves_whole(points)
-        with span("move", "prepare"):
-            if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
-                return move_in_mask(points, mask, held.max(0), margin)
-            hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
-            moved = lift(points, mask, thing, hole)
-        return replace(moved, ground=self._ground(place.picture, hole, hole))
-
-    def _motion(self, place: Place, held: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
-        """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
-        points, mask = place.points, place.mask
-        with span("move", "prepare"):
-            if margin:
-                follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
-                moved = move_held(points, follows, variant.motion, variant.reach or BEND_REACH_IN_MASK)
-                if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
-                    return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
-            else:
-                moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
-        if not (moved.revealed > 0.5).any():
-            return moved
-        hole = held[moves(points)].max(0) > HOLE_LEVEL
-        hole, revealed = wider(hole, HOLE_MARGIN), wider(moved.revealed[..., 0] > SHOWN, 1)
-        hole |= revealed
-        return replace(moved, ground=self._ground(place.picture, hole, within_reach(hole, longest(points)) | revealed))
-
-    def _ground(self, picture: np.ndarray, hole: np.ndarray, wanted: np.ndarray) -> Ground:
-        """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""
-        with span("ground", "prepare"):
-            key = digest(picture), digest(hole), digest(wanted)
-            ground = self._grounds.pop(key, None)
-            if ground is None:
-                with span("fill", "prepare"):
-                    ground = make_ground(picture, hole, None, wanted)
-            self._grounds = {key: ground, **dict(list(self._grounds.items())[: GROUNDS - 1])}
-        return ground
-
     def from_now(self, request: Request, flow: np.ndarray) -> np.ndarray:
         """A request's motion of the photo as it is now, where it goes on with an earlier one.
 
@@ -236,7 +217,7 @@ class Preparer:
         if (hole & ~found).any():  # hidden by what is held: until the drag ends, the ground of the photo as it is
             picture = to_generator_size(as_rgb8(request.photo[window.box]), window.size)
             reach = longest(held.points) / held.pixel
-            offsets = self._ground(picture, hole, within_reach(hole, reach)).offsets * window.scale
+            offsets = self._mover.ground(picture, hole, within_reach(hole, reach)).offsets * window.scale
             moved[hole & ~found] = offsets[hole & ~found]
         return moved
 
@@ -253,11 +234,10 @@ def checked(asked: Asked, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray | N
     return points, given
 
 
-def _place(native: np.ndarray, found: Found, window: Window) -> Place:
-    """A window's pixels, region and points at the generator's size."""
-    mask = to_generator_size(found.region[window.box].astype(np.uint8) * 255, window.size) > 0
-    points = window.to_generator(found.start.points.reshape(-1, 2)).reshape(-1, 4)
-    return Place(to_generator_size(as_rgb8(native), window.size), mask, points)
+def _place(picture: np.ndarray, found: Found, window: Window) -> Place:
+    """A window's picture with its region and points, all at the generator's size."""
+    mask = mask_to_generator_size(found.region[window.box], window.size)
+    return Place(picture, mask, window.to_generator(found.start.points.reshape(-1, 2)).reshape(-1, 4))
 
 
 def _names(points: np.ndarray, answer: str) -> list[str]:
@@ -283,16 +263,31 @@ def variant_of(asked: Asked) -> Variant:
     return usual if asked.mask is not None else replace(usual, answer=asked.answer)
 
 
-def digest(array: np.ndarray) -> bytes:
-    """A hash of an array's values; SHA-256, since processors have instructions for it."""
-    with span("digest", "prepare"):
-        return hashlib.sha256(np.ascontiguousarray(array).data).digest()
+class _Pictures:
+    """What a window shows of a photo, at the generator's size; the last one is cached for the previews of a pull."""
+
+    def __init__(self) -> None:
+        self._last: tuple[np.ndarray, Window, np.ndarray] | None = None
+
+    def of(self, photo: np.ndarray, window: Window) -> np.ndarray:
+        """uint8 RGB [H, W, 3]; nobody writes into it."""
+        if self._last is None or self._last[0] is not photo or self._last[1] != window:
+            self._last = photo, window, to_generator_size(as_rgb8(photo[window.box]), window.size)
+        return self._last[2]
 
 
 def to_generator_size(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A window's pixels at the generator's size (H, W).
+    """A window's pixels at the generator's size (H, W)."""
+    return cv2.resize(pixels, size[::-1], interpolation=_interpolation(pixels.shape, size))
 
-    INTER_AREA from a 2x reduction on, else bilinear; INTER_AREA is slow at fractional ratios.
-    """
-    broad = max(pixels.shape[0] / size[0], pixels.shape[1] / size[1]) >= 2
-    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if broad else cv2.INTER_LINEAR)
+
+def mask_to_generator_size(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A window's mask, bool, at the generator's size: where any of it is."""
+    if _interpolation(mask.shape, size) == cv2.INTER_AREA:
+        return resize_sparse(mask, size, cv2.INTER_AREA, np.uint8(255)) > 0
+    return to_generator_size(mask * np.uint8(255), size) > 0
+
+
+def _interpolation(shape: tuple[int, ...], size: tuple[int, int]) -> int:
+    """INTER_AREA from a 2x reduction on, else bilinear; INTER_AREA is slow at fractional ratios."""
+    return cv2.INTER_AREA if max(shape[0] / size[0], shape[1] / size[1]) >= 2 else cv2.INTER_LINEAR

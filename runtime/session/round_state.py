@@ -20,11 +20,11 @@ import numpy as np
 
 from edgedrag.runtime.drag.blend import reveal_weight, smoothstep
 from edgedrag.runtime.drag.composite import SEAM, Generated, in_channels, seam_fade, seam_width, strips
-from edgedrag.runtime.drag.flow import edge_fade
+from edgedrag.runtime.drag.flow import edge_fade, sample
 from edgedrag.runtime.photo.picture import colour_and_alpha
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.edit_stack import Layer, Layers, State, crossfade, lengths, state_at, touches
-from edgedrag.runtime.session.lattice import Lattice, box_size, sample, within
+from edgedrag.runtime.session.lattice import Lattice, box_size, within
 
 SNAP = 1.0  # generator pixels; less than half of it left of a reversed motion is set to 0
 STILL = 1.0  # generator pixels; content moved by less counts as shown in its own place

@@ -44,7 +44,8 @@ def make_app(station: Station) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        running = [asyncio.create_task(work) for work in (station.sweep_idle(), station.follow_releases())]
+        works = (station.sweep_idle(), station.follow_releases(), station.push_metrics())
+        running = [asyncio.create_task(work) for work in works]
         yield
         for task in running:
             task.cancel()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any
@@ -19,10 +20,20 @@ from edgedrag.runtime.errors import EdgedragError
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.session.edit import Progress
 from edgedrag.studio.api.guard import PROTOCOL
-from edgedrag.studio.api.schemas import INCOMING, EditMessage, HoldMessage, PreviewMessage, as_drags, result, state
-from edgedrag.studio.editing.frames import motion_frame, pack, view
+from edgedrag.studio.api.schemas import (
+    INCOMING,
+    EditMessage,
+    FlowMessage,
+    HoldMessage,
+    PreviewMessage,
+    StrokeMessage,
+    as_drags,
+    result,
+    state,
+)
+from edgedrag.studio.editing.frames import flow_frame, motion_frame, pack, view
 from edgedrag.studio.editing.sessions import Change, FinishedEdit, Session
-from edgedrag.studio.editing.worker import Busy, Superseded
+from edgedrag.studio.editing.worker import Busy, Superseded, Turns
 from edgedrag.studio.station import Station
 
 MAX_UNSENT = 32  # answers waiting for a slow page; with more the connection is closed
@@ -96,16 +107,22 @@ class Connection:
             self._start(message.id, self._show_hold(message))
         elif isinstance(message, EditMessage):
             self._start(message.id, self._edit(message))
+        elif isinstance(message, StrokeMessage):
+            self._start(message.id, self._step(message.id, "stroke", self._session.stroke(message.parameters())))
+        elif isinstance(message, FlowMessage):
+            self._start(message.id, self._send_flow(message))
         elif message.type == "cancel":
             self._station.worker.cancel(self._session.id)
         elif message.type == "answers":
             self._start(message.id, self._answers(message.id))
         elif message.type in ("undo", "redo", "restore"):
-            self._start(message.id, self._step(message.id, message.type))
+            self._start(message.id, self._step(message.id, message.type, getattr(self._session, message.type)()))
 
     async def _show_motion(self, message: PreviewMessage) -> None:
+        asked = time.perf_counter()
         motion = await self._station.motion(self._session, as_drags(message.drags), message.motion, message.answer)
-        self._preview = motion_frame(motion, {"type": "preview", "id": message.id})
+        header = {"type": "preview", "id": message.id, "ms": round((time.perf_counter() - asked) * 1e3, 1)}
+        self._preview = motion_frame(motion, header, message.grid)
         self._ready.set()
 
     async def _show_hold(self, message: HoldMessage) -> None:
@@ -126,9 +143,12 @@ class Connection:
             asked = {"motion": found.motion, "answer": found.answer, "seed": found.seed}
             self._queue(pack(header | asked, await self._station.encoded(Picture(found.small), "png")))
 
-    async def _step(self, number: int, which: str) -> None:
-        turns = getattr(self._session, which)()
-        await self._show(number, which, await self._station.run(self._session, turns))
+    async def _step(self, number: int, kind: str, turns: Turns) -> None:
+        await self._show(number, kind, await self._station.run(self._session, turns))
+
+    async def _send_flow(self, message: FlowMessage) -> None:
+        window, flow = await self._station.run(self._session, self._session.flow(message.box, message.grid))
+        self._queue(flow_frame(window, flow, {"type": "flow", "id": message.id}))
 
     async def _show(self, number: int, kind: str, change: Change) -> None:
         """Send the part of the view that a change touched."""

@@ -9,13 +9,23 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from edgedrag.runtime.drag.brush import MAX_POINTS, BrushName
 from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
-from edgedrag.studio.editing.frames import view_size
-from edgedrag.studio.editing.sessions import MAX_STEPS, EditParameters, FinishedEdit, Session, mask_size
+from edgedrag.studio.editing.frames import GRID_SIDE, view_size
+from edgedrag.studio.editing.sessions import (
+    MAX_STEPS,
+    EditParameters,
+    FinishedEdit,
+    Session,
+    StrokeParameters,
+    mask_size,
+)
 from edgedrag.studio.station import Station
+
+MAX_CELLS = 512  # of a flow's grid, on each side
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Point = Annotated[list[Number], Field(min_length=2, max_length=2, description="x, y in pixels of the photo")]
@@ -23,6 +33,8 @@ Pull = Annotated[list[Point], Field(min_length=2, max_length=2, description="han
 Pulls = Annotated[list[Pull], Field(min_length=1, max_length=MAX_DRAGS)]
 Steps = Annotated[int | None, Field(strict=True, ge=1, le=MAX_STEPS)]
 Answer = Literal["part", "thing", "group", "neighbourhood"]
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Cells = Annotated[int, Field(strict=True, ge=1, le=MAX_CELLS)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
 
 
@@ -48,6 +60,18 @@ class EditRequest(StrictModel):
         seed = settings.seed if self.seed is None else self.seed
         steps = self.steps or settings.steps
         return EditParameters(as_drags(self.drags), self.motion_only, steps, seed, self.motion, self.answer)
+
+
+class StrokeRequest(StrictModel):
+    """A stroke of a brush; a point that is repeated lets it rest."""
+
+    brush: BrushName
+    path: Annotated[list[Point], Field(min_length=1, max_length=MAX_POINTS)]
+    radius: Annotated[Number, Field(description="in pixels of the photo")]
+    strength: Annotated[Number, Field(gt=0, le=1)] = 1.0
+
+    def parameters(self) -> StrokeParameters:
+        return StrokeParameters(self.brush, self.path, self.radius, self.strength)
 
 
 class About(BaseModel):
@@ -83,6 +107,9 @@ class SessionState(BaseModel):
     protected: bool = Field(description="a part of the photo must not change")
     idle_seconds: float = Field(description="without a request for so long, the session is wiped")
     pixels_kept: bool = Field(description="staff hold bad edits for review")
+    jpeg_loses: list[str] = Field(
+        description="what JPEG cannot hold of the photo: metadata, or transparency and depth, with which it is refused"
+    )
     warnings: list[Warning] = Field(description="of the photo as it was opened, and of the painted mask")
 
 
@@ -121,6 +148,7 @@ class PreviewMessage(StrictModel):
     drags: Pulls
     motion: MotionName = "auto"
     answer: Answer = "thing"
+    grid: Annotated[int, Field(strict=True, ge=8, le=GRID_SIDE, description="cells of a side, at most")] = GRID_SIDE
 
 
 class HoldMessage(StrictModel):
@@ -135,13 +163,25 @@ class EditMessage(EditRequest):
     id: int
 
 
+class StrokeMessage(StrokeRequest):
+    type: Literal["stroke"]
+    id: int
+
+
+class FlowMessage(StrictModel):
+    type: Literal["flow"]
+    id: int
+    box: Annotated[list[Whole], Field(min_length=4, max_length=4, description="left, top, width, height in the photo")]
+    grid: Annotated[list[Cells], Field(min_length=2, max_length=2, description="cells, w and h")]
+
+
 class PlainMessage(StrictModel):
     type: Literal["undo", "redo", "cancel", "touch", "answers", "restore", "ping"]
     id: int
 
 
-Incoming = Annotated[PreviewMessage | HoldMessage | EditMessage | PlainMessage, Field(discriminator="type")]
-INCOMING: TypeAdapter[PreviewMessage | HoldMessage | EditMessage | PlainMessage] = TypeAdapter(Incoming)
+Message = PreviewMessage | HoldMessage | EditMessage | StrokeMessage | FlowMessage | PlainMessage
+INCOMING: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
 def as_drags(pulls: list[list[list[float]]]) -> list[Drag]:
@@ -167,6 +207,7 @@ def state(station: Station, session: Session) -> SessionState:
         protected=session.protected is not None,
         idle_seconds=station.settings.idle_seconds,
         pixels_kept=station.records.review.pixels,
+        jpeg_loses=list(session.jpeg_loses),
         warnings=[
             *(Warning(code="left_out", detail=sentence) for sentence in session.left_out),
             *_mask_warnings(session.mask),

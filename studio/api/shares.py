@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from edgedrag.runtime.photo.encode import REFUSED
+from edgedrag.runtime.photo.formats import PNG, format_of
 from edgedrag.studio.api.problems import ApiError, responses
 from edgedrag.studio.api.visitors import OpenSessionDep, StationDep
 from edgedrag.studio.editing.sessions import Session
@@ -64,7 +66,8 @@ async def share(request: Request, station: StationDep, session: OpenSessionDep) 
     address = station.settings.share_address
     if address is None:
         raise ApiError(409, "this station gives no links: its operator has not set share_address")
-    picture = await station.encoded(session.opened().picture, "jpeg")
+    kind = "png" if REFUSED & set(session.jpeg_loses) else "jpeg"
+    picture = await station.encoded(session.opened().picture, kind)
     if session.ended:
         raise ApiError(404, "the session ended meanwhile")
     url = f"{address.rstrip('/')}/take/{request.app.state.shares.add(session, picture)}"
@@ -72,15 +75,21 @@ async def share(request: Request, station: StationDep, session: OpenSessionDep) 
 
 
 @router.get(
-    "/take/{token}", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}, **responses(404)}
+    "/take/{token}",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}, "image/png": {}}}, **responses(404)},
 )
 async def take(request: Request, token: str) -> Response:
     """The picture of a link."""
     picture = request.app.state.shares.find(token)
     if picture is None:
         raise ApiError(404, "this link has ended; make a new one at the station")
-    headers = {"Content-Disposition": 'attachment; filename="edgedrag.jpg"'}
-    return Response(picture, media_type="image/jpeg", headers=headers)
+    form = format_of(picture)
+    assert form is not None, "written here"
+    kind, ending = ("image/png", "png") if form is PNG else ("image/jpeg", "jpg")
+    return Response(
+        picture, media_type=kind, headers={"Content-Disposition": f'attachment; filename="edgedrag.{ending}"'}
+    )
 
 
 def qr_code(text: str) -> list[str]:

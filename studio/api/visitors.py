@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 import edgedrag
 from edgedrag.runtime.photo.formats import PNG, READ, Format, format_of
 from edgedrag.studio.api.problems import ApiError, responses
-from edgedrag.studio.api.schemas import About, EditRequest, EditResult, SessionState, result, state
+from edgedrag.studio.api.schemas import About, EditRequest, EditResult, SessionState, StrokeRequest, result, state
 from edgedrag.studio.editing.frames import view
 from edgedrag.studio.editing.sessions import MaskUse, Session
 from edgedrag.studio.station import Station
@@ -176,6 +176,13 @@ async def edit(station: StationDep, session: OpenSessionDep, request: EditReques
     """Make an edit and wait for it."""
     edited = await station.edit(session, request.parameters(station))
     return EditResult(**result(station, session, edited))
+
+
+@router.post("/{session}/strokes", responses=responses(400, 404, 409, 413, 415, 422, 503))
+async def stroke(station: StationDep, session: OpenSessionDep, request: StrokeRequest) -> SessionState:
+    """Make a stroke of a brush and wait for it."""
+    await station.run(session, session.stroke(request.parameters()))
+    return state(station, session)
 
 
 @router.post("/{session}/undo", responses=responses(404, 409, 503))

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture
+from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.edit import Motion
 from edgedrag.runtime.trace import span
 
@@ -61,15 +62,22 @@ def view(picture: Picture, box: Box | None = None) -> tuple[bytes, list[int]]:
     return encode_picture(PNG, Picture(part, picture.icc)), [left, top, right - left, bottom - top]
 
 
-def motion_frame(motion: Motion, header: dict[str, Any]) -> bytes:
+def flow_frame(window: Window, flow: np.ndarray, header: dict[str, Any]) -> bytes:
+    """A flow float32 [h, w, 2] in photo pixels; the header gets `box` and `grid` as in `motion_frame`."""
+    height, width = window.size
+    header = {**header, "box": [window.left, window.top, window.width, window.height], "grid": [width, height]}
+    return pack(header, flow.astype("<f4").tobytes())
+
+
+def motion_frame(motion: Motion, header: dict[str, Any], most: int = GRID_SIDE) -> bytes:
     """A preview: `flow` float16 [h, w, 2] in photo pixels, 0 outside the mask, then `mask` uint8 [h, w].
 
-    The header gets `box`, left, top, width and height in the photo, and `grid`, w and h.
+    The header gets `box`, left, top, width and height in the photo, and `grid`, w and h, of which none is above `most`.
     """
     with span("encode preview", "encode"):
         height, width = motion.mask.shape
         inside = motion.mask.astype(np.float32)
-        side = min(GRID_SIDE / max(height, width), 1.0)
+        side = min(most / max(height, width), 1.0)
         grid = (max(round(width * side), 1), max(round(height * side), 1))
         fields = (motion.flow * inside[..., None], inside)
         flow, mask = (cv2.resize(field, grid, interpolation=cv2.INTER_AREA) for field in fields)

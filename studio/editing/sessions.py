@@ -14,10 +14,13 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from edgedrag.runtime.drag.brush import BrushName
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
+from edgedrag.runtime.photo.encode import cannot_hold
 from edgedrag.runtime.photo.picture import Picture
+from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
 from edgedrag.runtime.session.runtime import Runtime
@@ -50,6 +53,16 @@ class EditParameters:
     answer: str = ANSWER
 
 
+@dataclass(frozen=True)
+class StrokeParameters:
+    """What a visitor asks of a brush; see `Photo.brush`."""
+
+    brush: BrushName
+    path: list[list[float]]
+    radius: float
+    strength: float = 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class FinishedEdit(Change):
     """An edit, the pixels before it, and whether its mask was painted."""
@@ -71,6 +84,7 @@ class Session:
     photo: Photo | None = None
     runtime: Runtime | None = None  # that the photo was opened with
     original: Picture | None = None
+    jpeg_loses: tuple[str, ...] = ()  # what JPEG cannot hold of it
     protected: np.ndarray | None = None
     restoring: np.ndarray | None = None
     mask: np.ndarray | None = None
@@ -113,6 +127,7 @@ class Session:
         """Open another photo, with an empty history."""
         yield from ()
         self.photo, self.original, self.runtime = Photo(runtime, picture, UNDO_LIMIT), picture, runtime
+        self.jpeg_loses = cannot_hold(".jpg", picture)
         self.mask = self.last_mask = self.question = self.protected = self.restoring = None
 
     def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
@@ -135,6 +150,26 @@ class Session:
             variant = Variant(parameters.motion, parameters.answer)
             self.question = Question(before, parameters.drags, mask, self.protected, variant, edit)
         return FinishedEdit(edit.picture, edit.box, before.pixels, edit, mask is not None)
+
+    def stroke(self, stroke: StrokeParameters) -> Generator[Progress, None, Change]:
+        """One stroke of a brush."""
+        yield from ()
+        self.question = None
+        return self.opened().brush(stroke.brush, stroke.path, stroke.radius, stroke.strength)
+
+    def flow(self, box: list[int], grid: list[int]) -> Generator[Progress, None, tuple[Window, np.ndarray]]:
+        """Where a part of the photo comes from, at a grid; see `Photo.flow`.
+
+        Args:
+            box: left, top, width and height in photo pixels. grid: cells, w and h.
+        """
+        yield from ()
+        photo = self.opened()
+        (left, top, width, height), (rows, columns) = box, photo.image.shape[:2]
+        if min(width, height) < 1 or left + width > columns or top + height > rows:
+            raise InputError(f"box: {box} is not inside the photo of {columns} x {rows} pixels")
+        window = Window(top, left, height, width, (grid[1], grid[0]))
+        return window, photo.flow(window)
 
     def answers(self, runtime: Runtime) -> Generator[Progress, None, list[Answer]]:
         """The last edit's answer and others; empty where there is no edit, or they were found before."""

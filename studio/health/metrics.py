@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,15 +13,16 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.studio.settings import Limits
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 PIXELS = (1, 2, 4, 8, 16, 32, 64)
+BUILD_LABELS = ("station", "version", "bundle", "release", "backend", "precision")
 
 
 class Metrics:
@@ -33,6 +34,8 @@ class Metrics:
         self._registry = CollectorRegistry()
         make: dict[str, Any] = {"registry": self._registry, "namespace": "edgedrag"}
         self.edits = Counter("edits_total", "Finished edits.", ["verdict"], **make)
+        for verdict in get_args(Verdict):
+            self.edits.labels(verdict)  # there from the start, so that shares of them can be asked for
         self.reasons = Counter("edit_reasons_total", "Why edits were doubtful or bad.", ["reason"], **make)
         self.previews = Counter("previews_total", "Preview frames made.", **make)
         self.busy = Counter("busy_answers_total", "Requests answered busy.", **make)
@@ -48,18 +51,19 @@ class Metrics:
         self._bad_share = Gauge("recent_edits_bad_ratio", "Share of bad verdicts among the newest 50 edits.", **make)
         self._exceeded = Gauge("limit_exceeded", "1 while a figure is beyond its limit.", ["limit"], **make)
         self._free = Gauge("state_free_bytes", "Free space of the state folder.", **make)
-        self._build = Gauge("build_info", "What runs here.", ["version", "bundle", "backend", "precision"], **make)
+        self._build = Gauge("build_info", "What runs here.", BUILD_LABELS, **make)
         Gauge("queue_jobs", "Jobs in the queue, the running one included.", **make).set_function(waiting)
         Gauge("sessions", "Visitors' sessions.", **make).set_function(sessions)
         Gauge("engine_turn_seconds", "How long the engine's current step lasts.", **make).set_function(turn)
         ProcessCollector(registry=self._registry)
 
-    def describe(self, version: str, bundle: str, backend: str, precision: str) -> None:
-        """What runs here."""
-        self._build.labels(version, bundle, backend, precision).set(1)
+    def describe(self, **labels: str) -> None:
+        """What runs here from now on, by BUILD_LABELS; other metrics are joined with it by their instance."""
+        self._build.clear()
+        self._build.labels(**labels).set(1)
 
-    def text(self, exceeded: set[str], bad_share: float, disk_free_mb: float) -> bytes:
-        """The exposition.
+    def refreshed(self, exceeded: set[str], bad_share: float, disk_free_mb: float) -> CollectorRegistry:
+        """All metrics as they are now.
 
         Args:
             exceeded: names of the limits that are exceeded now.
@@ -69,4 +73,4 @@ class Metrics:
             self._exceeded.labels(name).set(name in exceeded)
         self._bad_share.set(0 if math.isnan(bad_share) else bad_share)
         self._free.set(disk_free_mb * 1e6)
-        return generate_latest(self._registry)
+        return self._registry

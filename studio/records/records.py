@@ -6,9 +6,13 @@ import logging
 import shutil
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict
 
+from prometheus_client import CollectorRegistry, generate_latest
+
 import edgedrag
+from edgedrag.runtime.releases.install import release_name
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.studio.editing.sessions import EditParameters, FinishedEdit, Session
 from edgedrag.studio.health.logs import log, short
@@ -24,15 +28,16 @@ from edgedrag.studio.settings import Settings
 class Records:
     """The station's records; used by the event loop's thread."""
 
-    def __init__(self, runtime: Runtime, settings: Settings, metrics: Metrics):
-        self._folder = settings.state
+    def __init__(self, runtime: Callable[[], Runtime], settings: Settings, metrics: Metrics):
+        """`runtime` gives what serves now."""
+        self._folder, self._station = settings.state, settings.station_name
         self.monitor = Monitor(self._folder / "monitor.sqlite")
         self.review = Review(self._folder / "kept")
         self._runtime, self._metrics = runtime, metrics
+        self._described: Runtime | None = None
         self._verdicts = deque(self.monitor.verdicts(RECENT + BEFORE).result(), maxlen=RECENT + BEFORE)
         self.drift: Drift = drift(self._verdicts)
         metrics.drift_alarm.set(self.drift.alarm)
-        metrics.describe(edgedrag.__version__, runtime.bundle.name, runtime.backend.name, runtime.precision)
         self.watched = Watched(settings.limits)
         for edit in reversed(self.monitor.edits(RECENT).result()):
             self.watched.edit(edit["verdict"], (edit["wait_ms"] + edit["total_ms"]) / 1e3)
@@ -50,12 +55,27 @@ class Records:
 
     def metrics_text(self) -> bytes:
         """For Prometheus."""
+        return generate_latest(self.metrics_now())
+
+    def metrics_now(self) -> CollectorRegistry:
+        """All metrics as they are now, with the bundle that serves now."""
+        runtime = self._runtime()
+        if runtime is not self._described:
+            self._metrics.describe(
+                station=self._station,
+                version=edgedrag.__version__,
+                bundle=runtime.bundle.name,
+                release=release_name(runtime.bundle),
+                backend=runtime.backend.name,
+                precision=runtime.precision,
+            )
+            self._described = runtime
         names = {each.name for each in self.exceeded()}
-        return self._metrics.text(names, self.watched.bad_share, self.disk_free_mb)
+        return self._metrics.refreshed(names, self.watched.bad_share, self.disk_free_mb)
 
     def write(self, session: Session, parameters: EditParameters, edited: FinishedEdit, seconds: float) -> None:
         """Record an edit; `seconds` from request to result."""
-        edit, runtime = edited.edit, session.runtime or self._runtime
+        edit, runtime = edited.edit, session.runtime or self._runtime()
         height, width = edited.before.shape[:2]
         entry = Entry(
             at=round(time.time(), 3),

@@ -1,5 +1,7 @@
 // The station's API: HTTP for pictures, a WebSocket for previews and edits.
 
+import { t } from "./words.js";
+
 const PING = 600; // milliseconds between questions whether the station is there
 const SILENCE = 1600; // without any answer, after which it counts as lost
 const DEAD = 8000; // after which another connection is tried
@@ -13,6 +15,12 @@ export class ApiError extends Error {
     super(detail);
     this.status = status;
   }
+}
+
+/** An error in the page's language; `keys` are the texts of statuses that mean something particular here. */
+export function errorText(error, keys = {}) {
+  const known = { 0: "error_offline", 503: "error_busy", ...keys };
+  return t((error instanceof ApiError && known[error.status]) || "error_failed");
 }
 
 /** The token that the page's address carries (/#token=...), kept for this tab. */
@@ -98,6 +106,7 @@ export class Live {
     this.on = on;
     this.number = 0;
     this.pending = []; // ids of previews under way
+    this.asked = new Map(); // when each of them was asked for
     this.next = null; // the request to be sent next
     const protocols = ["edgedrag", ...(token() ? [`bearer.${token()}`] : [])];
     const address = new URL(`${session.path}/live`, location.href);
@@ -111,7 +120,10 @@ export class Live {
     };
     this.heard = performance.now();
     this.watching = setInterval(() => this.watch(), PING);
-    this.ready = new Promise((resolve) => (this.socket.onopen = resolve));
+    this.ready = new Promise((resolve) => {
+      this.socket.onopen = resolve;
+      this.socket.addEventListener("close", resolve); // which opens another one
+    });
   }
 
   get open() {
@@ -145,14 +157,17 @@ export class Live {
 
   /** Request a preview; while enough are pending, the newest request waits and replaces older ones. */
   preview(request) {
-    if (this.pending.length >= MAX_PENDING) this.next = request;
-    else this.pending.push(this.send("preview", request));
+    if (this.pending.length >= MAX_PENDING) return void (this.next = request);
+    const id = this.send("preview", request);
+    this.pending.push(id);
+    this.asked.set(id, performance.now());
   }
 
   /** Ignore the previews that are pending. */
   dropPreviews() {
     this.next = null;
     this.pending = [];
+    this.asked.clear();
   }
 
   take(message) {
@@ -161,6 +176,8 @@ export class Live {
     const known = this.pending.indexOf(message.id);
     if (message.type === "preview" && known < 0) return;
     if (known >= 0) {
+      message.asked = this.asked.get(message.id);
+      for (const id of this.pending.slice(0, known + 1)) this.asked.delete(id);
       this.pending.splice(0, known + 1); // answers come in order; one that was replaced comes as "cancelled"
       if (this.next) [this.next] = [null, this.preview(this.next)];
     }

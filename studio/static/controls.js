@@ -1,13 +1,17 @@
 // The buttons around the photo, and the keyboard on it.
 
+import { SHAPES } from "./field.js";
+
 const $ = (id) => document.getElementById(id);
 const KEY_STEP = 4; // screen pixels that an arrow key moves; with shift 5 times as far
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** Connect the buttons to an editor. */
 export function listenToButtons(editor) {
-  for (const tool of ["pull", "pin", "paint", "erase", "protect", "restore"]) $(`tool-${tool}`).addEventListener("click", () => editor.choose(tool));
-  $("tool-brush").addEventListener("click", () => editor.brushes || editor.choose("protect"));
+  for (const tool of ["pull", "pin", "paint", "erase", "protect", "restore", ...SHAPES]) $(`tool-${tool}`).addEventListener("click", () => editor.choose(tool));
+  for (const [name, draws, first] of [["brush", editor.painting, "protect"], ["shape", editor.strokes, "push"]]) {
+    $(`tool-${name}`).addEventListener("click", () => editor.brush === draws || editor.choose(first));
+  }
   $("brush-size").addEventListener("input", () => {
     editor.painting.radius = Number($("brush-size").value);
     editor.redraw();
@@ -49,9 +53,11 @@ export function handleKey(editor, event) {
     editor.cross ??= [editor.state.width / 2, editor.state.height / 2];
     editor.cross = editor.cross.map((value, i) => Math.min(Math.max(value + MOVES[event.key][i] * far, 0), (i ? editor.state.height : editor.state.width) - 1));
     if (editor.pulls.pull) editor.pulls.pullTo(editor.cross);
+    else if (editor.brush) editor.on[editor.brush.stroke ? "move" : "hover"](editor.view.toScreen(editor.cross));
   } else if (event.key === "Enter" || event.key === " ") {
     editor.cross ??= [editor.state.width / 2, editor.state.height / 2];
-    if (editor.tool === "pin") editor.pulls.pin([...editor.cross], editor.view.toScreen(editor.cross));
+    if (editor.brush) event.repeat || editor.on[editor.brush.stroke ? "end" : "start"](editor.view.toScreen(editor.cross));
+    else if (editor.tool === "pin") editor.pulls.pin([...editor.cross], editor.view.toScreen(editor.cross));
     else if (editor.pulls.pull) editor.pulls.release();
     else editor.take([...editor.cross], editor.view.toScreen(editor.cross));
   } else if (event.key === "Escape") editor.stop();

@@ -5,16 +5,20 @@ import { Live } from "./api.js";
 import { Choices } from "./choices.js";
 import { handleKey, listenToButtons } from "./controls.js";
 import { Edits } from "./edits.js";
+import { SHAPES } from "./field.js";
 import { listen } from "./gestures.js";
 import { drawOverlay } from "./overlay.js";
+import { Pace } from "./pace.js";
 import { Painting } from "./painting.js";
 import { Pulls, isPin } from "./pulls.js";
 import { Stage } from "./stage.js";
+import { Strokes } from "./strokes.js";
 import { hideVerdict, reword, showVerdict } from "./verdict.js";
 import { View } from "./view.js";
 import { t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
+const PATIENCE = 50; // milliseconds that an arrow's drawing waits for the preview that belongs to it
 const BRUSHES = ["paint", "erase", "protect", "restore"];
 
 export class Editor {
@@ -26,12 +30,15 @@ export class Editor {
     this.stage = new Stage($("picture"));
     this.edits = new Edits((edit) => this.send(edit), () => callbacks.toast(t("error_too_busy")));
     this.painting = new Painting(this);
+    this.strokes = new Strokes(this);
     this.pulls = new Pulls(this);
+    this.pace = new Pace();
     this.choices = new Choices((choice) => this.takeAnother(choice));
     this.reset();
     new ResizeObserver(() => this.resize()).observe($("stage"));
     matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => this.resize());
-    listen($("overlay"), this.gestures());
+    this.on = this.gestures();
+    listen($("overlay"), this.on);
     listenToButtons(this);
     $("overlay").addEventListener("keydown", (event) => handleKey(this, event));
   }
@@ -44,6 +51,7 @@ export class Editor {
     this.edits.clear();
     this.pulls.reset();
     this.painting.reset();
+    this.strokes.reset();
     this.marks = []; // boxes of the photo where a result is bad
     this.last = null; // the last edit that was made: what it asked for
     this.cross = this.pointer = null;
@@ -54,25 +62,25 @@ export class Editor {
   }
 
   gestures() {
-    const { pulls, painting, view } = this;
+    const { pulls, view } = this;
     return {
       start: (at) => {
         if (!this.state || !this.live?.open) return;
         this.pointer = at;
         this.hideOutcome();
         this.part(0);
-        if (this.brushes) painting.start(at);
+        if (this.brush) this.brush.start(at);
         else if (!view.holds(at)) return;
         else if (this.tool === "pin") pulls.pin(view.toPhoto(at), at);
         else this.take(view.toPhoto(at), at);
       },
       move: (at) => {
         this.pointer = at;
-        if (painting.stroke) painting.move(at);
+        if (this.brush?.stroke) this.brush.move(at);
         else if (pulls.pull) pulls.pullTo(view.toPhoto(at));
       },
       end: () => {
-        if (painting.stroke) painting.end();
+        if (this.brush?.stroke) this.brush.end();
         else if (pulls.pull) pulls.release();
       },
       stop: () => this.stop(),
@@ -85,14 +93,14 @@ export class Editor {
       },
       hover: (at) => {
         this.pointer = at;
-        if (this.brushes) this.redraw();
+        if (this.brush) this.redraw();
       },
     };
   }
 
   /** Show a session's photo; whether an edit was lost that was on its way when the connection was. */
   async open(session, state) {
-    const lost = Boolean(this.edits.current);
+    const lost = Boolean(this.edits.current || this.strokes.stroke);
     this.live?.close();
     this.reset();
     this.progress(null);
@@ -110,6 +118,7 @@ export class Editor {
     this.connect();
     this.choose("pull");
     this.hideOutcome();
+    await this.live?.ready; // a touch before that would be lost
     return lost;
   }
 
@@ -123,6 +132,8 @@ export class Editor {
       undo: (frame) => this.stepped(frame),
       redo: (frame) => this.stepped(frame),
       restore: (frame) => this.stepped(frame),
+      stroke: (frame) => this.stroked(frame),
+      flow: (frame) => this.strokes.take(frame),
       busy: (message) => this.edits.again(message) && this.callbacks.toast(t("error_busy")),
       cancelled: ({ id }) => this.edits.finish(id) && this.over(),
       error: (message) => this.failed(message),
@@ -173,17 +184,25 @@ export class Editor {
     if (this.drawing || !this.state) return;
     this.drawing = requestAnimationFrame(() => {
       this.drawing = null;
+      clearTimeout(this.later);
+      this.later = null;
       if (!this.state) return;
+      const begun = performance.now();
       this.stage.draw(this.view, this.comparing ? 1 : this.split);
-      const brush = this.brushes && this.pointer && this.painting.brush(this.pointer);
-      const arrows = [...this.edits.waiting.flatMap(({ drags }) => drags.filter((arrow) => !isPin(arrow))), ...this.pulls.all()];
+      const brush = this.brush && this.pointer && this.painting.brush(this.pointer);
+      const arrows = [...this.edits.waiting.flatMap(({ drags = [] }) => drags.filter((arrow) => !isPin(arrow))), ...this.pulls.all()];
       const { shield, back } = this.painting;
       const over = { arrows, marks: this.marks, pins: this.pulls.pins, tints: [shield, back].filter(({ own }) => own), brush, cross: this.cross };
       drawOverlay($("overlay"), this.view, this.comparing ? { cross: this.cross } : over);
-      if (this.previewIsNew) performance.mark("preview frame");
+      if (this.previewIsNew) this.pace.drawn(begun);
       if (this.outlineIsNew && performance.getEntriesByName("touch").length) performance.measure("touch to outline", "touch");
       this.previewIsNew = this.outlineIsNew = false;
     });
+  }
+
+  /** Redraw with the next preview, or without one that takes long: where there is no graphics card, drawing is dear. */
+  redrawLater() {
+    this.later ??= setTimeout(() => this.redraw(), PATIENCE);
   }
 
   /** Whether arrows wait for Apply. */
@@ -200,12 +219,14 @@ export class Editor {
   stop() {
     this.painting.stroke = null;
     this.pulls.stop();
+    this.strokes.stop();
     this.refresh();
   }
 
   preview(frame) {
-    if (!this.pulls.all().length) return;
+    if (!this.pulls.all().length || this.strokes.all.length) return;
     this.stage.move(frame);
+    this.pace.came(frame);
     this.previewIsNew = true;
     this.redraw();
   }
@@ -213,7 +234,9 @@ export class Editor {
   /** End the preview. */
   endPreview() {
     this.live?.dropPreviews();
+    this.strokes.rebuild();
     this.stage.rest();
+    this.pace.rest();
     this.redraw();
   }
 
@@ -236,6 +259,10 @@ export class Editor {
     this.progress(0.05);
     await this.painting.saved;
     if (this.edits.current !== edit) return undefined; // cancelled meanwhile
+    if (edit.stroke) {
+      const { brush, path, radius } = edit.stroke;
+      return this.live?.send("stroke", { brush, path, radius });
+    }
     const { drags, motion, answer, motion_only, seed } = edit;
     return this.live?.send("edit", { drags, motion, answer, motion_only, seed });
   }
@@ -261,9 +288,24 @@ export class Editor {
     this.last = edit;
     this.callbacks.changed();
     this.over();
-    if (!this.pulls.pull && !this.edits.current) this.showOutcome(frame, edit);
+    if (!this.pulls.pull && !this.strokes.stroke && !this.edits.current) this.showOutcome(frame, edit);
     if (frame.warnings.length) this.callbacks.toast(t(`warning_${frame.warnings[0].code}`));
     this.refresh();
+    this.shown();
+  }
+
+  /** A stroke of a brush is made. */
+  async stroked(frame) {
+    if (!(await this.patch(frame))) return;
+    this.edits.finish(frame.id);
+    this.callbacks.changed();
+    this.over();
+    this.refresh();
+    this.shown();
+  }
+
+  /** Measure the time to the result, once it is on the screen. */
+  shown() {
     requestAnimationFrame(() => requestAnimationFrame(() => {
       performance.mark("shown");
       if (performance.getEntriesByName("release").length) performance.measure("release to result", "release", "shown");
@@ -288,8 +330,13 @@ export class Editor {
     const edit = this.edits.finish(id);
     if (id !== null && !edit) return;
     if (edit) this.over();
-    this.callbacks.toast(code === "unusable" ? t("error_pull", { detail }) : t("error_failed"));
+    this.callbacks.toast(code === "unusable" ? this.refusal(edit, detail) : t("error_failed"));
     this.refresh();
+  }
+
+  refusal(edit, detail) {
+    if (!edit?.stroke) return t("error_pull", { detail });
+    return t(edit.stroke.brush === "smooth" ? "nothing_to_smooth" : "nothing_moved");
   }
 
   /** An edit is finished or cancelled: what its preview showed makes room, unless a finger pulls again. */
@@ -297,9 +344,10 @@ export class Editor {
     if (!this.edits.current) this.progress(null);
     if (!this.pulls.all().length) this.endPreview();
     else {
-      this.stage.rest();
+      this.strokes.rebuild();
       this.pulls.preview();
     }
+    this.strokes.ask();
   }
 
   /** Undo the edit and restore its arrows and area to be corrected. */
@@ -350,9 +398,9 @@ export class Editor {
   /** Undo or redo; an edit that is still on its way is what an undo takes back. */
   back(which) {
     this.hideOutcome();
-    const waited = this.edits.current;
+    const waited = this.edits.current, made = which === "undo" && waited?.stroke && waited.id !== undefined;
     this.clear();
-    if (!waited) this.live.send(which);
+    if (!waited || made) this.live.send(which);
   }
 
   /** All as it was opened, at once; an undo takes it back. */
@@ -365,7 +413,7 @@ export class Editor {
   /** Forget arrows and area, and the edits that are on their way; with `everything` pins and protection too. */
   clear(everything = false) {
     const dropped = this.edits.clear();
-    if (dropped.length) this.live.send("cancel");
+    if (dropped.length && !dropped[0].stroke) this.live.send("cancel"); // a stroke on its way takes a moment only
     if (this.area.own || dropped.some(({ painted }) => painted)) this.painting.drop();
     if (everything && this.painting.shield.own) this.painting.dropShield();
     const { pins } = this.pulls;
@@ -378,9 +426,9 @@ export class Editor {
     this.refresh();
   }
 
-  /** Whether the tool is a brush. */
-  get brushes() {
-    return BRUSHES.includes(this.tool);
+  /** What the tool's brush draws with: null where it is none. */
+  get brush() {
+    return SHAPES.includes(this.tool) ? this.strokes : BRUSHES.includes(this.tool) ? this.painting : null;
   }
 
   zoom(factor) {
@@ -391,22 +439,26 @@ export class Editor {
   }
 
   choose(tool) {
+    if (this.strokes.stroke) this.strokes.end();
     this.tool = tool;
-    for (const name of ["pull", "pin", ...BRUSHES]) $(`tool-${name}`).setAttribute("aria-checked", name === tool);
-    $("tool-brush").setAttribute("aria-checked", this.brushes);
-    $("brushes").hidden = !this.brushes;
+    for (const name of ["pull", "pin", ...BRUSHES, ...SHAPES]) $(`tool-${name}`).setAttribute("aria-checked", name === tool);
+    for (const [name, draws] of [["brush", this.painting], ["shape", this.strokes]]) {
+      $(`tool-${name}`).setAttribute("aria-checked", this.brush === draws);
+      $(`${name}-kinds`).hidden = this.brush !== draws;
+    }
+    $("brushes").hidden = !this.brush;
     this.refresh();
   }
 
   /** Update texts and buttons; the keyboard's focus does not go where nothing is. */
   refresh() {
-    const focused = document.activeElement;
-    if (focused === document.body || focused.disabled) $("overlay").focus({ preventScroll: true });
     reword();
     this.choices.relabel();
     const { arrows, chosen, hold } = this.pulls;
     $("apply").hidden = !(this.collecting && arrows.length);
     $("clear").disabled = ![arrows.length, this.pulls.pins.length, this.area.own, this.painting.shield.own, this.edits.current].some(Boolean);
+    const focused = document.activeElement;
+    if (focused === document.body || focused.disabled) $("overlay").focus({ preventScroll: true });
     if (chosen) return this.say(`hint_${hold.answer}`);
     const key = this.comparing ? "hint_before" : this.retrying ? "hint_retry" : this.tool !== "pull" ? `hint_${this.tool}` : this.several ? "hint_several" : "hint_pull";
     this.hint(this.state?.undo && key === "hint_pull" ? "" : t(key));

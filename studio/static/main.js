@@ -1,6 +1,6 @@
 // The page: its screens, and a visit from the first screen to the last.
 
-import { ApiError, Session, call, token } from "./api.js";
+import { ApiError, Session, call, errorText, token } from "./api.js";
 import { flipCamera, hasCamera, isMirrored, mirror, shoot, startCamera, stopCamera, wait } from "./camera.js";
 import { Editor } from "./editor.js";
 import { Idle } from "./idle.js";
@@ -48,9 +48,8 @@ function toast(text) {
 }
 
 function explain(error) {
-  const keys = { 0: "error_offline", 401: "error_token", 413: "error_large", 415: "error_type", 422: "error_unusable", 503: "error_busy" };
   console.error(error);
-  toast(t(error instanceof ApiError ? (keys[error.status] ?? "error_failed") : "error_failed"));
+  toast(errorText(error, { 401: "error_token", 413: "error_large", 415: "error_type", 422: "error_unusable" }));
 }
 
 /** Open a photo in the visitor's session, a new one where there is none. */
@@ -82,7 +81,7 @@ async function enter(state) {
   if (await editor.open(session, state)) toast(t("pull_lost"));
   const about = await showReviewNote();
   if (about) sessionStorage.setItem("started", about.started);
-  saving.begin(sessionStorage.getItem("type"), about?.shares);
+  saving.begin(sessionStorage.getItem("type"), state, about?.shares);
   idle.watch(state.idle_seconds);
 }
 
@@ -202,4 +201,5 @@ try {
 const earlier = sessionStorage.getItem("session");
 navigator.serviceWorker?.register("sw.js").catch(() => {}); // not where the address is no secure one
 if (earlier && editor) await resume(earlier);
+performance.mark("interactive");
 document.body.dataset.ready = "yes";

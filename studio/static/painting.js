@@ -32,7 +32,7 @@ export class Painting {
 
   start(at) {
     const { area, stage, tool, view } = this.editor;
-    if (tool === "paint" && !area.own && stage.motion) area.takeMotion(stage.motion);
+    if (tool === "paint" && !area.own && stage.motion?.inside) area.takeMotion(stage.motion);
     this.stroke = view.toPhoto(at);
     this.touched = new Set();
     this.move(at);
@@ -42,7 +42,7 @@ export class Painting {
     const { area, stage, tool, view } = this.editor;
     const to = view.toPhoto(at), radius = (this.radius / view.scale) * view.k;
     for (const [each, brushes] of [[area, { paint: true, erase: false }], [this.shield, { protect: true, erase: false }], [this.back, { restore: true }]]) {
-      if (!(tool in brushes) || (tool === "erase" && !each.own && !(each === area && stage.motion))) continue;
+      if (!(tool in brushes) || (tool === "erase" && !each.own && !(each === area && stage.motion?.inside))) continue;
       if (tool === "erase" && !each.own) each.takeMotion(stage.motion);
       each.stroke(this.stroke, to, radius, brushes[tool]);
       this.touched.add(each);

@@ -5,6 +5,7 @@ import { t } from "./words.js";
 
 const SHORTEST = 8; // screen pixels; a shorter pull is taken for a tap
 const GRIP = 36; // screen pixels around an arrow's tip where a finger takes hold of it
+const RESTED = 300; // milliseconds that the first finger is down before a second one takes hold of something else
 const NO_PIN = 0.05; // photo pixels: an arrow of length 0 would pin the thing that two fingers turn
 
 export const isPin = ([[a, b], [x, y]]) => a === x && b === y;
@@ -40,6 +41,7 @@ export class Pulls {
   take(point, at) {
     const { editor, hold } = this;
     performance.mark("touch");
+    this.since = performance.now();
     const near = this.arrows.findLastIndex(([, target]) => {
       const tip = editor.view.toScreen(target);
       return Math.hypot(tip.x - at.x, tip.y - at.y) < GRIP;
@@ -122,19 +124,23 @@ export class Pulls {
     editor.say(`hint_${this.hold.answer}`);
   }
 
-  /** A second finger: whether it takes hold too, which it does where the outline is. */
+  /** A second finger: whether it takes hold too. In the outline both hold one thing; elsewhere it takes another one,
+   *  where the first finger rested before. Fingers that come together zoom. */
   pairStart(point) {
-    const { editor } = this;
-    if (!this.pull || editor.collecting || editor.area.own || !this.hold.holds(point)) return false;
+    const { editor, hold } = this;
+    if (!this.pull || editor.collecting || editor.area.own) return false;
+    const one = hold.holds(point);
+    if (!one && (!hold.found.size || performance.now() - this.since < RESTED)) return false;
     this.second = [point, point];
-    this.motion = "stretch";
-    editor.say("hint_pair");
+    this.motion = one ? "stretch" : "auto";
+    if (!one) this.outline(point);
+    editor.say(one ? "hint_pair" : "hint_two");
     return true;
   }
 
   pairMove(one, two) {
     for (const [arrow, at] of [[this.pull, one], [this.second, two]]) {
-      const still = arrow[0][0] === at[0] && arrow[0][1] === at[1];
+      const still = this.motion === "stretch" && arrow[0][0] === at[0] && arrow[0][1] === at[1];
       arrow[1] = still ? [at[0] + (at[0] > 1 ? -NO_PIN : NO_PIN), at[1]] : at;
     }
     this.preview();
@@ -148,7 +154,8 @@ export class Pulls {
       this.chosen = pair[0][0];
       this.editor.endPreview();
     } else {
-      this.arrows = pair;
+      // Of two things, the one whose finger rests stays where it is.
+      this.arrows = pair.map((arrow) => (this.motion === "auto" && this.short(arrow) ? [arrow[0], arrow[0]] : arrow));
       this.editor.commit();
     }
     this.editor.refresh();
@@ -177,8 +184,8 @@ export class Pulls {
     const { editor } = this;
     const request = this.request();
     if (!request.drags.every(isPin)) {
-      editor.painting.saved.then(() => editor.live?.preview(request));
+      editor.painting.saved.then(() => editor.live?.preview({ ...request, grid: editor.pace.grid }));
     }
-    editor.redraw();
+    editor.redrawLater();
   }
 }

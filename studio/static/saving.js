@@ -4,6 +4,7 @@ import { call } from "./api.js";
 import { t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
+const REFUSED = ["transparency", "depth"]; // a photo with these is not saved as JPEG
 
 export class Saving {
   /** `session()` is the visitor's; `said(text)` shows a message, `failed(error)` one of an error. */
@@ -23,15 +24,25 @@ export class Saving {
     $("taking").addEventListener("close", () => $("qr").replaceChildren());
   }
 
-  /** Another photo, of a media type; `shares` says whether the station gives links. */
-  begin(type, shares) {
+  /** Another photo, of a media type, in a session's state; `shares` says whether the station gives links. */
+  begin(type, state, shares) {
     this.type = type;
+    this.losses = state.jpeg_loses;
+    this.leftOut = state.warnings.some(({ code }) => code === "left_out");
     this.unsaved = false;
     $("share").hidden = !shares;
   }
 
+  /** Whether JPEG can hold the photo. */
+  get fits() {
+    return !REFUSED.some((what) => this.losses.includes(what));
+  }
+
   open() {
-    const jpeg = this.type === "image/jpeg";
+    const jpeg = this.type === "image/jpeg" && this.fits;
+    const notes = [...this.losses.map((what) => `jpeg_loses_${what}`), ...(this.leftOut ? ["saved_left_out"] : [])];
+    $("save-note").textContent = notes.map((key) => t(key)).join(" ");
+    $("save-jpeg").disabled = !this.fits;
     $("save-jpeg").classList.toggle("main", jpeg);
     $("save-png").classList.toggle("main", !jpeg);
     $("saving").showModal();
@@ -51,7 +62,7 @@ export class Saving {
 
   async print() {
     $("saving").close();
-    $("paper").src = URL.createObjectURL(await this.session().picture("jpeg"));
+    $("paper").src = URL.createObjectURL(await this.session().picture(this.fits ? "jpeg" : "png"));
     await $("paper").decode();
     addEventListener("afterprint", () => this.wipePaper(), { once: true });
     window.print();

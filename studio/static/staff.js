@@ -1,6 +1,6 @@
 // The staff page: limits, health, days, verdicts and times of the edits, failed edits to keep, settings.
 
-import { ApiError, call } from "./api.js";
+import { ApiError, call, errorText } from "./api.js";
 import { drawValues, drawVerdicts } from "./chart.js";
 import { offerLanguages } from "./languages.js";
 import { firstLanguage, language, reasonText, speak, t } from "./words.js";
@@ -158,6 +158,8 @@ function testText(code, values) {
   return text === key ? reasonText(code, values) : text;
 }
 
+const staffErrorText = (error) => errorText(error, { 401: "staff_wrong", 404: "staff_gone", 429: "staff_wait" });
+
 function refused(error) {
   if (error instanceof ApiError && error.status === 401) {
     secret = null;
@@ -165,7 +167,8 @@ function refused(error) {
     $("enter").hidden = false;
     $("board").hidden = true;
   }
-  $("refused").textContent = error instanceof ApiError && error.status === 401 ? t("staff_wrong") : error.message;
+  console.error(error);
+  $("refused").textContent = staffErrorText(error);
   return false;
 }
 
@@ -186,14 +189,18 @@ $("test").addEventListener("click", async () => {
     $("report").textContent = [t(report.passed ? "staff_passed" : "staff_failed"), ...problems, figures].join("\n");
   } catch (error) {
     $("report").dataset.passed = "false";
-    $("report").textContent = error.message;
+    $("report").textContent = staffErrorText(error);
   }
 });
 $("csv").addEventListener("click", async () => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await (await ask("GET", "edits.csv")).blob());
-  link.download = "edgedrag-edits.csv";
-  link.click();
+  try {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await (await ask("GET", "edits.csv")).blob());
+    link.download = "edgedrag-edits.csv";
+    link.click();
+  } catch (error) {
+    refused(error);
+  }
 });
 $("pixels").addEventListener("change", () => ask("PUT", "pixels", { pixels: $("pixels").checked }).then(refresh, refused));
 offerLanguages(() => {

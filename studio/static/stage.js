@@ -117,7 +117,27 @@ export class Stage {
     this.motion = { box, grid: [w, h], inside, part: extent(box, w, h, inside) };
   }
 
+  /** Warp by a field that the page itself computed (field.js); of one that is shown already, only its fresh cells change. */
+  bend(field) {
+    const { gl } = this, [w, h] = field.grid, known = this.motion?.field === field;
+    const [left, top, right, bottom] = field.fresh, data = field.veiled;
+    this.bind("flow");
+    if (known) {
+      const skip = { UNPACK_ROW_LENGTH: w, UNPACK_SKIP_PIXELS: left, UNPACK_SKIP_ROWS: top };
+      for (const [name, value] of Object.entries(skip)) gl.pixelStorei(gl[name], value);
+      gl.texSubImage2D(gl.TEXTURE_2D, 0, left, top, right - left, bottom - top, gl.RG, gl.FLOAT, data);
+      for (const name of Object.keys(skip)) gl.pixelStorei(gl[name], 0);
+    } else {
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG16F, w, h, 0, gl.RG, gl.FLOAT, data);
+      this.drawn = null;
+    }
+    const cells = known && this.motion.waits ? join(this.motion.cells, field.fresh) : field.fresh; // not drawn yet
+    this.motion = { box: field.box, grid: field.grid, field, cells, waits: true, part: around(field.box, w, h, cells) };
+    field.fresh = null;
+  }
+
   rest() {
+    if (this.motion?.field) this.drawn = null; // only its newest part is known
     this.motion = null;
   }
 
@@ -133,6 +153,9 @@ export class Stage {
 
   /** Draw the photo as `view` places it, and in a share of the canvas, from the left, what it was before all edits. */
   draw(view, split) {
+    const now = [view.x, view.y, view.scale, split, this.canvas.width, this.canvas.height, this.tint].join();
+    if (now === this.shows && this.motion === this.drawn?.motion) return; // without a graphics card each drawing counts
+    this.shows = now;
     if (split < 1) this.drawOne(view, false, 0);
     if (!split) return;
     this.drawn = null;
@@ -169,6 +192,7 @@ export class Stage {
       gl.scissor(0, 0, Math.round(split * canvas.width), canvas.height);
     }
     gl.drawArrays(gl.TRIANGLES, 0, 3);
+    if (this.motion) this.motion.waits = false;
   }
 
   /** Draw only where this motion or the last one drawn is, if all else is as it was. */
@@ -176,7 +200,7 @@ export class Stage {
     const { gl } = this;
     const parts = [this.motion?.part, this.drawn?.part].filter(Boolean);
     const same = this.drawn?.rest === rest && parts.length > 0;
-    this.drawn = { rest, part: this.motion?.part };
+    this.drawn = { rest, part: this.motion?.part, motion: this.motion };
     gl[same ? "enable" : "disable"](gl.SCISSOR_TEST);
     if (!same) return;
     const [x, y, scale] = place;
@@ -189,13 +213,20 @@ export class Stage {
 }
 
 /** Where a motion field moves anything: left, top, right, bottom in photo pixels, a cell of the grid more around. */
-function extent([x, y, width, height], w, h, inside) {
-  let [left, top, right, bottom] = [w, h, 0, 0];
+function extent(box, w, h, inside) {
+  let [left, top, right, bottom] = [w, h, 0, 0]; // the last ones included
   for (let i = 0; i < inside.length; i++) {
     if (!inside[i]) continue;
     const column = i % w, row = (i / w) | 0;
     left = Math.min(left, column), right = Math.max(right, column);
     top = Math.min(top, row), bottom = Math.max(bottom, row);
   }
-  return [x + ((left - 1) * width) / w, y + ((top - 1) * height) / h, x + ((right + 2) * width) / w, y + ((bottom + 2) * height) / h];
+  return around(box, w, h, [left, top, right + 1, bottom + 1]);
 }
+
+/** Cells of a grid as left, top, right, bottom in photo pixels, a cell more around. */
+function around([x, y, width, height], w, h, [left, top, right, bottom]) {
+  return [x + ((left - 1) * width) / w, y + ((top - 1) * height) / h, x + ((right + 1) * width) / w, y + ((bottom + 1) * height) / h];
+}
+
+const join = (a, b) => [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3])];

@@ -47,12 +47,16 @@ export class View {
     this.settle();
   }
 
-  toPhoto({ x, y }) {
+  /** A place on the screen as the nearest point of the photo. */
+  toPhoto(at) {
     const clamp = (value, most) => Math.min(Math.max(value, 0), most);
-    return [
-      clamp(((x - this.x) / this.scale) * this.k - 0.5, this.photo.width - 1),
-      clamp(((y - this.y) / this.scale) * this.k - 0.5, this.photo.height - 1),
-    ];
+    const [x, y] = this.toPhotoFreely(at);
+    return [clamp(x, this.photo.width - 1), clamp(y, this.photo.height - 1)];
+  }
+
+  /** The same beside the photo too. */
+  toPhotoFreely({ x, y }) {
+    return [((x - this.x) / this.scale) * this.k - 0.5, ((y - this.y) / this.scale) * this.k - 0.5];
   }
 
   toScreen([x, y]) {

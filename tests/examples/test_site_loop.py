@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from conftest import EXAMPLES, REPOSITORY, rewrite_manifest
 from minisign import KEY
 
@@ -101,7 +102,7 @@ def test_kept_edits_become_a_release_that_is_taken_back(
         station = Station(edgedrag.open("embedded"), Settings(state=tmp_path / "state"))
         try:
             await keep_bad_edits(station, "coin", 4)
-            options = ("--golden", golden, "--sign", SIGNER, "--key", KEY, "--install", "--trial", "1")
+            options = ("--golden", golden, "--sign", SIGNER, "--install", KEY)
             made = run("release", tmp_path / "clips", tmp_path / "state" / "kept", "-o", round_, *options)
             assert made.returncode == 0, made.stderr
             release = made.stdout.split()[-1]
@@ -129,10 +130,10 @@ def test_kept_edits_become_a_release_that_is_taken_back(
     asyncio.run(visit())
 
 
-@pytest.fixture(scope="module")
-def refusal() -> Callable[[dict[str, Any]], str | None]:
-    found: Callable[[dict[str, Any]], str | None] = runpy.run_path(str(SCRIPT))["refusal"]
-    return found
+@pytest.fixture
+def script() -> dict[str, Any]:
+    """The script's functions; they look each other up here."""
+    return runpy.run_path(str(SCRIPT))["release"].callback.__globals__
 
 
 def figures(site: tuple[int, float], golden: tuple[int, float], psnr_db: float = 45.0) -> dict[str, Any]:
@@ -144,7 +145,8 @@ def figures(site: tuple[int, float], golden: tuple[int, float], psnr_db: float =
     return {"before": before, "after": {"site": part(site), "golden": part(golden)}, "precision": rows}
 
 
-def test_the_gate_names_the_first_figure_that_is_worse(refusal: Callable[[dict[str, Any]], str | None]) -> None:
+def test_the_gate_names_the_first_figure_that_is_worse(script: dict[str, Any]) -> None:
+    refusal: Callable[[dict[str, Any]], str | None] = script["refusal"]
     assert refusal(figures((3, 0.51), (2, 0.3))) is None
     assert refusal(figures((4, 0.5), (2, 0.3))) == "4 of 10 edits of the site set are bad, 3 before"
     assert refusal(figures((0, 0.1), (3, 0.3))) == "3 of 10 edits of the golden set are bad, 2 before"
@@ -152,9 +154,25 @@ def test_the_gate_names_the_first_figure_that_is_worse(refusal: Callable[[dict[s
     assert "int8 is 30.0 dB" in str(refusal(figures((0, 0.1), (2, 0.3), 30.0)))
 
 
+def test_what_fails_the_gate_or_cannot_be_signed_is_no_release(script: dict[str, Any], tmp_path: Path) -> None:
+    for folder in ("clips", "kept", "round/tuned", "round/tuned.work", "round/release"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "round" / "tuned.work" / "figures.json").write_text("{}")
+    job = '{"name": "a", "image": "a.png", "mask": "m.png", "drags": []}\n'
+    (tmp_path / "kept" / "jobs.jsonl").write_text(job * 4)
+    folders = [str(tmp_path / "clips"), str(tmp_path / "kept"), "-o", str(tmp_path / "round")]
+    for bad, why in ((4, "refused: 4 of 10 edits of the site set are bad"), (0, "not signed: [Errno 2]")):
+        script["measure"] = lambda *_, bad=bad: figures((bad, 0.5), (2, 0.3))
+        result = CliRunner().invoke(script["main"], ["release", *folders, "--sign", "no-such-command"])
+        assert result.exit_code == 1 and result.output.startswith(why)
+        assert {entry.name for entry in (tmp_path / "round").iterdir()} == {
+            "tuned", "tuned.work", "release", "figures.json"
+        }  # fmt: skip
+
+
 def test_what_staff_did_not_keep_enough_of(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
-    options = ("-o", tmp_path / "round", "--sign", "true", "--key", "x")
+    options = ("-o", tmp_path / "round", "--sign", "true")
     none = run("release", tmp_path, tmp_path / "kept", *options)
     assert none.returncode == 1 and "cannot be read as a station's kept edits" in none.stderr
     (tmp_path / "kept" / "jobs.jsonl").write_text('{"name": "a", "image": "a.png", "mask": "m.png", "drags": []}\n')

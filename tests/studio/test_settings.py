@@ -9,15 +9,20 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from conftest import REPOSITORY
+from minisign import KEY
 
 import edgedrag
 from edgedrag.commands.options import Engine
+from edgedrag.commands.releases import install, use
 from edgedrag.commands.studio import studio
+from edgedrag.runtime.bundle.installed import Serving, Trial
+from edgedrag.runtime.releases.signature import parse_key
 from edgedrag.studio.addresses import print_addresses
 from edgedrag.studio.settings import Limits, Settings, make_settings
 from edgedrag.studio.settings_file import SettingsFile, read_settings, read_token
 
 TOKEN = "a" * 16
+LINE = KEY.read_text().splitlines()[1]  # of a public key
 
 
 @pytest.mark.parametrize(
@@ -107,6 +112,34 @@ def test_a_token_file_without_a_token(tmp_path: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(edgedrag.InputError, match="holds no token"):
         read_token(file)
+
+
+def test_a_release_is_held_to_what_the_station_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`bundle install` and `use` with --config, but for the installing."""
+    file = tmp_path / "studio.toml"
+    file.write_text(f'idle_seconds = 60\n[bundles]\nkeys = ["{LINE}"]\ntrial = 5\nslower = 1.5\n')
+    assert read_settings(file) == {"idle_seconds": 60.0}, "nothing of it is the station's own"
+    called: list[Any] = []
+    facts = {"name": "x", "version": "1", "bytes": 1, "licence": "none", "key": "1", "engine": "cpu", "golden": {}}
+    monkeypatch.setattr(
+        "edgedrag.runtime.releases.install.install", lambda *_, **given: (called.append(given), ("x", "1-2", facts))[1]
+    )
+    monkeypatch.setattr("edgedrag.runtime.releases.switch.use", lambda *given: (called.append(given), Serving(None))[1])
+    for arguments in (
+        (install, "x", "--use", "--json"),
+        (use, "x"),
+        (use, "x", "--trial", "7"),
+        (use, "x", "--trial", "0"),
+    ):
+        result = CliRunner().invoke(arguments[0], [*arguments[1:], "--config", str(file)])
+        assert result.exit_code == 0, result.output
+    assert [key.number for key in called[0]["keys"]] == [parse_key(LINE, "").number]
+    assert [given[2] for given in called[1:]] == [Trial(5, 0.5, 1.5)] * 2 + [Trial(7, 0.5, 1.5), None]
+    file.write_text("[bundles]\nkey = 1\n")
+    result = CliRunner().invoke(use, ["x", "--config", str(file)])
+    assert isinstance(result.exception, edgedrag.InputError) and "bundles.key: there is no such" in str(
+        result.exception
+    )
 
 
 def test_the_schema_in_the_docs_is_that_of_the_code() -> None:

@@ -7,36 +7,17 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import rewrite_manifest
-from stations import png
-from toy_bundle import write_toy_bundle
+from toy_releases import PULL, photo, toys
 
 import edgedrag
-from edgedrag.export.golden import add_golden
 from edgedrag.runtime.bundle.installed import Trial, read_serving
-from edgedrag.runtime.releases.install import install
 from edgedrag.runtime.releases.switch import use
-from edgedrag.studio.editing.sessions import EditParameters, Session
 from edgedrag.studio.records.trial import TrialRun
 from edgedrag.studio.settings import Settings
 from edgedrag.studio.station import Station
 
-PULL = EditParameters([((40.0, 40.0), (60.0, 60.0))])
-
-
-@pytest.fixture
-def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Two releases of a bundle whose every edit is bad; the first serves."""
-    monkeypatch.setenv("EDGEDRAG_BUNDLES", str(tmp_path / "store"))
-    folder = write_toy_bundle(tmp_path / "toy")
-    add_golden(folder)
-    found = []
-    for version in ("1", "2"):
-        rewrite_manifest(folder, lambda manifest: manifest.update(version=version))  # noqa: B023
-        found.append(install(str(folder), unsigned=True)[1])
-    return found
+__all__ = ["toys"]
 
 
 def run(tmp_path: Path, visit: Callable[[Station], Awaitable[None]]) -> None:
@@ -49,13 +30,6 @@ def run(tmp_path: Path, visit: Callable[[Station], Awaitable[None]]) -> None:
             station.close()
 
     asyncio.run(visited())
-
-
-async def photo(station: Station) -> Session:
-    session = station.sessions.begin()
-    noise = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
-    await station.open_photo(session, png(noise))
-    return session
 
 
 def version(runtime: edgedrag.Runtime | None) -> str:

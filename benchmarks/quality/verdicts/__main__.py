@@ -3,7 +3,8 @@
 \b
 python -m edgedrag.benchmarks.quality.verdicts measure --jobs JOBS.jsonl --dragbench DIR -o TO_JUDGE.jsonl --pages DIR
     makes edits, measures them, and draws numbered pages that do not show their verdicts;
-    a person then replaces each "kept": null by "yes", "maybe" or "no"
+    a person then replaces each "kept": null by "yes", "maybe" or "no", and "wrong" by what is most wrong with those
+    that are not kept: torn, edges, ground, bent, stretched, missed or seam
 python -m edgedrag.benchmarks.quality.verdicts fit JUDGED.jsonl... -o runtime/drag/verdict.json
     fits the model on such files, and prints how it does on photos that it was not fitted on
 """
@@ -25,7 +26,7 @@ from edgedrag.benchmarks.quality.edits.measure import EditSets
 from edgedrag.benchmarks.quality.edits.sheet import Sheet
 from edgedrag.benchmarks.quality.edits.subject import Answer
 from edgedrag.benchmarks.quality.edits.tasks import PAIRS, PULLS, EditTask, clip_of, read_lines
-from edgedrag.benchmarks.quality.verdicts.fitting import BAD, fit_model
+from edgedrag.benchmarks.quality.verdicts.fitting import BAD, WRONG, fit_model
 from edgedrag.benchmarks.quality.verdicts.spoilt import spoil
 from edgedrag.runtime.drag.verdict import as_data
 from edgedrag.runtime.errors import EdgedragError, InputError
@@ -79,6 +80,7 @@ def measure(
                 "drags": len(task.points),
                 "masked": task.mask is not None,
                 "kept": None,
+                "wrong": None,
                 "measures": dict(edit.checks.measures),
                 "spoilt": rounded(spoil(task.photo, edit, task.points)),
             }
@@ -120,6 +122,9 @@ def fit(judged: tuple[Path, ...], output: Path | None, report: Path | None) -> N
     unknown = [row.get("name") for row in judgements if row.get("kept") not in BAD]
     if unknown:
         raise InputError(f"{unknown[0]}: `kept` is none of {', '.join(BAD)}; judge it first ({len(unknown)} are not)")
+    unknown = [row.get("name") for row in judgements if row.get("wrong") not in (None, *WRONG)]
+    if unknown:
+        raise InputError(f"{unknown[0]}: `wrong` is none of {', '.join(WRONG)}, nor null")
     model, figures = fit_model(judgements)
     click.echo(json.dumps(figures, indent=1))
     if output is not None:

@@ -211,15 +211,15 @@ def ab(first: str, second: str, size: str, seconds: float, output: Path | None, 
 
 
 @click.command(cls=Command)
-@click.argument("reports", nargs=-1, required=True, type=FILE, metavar="REPORT.json...")
+@click.argument("reports", nargs=-1, required=True, type=FILE, metavar="REPORT...")
 @click.option(
     "-o", "--output", type=FILE, required=True, metavar="DEVICE", help="Write DEVICE.json, DEVICE.md and DEVICE.html."
 )
 def report(reports: tuple[Path, ...], output: Path) -> None:
     """Put all reports of a device into one file, or those of a fleet.
 
-    Of `bench latency` and `bench accuracy`, and files that this command wrote, whose reports are merged. The page has
-    a plot of quality against latency, and prints.
+    Of `bench latency` and `bench accuracy`, what stations answer at /metrics (text), and files that this command
+    wrote, whose reports are merged. The page has a table of the stations and a plot of quality against latency.
     """
     from edgedrag.benchmarks.latency import device_report
     from edgedrag.benchmarks.latency.report import stem
@@ -228,7 +228,8 @@ def report(reports: tuple[Path, ...], output: Path) -> None:
     assert to is not None, "the option is required"
     read = device_report.read_reports(reports)
     device_report.write(read, to)
-    click.echo(f"{to}.json, .md and .html: {len(read.latency)} of latency, {len(read.accuracy)} of accuracy")
+    counts = f"{len(read.latency)} of latency, {len(read.accuracy)} of accuracy, {len(read.stations)} of stations"
+    click.echo(f"{to}.json, .md and .html: {counts}")
 
 
 @option_group

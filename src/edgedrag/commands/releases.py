@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgedrag.commands.family import Command, json_option
 from edgedrag.commands.option_groups import option, option_group, option_groups
+from edgedrag.commands.options import FILE
+from edgedrag.runtime.extras import missing_package
 from edgedrag.runtime.options import AUTO, BACKENDS, PRECISIONS, BackendName, PrecisionName, RuntimeOptions
 
 if TYPE_CHECKING:
     from edgedrag.runtime.bundle.installed import Serving, Trial
     from edgedrag.runtime.releases.store import Release
+
+
+def read_bundles(context: click.Context, _: click.Parameter, file: Path | None) -> None:
+    """Make what `[bundles]` of a station's settings says the defaults of the options."""
+    if file is None:
+        return
+    try:
+        from edgedrag.studio.settings_file import read_file
+    except ModuleNotFoundError as error:
+        raise missing_package(error.name or "", "studio") or error from error
+    values = read_file(file).bundles.model_dump(exclude_unset=True)
+    context.default_map = {OPTION_NAMES.get(name, name): value for name, value in values.items()}
+
+
+OPTION_NAMES = {"trial": "edits", "most_bad": "bad_share"}  # settings whose option's value has another name
+
+
+def config_option(command: Callable[..., None]) -> Callable[..., None]:
+    """The option that reads a station's settings."""
+    return click.option(
+        "--config",
+        type=FILE,
+        is_eager=True,
+        expose_value=False,
+        callback=read_bundles,
+        help="The station's TOML file, whose [bundles] holds keys and limits; options count before it.",
+    )(command)
 
 
 @option_group
@@ -54,6 +84,7 @@ class First:
 
 @click.command(cls=Command, extra="releases")
 @click.argument("source")
+@config_option
 @click.option("--name", help="What --bundle and `bundle use` call it.  [default: the bundle's own name]")
 @click.option(
     "--key",
@@ -87,7 +118,9 @@ def install(
     trusted = [] if unsigned else trusted_keys(keys)
     installed, release, facts = install_bundle(source, name, keys=trusted, unsigned=unsigned, options=options)
     if used:
-        use_release(installed, release, Trial(), options)
+        config = click.get_current_context().default_map or {}
+        limits = {each: config[each] for each in ("edits", "bad_share", "slower") if each in config}
+        use_release(installed, release, Trial(**limits) if limits.get("edits", 1) else None, options)
     if as_json:
         click.echo(json.dumps({"installed_as": installed, "release": release, **facts}))
         return
@@ -102,6 +135,7 @@ def install(
 @click.command(cls=Command)
 @click.argument("name")
 @click.argument("release", required=False)
+@config_option
 @option_groups(first=First, tested=Tested)
 @json_option
 def use(name: str, release: str | None, first: First, tested: Tested, as_json: bool) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from edgedrag.studio.settings import Settings
 
 
+# Settings that have no option.
+BEYOND = ("limits", "photo_megapixels", "share_address", "station", "push_gateway")
+
+
 def read_config(context: click.Context, _: click.Parameter, file: Path | None) -> dict[str, Any]:
     """Make what a settings file has the defaults of the options; returns it."""
     if file is None:
@@ -76,9 +80,7 @@ class Station:
         if self.token is None and self.token_file is not None:
             values["token"] = read_token(self.token_file)
         values["state"] = self.state or user_folder("XDG_STATE_HOME", ".local/state", "/var/lib")
-        beyond = {
-            name: self.config[name] for name in ("limits", "photo_megapixels", "share_address") if name in self.config
-        }
+        beyond = {name: self.config[name] for name in BEYOND if name in self.config}
         of_edits = {name: getattr(engine, name) for name in ("max_megapixels", "steps", "seed")}
         return make_settings(**values, **beyond, **of_edits, mark=not self.no_mark)
 

@@ -6,7 +6,18 @@ import numpy as np
 from edgedrag.runtime.drag.checks import Checks, check
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.flow import edge_fade, warp
-from edgedrag.runtime.drag.measures import detail, distortion, landing_errors, seam
+from edgedrag.runtime.drag.ground import Ground
+from edgedrag.runtime.drag.measures import (
+    detail,
+    distortion,
+    landings,
+    measure,
+    seam,
+    slope_of,
+    spread,
+    tears,
+    worst_place,
+)
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.runtime.photo.window import Window
 
@@ -34,7 +45,11 @@ def test_content_that_arrived() -> None:
 
 def test_content_that_stayed_or_stopped_short() -> None:
     before = textured()
-    assert landing_errors(before, before, POINTS)[0] == np.hypot(30, 10)
+    stayed, arrived = (landings(before, after, POINTS)[0] for after in (before, shifted(before, 30, -10)))
+    assert stayed is not None and stayed.error == np.hypot(30, 10)
+    assert arrived is not None and arrived.error == 0 and arrived.changed < 0.01
+    other = landings(before, 255 - before, POINTS)[0]
+    assert other is not None and other.changed > 0.4, "nothing there looks like the handle"
     still = check(before, before, EVERYWHERE, POINTS, 1.0, SOUND)
     assert (still.verdict, still.risk) == ("bad", 1) and still.reasons[0].code is ReasonCode.MISSED
     short = check(before, shifted(before, 8, -10), EVERYWHERE, POINTS, 2.0, SOUND)
@@ -54,7 +69,7 @@ def test_flat_content_cannot_be_judged() -> None:
 def test_points_at_the_border() -> None:
     before = textured()
     corners = np.array([[0, 0, 255, 255], [255, 0, 255.4, 3]], np.float32)
-    assert len(landing_errors(before, before, corners)) == 2
+    assert len(landings(before, before, corners)) == 2
 
 
 def test_seam() -> None:
@@ -107,14 +122,67 @@ def test_content_drawn_out_like_rubber_is_bad_and_a_turn_is_not_distorted() -> N
     drawn = Generated(None, steep, np.ones((256, 256, 1), np.float32))
     assert check(before, after, mask, POINTS, 1.0, drawn).risk < judged.risk, "what is drawn anew is not distorted"
     y, x = np.mgrid[:256, :256].astype(np.float32) - 120
-    turn = distortion(np.stack([0.8 * x + 0.6 * y - x, -0.6 * x + 0.8 * y - y], -1), None, before, mask)
-    assert max(turn.mean(turn.strain), turn.mean(turn.fold), turn.bend[mask].max()) < 1e-3
-    double = distortion(np.stack([-x / 2, -y / 2], -1), None, before, mask)
-    assert double.mean(double.stretch) < 1e-3 < np.log(4) - 0.01 < double.mean(double.strain)
-    mirrored = distortion(np.stack([-2 * x, np.zeros_like(y)], -1), None, before, mask)
-    assert mirrored.mean(mirrored.fold) > 0.99, "stretched nowhere, but folded"
-    unseen = distortion(steep, None, np.full_like(before, 9), mask)
-    assert unseen.mean(unseen.strain) == 0, "nothing to see is nothing distorted"
+    slope = slope_of(before)
+    turn = distortion(np.stack([0.8 * x + 0.6 * y - x, -0.6 * x + 0.8 * y - y], -1), None, slope, mask)
+    assert max((turn.texture * turn.strain).max(), turn.fold.max()) < 0.1
+    double = distortion(np.stack([-x / 2, -y / 2], -1), None, slope, mask)
+    assert np.allclose(double.strain[mask], np.log(4), atol=1e-3)
+    mirrored = distortion(np.stack([-2 * x, np.zeros_like(y)], -1), None, slope, mask)
+    assert mirrored.fold[mask].min() == 1, "stretched nowhere, but folded"
+    assert distortion(steep, None, np.zeros_like(slope), mask).texture.max() == 0, "nothing to see is nothing distorted"
+
+
+def cut_in_two(size: int = 256) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A smooth photo, the flow of its lower half to the right, and a mask of all of it."""
+    x = np.arange(size)
+    grey = (128 + 60 * np.sin(x[None, :] / 9) + 0 * x[:, None]).astype(np.uint8)
+    flow = np.zeros((size, size, 2), np.float32)
+    flow[size // 2 :, :, 0] = -14
+    return cv2.merge([grey] * 3), flow, np.ones((size, size), bool)
+
+
+def test_a_thing_that_is_cut_through_is_torn_and_one_that_moves_along_its_contour_is_not() -> None:
+    before, flow, mask = cut_in_two()
+    after = np.where(mask[..., None], warp(before, flow), before)
+    points = np.array([[100, 180, 114, 180]], np.float32)
+    made = Generated(None, flow, None)
+    judged, box = check(before, after, mask, points, 1.0, made), measure(before, after, mask, points, made).box("cuts")
+    assert judged.verdict != "good" and box is not None and box[1] <= 128 <= box[3] <= 140, "where the halves part"
+    parted = before.copy()
+    parted[125:131] = 255 * (np.arange(6)[:, None, None] % 2)  # an edge where they part
+    after = np.where(mask[..., None], warp(parted, flow), parted)
+    apart = check(parted, after, mask, points, 1.0, made)
+    assert apart.measures["cuts"] < 0.1 * judged.measures["cuts"] and apart.risk < judged.risk
+
+
+def test_edges_that_the_photo_explains_do_not_count() -> None:
+    before, mask = textured(), np.zeros((256, 256), bool)
+    mask[30:220, 30:220] = True
+    flow = np.broadcast_to(np.array([-20, 0], np.float32), (256, 256, 2)).copy()
+    part = np.s_[28:222, 28:222]
+    slopes = slope_of(before), slope_of(warp(before, flow))[part]
+    whole = tears(*slopes, Generated(None, flow, None), mask[part], part)
+    assert whole.edges.max() == whole.ground.max() == whole.cuts.max() == 0
+    revealed = np.zeros((256, 256, 1), np.float32)
+    revealed[100:140, 100:140] = 1
+    revealed = cv2.GaussianBlur(revealed, (0, 0), 1.8)[..., None]
+    offsets = np.zeros((256, 256, 2), np.float32)
+    offsets[100:140, 100:140] = (30, 40)
+    filled = warp(before, np.where(revealed > 0.5, offsets, flow))
+    made = Generated(None, flow, revealed, None, Ground(offsets, np.zeros((1, 1, 3), np.float32)))
+    copied = tears(slopes[0], slope_of(filled)[part], made, mask[part], part)
+    inner = np.s_[76:108, 76:108]  # of the hole, in the part
+    assert copied.edges.max() == copied.ground[inner].max() == 0 < copied.ground.max(), "edges where the ground begins"
+    drawn = tears(slopes[0], slope_of(filled)[part], Generated(None, flow, revealed), mask[part], part)
+    assert drawn.ground.max() == 0, "what the generator drew is judged by nothing of the photo"
+
+
+def test_the_worst_place_lies_in_its_field() -> None:
+    field = np.zeros((61, 43), np.float32)
+    assert worst_place(field, (0, 0)) is None and spread(field).shape == (16, 11)
+    field[58:, 40:] = 9
+    left, top, right, bottom = worst_place(field, (100, 200)) or (0, 0, 0, 0)
+    assert 100 <= left < 140 < right == 143 and 200 <= top < 258 < bottom == 261
 
 
 def test_boxes_are_moved_to_the_photo() -> None:

@@ -16,7 +16,7 @@ from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import make_table
-from edgedrag.runtime.session import request as request_module
+from edgedrag.runtime.session import mover
 from edgedrag.runtime.session.candidates import distinct
 from edgedrag.runtime.session.variants import VARIANTS_IN_MASK
 
@@ -315,8 +315,25 @@ def test_the_ground_stays_while_a_finger_moves(
         made.append(1)
         return make_ground(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(request_module, "make_ground", counted)
+    monkeypatch.setattr(mover, "make_ground", counted)
     photo = runtime.load(cat)
     for step in range(1, 13):
         photo.motion([((265, 240), (265 - 2 * step, 240 + step))], motion="whole")
     assert 1 <= len(made) <= 3
+
+
+def test_candidates_asked_for_again_fill_nothing_anew(
+    runtime: edgedrag.Runtime, cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def counted(*given: np.ndarray | None) -> Ground:
+        made.append(1)
+        return make_ground(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(mover, "make_ground", counted)
+    photo = runtime.load(cat)
+    first, filled = photo.candidates(DRAG), len(made)
+    again = photo.candidates(DRAG)
+    assert filled and len(made) == filled
+    assert all(np.array_equal(one.image, two.image) for one, two in zip(first, again, strict=True))

@@ -78,3 +78,21 @@ def test_an_edited_photo_is_marked_unless_the_operator_switched_that_off(client:
         other.post(f"{path}/edits", json=MOTION)
         for form in ("png", "jpeg", "webp"):
             assert MARK not in other.get(f"{path}/picture?format={form}").content
+
+
+@pytest.mark.parametrize(
+    "pixels, lost",
+    [
+        (np.zeros((64, 80, 4), np.uint8), ["transparency"]),
+        (np.zeros((64, 80, 3), np.uint16), ["depth"]),
+        (np.zeros((64, 80, 3), np.uint8), []),
+    ],
+    ids=["alpha", "16 bit", "neither"],
+)
+def test_what_jpeg_cannot_hold_is_known_before_it_is_saved(
+    client: httpx.Client, pixels: np.ndarray, lost: list[str]
+) -> None:
+    path = opened(client, png(pixels))
+    assert client.get(path).json()["jpeg_loses"] == lost
+    assert client.get(f"{path}/picture?format=jpeg").status_code == (422 if lost else 200)
+    assert client.get(f"{path}/picture?format=png").status_code == 200

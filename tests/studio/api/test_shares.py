@@ -8,7 +8,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from stations import PULL, client, kiosk, opened, picture
+from stations import PULL, client, kiosk, opened, picture, png
 
 from edgedrag.benchmarks.station.process import Kiosk
 from edgedrag.studio.api.shares import SECONDS, Shares
@@ -32,6 +32,9 @@ def test_a_link_gives_the_picture_of_then_until_the_session_ends(tmp_path: Path)
             path = opened(client)
             client.post(f"{path}/edits", json={"drags": PULL})
             edited = client.get(f"{path}/picture?format=jpeg").content
+            see_through = opened(client, png(np.full((64, 80, 4), 128, np.uint8)))
+            of_it = client.post(f"{see_through}/share").json()["url"].rpartition("/")[2]
+            assert client.get(f"/take/{of_it}").headers["content-type"] == "image/png", "JPEG holds no transparency"
             link = client.post(f"{path}/share").json()
             client.post(f"{path}/undo")
             assert link["url"].startswith("http://192.168.1.20:8000/take/") and link["seconds"] == SECONDS

@@ -1,0 +1,88 @@
+"""How what drags hold moves in its place, and the ground behind it, which is made once for a resting finger."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import replace
+
+import numpy as np
+
+from edgedrag.runtime.drag.blend import REVEAL_RANGE
+from edgedrag.runtime.drag.ground import Ground, make_ground
+from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
+from edgedrag.runtime.drag.motion import BEND_REACH, BEND_REACH_IN_MASK, HeldMotion, held_in_mask, move_held
+from edgedrag.runtime.session.place import Place, goes_on, longest, moves, wider, within_reach
+from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
+from edgedrag.runtime.trace import span
+
+SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
+LIFTED_LEAST = 0.25  # of a given mask: what is held less is not what it was painted around
+HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
+HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
+GROUNDS = MAX_CANDIDATES  # that are remembered
+
+
+class Mover:
+    """Moves what is held; from several threads at once, where candidates are made."""
+
+    def __init__(self) -> None:
+        self._grounds: dict[tuple[bytes, ...], Ground] = {}  # the last ones, by the window's pixels and the hole
+        self._lock = threading.Lock()
+
+    def move_in_mask(self, place: Place, held: np.ndarray, thing: np.ndarray | None, margin: float) -> HeldMotion:
+        """Move what lies in a given mask.
+
+        A thing with all of its outline in the mask that moves as a whole, further than the ground around it could give
+        way, is lifted from its ground; all else moves together.
+
+        Args:
+            held: float32 [N, H, W], what each drag holds.
+            thing: float32 [H, W], what they hold of a thing that does not go on beyond the mask; None: it does.
+            margin: generator pixels over which a motion fades in from the mask's edge.
+        """
+        points, mask = place.points, place.mask
+        far = longest(points) > margin and moves_whole(points)
+        with span("move", "prepare"):
+            if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
+                return move_in_mask(points, mask, held.max(0), margin)
+            hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
+            moved = lift(points, mask, thing, hole)
+        return replace(moved, ground=self.ground(place.picture, hole, hole))
+
+    def move(self, place: Place, held: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
+        """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
+        points, mask = place.points, place.mask
+        with span("move", "prepare"):
+            if margin:
+                follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
+                moved = move_held(points, follows, variant.motion, variant.reach or BEND_REACH_IN_MASK)
+                if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
+                    return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
+            else:
+                moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
+        if not (moved.revealed > 0.5).any():
+            return moved
+        hole = held[moves(points)].max(0) > HOLE_LEVEL
+        hole, revealed = wider(hole, HOLE_MARGIN), wider(moved.revealed[..., 0] > SHOWN, 1)
+        hole |= revealed
+        return replace(moved, ground=self.ground(place.picture, hole, within_reach(hole, longest(points)) | revealed))
+
+    def ground(self, picture: np.ndarray, hole: np.ndarray, wanted: np.ndarray) -> Ground:
+        """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""
+        with span("ground", "prepare"):
+            key = digest(picture), digest(hole), digest(wanted)
+            with self._lock:
+                ground = self._grounds.pop(key, None)
+            if ground is None:
+                with span("fill", "prepare"):
+                    ground = make_ground(picture, hole, None, wanted)
+            with self._lock:
+                self._grounds = {key: ground, **dict(list(self._grounds.items())[: GROUNDS - 1])}
+        return ground
+
+
+def digest(array: np.ndarray) -> bytes:
+    """A hash of an array's values; SHA-256, since processors have instructions for it."""
+    with span("digest", "prepare"):
+        return hashlib.sha256(np.ascontiguousarray(array).data).digest()

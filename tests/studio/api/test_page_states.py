@@ -1,0 +1,161 @@
+"""A whole visit by touch, mouse and keyboard, in Chromium and in Debian's Firefox."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from conftest import EXAMPLES
+from firefox import FirefoxVisitor, firefox
+from hands import Keys, Mouse, Touch
+
+import edgedrag
+from edgedrag.benchmarks.station.browser import Visitor, browser
+from edgedrag.benchmarks.station.process import Kiosk
+
+pytestmark = pytest.mark.slow
+
+COFFEE = EXAMPLES / "coffee.png"
+SPOON, AWAY = (365, 285), (378, 303)
+
+
+@pytest.fixture(scope="module")
+def kiosk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kiosk]:
+    with Kiosk(tmp_path_factory.mktemp("station")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    try:
+        with browser() as running:
+            yield running
+    except edgedrag.InputError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def in_firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., FirefoxVisitor]]:
+    """A function that opens a tab for a visitor."""
+    downloads = tmp_path_factory.mktemp("downloads")
+    with firefox(tmp_path_factory.mktemp("profile"), downloads) as bidi:
+        yield lambda url, **options: FirefoxVisitor(bidi, url, downloads, **options)
+
+
+@pytest.fixture
+def come(request: pytest.FixtureRequest, kiosk: Kiosk) -> Iterator[Callable[..., Any]]:
+    """A function that brings a visitor in the browser of a name; none may have seen an error at the end."""
+    came: list[Any] = []
+
+    def bring(name: str, url: str = "") -> Any:
+        opens = request.getfixturevalue("chromium" if name == "chromium" else "in_firefox")
+        came.append(Visitor(opens, url or kiosk.url) if name == "chromium" else opens(url or kiosk.url))
+        return came[-1]
+
+    yield bring
+    for visitor in came:
+        visitor.end()
+        assert not visitor.complaints, visitor.complaints
+
+
+def station_picture(visitor: Visitor, kiosk: Kiosk) -> np.ndarray:
+    session = visitor.page.evaluate("sessionStorage.getItem('session')")
+    return edgedrag.load_picture(httpx.get(f"{kiosk.url}/api/sessions/{session}/picture").content).pixels
+
+
+def undone(visitor: Visitor, count: int) -> None:
+    """Wait until so many edits can be undone."""
+    visitor.page.wait_for_selector(f"#undo[data-count='{count}']")
+
+
+# By touch, Chromium is tried in test_page.py.
+@pytest.mark.parametrize(
+    "name, hand_of",
+    [("firefox", Keys), ("firefox", Touch), ("firefox", Mouse), ("chromium", Mouse), ("chromium", Keys)],
+)
+def test_a_visit_from_the_sample_to_the_end(
+    come: Callable[..., Any], kiosk: Kiosk, name: str, hand_of: Any, tmp_path: Path
+) -> None:
+    visitor = come(name)
+    page, hand = visitor.page, hand_of(visitor)
+    hand.press(".sample")
+    page.wait_for_selector("#edit")
+    page.wait_for_selector("#opening", state="hidden")
+    visitor.photo = (600, 400)
+    before = station_picture(visitor, kiosk)
+    hand.press("#tool-pin")
+    hand.down((200, 160))
+    if hand_of is not Keys:  # whose Enter sets a pin at once
+        hand.up()
+    page.wait_for_selector("#clear:not([disabled])")
+    hand.press("#clear")
+    page.wait_for_selector("#clear[disabled]")
+    hand.press("#tool-pull")
+    hand.down(SPOON)
+    assert visitor.measured("touch to outline") > 0
+    visitor.forget_frames()
+    hand.to(AWAY)
+    visitor.previewed()
+    hand.up()
+    visitor.shown()
+    undone(visitor, 1)
+    assert page.is_visible("#verdict")
+    first = station_picture(visitor, kiosk)
+    page.wait_for_selector("#choices button:nth-child(2)")
+    visitor.forget_result()
+    hand.press("#choices button:nth-child(2)")
+    visitor.shown()
+    assert (station_picture(visitor, kiosk) != first).any()
+    hand.press("#undo")
+    undone(visitor, 0)
+    assert np.array_equal(station_picture(visitor, kiosk), before)
+    hand.press("#redo")
+    undone(visitor, 1)
+    hand.press("#leave")
+    hand.press("#finish-save")
+    file = visitor.download(lambda: hand.press("#save-png"), tmp_path / "saved.png")
+    assert np.array_equal(edgedrag.load_picture(file).pixels, station_picture(visitor, kiosk))
+    hand.press("#leave")
+    page.wait_for_selector("#attract")
+
+
+def test_firefox_two_fingers_languages_and_a_lost_station(come: Callable[..., Any], tmp_path: Path) -> None:
+    with Kiosk(tmp_path / "state") as kiosk:
+        visitor = come("firefox", kiosk.url)
+        page, hand = visitor.page, Touch(visitor)
+        visitor.open(COFFEE, 600, 400)
+        hand.press("#corner .language")
+        hand.press("#languages [value=ja]")
+        page.wait_for_selector("html[lang=ja]")
+        assert page.inner_text("#tool-pull") == "ひっぱる"
+        one, two = visitor.at(300, 180), visitor.at(330, 180)
+        visitor.touch("touchStart", one)
+        visitor.measured("touch to outline")
+        visitor.touch("touchStart", one, two)
+        for step in range(1, 7):
+            visitor.touch("touchMove", {**one, "x": one["x"] - 3 * step}, {**two, "y": two["y"] + 8 * step})
+        visitor.touch("touchEnd")
+        visitor.shown()
+        undone(visitor, 1)
+        os.kill(kiosk.process.pid, signal.SIGSTOP)
+        page.wait_for_selector("#link", timeout=3500)
+        os.kill(kiosk.process.pid, signal.SIGCONT)
+        page.wait_for_selector("#link", state="hidden")
+        visitor.edit(SPOON, AWAY)
+        undone(visitor, 2)
+        page.reload()
+        visitor.ready()
+        page.wait_for_selector("#edit")
+        undone(visitor, 2)
+        kiosk.kill()
+        page.wait_for_selector("#link")
+    with Kiosk(tmp_path / "state", "--port", str(kiosk.port)):
+        page.wait_for_selector("#attract")
+        page.wait_for_selector("#link", state="hidden")
+        assert "再起動" in page.inner_text("#toast")

@@ -22,7 +22,7 @@ os.environ["EDGEDRAG_BUNDLES"] = str(REPOSITORY / "tests" / "none")  # not what 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where pytest-xdist runs: a CPU for each worker, and the files in order, as the longest have the fewest tests."""
+    """Where pytest-xdist runs: a CPU for each worker, and the files in the order of `pytest_collection_modifyitems`."""
     if hasattr(config, "workerinput"):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     if hasattr(config.option, "loadscopereorder"):
@@ -30,6 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what cannot run here; files with slow tests come first, so that no worker ends long after the others."""
+    slow = {item.path for item in items if "slow" in item.keywords}
+    items.sort(key=lambda item: item.path not in slow)
     if not has_gpu():
         skip = pytest.mark.skip(reason="needs an NVIDIA GPU, and there is none here")
         for item in items:

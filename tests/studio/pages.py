@@ -82,6 +82,17 @@ def brush(visitor: Visitor, kind: str) -> None:
     visitor.page.click(f"#tool-{kind}")
 
 
+def previewed(visitor: Visitor, least: int, *points: tuple[float, float]) -> None:
+    """Move one finger between photo pixels, or none, until so many previews were drawn; a busy station skips some."""
+    for turn in range(300):
+        if visitor.frames() >= least:
+            return
+        if points:
+            visitor.touch("touchMove", visitor.at(*points[turn % len(points)]))
+        visitor.page.wait_for_timeout(100)
+    raise AssertionError(f"{visitor.frames()} previews in 30 seconds")
+
+
 def outlined(visitor: Visitor) -> None:
     """Wait until the outline of what a finger holds is on the screen."""
     visitor.measured("touch to outline")

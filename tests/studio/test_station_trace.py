@@ -28,7 +28,7 @@ def edit(kiosk: Kiosk) -> None:
 
 def read(file: Path, until: str) -> list[dict[str, Any]]:
     """The events of a file that is still being written, once one of that name is there."""
-    for _ in range(50):
+    for _ in range(300):
         events = json.loads(file.read_text().rstrip().removesuffix("]") + "]")
         if until in {event["name"] for event in events}:
             return events

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from short_measurements import short_measurements
 
 import edgedrag
 from edgedrag.benchmarks.latency import compare
@@ -15,6 +16,7 @@ from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.runtime.errors import InputError
 
+__all__ = ["short_measurements"]
 pytestmark = pytest.mark.slow
 
 SIZE = Size(256, 256)

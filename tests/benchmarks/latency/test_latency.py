@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from short_measurements import short_measurements
 
 from edgedrag.benchmarks.latency import interactive, single_stream, sustained
 from edgedrag.benchmarks.latency import measure as latency
@@ -22,6 +23,7 @@ from edgedrag.runtime.errors import BundleError, InputError
 from edgedrag.runtime.options import RuntimeOptions
 from edgedrag.runtime.trace_file import tracing
 
+__all__ = ["short_measurements"]
 pytestmark = pytest.mark.slow
 
 SIZE = Size(320, 256)

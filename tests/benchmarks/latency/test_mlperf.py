@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from short_measurements import short_measurements
 
 from edgedrag.benchmarks.latency import measure as latency
 from edgedrag.benchmarks.latency.mlperf import loadgen, logs, scenarios
@@ -21,6 +22,7 @@ from edgedrag.benchmarks.latency.subject import Configuration
 from edgedrag.benchmarks.latency.tables import tables
 from edgedrag.runtime.errors import InputError
 
+__all__ = ["short_measurements"]
 with_loadgen = pytest.mark.skipif(loadgen.installed_version() is None, reason="mlcommons-loadgen is not installed")
 
 

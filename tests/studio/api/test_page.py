@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from pages import AWAY, BEFORE, SPOON, brush, chromium, kiosk, outlined, saved, stage, stroke, tap, visit
+from pages import AWAY, BEFORE, SPOON, brush, chromium, kiosk, outlined, previewed, saved, stage, stroke, tap, visit
 
 import edgedrag
 from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor
@@ -25,7 +25,8 @@ def test_pull_let_go_undo_redo_a_second_round_and_save(
     at_first = stage(visitor, tmp_path)
     visitor.forget_frames()
     visitor.pull(SPOON, AWAY, steps=30, let_go=False)
-    assert visitor.frames() >= 3, "previews arrive while the finger is down"
+    previewed(visitor, 3, SPOON, AWAY)  # while the finger is down
+    visitor.touch("touchMove", visitor.at(*AWAY))
     visitor.page.wait_for_timeout(300)
     preview = stage(visitor, tmp_path)
     assert np.abs(preview - at_first).mean() > 0.3, "and are shown"
@@ -169,8 +170,7 @@ def test_two_fingers_on_it_turn_and_size_it(visit: Callable[..., Visitor], tmp_p
     for step in range(1, 7):
         visitor.touch("touchMove", {**one, "x": one["x"] - 3 * step}, {**two, "y": two["y"] + 8 * step})
         visitor.page.wait_for_timeout(30)
-    visitor.page.wait_for_timeout(500)
-    assert visitor.frames() >= 1
+    previewed(visitor, 1)
     visitor.touch("touchEnd")
     visitor.shown()
     assert visitor.page.is_enabled("#undo") and np.abs(stage(visitor, tmp_path) - before).max() > 20

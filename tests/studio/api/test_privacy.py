@@ -55,7 +55,7 @@ def until(done: Callable[[], bool], seconds: float = 30) -> bool:
 def test_an_idle_session_is_wiped_from_memory_and_was_never_on_disk(tmp_path: Path) -> None:
     file = png(SECRET)
     marks = [*MARKS, file[1000:1100], file[-300:-200]]
-    with Kiosk(tmp_path, "--idle", "5") as kiosk, httpx.Client(base_url=kiosk.url, timeout=30) as client:
+    with Kiosk(tmp_path, "--idle", "8") as kiosk, httpx.Client(base_url=kiosk.url, timeout=30) as client:
         path = opened(client, file)
         with line(kiosk, path) as socket:
             assert ask(socket, "edit", 1, drags=PULL)["type"] == "result"
@@ -76,10 +76,11 @@ def test_an_idle_session_is_wiped_from_memory_and_was_never_on_disk(tmp_path: Pa
 
 
 def test_a_touch_puts_the_wipe_off(tmp_path: Path) -> None:
-    with Kiosk(tmp_path, "--idle", "3") as kiosk, httpx.Client(base_url=kiosk.url, timeout=30) as client:
+    """For longer than a session may idle; a gap between touches that ended it would take a stall of five seconds."""
+    with Kiosk(tmp_path, "--idle", "5") as kiosk, httpx.Client(base_url=kiosk.url, timeout=30) as client:
         path = opened(client)
         with line(kiosk, path) as socket:
-            for number in range(10):
+            for number in range(14):
                 socket.send(json.dumps({"type": "touch", "id": number}))
                 time.sleep(0.5)
             assert ask(socket, "preview", 99, drags=PULL)["type"] == "preview"

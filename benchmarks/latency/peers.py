@@ -1,11 +1,13 @@
 """Peers that are timed in the same run: other ways to run the same networks, and a warp without networks.
 
-All peers except the warp use edgedrag's window, compositing and checks, so that a ratio reflects the engines alone.
+All but the warp and the inpainting pipeline use edgedrag's window, compositing and checks, so that a ratio reflects
+the engines alone. Those two are what one would run instead.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,16 +21,26 @@ from edgedrag.benchmarks.latency.subject import Subject
 from edgedrag.runtime.errors import EdgedragError, InputError
 
 OWN = "edgedrag"
-FP32 = "edgedrag-fp32"
+FP32, OPENVINO, DIFFUSERS = "edgedrag-fp32", "openvino", "diffusers-sd15"
 PEERS = {
     FP32: "edgedrag on the same engine in fp32",
+    OPENVINO: "edgedrag's graphs on OpenVINO, in the same precision",
+    "io-binding": "edgedrag's graphs on ONNX Runtime's own CPU provider with IO binding",
     "unsplit": "the same graphs and engine without the split: the reference is computed for each drag, and every "
     "tensor is copied to the host and back between graphs",
     "torch": "PyTorch eager, the same networks in fp32, but for the hold's",
     "torch-compile": "PyTorch with torch.compile, the same networks in fp32, but for the hold's",
     "classical": "bidirectional warp and OpenCV's inpainting (Telea), no network",
+    DIFFUSERS: "diffusers' StableDiffusionInpaintPipeline in PyTorch, fp32, random weights, without guidance",
 }
-QUICK = (FP32, "unsplit", "torch", "classical")  # torch.compile needs a minute before its first drag
+QUICK = (FP32, OPENVINO, "unsplit", "torch", "classical")  # torch.compile needs a minute before its first drag
+ALL = tuple(name for name in PEERS if name != DIFFUSERS)  # which takes minutes and 5 GB, and is asked for by its name
+NEEDED = {  # packages, and the extra that brings them
+    "torch": (("torch", "safetensors"), "export"),
+    "torch-compile": (("torch", "safetensors"), "export"),
+    DIFFUSERS: (("torch", "diffusers", "transformers"), "export"),
+    OPENVINO: (("openvino",), "openvino"),
+}
 SHARE = 0.4  # time for all peers together, as a share of a cell's time
 
 
@@ -71,17 +83,15 @@ def run(bench: Bench, names: tuple[str, ...], cell: Cell, seconds: float, compar
         askers = {}
         for name in (OWN, *names):
             bench.say(f"peers: {name}")
-            if name == FP32 and opened["precision"] == "fp32":
-                comparison.absent[name] = "edgedrag runs in fp32 here"
-                continue
-            reason = missing(name)
+            reason = missing(name, opened)
             if reason:
                 comparison.absent[name] = reason
                 continue
-            own = replace(options, precision="fp32") if name == FP32 else options
+            changed: dict[str, Any] = {FP32: {"precision": "fp32"}, OPENVINO: {"backend": "openvino"}}
             try:
-                peer = None if name in (OWN, FP32) else name
-                subject = stack.enter_context(Subject(replace(bench.what, options=own, peer=peer), bench.folder))
+                what = replace(options, **changed.get(name, {}))
+                peer = None if name in (OWN, FP32, OPENVINO) else name
+                subject = stack.enter_context(Subject(replace(bench.what, options=what, peer=peer), bench.folder))
                 asker = Asker(subject, cell, bench.folder)
                 asker.warm_up()
                 askers[name] = asker
@@ -91,24 +101,28 @@ def run(bench: Bench, names: tuple[str, ...], cell: Cell, seconds: float, compar
         take_turns(askers, "drag", SHARE * seconds, comparison.turns)
 
 
-def missing(name: str) -> str | None:
-    """The missing packages of a peer, as text; None if there are none."""
-    wanted = ("torch", "safetensors") if name.startswith("torch") else ()
+def missing(name: str, opened: Mapping[str, Any]) -> str | None:
+    """Why a peer cannot be measured beside what was `opened`, as text; None if it can."""
+    if name == FP32 and opened["precision"] == "fp32":
+        return "edgedrag runs in fp32 here"
+    if name == OPENVINO and opened["backend"] == "openvino":
+        return "edgedrag runs on it here"
+    if name == "io-binding" and opened["backend"] != "cpu":
+        return "edgedrag does not run on ONNX Runtime's CPU provider here"
+    wanted, extra = NEEDED.get(name, ((), ""))
     absent = [package for package in wanted if importlib.util.find_spec(package) is None]
-    return f"{' and '.join(absent)} not installed (extra [export])" if absent else None
+    return f"{' and '.join(absent)} not installed (extra [{extra}])" if absent else None
 
 
 def chosen(text: str) -> tuple[str, ...]:
-    """Parse "quick", "all", "none" or a list of names.
+    """Parse a list of names, and of "quick", "all" and "none", which stand for several.
 
     Raises:
         InputError: an unknown name.
     """
-    sets = {"quick": QUICK, "all": tuple(PEERS), "none": ()}
-    if text in sets:
-        return sets[text]
-    names = tuple(part.strip() for part in text.split(","))
+    sets = {"quick": QUICK, "all": ALL, "none": ()}
+    names = [name for part in text.split(",") for name in sets.get(part.strip(), (part.strip(),))]
     unknown = [name for name in names if name not in PEERS]
     if unknown:
         raise InputError(f"peers: {unknown[0]!r} is not one of quick, all, none, {', '.join(PEERS)}")
-    return names
+    return tuple(dict.fromkeys(names))

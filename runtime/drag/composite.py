@@ -88,15 +88,24 @@ def compose(window: np.ndarray, mask: np.ndarray, generated: Generated) -> np.nd
         A new array like `window`; where the mask is false, and in alpha, the same values.
     """
     edited = window.copy()
+    box = box_of(mask)
+    edited[box] = compose_box(window, mask, generated, box)
+    return edited
+
+
+def compose_box(window: np.ndarray, mask: np.ndarray, generated: Generated, whole: Box) -> np.ndarray:
+    """The part `whole` of `compose`'s array, which holds all of the mask."""
+    edited = window[whole].copy()
     old, new = colour_and_alpha(window)[0], colour_and_alpha(edited)[0]
-    seam = seam_width(mask, generated)
-    for box in strips(box_of(mask)):
+    seam, corner = seam_width(mask, generated), [part.start for part in whole]
+    for box in strips(whole):
         change = _edit_pixels(old, generated, box)
-        before = old[box].astype(np.float32)
-        change -= before
+        shown = old[box].astype(np.float32)
+        change -= shown
         change *= _channels(seam_fade(mask, box, seam), old.shape[2])  # 0 outside the mask: old + 0 is old
+        inside = tuple(slice(part.start - edge, part.stop - edge) for part, edge in zip(box, corner))
         # Rounds to even and keeps within the type's range.
-        new[box] = cv2.add(change, before, dtype=cv2.CV_8U if new.dtype == np.uint8 else cv2.CV_16U).reshape(
+        new[inside] = cv2.add(change, shown, dtype=cv2.CV_8U if new.dtype == np.uint8 else cv2.CV_16U).reshape(
             change.shape
         )
     return edited

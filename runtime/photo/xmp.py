@@ -7,10 +7,13 @@ which also names the tool and its version; ISO 16684-1 for the form).
 from __future__ import annotations
 
 import re
-from xml.dom import minidom
+from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from edgedrag.runtime.extras import PACKAGE
+
+if TYPE_CHECKING:
+    from xml.dom import minidom
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -65,6 +68,8 @@ def marked(xmp: bytes | None) -> bytes:
     Args:
         xmp: a packet that `is_sound`.
     """
+    from xml.dom import minidom  # here: only saving needs it
+
     document = minidom.parseString(xmp.strip(b"\0") if xmp else EMPTY.encode())
     rdf = document.getElementsByTagNameNS(RDF, "RDF")[0]
     for name in ("DigitalSourceType", "AISystemUsed", "AISystemVersionUsed"):

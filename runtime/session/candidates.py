@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
@@ -36,6 +35,8 @@ def distinct(edits: Iterable[Edit], count: int) -> list[Edit]:
 
 def side_by_side(made: Iterator[Callable[[], Edit]], count: int) -> Iterator[Edit]:
     """The edits of what engines made; the first `count` are finished while the engines make the next."""
+    from concurrent.futures import ThreadPoolExecutor  # here: candidates alone need it, and it takes a while to import
+
     with ThreadPoolExecutor(1) as pool:
         first = [pool.submit(finish) for finish in islice(made, count)]
         yield from (edit.result() for edit in first)

@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from edgedrag.runtime.drag.composite import Box, Generated, box_of, compose, seam_fade, seam_width
+from edgedrag.runtime.drag.composite import Box, Generated, box_of, compose_box, seam_fade, seam_width
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import colour_and_alpha
 from edgedrag.runtime.photo.window import Window
@@ -200,7 +200,7 @@ class History:
             after = on[box].copy()
             np.copyto(colour_and_alpha(after)[0], render(original, layer), where=masked[..., None])
         else:
-            after = compose(on[window.box], region, generated)[inside].copy()
+            after = compose_box(on[window.box], region, generated, inside)
         return entry(after, on_top(below, layer), continues=continues)
 
     def add(self, entry: Entry) -> None:

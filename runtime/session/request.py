@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -143,6 +142,8 @@ class Preparer:
         self, photo: np.ndarray, ways: Sequence[Asked], count: int, done: tuple[Entry, ...]
     ) -> Iterator[Request]:
         """`prepare` for each way in turn; the motions of the first `count` are made side by side."""
+        from concurrent.futures import ThreadPoolExecutor  # here: see candidates.py
+
         with ThreadPoolExecutor(min(count, default_threads())) as pool:
             first = [pool.submit(self._moved, self._placed(photo, asked, done)) for asked in ways[:count]]
             yield from (made.result() for made in first)

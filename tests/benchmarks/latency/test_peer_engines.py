@@ -7,7 +7,7 @@ import pytest
 
 import edgedrag
 from edgedrag.benchmarks.latency.peer_engines import open_peer
-from edgedrag.benchmarks.latency.peers import PEERS, chosen
+from edgedrag.benchmarks.latency.peers import DIFFUSERS, OPENVINO, PEERS, chosen, missing
 from edgedrag.benchmarks.latency.scene import disc
 from edgedrag.runtime.errors import EdgedragError, InputError
 
@@ -31,6 +31,27 @@ def test_without_the_split_the_picture_is_the_same(cat: np.ndarray, own: np.ndar
     assert np.array_equal(drag(open_peer("unsplit", edgedrag.open(precision="fp32")), cat), own)
 
 
+def test_with_io_binding_the_picture_is_the_same(cat: np.ndarray, own: np.ndarray) -> None:
+    runtime = open_peer("io-binding", edgedrag.open(precision="fp32", backend="cpu"))
+    assert np.array_equal(drag(runtime, cat), own)
+    assert np.array_equal(drag(runtime, cat), own), "tensors of an earlier run are not overwritten"
+
+
+def test_diffusers_pipeline_fills_the_mask_alone(cat: np.ndarray) -> None:
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
+    from edgedrag.benchmarks.latency.inpainting import Inpainting
+
+    small = np.ascontiguousarray(cat[::2, ::2])
+    mask = disc(small.shape[0], small.shape[1], 60)[0] != 0
+    made = drag(Inpainting({"channels": (32, 32, 32, 32), "decoder": (32, 32, 32, 32)}), small)
+    assert np.array_equal(made[~mask], small[~mask]) and (made[mask] != small[mask]).any()
+
+
+def test_what_edgedrag_runs_on_is_no_peer() -> None:
+    on = {"backend": "openvino", "precision": "fp32"}
+    assert all(missing(name, on) for name in (OPENVINO, "edgedrag-fp32", "io-binding"))
+
+
 def test_pytorchs_picture_is_the_same_within_rounding(cat: np.ndarray, own: np.ndarray) -> None:
     made = drag(open_peer("torch", edgedrag.open(precision="fp32")), cat)
     assert np.abs(made.astype(int) - own).max() <= 3 and (made != cat).any()
@@ -48,7 +69,8 @@ def test_missing_networks_are_an_error(toy: str) -> None:
 
 
 def test_peers_are_chosen_by_name() -> None:
-    assert chosen("all") == tuple(PEERS) and chosen("none") == ()
+    assert set(PEERS) - set(chosen("all")) == {DIFFUSERS} and chosen("none") == ()
+    assert chosen(f"all,{DIFFUSERS}") == tuple(PEERS) and chosen("quick, torch") == chosen("quick")
     assert chosen("torch, classical") == ("torch", "classical")
     assert "torch-compile" not in chosen("quick")
     with pytest.raises(InputError, match="jax"):

@@ -156,7 +156,7 @@ def test_bundles_that_are_not_there(tmp_path: Path) -> None:
 
 def test_every_example_of_the_schema_is_json() -> None:
     schema = Path(edgedrag.runtime.bundle.manifest.__file__).with_name("bundle.schema.json")
-    assert json.loads(schema.read_text())["properties"]["format_version"] == {"const": 2}
+    assert json.loads(schema.read_text())["properties"]["format_version"] == {"enum": [2]}
 
 
 def test_auto_takes_int8_and_any_precision_can_be_asked_for() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from pages import BEFORE, COFFEE, chromium, kiosk, saved, stage, tap, visit
+from pages import BEFORE, COFFEE, chromium, kiosk, previewed, saved, stage, tap, visit
 
 import edgedrag
 from edgedrag.benchmarks.station.browser import PHONE, Visitor
@@ -76,7 +76,7 @@ def test_strokes_are_shown_as_they_go_and_made_as_shown(
         visitor.forget_frames()
         finger(visitor, *PATH, let_go=False)
         visitor.page.wait_for_timeout(200)
-        assert visitor.frames() >= 8
+        previewed(visitor, 8)
         preview = stage(visitor, tmp_path)
         visitor.touch("touchEnd")
         made(visitor, number)

@@ -27,7 +27,7 @@ def open_peer(name: str, runtime: Runtime) -> Any:
     """
     if name == "classical":
         return Classical()
-    if name == :
+    if name == "diffusers-sd15":
         from edgedrag.benchmarks.latency.inpainting import Inpainting  # here: it imports diffusers
 
         return Inpainting()

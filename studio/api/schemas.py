@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from edgedrag.runtime.drag.brush import MAX_POINTS, BrushName
+from edgedrag.runtime.drag.brush import BrushName
 from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
 from edgedrag.runtime.drag.motion import MotionName
@@ -25,6 +25,7 @@ from edgedrag.studio.editing.sessions import (
 )
 from edgedrag.studio.station import Station
 
+MAX_POINTS = 3000  # of a stroke: as many as a message of 64 kB holds
 MAX_CELLS = 512  # of a flow's grid, on each side
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

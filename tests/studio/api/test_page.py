@@ -265,3 +265,32 @@ def test_by_keyboard_alone(visit: Callable[..., Visitor], tmp_path: Path) -> Non
     visitor.page.keyboard.press("Control+z")
     visitor.page.wait_for_selector("#undo[disabled]")
     assert np.array_equal(saved(visitor, tmp_path), BEFORE)
+
+
+def test_a_second_finger_elsewhere_holds_what_is_there(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    one, two = visitor.at(320, 150), visitor.at(80, 370)
+    visitor.touch("touchStart", one)
+    outlined(visitor)
+    visitor.page.wait_for_timeout(350)  # it rests
+    visitor.touch("touchStart", one, two)
+    assert visitor.page.inner_text("#hint") == "Each finger moves what it holds."
+    for step in range(1, 5):
+        visitor.touch("touchMove", {**one, "y": one["y"] - 6 * step}, {**two, "x": two["x"] + 8 * step})
+    visitor.forget_result()
+    visitor.touch("touchEnd")
+    visitor.shown()
+    changed = (saved(visitor, tmp_path) != BEFORE).any(-1)
+    assert visitor.page.get_attribute("#undo", "data-count") == "1", "one edit"
+    assert changed[100:200, 250:400].any() and changed[330:, :160].any(), "at both fingers"
+
+
+def test_what_jpeg_cannot_hold_is_said_when_saving(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit(opens=False)
+    file = tmp_path / "clear.png"
+    edgedrag.save_picture(file, edgedrag.Picture(np.dstack([BEFORE[..., :3], np.full((400, 600), 90, np.uint8)])))
+    visitor.open(file, 600, 400)
+    visitor.page.click("#save")
+    assert "transparency" in visitor.page.inner_text("#save-note") and visitor.page.is_disabled("#save-jpeg")
+    with visitor.page.expect_download():
+        visitor.page.click("#save-png")

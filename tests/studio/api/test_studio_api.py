@@ -63,7 +63,10 @@ def test_odd_metadata_costs_no_photo_and_an_edited_one_says_so(client: httpx.Cli
 def test_previews_progress_results_and_undo_over_the_websocket(kiosk: Kiosk, client: httpx.Client) -> None:
     path = opened(client)
     with line(kiosk, path) as connected:
+        coarse = ask(connected, "preview", 0, drags=PULL, grid=32)
+        assert max(coarse["grid"]) == 32 and len(coarse["payload"]) == 5 * np.prod(coarse["grid"]) and coarse["ms"] > 0
         frame = ask(connected, "preview", 1, drags=PULL)
+        assert frame["box"] == coarse["box"]
         (w, h), (left, top, width, height) = frame["grid"], frame["box"]
         flow = np.frombuffer(frame["payload"], "<f2", w * h * 2).reshape(h, w, 2)
         inside = np.frombuffer(frame["payload"], np.uint8, offset=w * h * 4).reshape(h, w)

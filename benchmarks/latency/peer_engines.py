@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from edgedrag.benchmarks.latency.peers import DIFFUSERS
 from edgedrag.benchmarks.quality.baselines import bidirectional_warp
 from edgedrag.runtime.backends.base import Array, Backend, CompiledGraph, OnnxBackend
 from edgedrag.runtime.bundle.graphs import HOLD, Graph
@@ -28,7 +27,7 @@ def open_peer(name: str, runtime: Runtime) -> Any:
     """
     if name == "classical":
         return Classical()
-    if name == DIFFUSERS:
+    if name == "diffusers-sd15":
         from edgedrag.benchmarks.latency.inpainting import Inpainting  # here: it imports diffusers
 
         return Inpainting()

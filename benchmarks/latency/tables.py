@@ -14,6 +14,7 @@ POINTER = {
     "result": "release to result",
     "behind": "preview lag",
 }
+SHOWN_SHARE = 0.02  # of a drag's time; spans with less are not shown
 SHOWN_CONTEXT = (
     "time", "device", "cpus", "board", "memory_mb", "gpu", "governor", "nvpmodel", "load_1min", "platform", "python",
     "versions", "bundle", "backend", "precision", "checkpoint_sha256", "manifest_sha256", "recipe_sha256",
@@ -43,7 +44,7 @@ def tables(reports: Sequence[dict[str, Any]]) -> list[Table]:
     """All non-empty tables of one or several reports."""
     all_tables = (
         latency(reports), loaded(reports), pointer(reports), sustained(reports), cold_start(reports), graphs(reports),
-        beside(reports), resources(reports), context(reports),
+        spans(reports), beside(reports), resources(reports), context(reports),
     )  # fmt: skip
     return [table for table in all_tables if table.rows]
 
@@ -157,6 +158,21 @@ def graphs(reports: Iterable[dict[str, Any]]) -> Table:
             rows.append([name_of(report), run["size"], str(run["steps"]), inside, steps, outside])
     note = "Median milliseconds, from separate drags with recorded spans."
     return Table("Graphs", note, ("device", "photo", "steps", "each graph", "each step", "outside the graphs"), rows)
+
+
+def spans(reports: Iterable[dict[str, Any]]) -> Table:
+    rows = []
+    for report in reports:
+        for run in report["runs"]:
+            figures = (run["profile"] or {}).get("spans_ms", {})
+            for kind, own in figures.items():
+                total = sum(own.values())
+                large = {name: ms / total for name, ms in own.items() if ms > SHOWN_SHARE * total}
+                shown = ", ".join(f"{name} {share:.0%}" for name, share in large.items())
+                what = name_of(report), run["size"], str(run["steps"]), kind.replace("_", " ")
+                rows.append([*what, number(total, 1), shown])
+    note = "Shares of a drag's time by span, each without the spans inside it; median milliseconds, summed."
+    return Table("Where a drag's time goes", note, ("device", "photo", "steps", "query", "ms", "shares"), rows)
 
 
 def beside(reports: Iterable[dict[str, Any]]) -> Table:

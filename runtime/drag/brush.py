@@ -35,7 +35,7 @@ Path = Sequence[Sequence[float] | np.ndarray] | np.ndarray
 
 MAX_POINTS, MAX_DABS = 10_000, 4096  # of a stroke
 SPACING = 1 / 4  # of the radius, between two dabs
-GROWTH = 0.06  # of the distance from the centre, by a dab of full strength
+GROWTH = 0.045  # of the distance from the centre, by a dab of full strength
 SMOOTHING = 0.25  # of the difference to the mean around, likewise
 WIDTH = 1 / 3  # of the radius: the Gaussian width of that mean
 CELLS = 16  # of the flow's grid in a radius: each dab blurs the flow by half a cell

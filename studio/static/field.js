@@ -2,7 +2,7 @@
 
 export const SHAPES = ["push", "grow", "shrink", "smooth"];
 export const MAX_POINTS = 3000, MAX_DABS = 4000; // of a stroke: what the station takes in one message
-const SPACING = 1 / 4, GROWTH = 0.06, SMOOTHING = 0.25, WIDTH = 1 / 3; // as in brush.py
+const SPACING = 1 / 4, GROWTH = 0.045, SMOOTHING = 0.25, WIDTH = 1 / 3; // as in brush.py
 const CELLS = 16, MAX_CELLS = 2 ** 19, MAX_SIDE = 2048; // of the grid: in a radius, in all, and along its longer side
 const STEPS = 3, DAMPING = 0.01; // of Newton's method, for each dab of "smooth"
 

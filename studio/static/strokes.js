@@ -2,7 +2,7 @@
 
 import { Field, MAX_DABS, MAX_POINTS, Stroke, Walk } from "./field.js";
 
-const REST = 50; // milliseconds that a brush rests, for a dab more
+const REST = 40; // milliseconds without a dab, as the brush rests or goes slowly, for a dab more
 const GRID = 256; // cells of the station's frame of where the photo's pixels come from, at most
 const round = (value) => Math.round(value * 100) / 100;
 
@@ -31,8 +31,8 @@ export class Strokes {
     if (tool !== "push") {
       let seen = 0;
       this.resting = setInterval(() => {
-        if (this.stroke.path.length === seen) this.add(this.stroke.path.at(-1));
-        seen = this.stroke?.path.length;
+        if (this.walk.dabs === seen) this.add(this.stroke.path.at(-1));
+        seen = this.walk.dabs;
       }, REST);
     }
   }

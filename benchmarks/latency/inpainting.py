@@ -45,7 +45,8 @@ def pipeline(channels: tuple[int, ...] = CHANNELS, decoder: tuple[int, ...] = DE
         for values in network.parameters():
             values.normal_(0, 0.02)
     made = StableDiffusionInpaintPipeline(
-        vae=vae, unet=unet, scheduler=DDIMScheduler(clip_sample=False, steps_offset=1), text_encoder=None, tokenizer=None,
+        vae=vae, text_encoder=None, tokenizer=None, unet=unet,
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     made.set_progress_bar_config(disable=True)

@@ -40,7 +40,7 @@ Section: graphics
 Priority: optional
 Installed-Size: $(du -sk "$root" | cut -f1)
 Depends: python3 (>= $this), python3 (<< $next), systemd
-Recommends: chromium, cage, fonts-noto-cjk
+Recommends: chromium, cage, xwayland, fonts-noto-cjk
 Description: touch station for drag-based photo editing
  A service that edits photos on the device itself, and a full-screen browser
  for its visitors: take a photo, put a finger on something, pull.

@@ -8,6 +8,10 @@ if [ "$(id -u)" != 0 ]; then
     echo "install.sh: run it as root, as it installs packages and makes users" >&2
     exit 2
 fi
+if [ $# != 0 ] && [ ! -f "$1" ]; then
+    echo "install.sh: $1 is not there; build it with packaging/build_deb.sh" >&2
+    exit 2
+fi
 if [ $# = 0 ]; then
     apt-get install -y python3-venv
     folder=$(mktemp -d)
@@ -15,7 +19,7 @@ if [ $# = 0 ]; then
     "$here/build_deb.sh" "$folder"
     set -- "$folder"/edgedrag_*.deb
 fi
-apt-get install -y chromium cage fonts-noto-cjk
+apt-get install -y chromium cage xwayland fonts-noto-cjk # cage does not start without Xwayland
 apt-get install -y "$(realpath "$1")"
 if [ -d /run/systemd/system ]; then
     systemctl disable --now getty@tty1.service || true

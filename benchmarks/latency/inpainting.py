@@ -44,11 +44,10 @@ def pipeline(channels: tuple[int, ...] = CHANNELS, decoder: tuple[int, ...] = DE
         network.to_empty(device="cpu").eval().requires_grad_(False)
         for values in network.parameters():
             values.normal_(0, 0.02)
+    scheduler = DDIMScheduler(clip_sample=False, steps_offset=1)
     made = StableDiffusionInpaintPipeline(
-        vae=vae, text_encoder=None, tokenizer=None, unet=unet,
-        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+        vae, None, None, unet, scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+    )
     made.set_progress_bar_config(disable=True)
     return made
 

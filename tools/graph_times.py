@@ -21,7 +21,9 @@ from edgedrag.benchmarks.latency.roofline import read_devices
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 INT8_SHARES = {"encoder": 1.0, "motion": 0.436, "condition": 1.0, "denoiser": 0.988, "decoder": 0.0}  # of version 6.1
-REPORTS = ("latency_int8.json", "latency_fp32.json", "latency_h200.json")
+REPORTS = (
+    "latency_int8_61.json", "latency_fp32_61.json", "latency_int8.json", "latency_fp32.json", "latency_h200.json",
+)  # fmt: skip
 VNNI = ("avx2", "avx512_vnni")  # of the processor whose reports do not state its instructions; see docs/latency.md
 WINDOW_PIXELS = {"embedded": 256 * 256, "lightningdrag-sd15": 512 * 512}
 HOLD = ("hold_features", "hold_answers")
@@ -81,8 +83,8 @@ def of_reports() -> Iterator[dict[str, Any]]:
 
 
 def of_openvino() -> Iterator[dict[str, Any]]:
-    """openvino.json: on the processor, and the day, of latency_int8.json, whose peaks it takes."""
-    peaks = cpu_peaks(read("latency_int8.json"))
+    """openvino.json: on the processor, and the day, of latency_int8_61.json, whose peaks it takes."""
+    peaks = cpu_peaks(read("latency_int8_61.json"))
     for graph, columns in read("openvino.json")["graphs"].items():
         for column, (engine, precision) in COLUMNS.items():
             yield row(

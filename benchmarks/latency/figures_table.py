@@ -22,8 +22,12 @@ from edgedrag.runtime.files import write_aside
 REPORTS = ("latency_int8.json", "latency_fp32.json")  # in benchmarks/results; the text describes the first
 BEGIN, END = "<!-- latency: written by python -m edgedrag.benchmarks.latency.figures_table -->", "<!-- latency: end -->"
 WIDTH = 118  # line length of the text
-COMPARED = {"edgedrag-fp32": "fp32", "unsplit": "the same graphs without the split", "torch": "PyTorch eager (fp32)",
-            "torch-compile": "torch.compile (fp32)", "classical": "warp and inpainting without a network"}  # fmt: skip
+COMPARED = {
+    "edgedrag-fp32": "fp32", "openvino": "OpenVINO", "io-binding": "ONNX Runtime with IO binding",
+    "unsplit": "the same graphs without the split", "torch": "PyTorch eager (fp32)",
+    "torch-compile": "torch.compile (fp32)", "classical": "warp and inpainting without a network",
+    "diffusers-sd15": "Stable Diffusion 1.5 in diffusers (fp32)",
+}  # fmt: skip
 
 
 def percentiles(series: dict[str, Any]) -> str:
@@ -70,7 +74,7 @@ def words(report: dict[str, Any]) -> str:
     ]
     if ratios:
         lines.append(
-            f"Taking turns in one run with {context['precision']} ({peers['edgedrag']['median_ms']:.0f} ms): "
+            f"Taking turns in one run with {context['precision']}: "
             f"{', '.join(ratios)} its time."
         )
     return textwrap.fill(" ".join(lines), WIDTH)

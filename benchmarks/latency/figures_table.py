@@ -73,10 +73,7 @@ def words(report: dict[str, Any]) -> str:
         f"A cold start to the end of the first drag takes {cold['total_ms'] / 1e3:.2f} s.",
     ]
     if ratios:
-        lines.append(
-            f"Taking turns in one run with {context['precision']}: "
-            f"{', '.join(ratios)} its time."
-        )
+        lines.append(f"Taking turns in one run with {context['precision']}: {', '.join(ratios)} its time.")
     return textwrap.fill(" ".join(lines), WIDTH)
 
 

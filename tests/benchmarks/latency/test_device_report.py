@@ -13,7 +13,7 @@ from conftest import REPOSITORY
 from edgedrag.benchmarks.latency.device_report import Reports, as_text, read_reports, write
 from edgedrag.runtime.errors import InputError
 
-LATENCY = REPOSITORY / "benchmarks" / "results" / "latency_fp32.json"
+LATENCY = REPOSITORY / "benchmarks" / "results" / "latency_fp32_61.json"
 
 
 def accuracy(device: str, ms: float | None = 30.0) -> dict[str, Any]:

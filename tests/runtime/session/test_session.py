@@ -305,10 +305,9 @@ def test_guidance_pair_runs_where_the_scale_is_off_one(toy: Path) -> None:
     np.testing.assert_allclose(made[4::8, 4::8] * 2 - 1, expected, atol=2e-4)
 
 
-def test_the_ground_stays_while_a_finger_moves(
-    runtime: edgedrag.Runtime, cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is made when the finger goes down, and again when the drag has become much longer."""
+@pytest.fixture
+def filled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each ground that is made."""
     made: list[int] = []
 
     def counted(*given: np.ndarray | None) -> Ground:
@@ -316,24 +315,22 @@ def test_the_ground_stays_while_a_finger_moves(
         return make_ground(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(mover, "make_ground", counted)
+    return made
+
+
+def test_the_ground_stays_while_a_finger_moves(runtime: edgedrag.Runtime, cat: np.ndarray, filled: list[int]) -> None:
+    """It is made when the finger goes down, and again when the drag has become much longer."""
     photo = runtime.load(cat)
     for step in range(1, 13):
         photo.motion([((265, 240), (265 - 2 * step, 240 + step))], motion="whole")
-    assert 1 <= len(made) <= 3
+    assert 1 <= len(filled) <= 3
 
 
 def test_candidates_asked_for_again_fill_nothing_anew(
-    runtime: edgedrag.Runtime, cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    runtime: edgedrag.Runtime, cat: np.ndarray, filled: list[int]
 ) -> None:
-    made: list[int] = []
-
-    def counted(*given: np.ndarray | None) -> Ground:
-        made.append(1)
-        return make_ground(*given)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(mover, "make_ground", counted)
     photo = runtime.load(cat)
-    first, filled = photo.candidates(DRAG), len(made)
+    first, count = photo.candidates(DRAG), len(filled)
     again = photo.candidates(DRAG)
-    assert filled and len(made) == filled
+    assert count and len(filled) == count
     assert all(np.array_equal(one.image, two.image) for one, two in zip(first, again, strict=True))

@@ -11,33 +11,21 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import EXAMPLES
 from firefox import FirefoxVisitor, firefox
 from hands import Keys, Mouse, Touch
+from pages import AWAY, COFFEE, SPOON, chromium  # noqa: F401  # asked for by its name
 
 import edgedrag
-from edgedrag.benchmarks.station.browser import Visitor, browser
+from edgedrag.benchmarks.station.browser import Visitor
 from edgedrag.benchmarks.station.process import Kiosk
 
 pytestmark = pytest.mark.slow
-
-COFFEE = EXAMPLES / "coffee.png"
-SPOON, AWAY = (365, 285), (378, 303)
 
 
 @pytest.fixture(scope="module")
 def kiosk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kiosk]:
     with Kiosk(tmp_path_factory.mktemp("station")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    try:
-        with browser() as running:
-            yield running
-    except edgedrag.InputError as missing:
-        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="module")

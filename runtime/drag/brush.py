@@ -25,13 +25,14 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
+from edgedrag.runtime.drag.drags import as_numbers
 from edgedrag.runtime.drag.flow import grid
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.window import Window
 
 BrushName = Literal["push", "grow", "shrink", "smooth"]
 BRUSHES: tuple[BrushName, ...] = get_args(BrushName)
-Path = Sequence[Sequence[float] | np.ndarray] | np.ndarray
+StrokePath = Sequence[Sequence[float] | np.ndarray] | np.ndarray
 
 MAX_POINTS, MAX_DABS = 10_000, 4096  # of a stroke
 SPACING = 1 / 4  # of the radius, between two dabs
@@ -84,7 +85,7 @@ def _along_path(path: np.ndarray, along: np.ndarray, at: np.ndarray) -> np.ndarr
     return np.stack([np.interp(at, along, path[:, 0]), np.interp(at, along, path[:, 1])], 1)
 
 
-def check_stroke(brush: BrushName, path: Path, radius: float, strength: float, height: int, width: int) -> Stroke:
+def check_stroke(brush: BrushName, path: StrokePath, radius: float, strength: float, height: int, width: int) -> Stroke:
     """A stroke on a photo of a size. Raises InputError where a value cannot be used; says which and why."""
     if brush not in BRUSHES:
         raise InputError(f"brush: {brush!r:.80} is none; there are: {', '.join(BRUSHES)}")
@@ -98,19 +99,11 @@ def check_stroke(brush: BrushName, path: Path, radius: float, strength: float, h
     return stroke
 
 
-def _points(path: Path, longest: int) -> np.ndarray:
+def _points(path: StrokePath, longest: int) -> np.ndarray:
     """A path as float64 [N, 2]; points may lie beside the photo, no further than it is long."""
-    try:
-        if not isinstance(path, (Sequence, np.ndarray)) or isinstance(path, (str, bytes)):
-            raise TypeError
-        if not 1 <= len(path) <= MAX_POINTS:
-            raise InputError(f"path: {len(path)} points; give 1 to {MAX_POINTS}")
-        points = np.asarray(path)
-    except (TypeError, ValueError, OverflowError):
-        points = np.empty(0)
-    if points.shape[1:] != (2,) or points.dtype.kind not in "iuf":
+    points = as_numbers(path, MAX_POINTS, "path: {} points")
+    if points.shape[1:] != (2,):
         raise InputError("path: give a list of (x, y), all numbers, in pixels of the photo")
-    points = points.astype(np.float64)
     if not (np.abs(points) <= 2 * longest).all():  # NaN too
         raise InputError("path: a coordinate is not a finite number near the photo")
     return points

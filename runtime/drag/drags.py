@@ -39,18 +39,27 @@ def as_points(drags: Drags) -> np.ndarray:
     Raises:
         InputError: nested otherwise, not numbers, none, or too many.
     """
-    try:
-        if not isinstance(drags, (Sequence, np.ndarray)) or isinstance(drags, (str, bytes)):
-            raise TypeError
-        if not 1 <= len(drags) <= MAX_DRAGS:
-            raise InputError(f"drags: {len(drags)} given; give 1 to {MAX_DRAGS}")
-        points = np.asarray(drags)
-    except (TypeError, ValueError, OverflowError):
-        points = np.empty(0)
+    points = as_numbers(drags, MAX_DRAGS, "drags: {} given")
     shaped = points.shape[1:] == (2, 2) or (isinstance(drags, np.ndarray) and points.shape[1:] == (4,))
-    if not shaped or points.dtype.kind not in "iuf":
+    if not shaped:
         raise InputError("drags: give a list of ((handle x, handle y), (target x, target y)), all numbers")
-    return points.reshape(-1, 4).astype(np.float64)
+    return points.reshape(-1, 4)
+
+
+def as_numbers(given: object, most: int, counted: str) -> np.ndarray:
+    """A list or array of 1 to `most` entries as float64; of shape [0] where it is none, or holds anything but numbers.
+
+    Raises InputError for another number of entries, which begins with `counted`.
+    """
+    try:
+        if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, (str, bytes)):
+            raise TypeError
+        if not 1 <= len(given) <= most:
+            raise InputError(f"{counted.format(len(given))}; give 1 to {most}")
+        values = np.asarray(given)
+    except (TypeError, ValueError, OverflowError):
+        return np.empty(0)
+    return values.astype(np.float64) if values.dtype.kind in "iuf" else np.empty(0)
 
 
 def check_drags(drags: Drags, height: int, width: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedrag.runtime.drag.brush import BrushName, Path, check_stroke
+from edgedrag.runtime.drag.brush import BrushName, StrokePath, check_stroke
 from edgedrag.runtime.drag.drags import Drags, check_in_mask, check_point
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
@@ -195,7 +195,7 @@ class Photo:
         self._history.add(entry)
         return self._state.put(entry.box, entry.after)
 
-    def brush(self, brush: BrushName, path: Path, radius: float, strength: float = 1.0) -> Change:
+    def brush(self, brush: BrushName, path: StrokePath, radius: float, strength: float = 1.0) -> Change:
         """Make one stroke of a brush; `undo` takes it back, and further edits build on it.
 
         Args:

@@ -1,6 +1,6 @@
 """A simulated cluster: how the pool of `batch --cluster` scales to 64 workers that sleep in place of editing.
 
-Every worker is an actor of Ray in a process of its own, on one machine that is told it has 64 CPUs. A task carries
+Every worker is an actor of Ray in a process of its own, on one machine, with Ray configured for 64 CPUs. A task carries
 a photo's bytes there and a picture's bytes back, and sleeps; the worker measures how long it really slept.
 
 python tools/cluster_scaling.py -o benchmarks/results/cluster_scaling.json --plot docs/images/cluster_scaling.png

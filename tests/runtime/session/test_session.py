@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 import edgedrag
-from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import make_table
-from edgedrag.runtime.session import mover
 from edgedrag.runtime.session.candidates import distinct
 from edgedrag.runtime.session.variants import VARIANTS_IN_MASK
 
@@ -303,34 +301,3 @@ def test_guidance_pair_runs_where_the_scale_is_off_one(toy: Path) -> None:
     expected = np.clip(x[0].transpose(1, 2, 0), -1, 1)
     assert made is not None
     np.testing.assert_allclose(made[4::8, 4::8] * 2 - 1, expected, atol=2e-4)
-
-
-@pytest.fixture
-def filled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows with each ground that is made."""
-    made: list[int] = []
-
-    def counted(*given: np.ndarray | None) -> Ground:
-        made.append(1)
-        return make_ground(*given)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(mover, "make_ground", counted)
-    return made
-
-
-def test_the_ground_stays_while_a_finger_moves(runtime: edgedrag.Runtime, cat: np.ndarray, filled: list[int]) -> None:
-    """It is made when the finger goes down, and again when the drag has become much longer."""
-    photo = runtime.load(cat)
-    for step in range(1, 13):
-        photo.motion([((265, 240), (265 - 2 * step, 240 + step))], motion="whole")
-    assert 1 <= len(filled) <= 3
-
-
-def test_candidates_asked_for_again_fill_nothing_anew(
-    runtime: edgedrag.Runtime, cat: np.ndarray, filled: list[int]
-) -> None:
-    photo = runtime.load(cat)
-    first, count = photo.candidates(DRAG), len(filled)
-    again = photo.candidates(DRAG)
-    assert count and len(filled) == count
-    assert all(np.array_equal(one.image, two.image) for one, two in zip(first, again, strict=True))

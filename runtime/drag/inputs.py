@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from edgedrag.runtime.drag.flow import FADE
-from edgedrag.runtime.drag.motion import BEND_REACH_IN_MASK, HeldMotion, held_in_mask, move_held
+from edgedrag.runtime.drag.motion import HeldMotion, held_in_mask, move_held
+from edgedrag.runtime.drag.motion_names import BEND_REACH_IN_MASK
 
 
 class PhotoInputs:

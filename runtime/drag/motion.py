@@ -18,7 +18,6 @@ Lengths are in generator pixels. Points are float32 [N, 4]: handle x, y, target 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -26,13 +25,9 @@ import numpy as np
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.flow import ROW, SOFTENING, edge_fade, grid, jacobian, places, sample, sample_list, warp
 from edgedrag.runtime.drag.ground import Ground
+from edgedrag.runtime.drag.motion_names import BEND_REACH, MOTIONS, MotionName
 from edgedrag.runtime.errors import InputError
 
-MotionName = Literal["auto", "whole", "bend", "stretch"]
-MOTIONS: tuple[MotionName, ...] = get_args(MotionName)
-
-BEND_REACH = 0.6  # of the square root of the held area: the Gaussian width over which a bend fades out,
-BEND_REACH_IN_MASK = 4.0  # and where someone gave the mask, which says by itself how far a motion goes
 SOFT = 2.0  # Gaussian blur of a hold's outline
 KEPT = 14.0  # Gaussian width around a handle in a given mask within which what lies there moves as one
 HELD_MOST = 0.3  # share of a motion in a given mask that what is not held does without

@@ -9,7 +9,7 @@ import numpy as np
 from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.drag.checks import Checks
 from edgedrag.runtime.drag.composite import Box, Generated, enlarge
-from edgedrag.runtime.drag.motion import MotionName
+from edgedrag.runtime.drag.motion_names import MotionName
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.selection.select import Fallback

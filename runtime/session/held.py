@@ -15,7 +15,7 @@ import numpy as np
 
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.flow import grid, warp
-from edgedrag.runtime.drag.motion import MotionName
+from edgedrag.runtime.drag.motion_names import MotionName
 from edgedrag.runtime.hold.hold import FOUND_NAMES, NAMES, Hold
 from edgedrag.runtime.photo.window import Window
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgedrag.runtime.drag.drags import Drag
-from edgedrag.runtime.drag.motion import MotionName
+from edgedrag.runtime.drag.motion_names import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Picture, check_output, is_lossless, save_picture
 from edgedrag.runtime.session.edit import Edit

@@ -11,7 +11,8 @@ import numpy as np
 from edgedrag.runtime.drag.blend import REVEAL_RANGE
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
-from edgedrag.runtime.drag.motion import BEND_REACH, BEND_REACH_IN_MASK, HeldMotion, held_in_mask, move_held
+from edgedrag.runtime.drag.motion import HeldMotion, held_in_mask, move_held
+from edgedrag.runtime.drag.motion_names import BEND_REACH, BEND_REACH_IN_MASK
 from edgedrag.runtime.session.place import Place, goes_on, longest, moves, wider, within_reach
 from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
 from edgedrag.runtime.trace import span

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgedrag.runtime.drag.brush import BrushName, StrokePath, check_stroke
 from edgedrag.runtime.drag.drags import Drags, check_in_mask, check_point
-from edgedrag.runtime.drag.motion import MotionName
+from edgedrag.runtime.drag.motion_names import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.picture import Picture, Source, describe

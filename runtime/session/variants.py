@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgedrag.runtime.drag.motion import BEND_REACH_IN_MASK, MotionName
+from edgedrag.runtime.drag.motion_names import BEND_REACH_IN_MASK, MotionName
 
 
 @dataclass(frozen=True)

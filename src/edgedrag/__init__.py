@@ -20,15 +20,20 @@ Everything that can go wrong is an `EdgedragError`: `InputError` for what was gi
 files, `EngineError` for the backend. A Runtime and its photos are used from one thread at a time.
 """
 
-from edgedrag.runtime.drag.checks import Checks
-from edgedrag.runtime.drag.reasons import Reason, ReasonCode
-from edgedrag.runtime.errors import BundleError, EdgedragError, EngineError, InputError
-from edgedrag.runtime.hold.hold import Hold
-from edgedrag.runtime.photo.picture import Picture, load_picture, save_picture
-from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
-from edgedrag.runtime.session.photo import Photo
-from edgedrag.runtime.session.runtime import Runtime
-from edgedrag.runtime.session.runtime import open_runtime as open
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgedrag.runtime.drag.checks import Checks
+    from edgedrag.runtime.drag.reasons import Reason, ReasonCode
+    from edgedrag.runtime.errors import BundleError, EdgedragError, EngineError, InputError
+    from edgedrag.runtime.hold.hold import Hold
+    from edgedrag.runtime.photo.picture import Picture, load_picture, save_picture
+    from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
+    from edgedrag.runtime.session.photo import Photo
+    from edgedrag.runtime.session.runtime import Runtime
+    from edgedrag.runtime.session.runtime import open_runtime as open
 
 __version__ = "0.1.0"
 __all__ = [
@@ -51,3 +56,41 @@ __all__ = [
     "open",
     "save_picture",
 ]
+
+# Each name's module is imported when the name is first used (PEP 562): NumPy, OpenCV and Pillow take 0.2 s.
+_MODULES = {
+    "BundleError": "edgedrag.runtime.errors",
+    "Change": "edgedrag.runtime.session.edit",
+    "Checks": "edgedrag.runtime.drag.checks",
+    "EdgedragError": "edgedrag.runtime.errors",
+    "Edit": "edgedrag.runtime.session.edit",
+    "EngineError": "edgedrag.runtime.errors",
+    "Hold": "edgedrag.runtime.hold.hold",
+    "InputError": "edgedrag.runtime.errors",
+    "Motion": "edgedrag.runtime.session.edit",
+    "Photo": "edgedrag.runtime.session.photo",
+    "Picture": "edgedrag.runtime.photo.picture",
+    "Progress": "edgedrag.runtime.session.edit",
+    "Reason": "edgedrag.runtime.drag.reasons",
+    "ReasonCode": "edgedrag.runtime.drag.reasons",
+    "Runtime": "edgedrag.runtime.session.runtime",
+    "load_picture": "edgedrag.runtime.photo.picture",
+    "open": "edgedrag.runtime.session.runtime",
+    "save_picture": "edgedrag.runtime.photo.picture",
+}
+
+
+if not TYPE_CHECKING:  # to a type checker, every name would be one of this package
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(_MODULES[name]), "open_runtime" if name == "open" else name)
+        globals()[name] = value  # from now on found without this function
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,9 +16,9 @@ from edgedrag.commands.option_groups import option, option_group, option_groups
 from edgedrag.commands.options import FILE, NO_MARK, TRACE, Engine, engine_options
 from edgedrag.commands.streams import DASH, check_dashes, piped_outputs, read_inputs
 from edgedrag.runtime.codes import ExitCode
-from edgedrag.runtime.drag.motion import MOTIONS, MotionName
+from edgedrag.runtime.drag.motion_names import MOTIONS, MotionName
 from edgedrag.runtime.errors import EdgedragError, InputError
-from edgedrag.runtime.session.candidates import MAX_CANDIDATES
+from edgedrag.runtime.session.variants import MAX_CANDIDATES
 
 if TYPE_CHECKING:
     from edgedrag.runtime.session.jobs import Job

@@ -17,7 +17,6 @@ import edgedrag
 from edgedrag.runtime.backends.tensorrt.library import MODULES
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.options import AUTO, BACKENDS, PRECISIONS, RuntimeOptions
-from edgedrag.runtime.session.runtime import open_with
 
 FILE = click.Path(path_type=Path)
 NO_MARK = "Do not write into the file's XMP data that a trained model changed it; see docs/photos.md."
@@ -62,6 +61,8 @@ class Engine:
 
     def open(self) -> tuple[edgedrag.Runtime, float]:
         """Open the runtime; returns it and the milliseconds that took."""
+        from edgedrag.runtime.session.runtime import open_with
+
         start = time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
             runtime = open_with(self.options)

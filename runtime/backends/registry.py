@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.backends.device.cuda import find_gpu
@@ -27,20 +29,24 @@ class Finding:
 
     name: str
     usable: bool
-    version: str | None
     code: Code | None
     reason: str
+
+    @property
+    def version(self) -> str | None:
+        """Of its package; None where it is not installed."""
+        return _version(PACKAGES[self.name][1]) or (_version("onnxruntime-gpu") if self.name == "cpu" else None)
 
 
 def probe(name: str) -> Finding:
     """Look for one backend's package and device without loading it."""
     module, package = PACKAGES[name]
-    version = _version(package) or (_version("onnxruntime-gpu") if name == "cpu" else None)
 
     def absent(code: Code, reason: str) -> Finding:
-        return Finding(name, False, version, code, reason)
+        return Finding(name, False, code, reason)
 
-    if importlib.util.find_spec(module) is None or (name == "cuda" and version is None):
+    found = importlib.util.find_spec(module)
+    if found is None or (name == "cuda" and not _has_cuda(found)):
         return absent(Code.NOT_INSTALLED, f"{package} is not installed")
     if name in ("tensorrt-rtx", "tensorrt", "cuda"):
         try:
@@ -49,11 +55,17 @@ def probe(name: str) -> Finding:
             return absent(error.code, str(error))
         except Exception as error:  # a driver's library may lack what is asked of it
             return absent(Code.NO_DRIVER, f"the NVIDIA driver does not answer ({summary(error)})")
-    return Finding(name, True, version, None, "")
+    return Finding(name, True, None, "")
+
+
+def _has_cuda(package: ModuleSpec) -> bool:
+    """Whether an ONNX Runtime has its CUDA provider's library."""
+    folders = package.submodule_search_locations or ()
+    return any(name for folder in folders for name in Path(folder, "capi").glob("*onnxruntime_providers_cuda*"))
 
 
 def _version(package: str) -> str | None:
-    from importlib import metadata  # 20 ms, which `import edgedrag` does without
+    from importlib import metadata  # 20 ms, which opening a runtime does without
 
     try:
         return metadata.version(package)

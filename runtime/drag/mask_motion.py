@@ -167,7 +167,8 @@ def _traced(
     """The backward flow of drags, float32 [H, W, 2]; 0 outside the mask's box."""
     flow = np.zeros((*mask.shape, 2), np.float32)
     box = rows, columns = box_of(mask)
-    points = np.unique(points.astype(np.float32), axis=0) - np.array([columns.start, rows.start] * 2, np.float32)
+    points, _ = np.unique(points.astype(np.float32), axis=0, return_index=True)  # without an index it imports numpy.ma
+    points = points - np.array([columns.start, rows.start] * 2, np.float32)
     inside = _distance(mask)[box]
     part = None if fade is None else fade[box]
     flow[box] = Velocity(points, inside, part, still[box], disc, TURNED * float(mask.sum())).traced()

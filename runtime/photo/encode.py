@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, features
 
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo import exif as exif_data
@@ -78,6 +77,8 @@ def _jpeg(pixels: np.ndarray, data: Metadata) -> bytes:
 
 
 def _avif(pixels: np.ndarray, data: Metadata) -> bytes:
+    from PIL import Image
+
     out = io.BytesIO()
     # Pillow interprets all EXIF data that has an orientation.
     exif = None if data.exif is None else exif_data.without(data.exif, {exif_data.ORIENTATION})
@@ -100,9 +101,15 @@ def format_to_write(path: Path) -> Written:
     form = BY_SUFFIX.get(path.suffix.lower())
     if form is None:
         raise InputError(f"{path}: write to one of {', '.join(BY_SUFFIX)}")
-    if form is AVIF and not features.check("avif"):
+    if form is AVIF and not _writes_avif():
         raise InputError(f"{path}: AVIF is not written here; install Pillow 11.3 or later, built with AVIF")
     return form
+
+
+def _writes_avif() -> bool:
+    from PIL import features
+
+    return bool(features.check("avif"))
 
 
 REFUSED = {"transparency", "depth"}  # a picture with these is not written where they cannot be held

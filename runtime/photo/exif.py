@@ -9,8 +9,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from PIL import ExifTags
-
 ORIENTATION = 0x0112
 DIRECTORIES = {0x8769: "Exif", 0x8825: "GPS", 0xA005: "Interoperability"}
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -202,4 +200,6 @@ def _entries(directory: Directory) -> Iterator[tuple[Directory, Entry]]:
 
 def tag_name(tag: int) -> str:
     """A tag's name, or its number."""
+    from PIL import ExifTags  # here: only warnings have names
+
     return ExifTags.TAGS.get(tag) or ExifTags.GPSTAGS.get(tag) or f"0x{tag:04X}"

@@ -10,7 +10,6 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import ImageCms
 
 Curve = tuple[float, ...]  # parameters of a parametric curve: a gamma alone, or g a b c d of type 3
 Chromaticities = tuple[float, ...]  # x and y of white, red, green and blue
@@ -32,6 +31,8 @@ def fault(icc: bytes, grey: bool) -> str | None:
         return f"is for {space.decode('latin-1').strip()} values"
     if space == b"GRAY" and not grey:
         return "is for grey values"
+    from PIL import ImageCms  # here: few photos have a profile
+
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), "RGB" if space == b"RGB " else "L", "RGB")

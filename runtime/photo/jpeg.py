@@ -9,11 +9,14 @@ import hashlib
 import io
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from edgedrag.runtime.photo.stored import STRIP, Stored, rows
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 EXIF, XMP, LONG_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
@@ -166,6 +169,8 @@ def encode_jpeg(
     density: tuple[int, int, int] | None = None,
 ) -> bytes:
     """A JPEG file of pixels uint8 [H, W] or [H, W, 3], of `MAX_EXIF` and `MAX_XMP` bytes at most."""
+    from PIL import Image
+
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "JPEG", quality=95, subsampling=0)
     data = out.getvalue()

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
-from PIL import Image
 
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import check_file, write_aside
@@ -21,9 +20,12 @@ from edgedrag.runtime.photo import xmp as xmp_packet
 from edgedrag.runtime.photo.encode import BY_SUFFIX, encode, format_to_write
 from edgedrag.runtime.photo.formats import open_stored
 from edgedrag.runtime.photo.pixels import Picture, as_rgb8, colour_and_alpha, describe, is_grey
-from edgedrag.runtime.photo.plugins import EXIF_LEFT_OUT, MissingCodec, open_image
+from edgedrag.runtime.photo.plugins import EXIF_LEFT_OUT, MissingCodec, is_image, limit_error, open_image
 from edgedrag.runtime.photo.stored import Stored, upright
 from edgedrag.runtime.trace import span
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = [
     "MAX_MEGAPIXELS",
@@ -66,7 +68,7 @@ class HasPicture(Protocol):
     def picture(self) -> Picture: ...
 
 
-Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray  # what a picture is loaded from
+Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"  # of a picture
 
 
 def load_picture(source: Source, max_megapixels: float = MAX_MEGAPIXELS, argument: str = "photo") -> Picture:
@@ -89,7 +91,7 @@ def load_picture(source: Source, max_megapixels: float = MAX_MEGAPIXELS, argumen
         _check_array(source, argument)
         _check_size(argument, source.shape[1::-1], max_megapixels)
         return Picture(np.array(source))
-    if isinstance(source, Image.Image):
+    if is_image(source):
         with _damage_as_input_error(argument):
             return _decoded(argument, open_image(source), max_megapixels)
     name, data = _read(source, argument)
@@ -108,7 +110,7 @@ def _damage_as_input_error(name: str) -> Iterator[None]:
         raise MissingCodec(f"{name}: {error}") from None
     except InputError:
         raise
-    except Image.DecompressionBombError:  # Pillow's own limit, which it applies to TIFF and animations
+    except limit_error():
         raise InputError(f"{name}: has more pixels than are read of such a file; save it as PNG or JPEG") from None
     except MemoryError:
         raise InputError(f"{name}: opening it takes more memory than there is") from None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import struct
-
-from PIL import Image
+import sys
+from typing import TYPE_CHECKING, TypeGuard
 
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.extras import install_command
 from edgedrag.runtime.photo.stored import ORIENTATION_TAG, Stored, pillow_bytes
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ANIMATED = "it is animated, and the first picture alone is read"
 DEEP = "it has more than 8 bits a channel, and 8 of them are read"
@@ -74,6 +77,19 @@ def open_bmp(data: bytes) -> Stored:
     from PIL.BmpImagePlugin import BmpImageFile
 
     return _stored("BMP", BmpImageFile(io.BytesIO(data)), 8)
+
+
+def is_image(source: object) -> TypeGuard[Image.Image]:
+    """Whether something is a Pillow image; where nobody has imported Pillow yet, nothing is."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(source, pillow.Image)
+
+
+def limit_error() -> type[Exception]:
+    """What Pillow raises beyond its own limit of pixels, which it applies to TIFF and animations."""
+    from PIL.Image import DecompressionBombError
+
+    return DecompressionBombError
 
 
 def open_image(image: Image.Image) -> Stored:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 STRIP = 256  # rows that are converted at a time
 ORIENTATION_TAG = 0x0112
@@ -76,6 +79,8 @@ def upright(source: Image.Image | np.ndarray, orientation: int) -> np.ndarray:
 
 def rows(image: Image.Image, top: int, bottom: int) -> Image.Image:
     """Rows of an image; `crop` would hold Pillow's limit of pixels, which is the whole process's, against them."""
+    from PIL import Image
+
     return image.resize((image.width, bottom - top), Image.Resampling.NEAREST, (0, top, image.width, bottom))
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from edgedrag.runtime.photo.exif import (
     LONG,
@@ -25,6 +25,9 @@ from edgedrag.runtime.photo.exif import (
     write_exif,
 )
 from edgedrag.runtime.photo.stored import Stored, opencv_decode, pillow_bytes
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 KIND, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, STRIPS, SAMPLES = 254, 256, 257, 258, 259, 262, 273, 277
 ROWS, STRIP_BYTES, X_DENSITY, Y_DENSITY, PLANES, UNIT, PREDICTOR, EXTRA = 278, 279, 282, 283, 284, 296, 317, 338

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from edgedrag.runtime.photo.stored import Stored, opencv_decode
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ALPHA, ANIMATION = 0x10, 0x02  # flags of VP8X
 OPENCV_BYTES = 64  # OpenCV refuses shorter files, such as those of one pixel
@@ -90,6 +93,8 @@ def _first_frame(plain: bytes) -> Image.Image:
 
 def encode_webp(pixels: np.ndarray, icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> bytes:
     """A lossless WebP file of pixels uint8 as in `Picture`."""
+    from PIL import Image
+
     out = io.BytesIO()
     metadata = {name: value for name, value in (("icc_profile", icc), ("exif", exif), ("xmp", xmp)) if value}
     Image.fromarray(pixels).save(out, "WEBP", lossless=True, exact=True, quality=30, **metadata)

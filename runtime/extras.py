@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError
@@ -95,6 +93,8 @@ def _source() -> str | None:
         return f"{origin['vcs_info']['vcs']}+{address}"
     if not address.startswith("file://"):
         return address or None
+    from urllib.parse import unquote, urlparse
+
     path = Path(unquote(urlparse(address).path))
     if path.is_dir():
         return str(path) if _is_clone(path) else None
@@ -110,6 +110,8 @@ def _is_clone(folder: Path) -> bool:
 
 def _pip() -> str:
     """`pip` where that is this Python's; else its path, where it lies beside this Python."""
+    import shutil
+
     beside = shutil.which("pip", path=str(Path(sys.executable).parent))
     if beside is None or shutil.which("pip") == beside:
         return "pip"

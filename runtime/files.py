@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import shutil
 import stat
 import sys
 import time
@@ -36,6 +35,14 @@ def user_folder(variable: str, below_home: str, shared: str) -> Path:
         except RuntimeError:
             base = shared
     return Path(base, "edgedrag")
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: $EDGEDRAG_CACHE, or edgedrag in the user's cache folder."""
+    if chosen := os.environ.get("EDGEDRAG_CACHE"):
+        return Path(chosen)
+    variable = "LOCALAPPDATA" if os.name == "nt" and "XDG_CACHE_HOME" not in os.environ else "XDG_CACHE_HOME"
+    return user_folder(variable, ".cache", "/var/cache")
 
 
 @contextmanager
@@ -131,6 +138,8 @@ def move_folder(new: Path, place: Path) -> None:
     if not place.exists():
         os.replace(new, place)
     elif not _exchange(new, place):
+        import shutil  # here and below: it loads libraries for compression
+
         out_of_the_way = place.with_name(f".{place.name}.old.{os.urandom(8).hex()}")
         out_of_the_way.mkdir()
         os.replace(place, out_of_the_way / place.name)
@@ -202,6 +211,8 @@ def _remove(place: Path) -> None:
     try:
         place.unlink(missing_ok=True)
     except OSError:
+        import shutil
+
         shutil.rmtree(place, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from edgedrag.runtime.backends.device.cuda import find_gpu
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples"
+_cache = tempfile.TemporaryDirectory(prefix="edgedrag-tests-")  # until this process ends
+os.environ.setdefault("EDGEDRAG_CACHE", _cache.name)  # pytest-xdist's workers share that of the process that began them
 os.environ["EDGEDRAG_BUNDLES"] = str(REPOSITORY / "tests" / "none")  # not what whoever runs the tests has installed
 
 

@@ -30,7 +30,7 @@ from edgedrag.calibration.graphs.layers import constant
 from edgedrag.export.graph_file import read_graph
 from edgedrag.metrics.drag_sets import Task, find_samples, read_sample
 from edgedrag.metrics.pixels import psnr_in_mask
-from edgedrag.runtime.backends.base import CompiledGraph
+from edgedrag.runtime.backends.base import CompiledGraph, OnnxBackend
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
 from edgedrag.runtime.bundle.graphs import Graph
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
@@ -106,6 +106,8 @@ class VariantCpu(OnnxRuntimeCpu):
         super().__init__()
         self.settings = {**OnnxRuntimeCpu.settings, **variant.settings}
         self._change, self._scratch = variant.change, scratch
+
+    load = OnnxBackend.load  # of the files as they are changed below
 
     def compile(self, graph: Graph, file: Path, precision: str) -> CompiledGraph:
         if self._change is None:

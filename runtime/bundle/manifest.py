@@ -7,19 +7,17 @@ understood is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-import fastjsonschema
 
 from edgedrag.runtime.bundle.consistency import check_consistency
 from edgedrag.runtime.bundle.external_data import check_external_data
 from edgedrag.runtime.bundle.graph_inputs import PHOTO_AND_MASK_INPUTS
 from edgedrag.runtime.bundle.graphs import STAGES, Graph, Size, Tensor, Variant, hold_sizes, parse_graph, sizes_of
 from edgedrag.runtime.bundle.installed import installed_folder, installed_names
+from edgedrag.runtime.bundle.validation import validate
 from edgedrag.runtime.errors import BundleError
 from edgedrag.runtime.files import sha256_of
 
@@ -129,20 +127,6 @@ class Bundle:
             )
 
 
-@cache
-def _validator(detailed: bool) -> Callable[[Any], Any]:
-    schema = json.loads(Path(__file__).with_name("bundle.schema.json").read_text())
-    return fastjsonschema.compile(schema, detailed_exceptions=detailed)
-
-
-def _validate(manifest: Any) -> None:
-    """Raises JsonSchemaValueException, whose message says what is wrong with a manifest."""
-    try:
-        _validator(False)(manifest)  # compiled in a third of the time; it does not take "const" in a schema
-    except fastjsonschema.JsonSchemaValueException:
-        _validator(True)(manifest)
-
-
 def find_bundle(bundle: str | Path) -> Path:
     """The folder of a bundle given by path, by the name of an installed one, or of one that ships with edgedrag."""
     folder = Path(bundle)
@@ -174,7 +158,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise BundleError(f"{path}: larger than {MAX_MANIFEST_BYTES >> 20} MiB; this is no manifest")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+        manifest = json.loads(text.decode("utf-8"))
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -189,10 +174,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{path}: bundle format {version}, this edgedrag reads {FORMAT_VERSION}; export the weights anew: "
             f"`edgedrag bundle export CHECKPOINT -o {folder}`"
         )
-    try:
-        _validate(manifest)
-    except fastjsonschema.JsonSchemaValueException as error:
-        raise BundleError(f"{path}: {error.message.replace('data.', '').replace('data ', 'the manifest ')}") from None
+    validate(path, text, manifest)
     return manifest
 
 

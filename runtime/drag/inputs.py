@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from edgedrag.runtime.drag.flow import FADE
 from edgedrag.runtime.drag.motion import HeldMotion, held_in_mask, move_held
@@ -106,6 +105,8 @@ class DragInputs:
 
 def centre_square(picture: np.ndarray, side: int) -> np.ndarray:
     """The middle of a picture, uint8 [side, side, 3], as CLIP's own processor makes it: bicubic, antialiased."""
+    from PIL import Image
+
     height, width = covering_size(picture.shape[0], picture.shape[1], side)
     resized = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
     top, left = (height - side) // 2, (width - side) // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from threading import Thread
 
 import numpy as np
 
@@ -61,21 +62,45 @@ class Stages:
         sizes: the window sizes (H, W) that they run at.
     """
 
-    def __init__(self, bundle: Bundle, backend: Backend, precision: str, placement: str | None = None):
-        """`placement`: the backend's first if it is None."""
+    def __init__(
+        self, bundle: Bundle, backend: Backend, precision: str, placement: str | None = None, aside: bool = False
+    ):
+        """`placement`: the backend's first if it is None. `aside`: load in a thread; `wait` before anything else."""
         self.backend = backend
         self.precision = precision
         self.placement = placement or backend.placements[0]
         self.sizes = backend.sizes(bundle, precision)
         self._graphs: dict[str, list[tuple[Graph, dict[str, CompiledGraph]]]] = {}
+        self._fault: BaseException | None = None
+        self._loader = Thread(target=self._load_aside, args=(bundle,), daemon=True) if aside else None
+        if self._loader is None:
+            self._load(bundle)
+        else:
+            self._loader.start()
+
+    def _load(self, bundle: Bundle) -> None:
         for stage in STAGES:
             self._graphs[stage] = []
             for graph in bundle.stages[stage]:
                 compiled: dict[str, CompiledGraph] = {}
-                for branch, variant in files(graph, backend, precision, self.placement).items():
+                for branch, variant in files(graph, self.backend, self.precision, self.placement).items():
                     with span(f"load {graph.name}", "open", branch=branch):
-                        compiled[branch] = backend.load(bundle, graph, variant, precision)
+                        compiled[branch] = self.backend.load(bundle, graph, variant, self.precision)
                 self._graphs[stage].append((graph, compiled))
+
+    def _load_aside(self, bundle: Bundle) -> None:
+        try:
+            self._load(bundle)
+        except BaseException as fault:  # `wait` raises it
+            self._fault = fault
+
+    def wait(self) -> None:
+        """Until the graphs are loaded; raises what loading them raised."""
+        if self._loader is not None:
+            self._loader.join()
+            self._loader = None
+        if self._fault is not None:
+            raise self._fault
 
     def graphs(self) -> Iterator[tuple[str, Graph, dict[str, CompiledGraph]]]:
         """Stage, graph and its compiled graphs by branch, in the order of a drag; the caller may replace these."""

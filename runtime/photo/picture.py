@@ -19,6 +19,7 @@ from edgedrag.runtime.photo import icc as icc_profile
 from edgedrag.runtime.photo import xmp as xmp_packet
 from edgedrag.runtime.photo.encode import BY_SUFFIX, encode, format_to_write
 from edgedrag.runtime.photo.formats import open_stored
+from edgedrag.runtime.photo.limits import MAX_MEGAPIXELS
 from edgedrag.runtime.photo.pixels import Picture, as_rgb8, colour_and_alpha, describe, is_grey
 from edgedrag.runtime.photo.plugins import EXIF_LEFT_OUT, MissingCodec, is_image, limit_error, open_image
 from edgedrag.runtime.photo.stored import Stored, upright
@@ -44,7 +45,6 @@ __all__ = [
     "save_picture",
 ]
 
-MAX_MEGAPIXELS = 100.0
 BYTES_PER_PIXEL = 10  # of memory for each pixel of the limit, while a photo is opened
 SUFFIXES = tuple(BY_SUFFIX)
 # What Pillow's parsers raise for a damaged file: no check of theirs stands before most of what they read.

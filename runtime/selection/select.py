@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edgedrag.runtime.backends.base import Backend
 from edgedrag.runtime.backends.registry import open_backend
@@ -15,9 +16,11 @@ from edgedrag.runtime.drag.stages import Stages, choose_precision, is_complete
 from edgedrag.runtime.errors import EdgedragError, EngineError, summary
 from edgedrag.runtime.extras import install_command
 from edgedrag.runtime.options import AUTO, BACKENDS, PRECISIONS, RuntimeOptions
-from edgedrag.runtime.selection.self_test import Golden, self_test
 from edgedrag.runtime.system.processor import multiplies_int8
 from edgedrag.runtime.trace import span
+
+if TYPE_CHECKING:
+    from edgedrag.runtime.selection.self_test import Golden
 
 ON_A_DEVICE = (*MODULES, "cuda")  # these test themselves before they serve
 SATURATING = ("openvino",)  # the INT8 of these saturates on an x86 without VNNI
@@ -53,8 +56,11 @@ class Selection:
     fallback: tuple[Fallback, ...] = ()
 
 
-def select_backend(bundle: Bundle, options: RuntimeOptions) -> Selection:
+def select_backend(bundle: Bundle, options: RuntimeOptions, meanwhile: Callable[[], None] | None = None) -> Selection:
     """The named backend, or with "auto" the first in the fallback order that can serve.
+
+    Args:
+        meanwhile: called while a backend on the CPU loads the bundle's graphs in a thread.
 
     Raises:
         EngineError: the named backend cannot serve (there is no silent fallback), or none can.
@@ -62,7 +68,7 @@ def select_backend(bundle: Bundle, options: RuntimeOptions) -> Selection:
     """
     if options.backend != AUTO:
         try:
-            return Selection(*_open(bundle, options))
+            return Selection(*_open(bundle, options, meanwhile))
         except EngineError as error:
             if error.code != Code.NOT_INSTALLED:
                 raise
@@ -70,7 +76,7 @@ def select_backend(bundle: Bundle, options: RuntimeOptions) -> Selection:
     fallback: list[Fallback] = []
     for name in BACKENDS:
         try:
-            return Selection(*_open(bundle, replace(options, backend=name)), tuple(fallback))
+            return Selection(*_open(bundle, replace(options, backend=name), meanwhile), tuple(fallback))
         except EngineError as error:
             fallback.append(Fallback(name, error.code, str(error)))
     reasons = "; ".join(f"{step.backend}: {step.reason}" for step in fallback)
@@ -100,20 +106,24 @@ def more_precise(bundle: Bundle, stages: Stages, options: RuntimeOptions) -> Sta
     return next((Stages(bundle, cpu, precision) for precision in found), None)
 
 
-def _open(bundle: Bundle, options: RuntimeOptions) -> tuple[Stages, Golden | None]:
+def _open(
+    bundle: Bundle, options: RuntimeOptions, meanwhile: Callable[[], None] | None
+) -> tuple[Stages, Golden | None]:
     """The bundle's stages on the named backend."""
     name = options.backend
     with span(f"open {name}", "open"):
         backend = open_backend(options)
     try:
-        return _first_that_passes(bundle, backend, options.precision)
+        return _first_that_passes(bundle, backend, options.precision, meanwhile)
     except EdgedragError:
         raise
     except Exception as error:  # libraries raise what they like; the message says what it was
         raise EngineError(f"{name} does not run bundle '{bundle.name}' ({summary(error)})") from error
 
 
-def _first_that_passes(bundle: Bundle, backend: Backend, precision: str) -> tuple[Stages, Golden | None]:
+def _first_that_passes(
+    bundle: Bundle, backend: Backend, precision: str, meanwhile: Callable[[], None] | None
+) -> tuple[Stages, Golden | None]:
     """The bundle's graphs in the backend's first placement that passes, with a warning for each that fails.
 
     The last placement is the one that every bundle has; of the others only those that this bundle has are tried.
@@ -124,16 +134,22 @@ def _first_that_passes(bundle: Bundle, backend: Backend, precision: str) -> tupl
         if placement not in there:
             continue
         try:
-            return _tested(bundle, backend, precision, placement)
+            return _tested(bundle, backend, precision, placement, None)
         except EngineError as error:
             what = f"graphs for '{placement}' fail, the plain ones run"
             warnings.warn(f"{backend.name}: {what} ({error})", RuntimeWarning, stacklevel=6)
-    return _tested(bundle, backend, precision, last)
+    return _tested(bundle, backend, precision, last, meanwhile)
 
 
-def _tested(bundle: Bundle, backend: Backend, precision: str, placement: str) -> tuple[Stages, Golden | None]:
+def _tested(
+    bundle: Bundle, backend: Backend, precision: str, placement: str, meanwhile: Callable[[], None] | None
+) -> tuple[Stages, Golden | None]:
     """The bundle's stages on a backend, after the self-test of those on a device."""
-    stages = Stages(bundle, backend, choose_precision(bundle, backend, precision), placement)
+    aside = meanwhile is not None and backend.name not in ON_A_DEVICE
+    stages = Stages(bundle, backend, choose_precision(bundle, backend, precision), placement, aside)
+    if meanwhile is not None and aside:
+        meanwhile()
+    stages.wait()
     if stages.precision == "int8" and backend.name in SATURATING and not multiplies_int8():
         warnings.warn(
             f"INT8 is less exact with {backend.name} on this processor ({backend.device}): without VNNI it adds pairs "
@@ -143,6 +159,8 @@ def _tested(bundle: Bundle, backend: Backend, precision: str, placement: str) ->
         )
     if backend.name not in ON_A_DEVICE:
         return stages, None
+    from edgedrag.runtime.selection.self_test import self_test  # here: an engine on the CPU takes none
+
     with span("self-test", "open"):
         golden = self_test(bundle, stages)
     if isinstance(backend, Compiling):

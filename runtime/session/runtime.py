@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import cv2
+from typing import TYPE_CHECKING
 
 from edgedrag.runtime.bundle.manifest import Bundle, open_bundle
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.options import AUTO, BackendName, PrecisionName, RuntimeOptions
-from edgedrag.runtime.photo.picture import MAX_MEGAPIXELS, Source, load_picture
+from edgedrag.runtime.photo.limits import MAX_MEGAPIXELS
 from edgedrag.runtime.selection.select import Fallback, more_precise, select_backend
-from edgedrag.runtime.selection.self_test import Golden
-from edgedrag.runtime.session.arguments import whole_number
-from edgedrag.runtime.session.photo import Photo
 from edgedrag.runtime.trace import span
+
+if TYPE_CHECKING:
+    from edgedrag.runtime.photo.picture import Source
+    from edgedrag.runtime.selection.self_test import Golden
+    from edgedrag.runtime.session.photo import Photo
 
 
 class Runtime:
@@ -66,6 +67,10 @@ class Runtime:
         Raises:
             InputError: it is not a photo, is damaged, or is too large; names the file or argument.
         """
+        from edgedrag.runtime.photo.picture import load_picture
+        from edgedrag.runtime.session.arguments import whole_number
+        from edgedrag.runtime.session.photo import Photo
+
         if undo_limit is not None and whole_number("undo_limit", undo_limit) < 1:
             raise InputError(f"undo_limit: {undo_limit} is less than 1")
         with span("photo.load", "load"):
@@ -99,8 +104,16 @@ def open_runtime(
 
 def open_with(options: RuntimeOptions) -> Runtime:
     """`open_runtime`, of options that were checked already."""
-    cv2.setNumThreads(options.cpu_threads)
     with span("open bundle", "open"):
         opened = open_bundle(options.bundle)
-    selected = select_backend(opened, options)
+    selected = select_backend(opened, options, import_what_edits)
+    import cv2
+
+    cv2.setNumThreads(options.cpu_threads)
     return Runtime(opened, selected.stages, selected.fallback, selected.golden, options)
+
+
+def import_what_edits() -> None:
+    """Import what photos are edited with, OpenCV among it: in the time in which the graphs load."""
+    with span("import what edits", "open"):
+        import edgedrag.runtime.session.photo  # noqa: F401

@@ -20,7 +20,7 @@ from edgedrag.runtime.bundle.graphs import Graph, Variant
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.codes import Code
 from edgedrag.runtime.errors import EngineError, InputError
-from edgedrag.runtime.files import PARTIAL, sha256_of, user_folder, write_whole
+from edgedrag.runtime.files import PARTIAL, cache_folder, sha256_of, write_whole
 
 FORMAT_VERSION = 1
 
@@ -30,10 +30,8 @@ ANY_SIZE = (0, 0)
 
 def default_folder() -> Path:
     """The user's cache of engines: $EDGEDRAG_ENGINES, or edgedrag/engines in the system's cache folder."""
-    if chosen := os.environ.get("EDGEDRAG_ENGINES"):
-        return Path(chosen)
-    variable = "LOCALAPPDATA" if os.name == "nt" and "XDG_CACHE_HOME" not in os.environ else "XDG_CACHE_HOME"
-    return user_folder(variable, ".cache", "/var/cache") / "engines"
+    chosen = os.environ.get("EDGEDRAG_ENGINES")
+    return Path(chosen) if chosen else cache_folder() / "engines"
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,7 @@ def test_pruning_takes_what_cannot_serve(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("EDGEDRAG_ENGINES", raising=False)
+    monkeypatch.delenv("EDGEDRAG_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert engines.default_folder() == tmp_path / "edgedrag" / "engines"
     monkeypatch.setenv("EDGEDRAG_ENGINES", str(tmp_path / "own"))

@@ -13,6 +13,7 @@ from conftest import rewrite_manifest
 
 import edgedrag
 from edgedrag.runtime.backends.onnxruntime import OnnxRuntimeCpu
+from edgedrag.runtime.bundle import validation
 from edgedrag.runtime.bundle.graphs import DRAG_STAGES
 from edgedrag.runtime.bundle.manifest import MAX_MANIFEST_BYTES, open_bundle
 from edgedrag.runtime.drag.stages import choose_precision
@@ -94,6 +95,21 @@ def test_manifests_that_are_refused(toy: Path, attack: str) -> None:
     rewrite_manifest(toy, change)
     with pytest.raises(BundleError, match=words):
         open_bundle(toy)
+
+
+def test_a_valid_manifest_is_remembered_and_a_changed_one_is_not_taken_for_it(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEDRAG_CACHE", str(tmp_path / "cache"))
+    opened = open_bundle(toy).manifest
+    with monkeypatch.context() as patch:
+        patch.setattr(validation, "_fault", lambda manifest: pytest.fail("it was valid before"))
+        assert open_bundle(toy).manifest == opened
+    rewrite_manifest(toy, lambda m: m.update(symbols=7))
+    for _ in range(2):
+        with pytest.raises(edgedrag.BundleError, match="symbols must be object"):
+            open_bundle(toy)
+    assert len(list((tmp_path / "cache" / "manifests").iterdir())) == 1
 
 
 def test_flipped_byte_in_any_file(toy: Path) -> None:

@@ -20,6 +20,8 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import write_aside
 
 REPORTS = ("latency_int8.json", "latency_fp32.json")  # in benchmarks/results; the text describes the first
+ALONE = "latency_diffusers.json"  # a peer that takes minutes, in a run of its own
+LOADGEN = tuple(f"loadgen_{scenario}.json" for scenario in ("single-stream", "offline", "server"))
 BEGIN, END = "<!-- latency: written by python -m edgedrag.benchmarks.latency.figures_table -->", "<!-- latency: end -->"
 WIDTH = 118  # line length of the text
 COMPARED = {
@@ -77,25 +79,54 @@ def words(report: dict[str, Any]) -> str:
     return textwrap.fill(" ".join(lines), WIDTH)
 
 
-def rewritten(page: str, reports: Sequence[dict[str, Any]]) -> str:
-    """The text of docs/latency.md with the part between the markers replaced.
+def alone(report: dict[str, Any]) -> str:
+    """What a report says of the one peer that it was made for."""
+    peers, context = report["peers"], report["context"]
+    ((name, row),) = ((name, row) for name, row in peers["rows"].items() if "ratio" in row)
+    low, high = row["interval"]
+    return (
+        f"In a run of its own, taking turns with {context['precision']} on a photo of {peers['size']} "
+        f"({peers['steps']} step, {row['n']} drags): {COMPARED[name]}, with random weights, "
+        f"{number(row['ratio'], 0)}x ({number(low, 0)} to {number(high, 0)}) its time."
+    )
+
+
+def loadgen(reports: Sequence[dict[str, Any]]) -> str:
+    """How LoadGen's percentiles compare with edgedrag's of the same queries."""
+    runs = [run for report in reports for run in report["mlperf"]]
+    each = "; ".join(
+        f"{run['scenario']}, {run['latency']['n']} drags: "
+        + ", ".join(f"{name} {row['log_ms']:.1f} and {row['own_ms']:.1f} ms" for name, row in run["compared"].items())
+        for run in runs
+    )
+    return f"Driven by {runs[0]['driver']}, its percentiles and edgedrag's of the same queries: {each}."
+
+
+def rewritten(page: str, results: Path) -> str:
+    """The text of docs/latency.md with the part between the markers made of the reports in a folder.
 
     Raises:
-        InputError: the markers are missing or repeated.
+        InputError: the markers are missing or repeated, or a report is.
     """
-    part = "\n".join([BEGIN, words(reports[0]), "", *markdown(table(reports)), END])
-    text, count = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: part, page, flags=re.S)
+    reports = [read_report(results / name) for name in REPORTS]
+    text = [BEGIN, words(reports[0])]
+    if (results / ALONE).exists():
+        text += ["", textwrap.fill(alone(read_report(results / ALONE)), WIDTH)]
+    driven = [read_report(results / name) for name in LOADGEN if (results / name).exists()]
+    if driven:
+        text += ["", textwrap.fill(loadgen(driven), WIDTH)]
+    part = "\n".join([*text, "", *markdown(table(reports)), END])
+    made, count = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: part, page, flags=re.S)
     if count != 1:
         raise InputError(f"docs/latency.md: the table goes between {BEGIN} and {END}, which are there {count} times")
-    return text
+    return made
 
 
 def main() -> None:
     """Rewrite docs/latency.md in the checkout."""
     root = Path(edgedrag.__file__).resolve().parents[2]
-    reports = [read_report(root / "benchmarks" / "results" / name) for name in REPORTS]
     page = root / "docs" / "latency.md"
-    write_aside(page, rewritten(page.read_text(encoding="utf-8"), reports).encode())
+    write_aside(page, rewritten(page.read_text(encoding="utf-8"), root / "benchmarks" / "results").encode())
 
 
 if __name__ == "__main__":

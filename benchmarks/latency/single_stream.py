@@ -28,6 +28,7 @@ SHARES = {"drag": 0.55, "first_drag": 0.3, "preview": 0.15}  # shares of a windo
 LEAST = 1  # smallest number of queries of each kind in a window
 BATCH_SECONDS = 0.25  # length of a batch of queries
 WARM_SECONDS = 1.5  # limit of the warm-up after its third batch
+LONG_MS = 5000.0  # a query that takes longer needs no warm-up of many
 PROFILED = 8  # drags with recorded spans
 COLD = ("interpreter_ms", "import_ms", "open_ms", "load_weights_ms", "first_photo_ms", "first_drag_ms")
 
@@ -132,13 +133,15 @@ class Asker:
             yield answer["ms"]
 
     def warm_up(self) -> int:
-        """Drag until three batches agree; returns the number of drags."""
+        """Drag until three batches agree, or one is long; returns the number of drags."""
         done, end = 0, time.perf_counter() + WARM_SECONDS
         medians: list[float] = []
         while len(medians) < WINDOWS or (not agree(medians) and time.perf_counter() < end):
             taken = list(self.ask("drag", batch_size(medians[-1]) if medians else 1))
             done += len(taken)
             medians.append(statistics.median(taken))
+            if medians[-1] > LONG_MS:
+                break
         return done
 
     def fill(self, kind: str, seconds: float, window: list[float]) -> None:

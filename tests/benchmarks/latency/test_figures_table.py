@@ -6,7 +6,7 @@ import pytest
 from conftest import REPOSITORY
 
 from edgedrag.benchmarks.latency.compare import read_report
-from edgedrag.benchmarks.latency.figures_table import BEGIN, REPORTS, rewritten
+from edgedrag.benchmarks.latency.figures_table import BEGIN, REPORTS, alone, loadgen, rewritten
 from edgedrag.runtime.errors import InputError
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
@@ -14,13 +14,26 @@ RESULTS = REPOSITORY / "benchmarks" / "results"
 
 def test_the_page_is_as_written_from_the_reports() -> None:
     page = (REPOSITORY / "docs" / "latency.md").read_text()
+    assert rewritten(page, RESULTS) == page, "run: python -m edgedrag.benchmarks.latency.figures_table"
     reports = [read_report(RESULTS / name) for name in REPORTS]
-    assert rewritten(page, reports) == page, "run: python -m edgedrag.benchmarks.latency.figures_table"
     assert all(report["complete"] for report in reports)
     assert [report["context"]["precision"] for report in reports] == ["int8", "fp32"]
 
 
 def test_a_page_without_the_place_is_refused() -> None:
-    reports = [read_report(RESULTS / name) for name in REPORTS]
     with pytest.raises(InputError, match="0 times"):
-        rewritten(f"# Latency\n{BEGIN}\n", reports)
+        rewritten(f"# Latency\n{BEGIN}\n", RESULTS)
+
+
+def test_a_peer_alone_is_said_with_its_conditions() -> None:
+    rows = {"edgedrag": {"n": 3}, "diffusers-sd15": {"n": 3, "ratio": 312.4, "interval": [290.2, 336.3]}}
+    report = {"context": {"precision": "int8"}, "peers": {"size": "512x512", "steps": 1, "rows": rows}}
+    text = alone(report)
+    assert "Stable Diffusion 1.5" in text and "312x (290 to 336)" in text and "1 step, 3 drags" in text
+
+
+def test_loadgens_percentiles_stand_beside_edgedrags() -> None:
+    compared = {"p50": {"log_ms": 90.04, "own_ms": 89.96}, "p90": {"log_ms": 101.0, "own_ms": 100.9}}
+    run = {"scenario": "server", "driver": "LoadGen 6.0.17", "latency": {"n": 64}, "compared": compared}
+    text = loadgen([{"mlperf": [run]}])
+    assert "LoadGen 6.0.17" in text and "server, 64 drags: p50 90.0 and 90.0 ms, p90 101.0 and 100.9 ms" in text

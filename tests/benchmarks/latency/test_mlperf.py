@@ -122,6 +122,10 @@ def test_a_bundle_runs_in_a_scenario(by_loadgen: bool, tmp_path: Path, monkeypat
     (run,) = report["mlperf"]
     assert run["driver"].startswith("LoadGen" if by_loadgen else "edgedrag") and run["latency"]["n"] >= 64
     assert run["compared"]["p50"]["log_ms"] == pytest.approx(run["compared"]["p50"]["own_ms"], rel=0.3, abs=20.0)
+    lines = (tmp_path / "logs" / logs.DETAIL).read_text().splitlines()
+    messages = [json.loads(line.removeprefix(":::MLLOG")) for line in lines if line.startswith(":::MLLOG")]
+    assert lines[0].startswith(":::MLLOG") and len({message["key"] for message in messages}) > 10
+    assert not [m for m in messages if m["metadata"]["is_error"] or m["metadata"]["is_warning"]], "as its parser counts"
     rows = json.loads((tmp_path / "logs" / logs.ACCURACY).read_text())
     picture = cv2.imdecode(np.frombuffer(bytes.fromhex(rows[0]["data"]), np.uint8), cv2.IMREAD_COLOR)
     assert sorted(row["qsl_idx"] for row in rows) == list(range(16)) and picture.shape[0] > 100

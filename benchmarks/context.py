@@ -54,6 +54,7 @@ def context(runtime: Runtime) -> dict[str, Any]:
     return {
         **machine(runtime.backend.device),
         "bundle": runtime.bundle.name,
+        "bundle_version": runtime.bundle.manifest["version"],
         "checkpoint_sha256": runtime.bundle.manifest["provenance"]["checkpoint_sha256"],
         "backend": runtime.backend.name,
         "precision": runtime.precision,

@@ -1,6 +1,6 @@
 """Checks that repeated runs of one configuration agree within the intervals of `bench compare`.
 
-Made the paragraph on eleven runs in docs/latency.md and benchmarks/results/latency_agreement.json:
+For eleven runs:
 
 for i in 0 1 2 3 4 5 6 7 8 9 10; do edgedrag bench latency --peers none --seconds 12 -o run-$i.json; done
 python tools/agreement.py run-*.json -o REPORT.json

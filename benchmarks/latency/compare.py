@@ -18,7 +18,7 @@ from edgedrag.benchmarks.latency.measure import FORMAT, FORMAT_VERSION
 from edgedrag.benchmarks.latency.ratios import Ratio
 from edgedrag.benchmarks.latency.scene import Size
 from edgedrag.benchmarks.latency.series import pooled
-from edgedrag.benchmarks.latency.single_stream import SHARES, Asker, Cell
+from edgedrag.benchmarks.latency.single_stream import SHARES, Asker, Cell, started
 from edgedrag.benchmarks.latency.subject import Configuration, Subject
 from edgedrag.benchmarks.nvidia import Card
 from edgedrag.benchmarks.report import read_json
@@ -26,6 +26,8 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import scratch_folder
 
 PAIRS = 5  # number of pairs of interleaved processes
+START = "start"  # from the start of a process to the end of its first drag,
+STARTS = 3  # of so many processes on each side of a pair; the last one goes on
 DECIDES = "drag"  # the kind of query that determines verdict and exit code
 CONTEXT_FIELDS = (
     "device", "cpus", "bundle", "manifest_sha256", "backend", "precision", "governor", "nvpmodel", "git_revision",
@@ -122,22 +124,30 @@ def measure_ab(
         first, second: configuration and step count; None uses the bundle's default steps.
         seconds: total time.
     """
-    pairs: dict[str, list[Turns]] = {kind: [] for kind in SHARES}
+    pairs: dict[str, list[Turns]] = {kind: [] for kind in (*SHARES, START)}
     contexts: dict[str, Any] = {}
     steps: dict[str, int] = {}
+    sides = {"a": first, "b": second}
     complete, machine = False, MachineLoad()
     with scratch_folder() as folder:
         try:
             for pair in range(PAIRS):
                 machine.sample()
+                starts: Turns = {"a": [], "b": []}
+                for side in (("a", "b") * (STARTS - 1))[:: -1 if pair % 2 else 1]:
+                    say(f"pair {pair + 1} of {PAIRS}: start")
+                    with Subject(sides[side][0], folder) as subject:
+                        starts[side].append([started(subject, size, folder)["total_ms"]])
                 with ExitStack() as stack:
                     askers = {}
-                    for side, (what, count) in {"a": first, "b": second}.items():
+                    for side, (what, count) in sides.items():
                         subject = stack.enter_context(Subject(what, folder))
                         steps[side] = count or subject.opened["default_steps"]
                         contexts[side] = contexts.get(side) or side_context(subject, what)
+                        starts[side].append([started(subject, size, folder)["total_ms"]])
                         askers[side] = Asker(subject, Cell(size, steps[side]), folder)
                         askers[side].warm_up()
+                    pairs[START].append(starts)
                     for kind, share in SHARES.items():
                         say(f"pair {pair + 1} of {PAIRS}: {kind}")
                         pairs[kind].append({})

@@ -92,13 +92,10 @@ class Bench:
     @contextmanager
     def open_subject(self, sizes: tuple[Size, ...]) -> Iterator[Subject]:
         """A process with the first photo loaded and a first drag made; records its cold start and memory."""
-        measured, scene = self.measured, write_scene(self.folder, sizes[0])
+        measured = self.measured
         with Subject(self.what, self.folder) as subject:
             measured.opened = measured.opened or subject.opened
-            loaded = subject.load(scene)
-            assert loaded is not None, "a new process has no photo"
-            (first,) = subject.ask("drags", scene=str(sizes[0]), steps=None, first=0, count=1, fresh=False)
-            measured.cold.append({**subject.opened["cold"], "first_photo_ms": loaded, "first_drag_ms": first["ms"]})
+            measured.cold.append(started(subject, sizes[0], self.folder))
             yield subject
             used = subject.memory_mb()
             if used is not None:
@@ -106,6 +103,15 @@ class Bench:
             on_card = self.card.memory_mb(subject.pid)
             if on_card is not None:
                 measured.device_mb.append(on_card)
+
+
+def started(subject: Subject, size: Size, folder: Path) -> dict[str, float]:
+    """The parts of a new process's cold start, to the end of a first drag, and their sum `total_ms`."""
+    loaded = subject.load(write_scene(folder, size))
+    assert loaded is not None, "a new process has no photo"
+    (first,) = subject.ask("drags", scene=str(size), steps=None, first=0, count=1, fresh=False)
+    parts = {**subject.opened["cold"], "first_photo_ms": loaded, "first_drag_ms": first["ms"]}
+    return {**parts, "total_ms": sum(parts.values())}
 
 
 def batch_size(ms: float) -> int:

@@ -31,11 +31,12 @@ class Worker:
         start = time.perf_counter()
         import edgedrag
 
+        self.cold["import_ms"] = ms_since(start)
+        start = time.perf_counter()
         # Checkouts from before runtime/ had folders have the module directly in it.
         folder = "drag." if importlib.util.find_spec("edgedrag.runtime.drag") else ""
         stages: Any = importlib.import_module(f"edgedrag.runtime.{folder}stages").Stages
 
-        self.cold["import_ms"] = ms_since(start)
         self.scenes: dict[str, dict[str, Any]] = {}
         load_weights = stages.__init__
 
@@ -45,7 +46,6 @@ class Worker:
             self.cold["load_weights_ms"] = round(self.cold.get("load_weights_ms", 0.0) + ms_since(began), 4)
 
         stages.__init__ = timed
-        start = time.perf_counter()
         self.runtime = edgedrag.open(**job["options"])
         self.cold["open_ms"] = round(ms_since(start) - self.cold["load_weights_ms"], 4)
         stages.__init__ = load_weights

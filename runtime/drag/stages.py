@@ -72,7 +72,8 @@ class Stages:
         self.sizes = backend.sizes(bundle, precision)
         self._graphs: dict[str, list[tuple[Graph, dict[str, CompiledGraph]]]] = {}
         self._fault: BaseException | None = None
-        self._loader = Thread(target=self._load_aside, args=(bundle,), daemon=True) if aside else None
+        self._stopped = False
+        self._loader = Thread(target=self._load_aside, args=(bundle,)) if aside else None
         if self._loader is None:
             self._load(bundle)
         else:
@@ -84,6 +85,8 @@ class Stages:
             for graph in bundle.stages[stage]:
                 compiled: dict[str, CompiledGraph] = {}
                 for branch, variant in files(graph, self.backend, self.precision, self.placement).items():
+                    if self._stopped:
+                        return
                     with span(f"load {graph.name}", "open", branch=branch):
                         compiled[branch] = self.backend.load(bundle, graph, variant, self.precision)
                 self._graphs[stage].append((graph, compiled))
@@ -97,7 +100,11 @@ class Stages:
     def wait(self) -> None:
         """Until the graphs are loaded; raises what loading them raised."""
         if self._loader is not None:
-            self._loader.join()
+            try:
+                self._loader.join()
+            except BaseException:  # Ctrl-C: the process ends when the thread does
+                self._stopped = True
+                raise
             self._loader = None
         if self._fault is not None:
             raise self._fault

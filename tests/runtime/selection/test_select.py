@@ -7,9 +7,11 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +30,8 @@ from edgedrag.runtime.codes import Code
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import BundleError, EngineError
 from edgedrag.runtime.files import sha256_of
-from edgedrag.runtime.options import BACKENDS
+from edgedrag.runtime.options import BACKENDS, RuntimeOptions
+from edgedrag.runtime.selection import select
 from edgedrag.runtime.selection import self_test as golden_module
 from edgedrag.runtime.selection.self_test import comparison_command, self_test
 
@@ -257,3 +260,52 @@ def test_what_goes_wrong_only_when_it_is_replayed_is_seen_too() -> None:
     with pytest.raises(EngineError, match="self-test: the golden drag is at"):
         self_test(opened, Stages(opened, backend, "fp32"))
     assert device.records
+
+
+def test_graphs_load_in_a_thread_meanwhile_and_what_fails_there_is_raised(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    ready = threading.Event()
+    load = OnnxRuntimeCpu.load
+
+    def loaded(self: OnnxRuntimeCpu, *arguments: Any) -> CompiledGraph:
+        threads.append(threading.current_thread())
+        assert ready.wait(60), "nothing was done meanwhile"
+        return load(self, *arguments)
+
+    monkeypatch.setattr(OnnxRuntimeCpu, "load", loaded)
+    options = RuntimeOptions(toy, "cpu", "fp32")
+    stages = select.select_backend(open_bundle(toy), options, ready.set).stages
+    assert threads and threading.current_thread() not in threads
+    assert all(compiled for _, _, compiled in stages.graphs())
+
+    monkeypatch.setattr(OnnxRuntimeCpu, "load", lambda *_: (_ for _ in ()).throw(EngineError("out of order")))
+    with pytest.raises(EngineError, match="out of order"):
+        select.select_backend(open_bundle(toy), options, lambda: None)
+
+
+def test_an_interruption_while_graphs_load_ends_the_loading(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, goes_on = threading.Event(), threading.Event()
+    count = []
+
+    def load(*_: Any) -> None:
+        count.append(1)
+        began.set()
+        goes_on.wait(60)
+
+    def interrupted(self: threading.Thread) -> None:
+        assert began.wait(60)
+        raise KeyboardInterrupt
+
+    backend = OnnxRuntimeCpu()
+    monkeypatch.setattr(backend, "load", load)
+    stages = Stages(open_bundle(toy), backend, "fp32", aside=True)
+    loader = stages._loader
+    assert loader is not None
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(threading.Thread, "join", interrupted)
+        stages.wait()
+    goes_on.set()
+    loader.join(60)
+    assert len(count) == 1 and not loader.is_alive()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -29,7 +28,6 @@ from edgedrag.runtime.session.mover import HOLE_MARGIN, Mover, digest
 from edgedrag.runtime.session.place import Place, lifted, longest, wider, within_reach
 from edgedrag.runtime.session.start import answers_at, find_start, is_apart, region_of
 from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
-from edgedrag.runtime.system.cpus import default_threads
 from edgedrag.runtime.trace import span
 
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
@@ -70,10 +68,12 @@ class Request:
         with span("hold moved along", "hold"):
             return held_after(self.way, start, self.holds, self.window, generated)
 
-    def timed_in(self, timings: dict[str, float]) -> Request:
-        """The request, whose run adds its milliseconds to `timings`."""
-        self.run.timings = timings
-        return self
+    def moves_like(self, other: Request) -> bool:
+        """Whether both drags make the same motion of the same pixels."""
+        if self.window != other.window or not np.array_equal(self.mask, other.mask):
+            return False
+        one, two = self.run.held, other.run.held
+        return np.array_equal(one.flow, two.flow) and np.array_equal(one.revealed, two.revealed)
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
@@ -137,18 +137,6 @@ class Preparer:
             InputError: drags, mask or motion that cannot be used; says which and why.
         """
         return self._moved(self._placed(photo, asked, done), timings)
-
-    def prepare_each(
-        self, photo: np.ndarray, ways: Sequence[Asked], count: int, done: tuple[Entry, ...]
-    ) -> Iterator[Request]:
-        """`prepare` for each way in turn; the motions of the first `count` are made side by side."""
-        from concurrent.futures import ThreadPoolExecutor  # here: see candidates.py
-
-        with ThreadPoolExecutor(min(count, default_threads())) as pool:
-            first = [pool.submit(self._moved, self._placed(photo, asked, done)) for asked in ways[:count]]
-            yield from (made.result() for made in first)
-        for asked in ways[count:]:
-            yield self.prepare(photo, asked, None, done)
 
     def _placed(self, photo: np.ndarray, asked: Asked, done: tuple[Entry, ...]) -> Placed:
         """Check a drag, find what it holds, and bring it to the generator's size."""

@@ -48,7 +48,7 @@ class Hold:
     beyond: float
     _soft: SoftMap
     _view: PhotoView
-    _moving: dict[str, Hold] = field(default_factory=dict)
+    _sure: dict[str, Hold] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         rows, columns = self.box
@@ -69,16 +69,16 @@ class Hold:
         """The alternative of a name of NAMES."""
         return self.alternatives[NAMES.index(name)]
 
-    def moving(self, name: str) -> Hold:
-        """The alternative of a name as it moves where no mask is given: what is less sure to be held stays."""
+    def sure_answer(self, name: str) -> Hold:
+        """What of the alternative of a name moves where no mask is given: what is less sure to be held stays."""
         if name not in SURE:
             return self.answer(name)
-        if name not in self._moving:
+        if name not in self._sure:
             held, part = self.answer(name), self.answer(NAMES[0])
             sure = around_point(held.follows, pixel_at(self._view, np.array(self.point)), SURE[name])
             follows = follows_of(held.follows, np.maximum(sure, part.follows >= 0.5))
-            self._moving[name] = replace(held, follows=follows, _moving={})
-        return self._moving[name]
+            self._sure[name] = replace(held, follows=follows, _sure={})
+        return self._sure[name]
 
     @cached_property
     def _coefficients(self) -> np.ndarray:

@@ -31,16 +31,16 @@ def radius(held: Hold, level: float = 0.5) -> float:
 def test_what_is_unsure_is_held_and_does_not_move(hold: Hold) -> None:
     for name, held in zip(FOUND_NAMES[1:], RADII[1:]):
         assert radius(hold.answer(name)) == pytest.approx(held, abs=0.5)
-        assert radius(hold.moving(name)) == pytest.approx(held - UNSURE, abs=2.5), "soft for two pixels"
+        assert radius(hold.sure_answer(name)) == pytest.approx(held - UNSURE, abs=2.5), "soft for two pixels"
 
 
 def test_the_part_moves_as_it_is_and_lies_in_all(hold: Hold) -> None:
-    part = hold.moving("part")
-    assert part is hold.answer("part") and hold.moving("neighbourhood") is hold.answer("neighbourhood")
+    part = hold.sure_answer("part")
+    assert part is hold.answer("part") and hold.sure_answer("neighbourhood") is hold.answer("neighbourhood")
     for name in FOUND_NAMES[1:]:
-        moved = hold.moving(name)
+        moved = hold.sure_answer(name)
         assert (moved.follows[part.follows >= 0.5] >= 0.5).all() and moved.name == name
-        assert moved is hold.moving(name), "made once"
+        assert moved is hold.sure_answer(name), "made once"
         assert np.array_equal(moved.on_photo(), hold.answer(name).on_photo()), "what is held is what it was"
 
 

@@ -19,7 +19,7 @@ from edgedrag.runtime.trace import span
 PHOTOS = 2  # of which something is remembered: as it is now, and before the drags that the next one goes on with
 MOST_FOUND = 64  # holds that are remembered: those of a drag's handles, while the finger moves
 
-Found = dict[tuple[float, float, bytes], Hold]
+HoldsByPoint = dict[tuple[float, float, bytes], Hold]  # by x, y and the mask's hash
 
 
 class HoldFinder:
@@ -27,7 +27,7 @@ class HoldFinder:
 
     def __init__(self, bundle: Bundle, stages: Stages) -> None:
         self._run = HoldRun(bundle, stages) if bundle.hold_sizes else None
-        self._seen: list[tuple[PhotoView, Found]] = []  # the last photos, and the holds on each by point and mask
+        self._seen: list[tuple[PhotoView, HoldsByPoint]] = []  # the last photos, and the holds on each
 
     def find(
         self, photo: np.ndarray, point: np.ndarray, mask: np.ndarray | None, answers: np.ndarray | None = None
@@ -48,7 +48,7 @@ class HoldFinder:
             found[key] = self._find(view, point, mask, answers)
         return found[key]
 
-    def _on(self, photo: np.ndarray) -> tuple[PhotoView, Found]:
+    def _on(self, photo: np.ndarray) -> tuple[PhotoView, HoldsByPoint]:
         """What is known of a photo."""
         known = [seen for seen in self._seen if seen[0].photo is photo]
         if not known:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.composite import Box
+from edgedrag.runtime.drag.composite import Box, box_of
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.guided_filter import apply_coefficients
 from edgedrag.runtime.hold.soft_map import SoftMap
@@ -47,7 +48,7 @@ class Hold:
     beyond: float
     _soft: SoftMap
     _view: PhotoView
-    _moving: dict[str, Hold] = field(default_factory=dict)
+    _sure: dict[str, Hold] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         rows, columns = self.box
@@ -68,16 +69,16 @@ class Hold:
         """The alternative of a name of NAMES."""
         return self.alternatives[NAMES.index(name)]
 
-    def moving(self, name: str) -> Hold:
-        """The alternative of a name as it moves where no mask is given: what is less sure to be held stays."""
+    def sure_answer(self, name: str) -> Hold:
+        """What of the alternative of a name moves where no mask is given: what is less sure to be held stays."""
         if name not in SURE:
             return self.answer(name)
-        if name not in self._moving:
+        if name not in self._sure:
             held, part = self.answer(name), self.answer(NAMES[0])
             sure = around_point(held.follows, pixel_at(self._view, np.array(self.point)), SURE[name])
             follows = follows_of(held.follows, np.maximum(sure, part.follows >= 0.5))
-            self._moving[name] = replace(held, follows=follows, _moving={})
-        return self._moving[name]
+            self._sure[name] = replace(held, follows=follows, _sure={})
+        return self._sure[name]
 
     @cached_property
     def _coefficients(self) -> np.ndarray:
@@ -117,20 +118,22 @@ def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.
         answers: float32 [3, h, w] at the size of `view.picture`, in 0..1, held from a half on, by FOUND_NAMES.
         mask: bool [H, W], which bounds it.
     """
-    inside = np.ones(view.size, np.float32)
+    inside = np.float32(1)
     if mask is not None:
         inside = cv2.resize(mask.astype(np.float32), view.size[::-1], interpolation=cv2.INTER_AREA)
     at = pixel_at(view, point)
     x, y = point.tolist()
 
     def one(name: str, answer: np.ndarray) -> Hold:
-        unbounded, answer = around_point(answer, at, 0.5), answer * inside
-        beyond = 1 - float((unbounded * inside).sum() / unbounded.sum())
-        region = around_point(answer, at, 0.5)
+        region, beyond = around_point(answer, at, 0.5), 0.0
+        if mask is not None:
+            beyond = 1 - float((region * inside).sum() / region.sum())
+            answer = answer * inside
+            region = around_point(answer, at, 0.5)
         follows = follows_of(answer, region) if name in FOUND_NAMES else answer
         return Hold(name, (x, y), (), follows, beyond, SoftMap(view, region, point, mask), view)
 
-    nested = list(np.maximum.accumulate(answers))
+    nested = list(accumulate(answers, np.maximum))
     nested.append(neighbourhood(around_point(nested[-1], at, 0.5), NEAR * min(view.size)))
     held = tuple(one(name, answer) for name, answer in zip(NAMES, nested))
     return replace(held[NAMES.index(DEFAULT)], alternatives=held)
@@ -167,11 +170,11 @@ def around_point(answer: np.ndarray, at: np.ndarray, level: float) -> np.ndarray
 
 def enclosed(piece: np.ndarray) -> np.ndarray:
     """Where a piece, uint8 {0, 1} [h, w], encloses islands smaller than ISLAND; uint8 {0, 1}."""
-    _, islands, stats, _ = cv2.connectedComponentsWithStats(1 - piece, connectivity=4)
-    height, width = piece.shape
-    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
-    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
-    inside = (left > 0) & (top > 0) & (right < width) & (bottom < height)
-    inside &= stats[:, cv2.CC_STAT_AREA] < ISLAND * piece.sum()
-    inside[0] = False  # the piece itself
-    return inside[islands].astype(np.uint8)
+    box, islands = box_of(piece), np.zeros_like(piece)
+    count, labels = cv2.connectedComponents(1 - piece[box], connectivity=4)
+    small = np.bincount(labels.reshape(-1), minlength=count) < ISLAND * piece.sum()
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        small[edge] = False  # not enclosed, or the piece itself
+    small[0] = False
+    islands[box] = small[labels]
+    return islands

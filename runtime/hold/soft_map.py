@@ -35,9 +35,12 @@ class SoftMap:
         """
         self._photo, self._point, self._mask = view.photo, point, mask
         self._view, self._region = view, region
+
+    @cached_property
+    def box(self) -> Box:
         # The filter, and what enlarges its coefficients, reach this far.
-        near = cv2.dilate(region, np.ones((4 * RADIUS + 3, 4 * RADIUS + 3), np.uint8)) > 0
-        self.box = on_photo(box_of(near), view)
+        near = cv2.dilate(self._region, np.ones((4 * RADIUS + 3, 4 * RADIUS + 3), np.uint8)) > 0
+        return on_photo(box_of(near), self._view)
 
     @cached_property
     def _coefficients(self) -> np.ndarray:

@@ -63,24 +63,55 @@ class EditMaker:
 
     def moved(self, asked: Asked) -> Edit:
         """An edit of the motion alone, after 0 steps."""
+        return self._moved(self._begun(asked))
+
+    def _begun(self, asked: Asked) -> Request:
+        """A drag's request, with the time that it took."""
         timings: dict[str, float] = {}
         with timed(timings, TOTAL, "drag"):
-            request = self.request(asked, timings)
-            moved = self.motion(request)
-            finished = self._finished(request, moved)
+            return self.request(asked, timings)
+
+    def _moved(self, request: Request) -> Edit:
+        """An edit of a request's motion alone."""
+        with timed(request.run.timings, TOTAL, "drag"):
+            finished = self._finished(request, self.motion(request))
         made_by = MadeBy(self._runtime.backend.name, self._runtime.precision, self._runtime.fallback)
-        return finished.edit(timings, 0, 0, made_by)
+        return finished.edit(request.run.timings, 0, 0, made_by)
 
     def generated(self, asked: Asked, steps: int | None, seed: int) -> Generator[Progress, None, Edit]:
         """An edit of all stages; yields before each step."""
         finish = yield from self._run(partial(self.request, asked), steps, seed)
         return finish()
 
-    def candidates(self, ways: Sequence[Asked], count: int, steps: int | None, seed: int) -> Iterator[Edit]:
-        """An edit in each way in turn; the motions of the first `count` are made side by side."""
-        ways = [replace(way, protected=self._state.protected) for way in ways]
-        requests = self.preparer.prepare_each(self._state.image, ways, count, self._state.history.done)
-        return side_by_side((run_to_end(self._run(one.timed_in, steps, seed)) for one in requests), count)
+    def candidates(self, ways: Sequence[Asked], count: int, steps: int | None, seed: int) -> list[Edit]:
+        """Up to `count` edits: of the first way, and of the motion alone in the next ones that move otherwise.
+
+        These are made beside the first one's graphs.
+        """
+        from concurrent.futures import Future, ThreadPoolExecutor  # here: see candidates.py
+
+        others: list[Future[list[Edit]]] = []
+
+        def prepare(timings: dict[str, float]) -> Request:
+            request = self.request(ways[0], timings)
+            others.append(beside.submit(self._moved_otherwise, request, ways[1:], count - 1))
+            return request
+
+        with ThreadPoolExecutor(1) as beside:
+            first = run_to_end(self._run(prepare, steps, seed))()
+            return [first, *others[0].result()]
+
+    def _moved_otherwise(self, request: Request, ways: Sequence[Asked], count: int) -> list[Edit]:
+        """Up to `count` edits of the motion alone; only of ways that differ from a request's and from each other."""
+        requests, edits = [request], list[Edit]()
+        for way in ways:
+            if len(edits) == count:
+                break
+            other = self._begun(way)
+            if not any(map(other.moves_like, requests)):
+                requests.append(other)
+                edits.append(self._moved(other))
+        return edits
 
     def seeds(self, asked: Asked, count: int, steps: int | None, seeds: Iterable[int]) -> Iterator[Edit]:
         """An edit of each seed in turn."""

@@ -139,7 +139,7 @@ def _checks(edit: Edit) -> dict[str, Any]:
 def _candidates(outputs: Sequence[Path], edits: Sequence[Edit]) -> list[dict[str, Any]]:
     """What each candidate's file holds, the likeliest first."""
     return [
-        {"output": str(path), "motion": edit.motion, "seed": edit.seed, "checks": _checks(edit)}
+        {"output": str(path), "motion": edit.motion, "steps": edit.steps, "seed": edit.seed, "checks": _checks(edit)}
         for path, edit in zip(outputs, edits)
     ]
 

@@ -1,4 +1,4 @@
-"""How what drags hold moves in its place, and the ground behind it, which is made once for a resting finger."""
+"""How what drags hold moves, and the ground behind it, which is made once for a resting finger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
 from edgedrag.runtime.drag.motion import HeldMotion, held_in_mask, move_held
 from edgedrag.runtime.drag.motion_names import BEND_REACH, BEND_REACH_IN_MASK
-from edgedrag.runtime.session.place import Place, goes_on, longest, moves, wider, within_reach
+from edgedrag.runtime.session.scaled_drag import ScaledDrag, goes_on, longest, moves, wider, within_reach
 from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
 from edgedrag.runtime.trace import span
 
@@ -31,7 +31,7 @@ class Mover:
         self._grounds: dict[tuple[bytes, ...], Ground] = {}  # the last ones, by the window's pixels and the hole
         self._lock = threading.Lock()
 
-    def move_in_mask(self, place: Place, held: np.ndarray, thing: np.ndarray | None, margin: float) -> HeldMotion:
+    def move_in_mask(self, drag: ScaledDrag, held: np.ndarray, thing: np.ndarray | None, margin: float) -> HeldMotion:
         """Move what lies in a given mask.
 
         A thing with all of its outline in the mask that moves as a whole, further than the ground around it could give
@@ -42,18 +42,18 @@ class Mover:
             thing: float32 [H, W], what they hold of a thing that does not go on beyond the mask; None: it does.
             margin: generator pixels over which a motion fades in from the mask's edge.
         """
-        points, mask = place.points, place.mask
+        points, mask = drag.points, drag.mask
         far = longest(points) > margin and moves_whole(points)
         with span("move", "prepare"):
             if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
                 return move_in_mask(points, mask, held.max(0), margin)
             hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
             moved = lift(points, mask, thing, hole)
-        return replace(moved, ground=self.ground(place.picture, hole, hole))
+        return replace(moved, ground=self.ground(drag.picture, hole, hole))
 
-    def move(self, place: Place, held: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
+    def move(self, drag: ScaledDrag, held: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
         """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
-        points, mask = place.points, place.mask
+        points, mask = drag.points, drag.mask
         with span("move", "prepare"):
             if margin:
                 follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
@@ -67,7 +67,7 @@ class Mover:
         hole = held[moves(points)].max(0) > HOLE_LEVEL
         hole, revealed = wider(hole, HOLE_MARGIN), wider(moved.revealed[..., 0] > SHOWN, 1)
         hole |= revealed
-        return replace(moved, ground=self.ground(place.picture, hole, within_reach(hole, longest(points)) | revealed))
+        return replace(moved, ground=self.ground(drag.picture, hole, within_reach(hole, longest(points)) | revealed))
 
     def ground(self, picture: np.ndarray, hole: np.ndarray, wanted: np.ndarray) -> Ground:
         """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""

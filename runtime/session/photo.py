@@ -136,8 +136,9 @@ class Photo:
     ) -> list[Edit]:
         """Several answers to one drag, the one most likely worth keeping first; changes nothing.
 
-        Where the runtime moves what is held they differ in what that is and how it moves, elsewhere in their seed.
-        Their motions are made side by side before, which is in no edit's `timings`.
+        Where the runtime moves what is held, the first is what `drag` gives, and the others differ in what is held and
+        how it moves. They are the motion alone, as `move` makes it, after 0 steps, and are made beside the first.
+        Elsewhere answers differ in their seed.
         `count` is 1 to MAX_CANDIDATES; fewer come where answers are alike. The rest as in `drag`.
         """
         check_count(count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,7 +11,7 @@ import numpy as np
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
-from edgedrag.runtime.drag.motion import MotionName, check_motion
+from edgedrag.runtime.drag.motion import HeldMotion, MotionName, check_motion
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.errors import InputError
@@ -26,10 +25,9 @@ from edgedrag.runtime.session.arguments import checked_mask
 from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
 from edgedrag.runtime.session.history import Entry, Start
 from edgedrag.runtime.session.mover import HOLE_MARGIN, Mover, digest
-from edgedrag.runtime.session.place import Place, lifted, longest, wider, within_reach
+from edgedrag.runtime.session.scaled_drag import ScaledDrag, lifted, longest, wider, within_reach
 from edgedrag.runtime.session.start import answers_at, find_start, is_apart, region_of
 from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
-from edgedrag.runtime.system.cpus import default_threads
 from edgedrag.runtime.trace import span
 
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
@@ -52,7 +50,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Request:
-    """A checked drag: its place in the photo, and its run through the stages."""
+    """A checked drag: its window of the photo, and its run through the stages."""
 
     way: Way
     photo: np.ndarray  # as it was when the drag began
@@ -70,10 +68,12 @@ class Request:
         with span("hold moved along", "hold"):
             return held_after(self.way, start, self.holds, self.window, generated)
 
-    def timed_in(self, timings: dict[str, float]) -> Request:
-        """The request, whose run adds its milliseconds to `timings`."""
-        self.run.timings = timings
-        return self
+    def moves_like(self, other: Request) -> bool:
+        """Whether both drags make the same motion of the same pixels."""
+        if self.window != other.window or not np.array_equal(self.mask, other.mask):
+            return False
+        one, two = self.run.held, other.run.held
+        return np.array_equal(one.flow, two.flow) and np.array_equal(one.revealed, two.revealed)
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
@@ -87,30 +87,12 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Found:
+class DragHolds:
     """What a drag starts from, what each of its points holds there, and the region that may change, bool [H, W]."""
 
     start: Start
     holds: tuple[Hold, ...]
     region: np.ndarray
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A checked drag in its place, before its motion is known; see `Request`.
-
-    `margin`: generator pixels over which a motion fades in from the edge of a given mask; 0 without one.
-    """
-
-    variant: Variant
-    way: Way
-    photo: np.ndarray
-    points: np.ndarray
-    found: Found
-    window: Window
-    native: np.ndarray
-    place: Place
-    margin: float
 
 
 class Preparer:
@@ -136,69 +118,53 @@ class Preparer:
         Raises:
             InputError: drags, mask or motion that cannot be used; says which and why.
         """
-        return self._moved(self._placed(photo, asked, done), timings)
-
-    def prepare_each(
-        self, photo: np.ndarray, ways: Sequence[Asked], count: int, done: tuple[Entry, ...]
-    ) -> Iterator[Request]:
-        """`prepare` for each way in turn; the motions of the first `count` are made side by side."""
-        from concurrent.futures import ThreadPoolExecutor  # here: see candidates.py
-
-        with ThreadPoolExecutor(min(count, default_threads())) as pool:
-            first = [pool.submit(self._moved, self._placed(photo, asked, done)) for asked in ways[:count]]
-            yield from (made.result() for made in first)
-        for asked in ways[count:]:
-            yield self.prepare(photo, asked, None, done)
-
-    def _placed(self, photo: np.ndarray, asked: Asked, done: tuple[Entry, ...]) -> Placed:
-        """Check a drag, find what it holds, and bring it to the generator's size."""
         points, given = checked(asked, photo)
         variant = variant_of(asked)
         way = variant.motion, variant.answer, given is not None, variant.reach
-        found = self._find(Start(photo, done, points), way, given, asked.protected)
+        held = self._find(Start(photo, done, points), way, given, asked.protected)
         with span("window", "prepare"):
             margin = self._bundle.manifest["window"]["margin"]
-            window = choose_window(found.region, found.start.points, margin, self._stages.sizes)
-            native = found.start.photo[window.box]
-            place = _place(self._pictures.of(found.start.photo, window), found, window)
+            window = choose_window(held.region, held.start.points, margin, self._stages.sizes)
+            native = held.start.photo[window.box]
+            drag = _scaled(self._pictures.of(held.start.photo, window), held, window)
         fade = 0.0 if given is None else MARGIN * min(photo.shape[:2]) / float(window.scale.mean())
-        return Placed(variant, way, photo, points, found, window, native, place, fade)
+        motion = self._motion(held, drag, window, variant, fade)
+        run = DragRun(self._bundle, self._stages, drag.picture, drag.mask, drag.points, timings, motion)
+        return Request(way, photo, window, native, held.region, points, run, held.holds, held.start)
 
-    def _moved(self, placed: Placed, timings: dict[str, float] | None = None) -> Request:
-        """The request of a drag in its place; no engine runs."""
-        found, place, window = placed.found, placed.place, placed.window
+    def _motion(self, held: DragHolds, drag: ScaledDrag, window: Window, variant: Variant, fade: float) -> HeldMotion:
+        """How what a drag holds moves.
+
+        `fade`: generator pixels over which a motion fades in from the edge of a given mask; 0 without one.
+        """
         with span("motion", "prepare"):
-            names = _names(found.start.points, placed.variant.answer)
+            names = _names(held.start.points, variant.answer)
             # A given mask says what may move: all that is held there does.
-            moving = [hold.answer(n) if placed.margin else hold.moving(n) for hold, n in zip(found.holds, names)]
+            moving = [hold.answer(n) if fade else hold.sure_answer(n) for hold, n in zip(held.holds, names)]
             with span("hold in window", "hold"):
-                held = np.stack([hold.in_window(window, place.picture) for hold in moving])
-            if placed.margin and placed.variant.motion == "bend" and placed.variant.reach is None:
-                thing = lifted(found.holds, place.points, window, place.picture)
-                motion = self._mover.move_in_mask(place, held, thing, placed.margin)
-            else:
-                motion = self._mover.move(place, held, placed.variant, placed.margin)
-        run = DragRun(self._bundle, self._stages, place.picture, place.mask, place.points, timings, motion)
-        of_photo = placed.photo, window, placed.native, found.region, placed.points
-        return Request(placed.way, *of_photo, run, found.holds, found.start)
+                follows = np.stack([hold.in_window(window, drag.picture) for hold in moving])
+            if fade and variant.motion == "bend" and variant.reach is None:
+                thing = lifted(held.holds, drag.points, window, drag.picture)
+                return self._mover.move_in_mask(drag, follows, thing, fade)
+            return self._mover.move(drag, follows, variant, fade)
 
-    def _find(self, here: Start, way: Way, given: np.ndarray | None, protected: np.ndarray | None) -> Found:
+    def _find(self, here: Start, way: Way, given: np.ndarray | None, protected: np.ndarray | None) -> DragHolds:
         """What a drag goes on with, or the photo as it is; without what is protected."""
         start = find_start(here, way, given) if self._bundle.moves_held and protected is None else here
-        found = self._held(start, given, way[1])
-        if not is_apart(start, found.region):
-            found = self._held(here, given, way[1])
-        return replace(found, region=_without(found.region, protected))
+        held = self._held(start, given, way[1])
+        if not is_apart(start, held.region):
+            held = self._held(here, given, way[1])
+        return replace(held, region=_without(held.region, protected))
 
-    def _held(self, start: Start, given: np.ndarray | None, answer: str) -> Found:
+    def _held(self, start: Start, given: np.ndarray | None, answer: str) -> DragHolds:
         """What each drag holds, and the region that may change: the mask, where one was `given`."""
         with span("hold", "prepare"):
             holds = tuple(self.hold(start, at, given) for at in start.points[:, :2].astype(np.float64))
         with span("mask", "prepare"):
             if given is not None:
-                return Found(start, holds, given)
+                return DragHolds(start, holds, given)
             named = [hold.answer(name) for hold, name in zip(holds, _names(start.points, answer))]
-            return Found(start, holds, moved_region(named, start.points) | region_of(start))
+            return DragHolds(start, holds, moved_region(named, start.points) | region_of(start))
 
     def from_now(self, request: Request, flow: np.ndarray) -> np.ndarray:
         """A request's motion of the photo as it is now, where it goes on with an earlier one.
@@ -235,10 +201,10 @@ def checked(asked: Asked, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray | N
     return points, given
 
 
-def _place(picture: np.ndarray, found: Found, window: Window) -> Place:
-    """A window's picture with its region and points, all at the generator's size."""
-    mask = mask_to_generator_size(found.region[window.box], window.size)
-    return Place(picture, mask, window.to_generator(found.start.points.reshape(-1, 2)).reshape(-1, 4))
+def _scaled(picture: np.ndarray, held: DragHolds, window: Window) -> ScaledDrag:
+    """A drag at the generator's size, where a window's picture is."""
+    mask = mask_to_generator_size(held.region[window.box], window.size)
+    return ScaledDrag(picture, mask, window.to_generator(held.start.points.reshape(-1, 2)).reshape(-1, 4))
 
 
 def _names(points: np.ndarray, answer: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,8 +14,6 @@ from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import make_table
-from edgedrag.runtime.session.candidates import distinct
-from edgedrag.runtime.session.variants import VARIANTS_IN_MASK
 
 DRAG = [((265.0, 240.0), (245.0, 250.0))]
 
@@ -89,54 +86,12 @@ def test_no_mask_gives_one_back(runtime: edgedrag.Runtime, cat: np.ndarray) -> N
     assert np.array_equal(corrected.mask, edit.mask) and np.array_equal(corrected.image[~edit.mask], cat[~edit.mask])
 
 
-def test_candidates_differ_change_nothing_and_one_is_chosen(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
-    photo = runtime.load(cat)
-    edits = photo.candidates(DRAG, count=3)
-    assert len(edits) == 3 and np.array_equal(photo.image, cat) and photo.undo_count == 0
-    assert len({edit.image.tobytes() for edit in edits}) == 3
-    for edit in edits:
-        assert np.array_equal(edit.image[~edit.mask], cat[~edit.mask])
-    photo.choose(edits[1])
-    assert np.array_equal(photo.image, edits[1].image) and np.array_equal(photo.undo().image, cat)
-    photo.redo()
-    with pytest.raises(edgedrag.InputError, match="changed while this drag ran"):
-        photo.choose(edits[2])
-    for count in (0, 7, 1.5, True):
-        with pytest.raises(edgedrag.InputError, match="count"):
-            photo.candidates(DRAG, count=count)  # type: ignore[arg-type]
-
-
-def test_the_first_candidate_is_the_drag_itself(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
-    for mask in (None, oval(cat.shape)):
-        edit, first = runtime.load(cat).drag(DRAG, mask), runtime.load(cat).candidates(DRAG, mask)[0]
-        assert np.array_equal(edit.image, first.image) and edit.motion == first.motion != "auto"
-    with pytest.raises(edgedrag.InputError, match="motion"):
-        runtime.load(cat).drag(DRAG, motion="fly")  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("motion", ["whole", "bend", "stretch"])
 def test_a_motion_that_is_asked_for_is_the_edits(
     runtime: edgedrag.Runtime, cat: np.ndarray, motion: MotionName
 ) -> None:
     for mask in (None, oval(cat.shape)):
         assert runtime.load(cat).drag(DRAG, mask, motion=motion).motion == motion
-
-
-def test_no_candidate_is_made_that_is_not_offered(runtime: edgedrag.Runtime) -> None:
-    """Alike ones are made and left out, further ones not made."""
-    runtime = edgedrag.open(threads=1)
-    edit = runtime.load(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).drag(
-        [((30, 30), (34, 30))]
-    )
-    other = replace(edit, picture=replace(edit.picture, pixels=255 - edit.image))
-    made = iter([edit, edit, other, edit])
-    assert distinct(made, 2) == [edit, other] and list(made) == [edit]
-
-
-def test_candidates_in_a_mask_are_made_once_each(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
-    """The mask says what may move, so that they differ in how it does."""
-    edits = runtime.load(cat).candidates(DRAG, oval(cat.shape), count=len(VARIANTS_IN_MASK))
-    assert [edit.motion for edit in edits] == [variant.motion for variant in VARIANTS_IN_MASK]
 
 
 def test_a_pin_stays_and_pins_alone_are_refused(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:

@@ -16,8 +16,14 @@ REACHES = 16, 12  # generator pixels: the first of the lengths, each twice the o
 
 
 @dataclass(frozen=True)
-class Place:
-    """A drag's window at the generator's size: uint8 RGB [H, W, 3], bool [H, W], and points [N, 4] in its pixels."""
+class ScaledDrag:
+    """A drag and its window at the generator's size.
+
+    Attributes:
+        picture: the window's, uint8 RGB [H, W, 3].
+        mask: what may change, bool [H, W].
+        points: [N, 4] in its pixels.
+    """
 
     picture: np.ndarray
     mask: np.ndarray

@@ -12,7 +12,7 @@ from typing import Any
 from edgedrag.runtime.errors import InputError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ("--no-sandbox", "--enable-unsafe-swiftshader")  # for root in a container; WebGL without a GPU
+FLAGS = ("--no-sandbox",)  # for root in a container
 KIOSK, PHONE = (1280, 800), (390, 844)
 ANSWER_SECONDS = 30
 STEP_SECONDS = 0.025  # between touch events of a pull

@@ -17,9 +17,10 @@ from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.arguments import whole_number
 from edgedrag.runtime.session.candidates import run_to_end, side_by_side
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Progress, stage_timings
+from edgedrag.runtime.session.generator_size import to_generator_size
 from edgedrag.runtime.session.history import Entry
 from edgedrag.runtime.session.opened import Opened
-from edgedrag.runtime.session.request import Asked, Preparer, Request, to_generator_size
+from edgedrag.runtime.session.request import Asked, Preparer, Request
 from edgedrag.runtime.session.state import PhotoState
 from edgedrag.runtime.trace import span, timed
 

@@ -174,7 +174,9 @@ class Photo:
             request = self._maker.request(Asked(drags, mask, motion, answer))
             flow = self._maker.motion(request).flow if self._bundle.makes_flow else request.run.held.shown()
             assert flow is not None, "a motion has a flow"
-            return Motion(self._maker.preparer.from_now(request, flow), request.run.mask, request.window, request.mask)
+            return Motion(
+                self._maker.preparer.from_now(request, flow), request.run.mask, request.window, request.region
+            )
 
     def move(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto", answer: str = ANSWER) -> Edit:
         """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""

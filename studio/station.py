@@ -14,6 +14,7 @@ from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture, load_picture
+from edgedrag.runtime.session.draft import OnDraft
 from edgedrag.runtime.session.edit import Motion, Progress
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.variants import ANSWER
@@ -88,12 +89,16 @@ class Station:
         await self.run(session, session.paint(as_rgb8(picture.pixels).max(-1), use))
 
     async def edit(
-        self, session: Session, parameters: EditParameters, on_progress: Callable[[Progress], None] | None = None
+        self,
+        session: Session,
+        parameters: EditParameters,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_draft: OnDraft | None = None,
     ) -> FinishedEdit:
-        """Run an edit and record it."""
+        """Run an edit and record it; `on_draft` is called on the worker's thread."""
         asked = time.monotonic()
         try:
-            edited: FinishedEdit = await self.run(session, session.edit(parameters), on_progress=on_progress)
+            edited: FinishedEdit = await self.run(session, session.edit(parameters, on_draft), on_progress=on_progress)
         except (InputError, Busy, Superseded):
             raise
         except Exception:

@@ -80,8 +80,8 @@ class Request:
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
-        """Cache key: the window and its content."""
-        return self.window, digest(self.native)
+        """Cache key: the window and what the generator sees of it."""
+        return self.window, digest(self.run.picture)
 
     @cached_property
     def masked(self) -> tuple[tuple[Window, bytes], bytes]:

@@ -21,6 +21,7 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.encode import cannot_hold
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.photo.window import Window
+from edgedrag.runtime.session.draft import OnDraft
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
 from edgedrag.runtime.session.runtime import Runtime
@@ -130,8 +131,13 @@ class Session:
         self.jpeg_loses = cannot_hold(".jpg", picture)
         self.mask = self.last_mask = self.question = self.protected = self.restoring = None
 
-    def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
-        """One edit, step by step; closing the generator leaves the photo as it was."""
+    def edit(
+        self, parameters: EditParameters, on_draft: OnDraft | None = None
+    ) -> Generator[Progress, None, FinishedEdit]:
+        """One edit, step by step; closing the generator leaves the photo as it was.
+
+        `on_draft` as of `Photo.drag_steps`.
+        """
         photo = self.opened()
         if parameters.steps is not None and not 1 <= parameters.steps <= MAX_STEPS:
             raise InputError(f"steps: {parameters.steps} is not between 1 and {MAX_STEPS}")
@@ -143,7 +149,7 @@ class Session:
         else:
             edit = yield from photo.drag_steps(
                 parameters.drags, self.mask, steps=parameters.steps, seed=parameters.seed,
-                motion=parameters.motion, answer=parameters.answer,
+                motion=parameters.motion, answer=parameters.answer, on_draft=on_draft,
             )  # fmt: skip
         self.last_mask, self.mask = edit.mask, None
         if not parameters.motion_only:
@@ -176,6 +182,11 @@ class Session:
         question, self.question = self.question, None
         yield from self.look_ahead()  # a touch is more likely than a choice
         return [] if question is None else (yield from find_answers(runtime, question))
+
+    def picture(self) -> Generator[Progress, None, Picture]:
+        """The photo with the edits that were asked for before."""
+        yield from ()
+        return self.opened().picture
 
     def undo(self) -> Generator[Progress, None, Change]:
         yield from ()

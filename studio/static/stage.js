@@ -23,7 +23,7 @@ export class Stage {
   /** Clear the stage; nothing of the photo remains. */
   clear() {
     for (const pen of Object.values(this.pictures)) pen.canvas.width = pen.canvas.height = 1;
-    this.motion = this.area = null;
+    this.motion = this.area = this.about = null;
     this.anew();
   }
 
@@ -44,7 +44,14 @@ export class Stage {
   /** Replace a part of the picture: left, top, width, height. */
   patch(box, bitmap) {
     this.pictures.picture.drawImage(bitmap, ...box);
+    this.draft(null);
     this.anew();
+  }
+
+  /** Show a part of it as it is about to become, or, of null, as it is: left, top, width, height. */
+  draft(box, bitmap) {
+    if (box || this.about) this.anew();
+    this.about = box && { box, bitmap };
   }
 
   /** Warp by a preview's frame. */
@@ -97,6 +104,9 @@ export class Stage {
     pen.fillRect(0, 0, pen.canvas.width, pen.canvas.height);
     pen.imageSmoothingQuality = "medium";
     pen.drawImage(canvas, x, y, canvas.width * scale, canvas.height * scale);
+    if (name !== "picture" || !this.about) return;
+    const [left, top, width, height] = this.about.box;
+    pen.drawImage(this.about.bitmap, x + left * scale, y + top * scale, width * scale, height * scale);
   }
 
   paintBefore(place, split) {

@@ -15,7 +15,7 @@ from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture, load_picture
 from edgedrag.runtime.session.draft import OnDraft
-from edgedrag.runtime.session.edit import Motion, Progress
+from edgedrag.runtime.session.edit import Change, Motion, Progress
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.variants import ANSWER
 from edgedrag.studio.editing.answers import Answer
@@ -108,6 +108,12 @@ class Station:
         self.releases.judge(session.runtime, edited.edit.checks.verdict == "bad", edited.edit.timings["total"])
         self._look_ahead(session)
         return edited
+
+    async def step(self, session: Session, turns: Turns) -> Change:
+        """Run what changes a session's photo at once: an undo, a stroke and the like."""
+        change: Change = await self.run(session, turns)
+        self._look_ahead(session)
+        return change
 
     def _look_ahead(self, session: Session) -> None:
         """Prepare for the next touch, unless something else is to be done."""

@@ -156,7 +156,7 @@ class Connection:
             self._queue(pack(header | asked, await self._station.encoded(Picture(found.small), "png")))
 
     async def _step(self, number: int, kind: str, turns: Turns) -> None:
-        await self._show(number, kind, await self._station.run(self._session, turns))
+        await self._show(number, kind, await self._station.step(self._session, turns))
 
     async def _send_flow(self, message: FlowMessage) -> None:
         window, flow = await self._station.run(self._session, self._session.flow(message.box, message.grid))

@@ -28,7 +28,7 @@ from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.variants import ANSWER, Variant
 from edgedrag.studio.editing.answers import Answer, Question, find_answers
 from edgedrag.studio.editing.frames import view_size
-from edgedrag.studio.editing.outlines import Outliner, Polygons
+from edgedrag.studio.editing.outlines import Polygons, outline
 from edgedrag.studio.editing.worker import Busy
 
 UNDO_LIMIT = 24  # edits; the next one drops the oldest
@@ -92,7 +92,6 @@ class Session:
     last_mask: np.ndarray | None = None
     ended: bool = False
     question: Question | None = None  # what the last edit answered, until its other answers are found
-    _outliner: Outliner | None = None
 
     def touch(self) -> None:
         """Restart the idle timeout."""
@@ -206,12 +205,9 @@ class Session:
     def hold(self, point: list[float], answer: str | None = None) -> Generator[Progress, None, Outlines]:
         """The outlines of what moves with a point: of one answer, or of all; a painted mask bounds it."""
         yield from ()
-        photo = self.opened()
-        hold = photo.hold(point, self.mask)
-        if self._outliner is None or self._outliner.photo is not photo.image:
-            self._outliner = Outliner(photo.image, mask_size(*photo.image.shape[:2]))
+        hold = self.opened().hold(point, self.mask)
         shown = hold.alternatives if answer is None else [hold.answer(answer)]
-        return {held.name: self._outliner.outline(held) for held in shown}
+        return {held.name: outline(held) for held in shown}
 
     def look_ahead(self) -> Generator[Progress, None, None]:
         """Do now what the first touch of a photo would wait for."""
@@ -267,7 +263,7 @@ class Session:
     def wipe(self) -> None:
         """Drop everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.runtime = self.mask = self.last_mask = self._outliner = self.question = None
+        self.photo = self.original = self.runtime = self.mask = self.last_mask = self.question = None
         self.protected = self.restoring = None
 
 

@@ -195,7 +195,7 @@ export class Editor {
       const begun = performance.now();
       this.stage.draw(this.view, this.comparing ? 1 : this.split);
       const brush = this.brush && this.pointer && this.painting.brush(this.pointer);
-      const arrows = [...this.edits.waiting.flatMap(({ drags = [] }) => drags.filter((arrow) => !isPin(arrow))), ...this.pulls.all()];
+      const arrows = [...this.edits.waiting.flatMap(({ drags = [], drafted }) => (drafted ? [] : drags).filter((arrow) => !isPin(arrow))), ...this.pulls.all()];
       const { shield, back } = this.painting;
       const over = { arrows, marks: this.marks, pins: this.pulls.pins, tints: [shield, back].filter(({ own }) => own), brush, cross: this.cross };
       drawOverlay($("overlay"), this.view, this.comparing ? { cross: this.cross } : over);

@@ -4,6 +4,7 @@
 import { fromHalves, tint, warp } from "./warp.js";
 
 const BESIDE = 0.5; // of the canvas, around it: what a motion may fetch into a photo that is larger than the screen
+const RESTED = 100; // milliseconds without a change of what is shown, after which a motion is prepared for
 const NONE = 0.01; // photo pixels; a flow below moves nothing
 
 export class Stage {
@@ -22,6 +23,7 @@ export class Stage {
 
   /** Clear the stage; nothing of the photo remains. */
   clear() {
+    clearTimeout(this.later);
     for (const pen of Object.values(this.pictures)) pen.canvas.width = pen.canvas.height = 1;
     this.motion = this.area = this.about = null;
     this.anew();
@@ -95,6 +97,8 @@ export class Stage {
     if (split) this.paintBefore(place, split);
     this.drawn = { motion: this.motion, part: this.motion?.part };
     if (this.motion) this.motion.waits = false;
+    clearTimeout(this.later);
+    if (!this.still) this.later = setTimeout(() => this.look(place), RESTED); // a touch is likely to need it
   }
 
   /** Draw a picture, and the colour beside it. */

@@ -1,5 +1,5 @@
 // Pixels of the screen, RGBA in an Int32Array: moved by a backward flow, or tinted by an area. A few milliseconds a frame
-// on one core, which most kiosks have to spare; without a graphics card WebGL takes ten times as long.
+// on one core, which most kiosks have to spare; without a graphics card WebGL takes several times as long.
 
 const LANES = 0x00ff00ff; // two of a pixel's four bytes; their products with up to 256 do not touch
 const HALF = 0x00800080; // to round them
@@ -32,11 +32,12 @@ export function warp(from, to, [width, height], [left, top, right, bottom], { fl
   const row = new Float32Array(2 * w + 2), step = w / (box[2] * scale);
   const first = ((left + 0.5 - x) / scale - box[0]) * (w / box[2]) - 0.5; // in cells
   const low = Math.max(left, Math.ceil(x + box[0] * scale - 0.5)), high = Math.min(right, Math.floor(x + (box[0] + box[2]) * scale - 0.5) + 1);
+  const cells = [first, first + (right - left) * step].map((at, i) => Math.min(Math.max(Math.floor(at) + i, 0), w - 1));
   for (let v = top; v < bottom; v++) {
     const line = v * width, cell = ((v + 0.5 - y) / scale - box[1]) * (h / box[3]) - 0.5;
     to.set(from.subarray(line + left, line + right), line + left);
     if (cell < -0.5 || cell > h - 0.5) continue;
-    blend(flow, w, h, cell, scale, row);
+    blend(flow, [w, h], cells, cell, scale, row);
     for (let u = low; u < high; u++) {
       const at = Math.min(Math.max(first + (u - left) * step, 0), w - 1), i = at | 0, share = at - i;
       const dx = row[2 * i] + share * (row[2 * i + 2] - row[2 * i]), dy = row[2 * i + 1] + share * (row[2 * i + 3] - row[2 * i + 1]);
@@ -49,10 +50,10 @@ export function warp(from, to, [width, height], [left, top, right, bottom], { fl
   }
 }
 
-/** One row of a flow between two rows of cells, times the scale, and its last cell once more. */
-function blend(flow, w, h, cell, scale, row) {
+/** Some cells of a flow, in one row between two rows of cells, times the scale; the last cell of a row once more. */
+function blend(flow, [w, h], [begin, end], cell, scale, row) {
   const at = Math.min(Math.max(cell, 0), h - 1), i = at | 0, share = at - i, one = 2 * w * i, two = i + 1 < h ? one + 2 * w : one;
-  for (let j = 0; j < 2 * w; j++) row[j] = (flow[one + j] + share * (flow[two + j] - flow[one + j])) * scale;
+  for (let j = 2 * begin; j < 2 * end + 2; j++) row[j] = (flow[one + j] + share * (flow[two + j] - flow[one + j])) * scale;
   row[2 * w] = row[2 * w - 2];
   row[2 * w + 1] = row[2 * w - 1];
 }

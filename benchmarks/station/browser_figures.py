@@ -25,7 +25,7 @@ from edgedrag.runtime.session.runtime import Runtime, open_runtime
 PULLS = 6  # for each photo
 STARTS = 5  # of the page, in a browser context without a cache
 SECONDS = 2.0  # of each pull
-PAUSE = 0.5  # seconds after each result, in which a visitor looks at it
+PAUSE = 1.5  # seconds after each result, in which a visitor looks at it
 REACH = 24  # screen pixels
 SLOWDOWNS = (1, 4)  # of the browser's processor
 # What "What it must show" asks: the figure, its bound, and whether more or less is better.

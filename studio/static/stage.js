@@ -3,6 +3,7 @@
 
 import { fromHalves, tint, warp } from "./warp.js";
 
+const SHRUNK = 0.45; // screen pixels of a view pixel, below which smaller copies of the photo are drawn: they cost time
 const BESIDE = 0.5; // of the canvas, around it: what a motion may fetch into a photo that is larger than the screen
 const RESTED = 100; // milliseconds without a change of what is shown, after which a motion is prepared for
 const NONE = 0.01; // photo pixels; a flow below moves nothing
@@ -106,7 +107,7 @@ export class Stage {
     const { canvas } = this.pictures[name];
     pen.fillStyle = this.ground;
     pen.fillRect(0, 0, pen.canvas.width, pen.canvas.height);
-    pen.imageSmoothingQuality = "medium";
+    pen.imageSmoothingQuality = scale < SHRUNK ? "medium" : "low";
     pen.drawImage(canvas, x, y, canvas.width * scale, canvas.height * scale);
     if (name !== "picture" || !this.about) return;
     const [left, top, width, height] = this.about.box;

@@ -4,7 +4,7 @@
 const LANES = 0x00ff00ff; // two of a pixel's four bytes; their products with up to 256 do not touch
 const HALF = 0x00800080; // to round them
 const STILL = 1 / 16; // screen pixels; what moves by less is shown as it is
-const FILL = [255, 176, 33], RIM = [255, 204, 89]; // colours of what an area covers, and of its outline
+const FILL = 0xff21b0ff, RIM = 0xff59ccff; // colours of what an area covers, and of its outline: ABGR
 const FILL_SHARE = 0.22, RIM_SHARE = 0.85;
 const RIM_NEAR = 1.5, RIM_FAR = 2.5; // screen pixels from an area's edge, between which its outline ends
 
@@ -74,14 +74,13 @@ function mixed(p, q, r, s, a, b) {
 export function tint(from, to, [width, height], [left, top, right, bottom], area) {
   for (let v = top; v < bottom; v++) {
     const below = v + 1 < height ? width : -width;
-    for (let u = left; u < right; u++) {
-      const i = v * width + u, here = area[i], slope = Math.abs(area[u + 1 < width ? i + 1 : i - 1] - here) + Math.abs(area[i + below] - here);
-      if (!here && !slope) {
-        to[i] = from[i];
-        continue;
+    for (let u = left, i = v * width + left; u < right; u++, i++) {
+      const here = area[i], slope = Math.abs(area[u + 1 < width ? i + 1 : i - 1] - here) + Math.abs(area[i + below] - here);
+      if (!slope) to[i] = here ? over(from[i], FILL, FILL_SHARE * smooth(0.4, 0.6, here / 255)) : from[i];
+      else {
+        const filled = over(from[i], FILL, FILL_SHARE * smooth(0.4, 0.6, here / 255));
+        to[i] = over(filled, RIM, RIM_SHARE * (1 - smooth(RIM_NEAR, RIM_FAR, Math.abs(here - 127.5) / slope)));
       }
-      const fill = FILL_SHARE * smooth(0.4, 0.6, here / 255), rim = slope ? RIM_SHARE * (1 - smooth(RIM_NEAR, RIM_FAR, Math.abs(here - 127.5) / slope)) : 0;
-      to[i] = over(over(from[i], FILL, fill), RIM, rim);
     }
   }
 }
@@ -93,10 +92,9 @@ function smooth(low, high, value) {
 }
 
 /** A pixel with a share of a colour over it. */
-function over(pixel, [r, g, b], share) {
-  const m = (shift, colour) => {
-    const below = (pixel >>> shift) & 255;
-    return ((below + share * (colour - below) + 0.5) | 0) << shift;
-  };
-  return 0xff000000 | m(16, b) | m(8, g) | m(0, r);
+function over(pixel, colour, share) {
+  const more = (256 * share + 0.5) | 0, less = 256 - more;
+  const one = Math.imul(pixel & LANES, less) + Math.imul(colour & LANES, more) + HALF;
+  const two = Math.imul((pixel >>> 8) & LANES, less) + Math.imul((colour >>> 8) & LANES, more) + HALF;
+  return ((one >>> 8) & LANES) | (two & ~LANES);
 }

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +156,14 @@ class Station:
             if not (replaceable or background):
                 self.metrics.cancelled.inc()
             raise
+
+    async def picture(self, session: Session) -> Picture:
+        """The photo with the edits that were asked for before."""
+        job = self.worker.newest(session.id)
+        if job is not None:
+            with suppress(Exception):  # told to whoever asked for it
+                await asyncio.wrap_future(job.done)
+        return session.opened().picture
 
     async def encoded(self, picture: Picture, kind: str) -> bytes:
         """The whole picture as a file: png, webp or jpeg."""

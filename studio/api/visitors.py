@@ -129,13 +129,13 @@ async def get_view(station: StationDep, session: OpenSessionDep, original: bool 
 @router.get(
     "/{session}/picture",
     response_class=Response,
-    responses={**picture_answer(*TYPES.values()), **responses(404, 409, 422, 503)},
+    responses={**picture_answer(*TYPES.values()), **responses(404, 409, 422)},
 )
 async def get_picture(
     station: StationDep, session: OpenSessionDep, format: Literal["png", "webp", "jpeg"] = "png"
 ) -> Response:
     """The picture at full size, to be saved; png and webp are lossless, and keep profile and EXIF as jpeg does."""
-    data = await station.encoded(await station.run(session, session.picture()), format)
+    data = await station.encoded(await station.picture(session), format)
     headers = {"Content-Disposition": f'attachment; filename="edgedrag.{format}"'}
     return Response(data, media_type=TYPES[format], headers=headers)
 

@@ -65,9 +65,12 @@ def view(picture: Picture, box: Box | None = None) -> tuple[bytes, list[int]]:
 
 
 def draft_times(draft: Draft, screen: int) -> float | None:
-    """How many times smaller than the photo a draft is drawn for a screen; None where that would not be sooner."""
+    """How many times smaller than the photo a draft is drawn for a screen; None where that would not be sooner.
+
+    A whole number from 2 on, as a photo is reduced fastest by one.
+    """
     times = max(draft.request.photo.shape[:2]) / screen
-    return times if times >= LEAST_TIMES else None
+    return None if times < LEAST_TIMES else times if times < 2 else float(int(times))
 
 
 def draft_frame(draft: Draft, times: float, icc: bytes | None, header: dict[str, Any]) -> bytes:

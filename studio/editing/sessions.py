@@ -182,11 +182,6 @@ class Session:
         yield from self.look_ahead()  # a touch is more likely than a choice
         return [] if question is None else (yield from find_answers(runtime, question))
 
-    def picture(self) -> Generator[Progress, None, Picture]:
-        """The photo with the edits that were asked for before."""
-        yield from ()
-        return self.opened().picture
-
     def undo(self) -> Generator[Progress, None, Change]:
         yield from ()
         self.question = None

@@ -173,10 +173,9 @@ export class Editor {
     const { width, height } = $("stage").getBoundingClientRect();
     if (!width || !height) return;
     const ratio = Math.min(devicePixelRatio, 2);
-    for (const canvas of [$("picture"), $("overlay")]) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
-    }
+    const size = [width, height].map((length) => Math.round(length * ratio));
+    this.stage.resize(...size);
+    [$("overlay").width, $("overlay").height] = size;
     this.stage.surround = getComputedStyle(document.documentElement).getPropertyValue("--ground").trim();
     const whole = this.view.scale <= this.view.least * 1.001;
     this.view.stage = { width, height };
@@ -274,7 +273,7 @@ export class Editor {
 
   /** How many of the screen's pixels the longer side of the photo takes where all of it is shown. */
   get screen() {
-    const { view } = this, ratio = $("picture").width / view.stage.width;
+    const { view } = this, ratio = $("overlay").width / view.stage.width;
     return Math.round(Math.min(Math.max(Math.max(view.width, view.height) * view.least * ratio, 64), MOST_DRAFTED));
   }
 

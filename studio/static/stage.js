@@ -5,6 +5,7 @@ import { fromHalves, tint, warp } from "./warp.js";
 
 const SHRUNK = 0.45; // screen pixels of a view pixel, below which smaller copies of the photo are drawn: they cost time
 const BESIDE = 0.5; // of the canvas, around it: what a motion may fetch into a photo that is larger than the screen
+const MOST_MOVING = 1.5e6; // pixels of the canvas while something moves: on fine screens it is coarser then
 const RESTED = 100; // milliseconds without a change of what is shown, after which a motion is prepared for
 const NONE = 0.01; // photo pixels; a flow below moves nothing
 
@@ -13,7 +14,13 @@ export class Stage {
     this.canvas = canvas;
     this.pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     this.pictures = Object.fromEntries(["picture", "before"].map((name) => [name, blank(1, 1)]));
+    this.full = [canvas.width, canvas.height];
     this.clear();
+  }
+
+  /** The size that the canvas has while nothing moves. */
+  resize(width, height) {
+    this.full = [width, height];
   }
 
   /** Take the colour beside the photo from the page. */
@@ -86,7 +93,10 @@ export class Stage {
 
   /** Draw the photo as `view` places it, and in a share of the canvas, from the left, what it was before all edits. */
   draw(view, split) {
-    const { canvas } = this, ratio = canvas.width / view.stage.width;
+    const { canvas, full } = this, share = this.motion ? Math.min(Math.sqrt(MOST_MOVING / (full[0] * full[1])), 1) : 1;
+    const [width, height] = full.map((length) => Math.round(length * share));
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    const ratio = width / view.stage.width;
     const place = [view.x * ratio, view.y * ratio, view.scale * ratio];
     const shows = [...place, split, canvas.width, canvas.height].join();
     if (shows !== this.shows) this.anew();

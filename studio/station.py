@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture, load_picture
-from edgedrag.runtime.session.edit import Motion, Progress
+from edgedrag.runtime.session.draft import OnDraft
+from edgedrag.runtime.session.edit import Change, Motion, Progress
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.variants import ANSWER
 from edgedrag.studio.editing.answers import Answer
@@ -88,12 +89,16 @@ class Station:
         await self.run(session, session.paint(as_rgb8(picture.pixels).max(-1), use))
 
     async def edit(
-        self, session: Session, parameters: EditParameters, on_progress: Callable[[Progress], None] | None = None
+        self,
+        session: Session,
+        parameters: EditParameters,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_draft: OnDraft | None = None,
     ) -> FinishedEdit:
-        """Run an edit and record it."""
+        """Run an edit and record it; `on_draft` is called on the worker's thread."""
         asked = time.monotonic()
         try:
-            edited: FinishedEdit = await self.run(session, session.edit(parameters), on_progress=on_progress)
+            edited: FinishedEdit = await self.run(session, session.edit(parameters, on_draft), on_progress=on_progress)
         except (InputError, Busy, Superseded):
             raise
         except Exception:
@@ -103,6 +108,12 @@ class Station:
         self.releases.judge(session.runtime, edited.edit.checks.verdict == "bad", edited.edit.timings["total"])
         self._look_ahead(session)
         return edited
+
+    async def step(self, session: Session, turns: Turns) -> Change:
+        """Run what changes a session's photo at once: an undo, a stroke and the like."""
+        change: Change = await self.run(session, turns)
+        self._look_ahead(session)
+        return change
 
     def _look_ahead(self, session: Session) -> None:
         """Prepare for the next touch, unless something else is to be done."""
@@ -145,6 +156,14 @@ class Station:
             if not (replaceable or background):
                 self.metrics.cancelled.inc()
             raise
+
+    async def picture(self, session: Session) -> Picture:
+        """The photo with the edits that were asked for before."""
+        job = self.worker.newest(session.id)
+        if job is not None:
+            with suppress(Exception):  # told to whoever asked for it
+                await asyncio.wrap_future(job.done)
+        return session.opened().picture
 
     async def encoded(self, picture: Picture, kind: str) -> bytes:
         """The whole picture as a file: png, webp or jpeg."""

@@ -25,6 +25,7 @@ from edgedrag.runtime.session.runtime import Runtime, open_runtime
 PULLS = 6  # for each photo
 STARTS = 5  # of the page, in a browser context without a cache
 SECONDS = 2.0  # of each pull
+PAUSE = 1.5  # seconds after each result, in which a visitor looks at it
 REACH = 24  # screen pixels
 SLOWDOWNS = (1, 4)  # of the browser's processor
 # What "What it must show" asks: the figure, its bound, and whether more or less is better.
@@ -50,6 +51,7 @@ MOVE = """new Promise((done) => {
   requestAnimationFrame(step);
 })"""
 LISTEN = "void addEventListener('pointerdown', (event) => (window.finger = event.pointerId), true)"
+OF_A_PULL = ("outline_ms", "preview_frames_per_s", "release_to_result_ms", "release_to_made_ms")
 PARTS = ("station", "transfer", "wait", "draw")
 
 
@@ -87,6 +89,7 @@ def pulled(visitor: Visitor, start: tuple[float, float]) -> dict[str, list[float
         "outline_ms": [outline],
         "preview_frames_per_s": [rate],
         "release_to_result_ms": [visitor.release_ms()],
+        "release_to_made_ms": [visitor.measured("release to made")],
         "station": [station for _, station in answers],
         "transfer": [whole - station for whole, station in answers],
         "wait": [whole for whole, _ in waits],
@@ -100,14 +103,15 @@ def pulls(visitor: Visitor, size: tuple[int, int], slowdown: int) -> dict[str, A
     visitor.slow_down(slowdown)
     visitor.page.evaluate(LISTEN)
     starts = [(size[0] * (0.3 + 0.06 * number), size[1] * (0.35 + 0.05 * number)) for number in range(PULLS)]
-    each = [pulled(visitor, start) for start in starts]
+    each = []
+    for start in starts:
+        each.append(pulled(visitor, start))
+        visitor.page.wait_for_timeout(PAUSE * 1e3)
     visitor.slow_down(1)
     found = {name: [value for pull in each for value in pull[name]] for name in each[0]}
     return {
         "pulls": PULLS,
-        **{
-            name: middle(found[name]) for name in ("outline_ms", "preview_frames_per_s", "release_to_result_ms", "grid")
-        },
+        **{name: middle(found[name]) for name in (*OF_A_PULL, "grid")},
         "outline_ms_most": round(max(found["outline_ms"]), 1),
         "preview_frames_per_s_least": round(min(found["preview_frames_per_s"]), 1),
         "release_to_result_ms_most": round(max(found["release_to_result_ms"]), 1),
@@ -134,7 +138,9 @@ def measure(runtime: Runtime) -> dict[str, Any]:
 
 def table(report: dict[str, Any]) -> str:
     """The figures beside what they have to be, and what a frame's time is spent on; Markdown."""
-    rows = [("page interactive", report["page_interactive_ms"], "ms", AIMS["page_interactive_ms"])]
+    rows: list[tuple[str, Any, str, tuple[int, str] | None]] = [
+        ("page interactive", report["page_interactive_ms"], "ms", AIMS["page_interactive_ms"])
+    ]
     for name in SIZES:
         full, slow = (report[name][f"{slowdown}x"] for slowdown in SLOWDOWNS)
         rows += [
@@ -145,10 +151,15 @@ def table(report: dict[str, Any]) -> str:
         rows.append(
             (f"preview frames, {name}, processor 4 times slower", slow["preview_frames_per_s"], "/s", AIMS[aim])
         )
+        rows.append((f"release to all pixels made and judged, {name}", full["release_to_made_ms"], "ms", None))
     lines = ["| | median | aim | |", "|---|---|---|---|"]
-    for label, value, unit, (bound, kind) in rows:
-        met = value <= bound if kind == "most" else value >= bound
-        lines.append(f"| {label} | {value} {unit} | at {kind} {bound} | {'met' if met else 'missed'} |")
+    for label, value, unit, asked in rows:
+        beside = " | "
+        if asked is not None:
+            bound, kind = asked
+            met = value <= bound if kind == "most" else value >= bound
+            beside = f"at {kind} {bound} | {'met' if met else 'missed'}"
+        lines.append(f"| {label} | {value} {unit} | {beside} |")
     lines += [
         "",
         "| a preview frame | station | transfer | until the screen's next frame | draw | grid |",

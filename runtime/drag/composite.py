@@ -5,7 +5,7 @@ Works in strips of rows, so that memory does not grow with the photo.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -98,17 +98,45 @@ def compose_box(window: np.ndarray, mask: np.ndarray, generated: Generated, whol
     edited = window[whole].copy()
     old, new = colour_and_alpha(window)[0], colour_and_alpha(edited)[0]
     seam, corner = seam_width(mask, generated), [part.start for part in whole]
-    for box in strips(whole):
+
+    def compose_strip(box: Box) -> None:
         change = _edit_pixels(old, generated, box)
         shown = old[box].astype(np.float32)
         change -= shown
-        change *= _channels(seam_fade(mask, box, seam), old.shape[2])  # 0 outside the mask: old + 0 is old
+        _fade_in(change, mask, box, seam)
         inside = tuple(slice(part.start - edge, part.stop - edge) for part, edge in zip(box, corner))
         # Rounds to even and keeps within the type's range.
         new[inside] = cv2.add(change, shown, dtype=cv2.CV_8U if new.dtype == np.uint8 else cv2.CV_16U).reshape(
             change.shape
         )
+
+    each_on_a_thread(compose_strip, strips(whole))
     return edited
+
+
+def each_on_a_thread(work: Callable[[Box], None], boxes: Iterable[Box]) -> None:
+    """Do work on each of some boxes, on as many threads as OpenCV has; between its calls it runs on one."""
+    several = list(boxes)
+    if len(several) == 1:
+        return work(several[0])
+    from concurrent.futures import ThreadPoolExecutor  # here: it takes a while to import
+
+    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
+        for _ in pool.map(work, several):
+            pass
+    return None
+
+
+def _fade_in(change: np.ndarray, mask: np.ndarray, box: Box, seam: float) -> None:
+    """Multiply what changes in a strip, [h, w, C], by `seam_fade`: 0 outside the mask, so that old + 0 is old."""
+    rows, columns = box
+    reach = int(np.ceil(seam)) + 1
+    near = mask[max(rows.start - reach, 0) : rows.stop + reach]
+    for left in range(columns.start, columns.stop, STRIP):
+        part = slice(left, min(left + STRIP, columns.stop))
+        if not near[:, max(part.start - reach, 0) : part.stop + reach].all():  # else it is 1
+            faded = change[:, part.start - columns.start : part.stop - columns.start]
+            faded *= _channels(seam_fade(mask, (rows, part), seam), change.shape[2])
 
 
 def _edit_pixels(photo: np.ndarray, generated: Generated, box: Box) -> np.ndarray:

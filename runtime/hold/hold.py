@@ -94,6 +94,11 @@ class Hold:
         found = cv2.warpAffine(self._coefficients, affine, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return np.clip(apply_coefficients(picture, found), 0, 1)
 
+    def on_medium(self) -> np.ndarray:
+        """`follows` on the whole photo at the size of `PhotoView.medium`, with its edges; float32 [h, w]."""
+        medium = self._view.medium
+        return self.in_window(Window(0, 0, *self.photo_shape, medium.shape[:2]), medium)
+
     @property
     def photo_shape(self) -> tuple[int, int]:
         """Height and width of the photo."""

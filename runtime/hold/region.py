@@ -22,6 +22,11 @@ def moved_region(holds: Sequence[Hold], points: np.ndarray) -> np.ndarray:
         holds: one for each drag.
         points: [N, 4] in pixels of the photo; each handle and target is in the region.
     """
+    return on_photo(swept(holds, points), holds[0].photo_shape, points)
+
+
+def swept(holds: Sequence[Hold], points: np.ndarray) -> np.ndarray:
+    """`moved_region` at low resolution, uint8 {0, 1} [h, w]: where that, resampled bilinearly, is above a half."""
     height, width = holds[0].photo_shape
     rows, columns = holds[0].follows.shape
     region = np.zeros((rows, columns), np.uint8)
@@ -34,8 +39,12 @@ def moved_region(holds: Sequence[Hold], points: np.ndarray) -> np.ndarray:
             affine = np.column_stack([np.eye(2), shift * step / steps])
             np.maximum(region, cv2.warpAffine(held, affine, (columns, rows), flags=cv2.INTER_NEAREST), out=region)
     around = 2 * max(1, round(MARGIN * longer)) + 1
-    wider = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (around, around)))
-    whole = resize_sparse(wider, (height, width), cv2.INTER_LINEAR, np.float32(1)) > 0.5
+    return cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (around, around)))
+
+
+def on_photo(low: np.ndarray, shape: tuple[int, int], points: np.ndarray) -> np.ndarray:
+    """`swept` on the photo, bool [H, W]."""
+    whole = resize_sparse(low, shape, cv2.INTER_LINEAR, np.float32(1)) > 0.5
     ends = np.rint(points.reshape(-1, 2)).astype(int)
     whole[ends[:, 1], ends[:, 0]] = True
     return whole

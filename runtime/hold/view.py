@@ -18,6 +18,7 @@ class PhotoView:
 
     Attributes:
         picture: uint8 RGB [h, w, 3], the longer side SIDE pixels or the photo's.
+        medium: the same at twice that size, or the photo's.
     """
 
     def __init__(self, photo: np.ndarray):
@@ -26,14 +27,14 @@ class PhotoView:
         scale = min(1.0, SIDE / max(height, width))
         self.size = (max(1, round(height * scale)), max(1, round(width * scale)))
         # What networks see is made from this one: a photo of many megapixels is read once.
-        self._medium = resized_rgb8(photo, tuple(min(n, 2 * small) for n, small in zip(self.shape, self.size)))
+        self.medium = resized_rgb8(photo, tuple(min(n, 2 * small) for n, small in zip(self.shape, self.size)))
         self._resized: dict[tuple[int, int], np.ndarray] = {}
         self.picture = self.resized(self.size)
 
     def resized(self, size: tuple[int, int]) -> np.ndarray:
         """The whole photo at a size (H, W) up to about twice that of `picture`, uint8 RGB; made once."""
         if size not in self._resized:
-            self._resized[size] = resized_rgb8(self._medium, size)
+            self._resized[size] = resized_rgb8(self.medium, size)
         return self._resized[size]
 
     @cached_property

@@ -66,20 +66,33 @@ def nearest_size(height: int, width: int, sizes: Sequence[tuple[int, int]]) -> t
 
 
 def choose_window(mask: np.ndarray, points: np.ndarray, margin: float, sizes: Sequence[tuple[int, int]]) -> Window:
-    """The smallest window that holds mask and points with a margin.
+    """`window_around` a mask, bool [H, W] of the photo, not empty."""
+    rows = np.flatnonzero(mask.any(1))
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(0))
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    return window_around(box, mask.shape, points, margin, sizes)
+
+
+def window_around(
+    box: tuple[slice, slice],
+    shape: tuple[int, ...],
+    points: np.ndarray,
+    margin: float,
+    sizes: Sequence[tuple[int, int]],
+) -> Window:
+    """The smallest window that holds a box and points with a margin.
 
     Args:
-        mask: bool [H, W] of the photo, not empty.
+        box: rows and columns of a photo of `shape`.
         points: [N, 4] in photo pixels.
         margin: distance around them, as a share of the window's side; cut at the photo's border.
         sizes: the generator sizes (H, W) to pick from, by aspect.
     """
-    height, width = mask.shape
-    rows = np.flatnonzero(mask.any(1))
-    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(0))
+    height, width = shape[:2]
+    rows, columns = box
     xs, ys = points[:, [0, 2]], points[:, [1, 3]]
-    top, bottom = min(rows[0], int(ys.min())), max(rows[-1], int(np.ceil(ys.max()))) + 1
-    left, right = min(columns[0], int(xs.min())), max(columns[-1], int(np.ceil(xs.max()))) + 1
+    top, bottom = min(rows.start, int(ys.min())), max(rows.stop, int(np.ceil(ys.max())) + 1)
+    left, right = min(columns.start, int(xs.min())), max(columns.stop, int(np.ceil(xs.max())) + 1)
     for side in _sides():
         around = round(margin * side)
         y = _place(max(top - around, 0), min(bottom + around, height), side, height)

@@ -14,6 +14,7 @@ from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.history import Entry
+from edgedrag.runtime.session.region import Region
 
 TOTAL = "photo.drag"  # the span that holds all of a drag
 
@@ -103,13 +104,17 @@ class Motion:
         flow: float32 [h, w, 2] at the generator's size, backward, x then y, in photo pixels.
         mask: bool [h, w], what may move, at the same size.
         window: the part of the photo that both cover.
-        region: bool [H, W], the mask at the photo's size.
     """
 
     flow: np.ndarray
     mask: np.ndarray
     window: Window
-    region: np.ndarray
+    _region: Region
+
+    @property
+    def region(self) -> np.ndarray:
+        """The mask at the photo's size, bool [H, W]; made when it is first asked for."""
+        return self._region.mask
 
 
 def stage_timings(timings: dict[str, float]) -> dict[str, float]:

@@ -16,10 +16,12 @@ from edgedrag.runtime.sampling.sampler import Table, make_table
 from edgedrag.runtime.selection.select import Fallback
 from edgedrag.runtime.session.arguments import whole_number
 from edgedrag.runtime.session.candidates import run_to_end, side_by_side
+from edgedrag.runtime.session.draft import Draft, OnDraft
 from edgedrag.runtime.session.edit import TOTAL, Change, Edit, Progress, stage_timings
+from edgedrag.runtime.session.generator_size import to_generator_size
 from edgedrag.runtime.session.history import Entry
 from edgedrag.runtime.session.opened import Opened
-from edgedrag.runtime.session.request import Asked, Preparer, Request, to_generator_size
+from edgedrag.runtime.session.request import Asked, Preparer, Request
 from edgedrag.runtime.session.state import PhotoState
 from edgedrag.runtime.trace import span, timed
 
@@ -78,9 +80,11 @@ class EditMaker:
         made_by = MadeBy(self._runtime.backend.name, self._runtime.precision, self._runtime.fallback)
         return finished.edit(request.run.timings, 0, 0, made_by)
 
-    def generated(self, asked: Asked, steps: int | None, seed: int) -> Generator[Progress, None, Edit]:
-        """An edit of all stages; yields before each step."""
-        finish = yield from self._run(partial(self.request, asked), steps, seed)
+    def generated(
+        self, asked: Asked, steps: int | None, seed: int, on_draft: OnDraft | None = None
+    ) -> Generator[Progress, None, Edit]:
+        """An edit of all stages; yields before each step, and calls `on_draft` before all pixels are made."""
+        finish = yield from self._run(partial(self.request, asked), steps, seed, on_draft)
         return finish()
 
     def candidates(self, ways: Sequence[Asked], count: int, steps: int | None, seed: int) -> list[Edit]:
@@ -119,7 +123,11 @@ class EditMaker:
         return side_by_side((run_to_end(self._run(request, steps, seed)) for seed in seeds), count)
 
     def _run(
-        self, prepare: Callable[[dict[str, float]], Request], steps: int | None, seed: int
+        self,
+        prepare: Callable[[dict[str, float]], Request],
+        steps: int | None,
+        seed: int,
+        on_draft: OnDraft | None = None,
     ) -> Generator[Progress, None, Callable[[], Edit]]:
         """Run the stages of an edit; yields before each step, and returns what makes the edit of it without an engine.
 
@@ -146,12 +154,19 @@ class EditMaker:
                 if step == last:
                     generated, made_by = self._generate(request, table, seed)
 
+        if on_draft is not None and generated.is_finite() and not self._restores(request):
+            on_draft(Draft(request, generated))
+
         def finish() -> Edit:
             with busy:
                 finished = self._finished(request, generated)
             return finished.edit(timings, last + 1, seed, made_by)
 
         return finish
+
+    def _restores(self, request: Request) -> bool:
+        """Whether a drag may put back what was there before an earlier one."""
+        return self._state.history.may_restore(request.window, request.points, request.start)
 
     def _reference(self, request: Request) -> None:
         """Run the `reference` stage, or take its tensors and those of the mask from the caches."""

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.blend import blend_premultiplied
-from edgedrag.runtime.drag.composite import Box, strips
+from edgedrag.runtime.drag.composite import Box, each_on_a_thread, strips
 from edgedrag.runtime.drag.flow import sample, sample_list
 from edgedrag.runtime.photo.picture import colour_and_alpha
 from edgedrag.runtime.session.lattice import Lattice, box_around, common, pixels_of, within
@@ -123,7 +123,8 @@ def render(photo: np.ndarray, layer: Layer) -> np.ndarray:
     colour = colour_and_alpha(photo)[0]
     state, full = layer.state, np.float32(np.iinfo(photo.dtype).max)
     out = np.empty((*layer.mask.shape, colour.shape[2]), photo.dtype)
-    for strip in strips(layer.box):
+
+    def render_strip(strip: Box) -> None:
         part = within(strip, layer.box)
         x, y = (np.ascontiguousarray(a) for a in np.broadcast_arrays(*pixels_of(strip)))
         at = layer.lattice.to_lattice(x, y)
@@ -141,6 +142,8 @@ def render(photo: np.ndarray, layer: Layer) -> np.ndarray:
         if state.change is not None:
             shown = shown + sample(state.change, *at)
         out[part] = shown if shown.dtype == photo.dtype else rounded(shown, photo.dtype)
+
+    each_on_a_thread(render_strip, strips(layer.box))
     return out
 
 

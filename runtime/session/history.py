@@ -181,8 +181,7 @@ class History:
         if not generated.is_finite():
             return entry(before, layers)
         lattice = Lattice.of(window, box)
-        near = RETURNED if start is not None and start.continues is not None else SAME
-        last = self._reversed_by(points, box, masked, near * float(window.scale.mean()))
+        last = self._reversed_by(points, box, masked, _near(window, start))
         if last is not None:
             weight = _weight_on(last, window, region, seam_width(region, generated))[inside]
             after = _restored(before, last, box, weight)
@@ -202,6 +201,10 @@ class History:
         else:
             after = compose_box(on[window.box], region, generated, inside)
         return entry(after, on_top(below, layer), continues=continues)
+
+    def may_restore(self, window: Window, points: np.ndarray, start: Start) -> bool:
+        """Whether a drag may reverse an earlier one; see `compose`."""
+        return any(_reverses(points, done.points, _near(window, start)) for done in self._of_original())
 
     def add(self, entry: Entry) -> None:
         """Make an entry the last one; undone entries are dropped."""
@@ -258,6 +261,12 @@ class History:
                 return None
             cancelled.append(done.reversed)
         return None
+
+
+def _near(window: Window, start: Start | None) -> float:
+    """Photo pixels within which two places are one."""
+    near = RETURNED if start is not None and start.continues is not None else SAME
+    return near * float(window.scale.mean())
 
 
 def _reverses(points: np.ndarray, earlier: np.ndarray, near: float) -> bool:

@@ -17,6 +17,7 @@ from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.arguments import checked_mask
 from edgedrag.runtime.session.brush import brushed, flow_of
 from edgedrag.runtime.session.candidates import check_count, distinct, run_to_end
+from edgedrag.runtime.session.draft import OnDraft
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.edit_maker import CHANGED, EditMaker
 from edgedrag.runtime.session.history import History, Start
@@ -121,13 +122,15 @@ class Photo:
         seed: int = 0,
         motion: MotionName = "auto",
         answer: str = ANSWER,
+        on_draft: OnDraft | None = None,
     ) -> Generator[Progress, None, Edit]:
         """Like `drag`, as a generator that yields before each step and returns the Edit.
 
         Closing it cancels the drag; the photo changes only when it has run to its end, and not at all
-        where another drag, undo or redo came between (InputError).
+        where another drag, undo or redo came between (InputError). `on_draft` is called with a `Draft` of it
+        once the generator is done, before the photo's own pixels are made.
         """
-        edit = yield from self._maker.generated(Asked(drags, mask, motion, answer), steps, seed)
+        edit = yield from self._maker.generated(Asked(drags, mask, motion, answer), steps, seed, on_draft)
         self.choose(edit)
         return edit
 
@@ -175,7 +178,9 @@ class Photo:
             request = self._maker.request(Asked(drags, mask, motion, answer))
             flow = self._maker.motion(request).flow if self._bundle.makes_flow else request.run.held.shown()
             assert flow is not None, "a motion has a flow"
-            return Motion(self._maker.preparer.from_now(request, flow), request.run.mask, request.window, request.mask)
+            return Motion(
+                self._maker.preparer.from_now(request, flow), request.run.mask, request.window, request.region
+            )
 
     def move(self, drags: Drags, mask: Source | None = None, motion: MotionName = "auto", answer: str = ANSWER) -> Edit:
         """Like `drag`, with the motion alone: what `preview` shows becomes the photo, after 0 steps."""

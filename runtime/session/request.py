@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from edgedrag.runtime.bundle.manifest import Bundle
@@ -14,19 +13,18 @@ from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mas
 from edgedrag.runtime.drag.motion import HeldMotion, MotionName, check_motion
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
-from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.finder import HoldFinder
 from edgedrag.runtime.hold.hold import Hold, check_answer
-from edgedrag.runtime.hold.region import moved_region
 from edgedrag.runtime.photo.picture import Source, as_rgb8
-from edgedrag.runtime.photo.sparse import resize_sparse
-from edgedrag.runtime.photo.window import Window, choose_window
+from edgedrag.runtime.photo.window import Window, window_around
 from edgedrag.runtime.session.arguments import checked_mask
+from edgedrag.runtime.session.generator_size import to_generator_size
 from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
 from edgedrag.runtime.session.history import Entry, Start
 from edgedrag.runtime.session.mover import HOLE_MARGIN, Mover, digest
+from edgedrag.runtime.session.region import Region
 from edgedrag.runtime.session.scaled_drag import ScaledDrag, lifted, longest, wider, within_reach
-from edgedrag.runtime.session.start import answers_at, find_start, is_apart, region_of
+from edgedrag.runtime.session.start import answers_at, find_start, is_apart
 from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span
 
@@ -56,11 +54,16 @@ class Request:
     photo: np.ndarray  # as it was when the drag began
     window: Window
     native: np.ndarray  # the window's pixels
-    mask: np.ndarray  # bool [H, W], of the photo
+    region: Region  # that may change
     points: np.ndarray  # [N, 4], in its pixels
     run: DragRun
     holds: tuple[Hold, ...]  # of each drag
     start: Start  # what the drag is made on: the photo, or as it was before an earlier drag that this one goes on with
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The region, bool [H, W] of the photo."""
+        return self.region.mask
 
     def held_after(self, generated: Generated) -> Held | None:
         """What the drags held, and where an edit moved it."""
@@ -77,8 +80,8 @@ class Request:
 
     @cached_property
     def pixels(self) -> tuple[Window, bytes]:
-        """Cache key: the window and its content."""
-        return self.window, digest(self.native)
+        """Cache key: the window and what the generator sees of it."""
+        return self.window, digest(self.run.picture)
 
     @cached_property
     def masked(self) -> tuple[tuple[Window, bytes], bytes]:
@@ -88,11 +91,11 @@ class Request:
 
 @dataclass(frozen=True)
 class DragHolds:
-    """What a drag starts from, what each of its points holds there, and the region that may change, bool [H, W]."""
+    """What a drag starts from, what each of its points holds there, and the region that may change."""
 
     start: Start
     holds: tuple[Hold, ...]
-    region: np.ndarray
+    region: Region
 
 
 class Preparer:
@@ -124,7 +127,8 @@ class Preparer:
         held = self._find(Start(photo, done, points), way, given, asked.protected)
         with span("window", "prepare"):
             margin = self._bundle.manifest["window"]["margin"]
-            window = choose_window(held.region, held.start.points, margin, self._stages.sizes)
+            where = held.region.box, photo.shape
+            window = window_around(*where, held.start.points, margin, self._stages.sizes)
             native = held.start.photo[window.box]
             drag = _scaled(self._pictures.of(held.start.photo, window), held, window)
         fade = 0.0 if given is None else MARGIN * min(photo.shape[:2]) / float(window.scale.mean())
@@ -152,9 +156,9 @@ class Preparer:
         """What a drag goes on with, or the photo as it is; without what is protected."""
         start = find_start(here, way, given) if self._bundle.moves_held and protected is None else here
         held = self._held(start, given, way[1])
-        if not is_apart(start, held.region):
+        if start.newer and not is_apart(start, held.region.mask):
             held = self._held(here, given, way[1])
-        return replace(held, region=_without(held.region, protected))
+        return replace(held, region=held.region.without(protected))
 
     def _held(self, start: Start, given: np.ndarray | None, answer: str) -> DragHolds:
         """What each drag holds, and the region that may change: the mask, where one was `given`."""
@@ -162,9 +166,9 @@ class Preparer:
             holds = tuple(self.hold(start, at, given) for at in start.points[:, :2].astype(np.float64))
         with span("mask", "prepare"):
             if given is not None:
-                return DragHolds(start, holds, given)
+                return DragHolds(start, holds, Region.given(given))
             named = [hold.answer(name) for hold, name in zip(holds, _names(start.points, answer))]
-            return DragHolds(start, holds, moved_region(named, start.points) | region_of(start))
+            return DragHolds(start, holds, Region.moved(named, start))
 
     def from_now(self, request: Request, flow: np.ndarray) -> np.ndarray:
         """A request's motion of the photo as it is now, where it goes on with an earlier one.
@@ -203,23 +207,13 @@ def checked(asked: Asked, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray | N
 
 def _scaled(picture: np.ndarray, held: DragHolds, window: Window) -> ScaledDrag:
     """A drag at the generator's size, where a window's picture is."""
-    mask = mask_to_generator_size(held.region[window.box], window.size)
-    return ScaledDrag(picture, mask, window.to_generator(held.start.points.reshape(-1, 2)).reshape(-1, 4))
+    points = window.to_generator(held.start.points.reshape(-1, 2)).reshape(-1, 4)
+    return ScaledDrag(picture, held.region.in_window(window), points)
 
 
 def _names(points: np.ndarray, answer: str) -> list[str]:
     """The answer of each drag [N, 4]: of a pin, which ends where it begins, the part, as the rest may move."""
     return ["part" if (point[:2] == point[2:]).all() else answer for point in points]
-
-
-def _without(region: np.ndarray, protected: np.ndarray | None) -> np.ndarray:
-    """A region without what is protected, both bool [H, W]. Raises InputError where nothing remains."""
-    if protected is None:
-        return region
-    left = region & ~protected
-    if not left.any():
-        raise InputError("all that these drags could change is protected; take some of the protection away")
-    return left
 
 
 def variant_of(asked: Asked) -> Variant:
@@ -241,20 +235,3 @@ class _Pictures:
         if self._last is None or self._last[0] is not photo or self._last[1] != window:
             self._last = photo, window, to_generator_size(as_rgb8(photo[window.box]), window.size)
         return self._last[2]
-
-
-def to_generator_size(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A window's pixels at the generator's size (H, W)."""
-    return cv2.resize(pixels, size[::-1], interpolation=_interpolation(pixels.shape, size))
-
-
-def mask_to_generator_size(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A window's mask, bool, at the generator's size: where any of it is."""
-    if _interpolation(mask.shape, size) == cv2.INTER_AREA:
-        return resize_sparse(mask, size, cv2.INTER_AREA, np.uint8(255)) > 0
-    return to_generator_size(mask * np.uint8(255), size) > 0
-
-
-def _interpolation(shape: tuple[int, ...], size: tuple[int, int]) -> int:
-    """INTER_AREA from a 2x reduction on, else bilinear; INTER_AREA is slow at fractional ratios."""
-    return cv2.INTER_AREA if max(shape[0] / size[0], shape[1] / size[1]) >= 2 else cv2.INTER_LINEAR

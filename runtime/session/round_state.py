@@ -19,7 +19,16 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.blend import reveal_weight, smoothstep
-from edgedrag.runtime.drag.composite import SEAM, Generated, in_channels, seam_fade, seam_width, strips
+from edgedrag.runtime.drag.composite import (
+    SEAM,
+    Box,
+    Generated,
+    each_on_a_thread,
+    in_channels,
+    seam_fade,
+    seam_width,
+    strips,
+)
 from edgedrag.runtime.drag.flow import edge_fade, sample
 from edgedrag.runtime.photo.picture import colour_and_alpha
 from edgedrag.runtime.photo.window import Window
@@ -101,8 +110,11 @@ def _fade_at(lattice: Lattice, window: Window, mask: np.ndarray, seam: float) ->
     """`seam_fade` of a window's mask at the points of a lattice, [h, w, 1]."""
     inside = within(lattice.box, window.box)
     fade = np.zeros((*box_size(lattice.box), 1), np.float16)
-    for strip in strips(inside):
+
+    def fade_strip(strip: Box) -> None:
         fade[within(strip, inside)] = seam_fade(mask, strip, seam)
+
+    each_on_a_thread(fade_strip, strips(inside))
     return lattice.at_points(fade).astype(np.float32)
 
 

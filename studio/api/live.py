@@ -11,13 +11,15 @@ import json
 import time
 from collections import deque
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from edgedrag.runtime.errors import EdgedragError
+from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.photo.picture import Picture
+from edgedrag.runtime.session.draft import Draft
 from edgedrag.runtime.session.edit import Progress
 from edgedrag.studio.api.guard import PROTOCOL
 from edgedrag.studio.api.schemas import (
@@ -31,7 +33,7 @@ from edgedrag.studio.api.schemas import (
     result,
     state,
 )
-from edgedrag.studio.editing.frames import flow_frame, motion_frame, pack, view
+from edgedrag.studio.editing.frames import draft_frame, draft_times, flow_frame, motion_frame, pack, view
 from edgedrag.studio.editing.sessions import Change, FinishedEdit, Session
 from edgedrag.studio.editing.worker import Busy, Superseded, Turns
 from edgedrag.studio.station import Station
@@ -134,7 +136,17 @@ class Connection:
             update = {"type": "progress", "id": message.id, "step": progress.step, "steps": progress.steps}
             self._loop.call_soon_threadsafe(self._queue, update)
 
-        edited = await self._station.edit(self._session, message.parameters(self._station), on_progress)
+        icc = self._session.opened().picture.icc
+
+        def on_draft(draft: Draft) -> None:
+            times = None if message.screen is None else draft_times(draft, message.screen)
+            if times is None:
+                return
+            with suppress(InputError):  # what is left unprotected may be too small to be seen
+                frame = draft_frame(draft, times, icc, {"type": "draft", "id": message.id})
+                self._loop.call_soon_threadsafe(self._queue, frame)
+
+        edited = await self._station.edit(self._session, message.parameters(self._station), on_progress, on_draft)
         await self._show(message.id, "result", edited)
 
     async def _answers(self, number: int) -> None:
@@ -144,7 +156,7 @@ class Connection:
             self._queue(pack(header | asked, await self._station.encoded(Picture(found.small), "png")))
 
     async def _step(self, number: int, kind: str, turns: Turns) -> None:
-        await self._show(number, kind, await self._station.run(self._session, turns))
+        await self._show(number, kind, await self._station.step(self._session, turns))
 
     async def _send_flow(self, message: FlowMessage) -> None:
         window, flow = await self._station.run(self._session, self._session.flow(message.box, message.grid))

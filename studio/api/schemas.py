@@ -39,6 +39,9 @@ Cells = Annotated[int, Field(strict=True, ge=1, le=MAX_CELLS)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
 
 
+MAX_SCREEN = 16384  # pixels
+
+
 class StrictModel(BaseModel):
     """Rejects unknown fields."""
 
@@ -162,6 +165,9 @@ class HoldMessage(StrictModel):
 class EditMessage(EditRequest):
     type: Literal["edit"]
     id: int
+    screen: Annotated[int, Field(strict=True, ge=64, le=MAX_SCREEN)] | None = Field(
+        None, description="of a screen, how many of its pixels the photo's longer side takes: a draft comes first"
+    )
 
 
 class StrokeMessage(StrokeRequest):

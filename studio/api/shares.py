@@ -67,7 +67,7 @@ async def share(request: Request, station: StationDep, session: OpenSessionDep) 
     if address is None:
         raise ApiError(409, "this station gives no links: its operator has not set share_address")
     kind = "png" if REFUSED & set(session.jpeg_loses) else "jpeg"
-    picture = await station.encoded(session.opened().picture, kind)
+    picture = await station.encoded(await station.picture(session), kind)
     if session.ended:
         raise ApiError(404, "the session ended meanwhile")
     url = f"{address.rstrip('/')}/take/{request.app.state.shares.add(session, picture)}"

@@ -135,7 +135,7 @@ async def get_picture(
     station: StationDep, session: OpenSessionDep, format: Literal["png", "webp", "jpeg"] = "png"
 ) -> Response:
     """The picture at full size, to be saved; png and webp are lossless, and keep profile and EXIF as jpeg does."""
-    data = await station.encoded(session.opened().picture, format)
+    data = await station.encoded(await station.picture(session), format)
     headers = {"Content-Disposition": f'attachment; filename="edgedrag.{format}"'}
     return Response(data, media_type=TYPES[format], headers=headers)
 
@@ -181,7 +181,7 @@ async def edit(station: StationDep, session: OpenSessionDep, request: EditReques
 @router.post("/{session}/strokes", responses=responses(400, 404, 409, 413, 415, 422, 503))
 async def stroke(station: StationDep, session: OpenSessionDep, request: StrokeRequest) -> SessionState:
     """Make a stroke of a brush and wait for it."""
-    await station.run(session, session.stroke(request.parameters()))
+    await station.step(session, session.stroke(request.parameters()))
     return state(station, session)
 
 
@@ -190,7 +190,7 @@ async def undo(station: StationDep, session: OpenSessionDep) -> SessionState:
     """Take the last edit back."""
     if not session.undo_count:
         raise ApiError(409, "nothing to undo")
-    await station.run(session, session.undo())
+    await station.step(session, session.undo())
     return state(station, session)
 
 
@@ -199,5 +199,5 @@ async def redo(station: StationDep, session: OpenSessionDep) -> SessionState:
     """Make an undone edit again."""
     if not session.redo_count:
         raise ApiError(409, "nothing to redo")
-    await station.run(session, session.redo())
+    await station.step(session, session.redo())
     return state(station, session)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from edgedrag.runtime.session.variants import Variant, variants
 
 MOST = 3  # answers beside the one that was made
 SIDE = 256  # pixels, of a small picture's longer side
+MOST_PIXELS = 2**19  # of the photo that they are made of
 AROUND = 0.15  # of the sides of what changed, shown around it
 
 
@@ -45,17 +47,27 @@ class Answer:
 
 
 def find_answers(runtime: Runtime, question: Question) -> Generator[Progress, None, list[Answer]]:
-    """The answer that was made, then up to MOST others, those most likely worth keeping first; changes nothing."""
-    made = question.edit
-    photo = Photo(runtime, question.before)
-    photo.protect(question.protected)
-    found: list[tuple[Variant, Edit]] = []
-    for variant, more in _variants(runtime, question):
+    """The answer that was made, then up to MOST others, those most likely worth keeping first; changes nothing.
+
+    Of a large photo they are made smaller, as they are shown small: the visitor's next touch waits for a step of them.
+    """
+    asked, made = _smaller(question), question.edit
+    photo = Photo(runtime, asked.before)
+    photo.protect(asked.protected)
+
+    def make(variant: Variant, more: int) -> Generator[Progress, None, Edit]:
         edit = yield from photo.drag_steps(
-            question.drags, question.mask, steps=made.steps or None, seed=made.seed + more,
+            asked.drags, asked.mask, steps=made.steps or None, seed=made.seed + more,
             motion=variant.motion, answer=variant.answer,
         )  # fmt: skip
         photo.undo()
+        return edit
+
+    if asked is not question:
+        made = yield from make(question.variant, 0)
+    found: list[tuple[Variant, Edit]] = []
+    for variant, more in _variants(runtime, question):
+        edit = yield from make(variant, more)
         if not any(np.array_equal(edit.image, other.image) for other in (made, *(edit for _, edit in found))):
             found.append((variant, edit))
         if len(found) == MOST:
@@ -64,6 +76,27 @@ def find_answers(runtime: Runtime, question: Question) -> Generator[Progress, No
     found.sort(key=lambda pair: pair[1].checks.risk)
     box = _around([made.box, *(edit.box for _, edit in found)], made.image.shape[:2])
     return [_small(variant, edit, box) for variant, edit in [(question.variant, made), *found]]
+
+
+def _smaller(question: Question) -> Question:
+    """The same of a photo that is a whole number of times smaller, so that it has MOST_PIXELS at most."""
+    height, width = question.before.pixels.shape[:2]
+    times = math.ceil(math.sqrt(height * width / MOST_PIXELS))
+    if times <= 1:
+        return question
+    size = max(width // times, 1), max(height // times, 1)
+    before = replace(question.before, pixels=cv2.resize(question.before.pixels, size, interpolation=cv2.INTER_AREA))
+    scale = np.array([size[0] / width, size[1] / height])
+    at_most = np.array(size) - 1.0
+    ends = [np.clip((np.array(drag, float).reshape(2, 2) + 0.5) * scale - 0.5, 0, at_most) for drag in question.drags]
+    drags = [((h[0], h[1]), (t[0], t[1])) for h, t in (pair.tolist() for pair in ends)]
+    mask, protected = (
+        None
+        if each is None
+        else cv2.resize(each.view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA) > 0
+        for each in (question.mask, question.protected)
+    )
+    return replace(question, before=before, drags=drags, mask=mask, protected=protected)
 
 
 def _variants(runtime: Runtime, question: Question) -> list[tuple[Variant, int]]:

@@ -16,12 +16,14 @@ import numpy as np
 
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, encode_picture
 from edgedrag.runtime.photo.window import Window
+from edgedrag.runtime.session.draft import Draft
 from edgedrag.runtime.session.edit import Motion
 from edgedrag.runtime.trace import span
 
 VIEW_SIDE = 2048  # pixels, of the picture that the page shows, at most
 GRID_SIDE = 128  # of a preview's motion field, at most
-PNG = Path("view.png")
+PNG, JPEG = Path("view.png"), Path("draft.jpg")
+LEAST_TIMES = 1.5  # times smaller a draft is at least
 
 Box = tuple[slice, slice]
 
@@ -60,6 +62,23 @@ def view(picture: Picture, box: Box | None = None) -> tuple[bytes, list[int]]:
     if k > 1:
         part = cv2.resize(part, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
     return encode_picture(PNG, Picture(part, picture.icc)), [left, top, right - left, bottom - top]
+
+
+def draft_times(draft: Draft, screen: int) -> float | None:
+    """How many times smaller than the photo a draft is drawn for a screen; None where that would not be sooner.
+
+    A whole number from 2 on, as a photo is reduced fastest by one.
+    """
+    times = max(draft.request.photo.shape[:2]) / screen
+    return None if times < LEAST_TIMES else times if times < 2 else float(int(times))
+
+
+def draft_frame(draft: Draft, times: float, icc: bytes | None, header: dict[str, Any]) -> bytes:
+    """An edit's draft, JPEG; the header gets `box`, left, top, width and height in view pixels, broken numbers."""
+    box, pixels = draft.render(times)
+    k = reduction(*draft.request.photo.shape[:2])
+    with span("encode draft", "encode"):
+        return pack({**header, "box": [side / k for side in box]}, encode_picture(JPEG, Picture(pixels, icc)))
 
 
 def flow_frame(window: Window, flow: np.ndarray, header: dict[str, Any]) -> bytes:

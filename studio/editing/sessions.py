@@ -21,13 +21,14 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.encode import cannot_hold
 from edgedrag.runtime.photo.picture import Picture
 from edgedrag.runtime.photo.window import Window
+from edgedrag.runtime.session.draft import OnDraft
 from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
 from edgedrag.runtime.session.photo import Photo
 from edgedrag.runtime.session.runtime import Runtime
 from edgedrag.runtime.session.variants import ANSWER, Variant
 from edgedrag.studio.editing.answers import Answer, Question, find_answers
 from edgedrag.studio.editing.frames import view_size
-from edgedrag.studio.editing.outlines import Outliner, Polygons
+from edgedrag.studio.editing.outlines import Polygons, outline
 from edgedrag.studio.editing.worker import Busy
 
 UNDO_LIMIT = 24  # edits; the next one drops the oldest
@@ -91,7 +92,6 @@ class Session:
     last_mask: np.ndarray | None = None
     ended: bool = False
     question: Question | None = None  # what the last edit answered, until its other answers are found
-    _outliner: Outliner | None = None
 
     def touch(self) -> None:
         """Restart the idle timeout."""
@@ -130,8 +130,13 @@ class Session:
         self.jpeg_loses = cannot_hold(".jpg", picture)
         self.mask = self.last_mask = self.question = self.protected = self.restoring = None
 
-    def edit(self, parameters: EditParameters) -> Generator[Progress, None, FinishedEdit]:
-        """One edit, step by step; closing the generator leaves the photo as it was."""
+    def edit(
+        self, parameters: EditParameters, on_draft: OnDraft | None = None
+    ) -> Generator[Progress, None, FinishedEdit]:
+        """One edit, step by step; closing the generator leaves the photo as it was.
+
+        `on_draft` as of `Photo.drag_steps`.
+        """
         photo = self.opened()
         if parameters.steps is not None and not 1 <= parameters.steps <= MAX_STEPS:
             raise InputError(f"steps: {parameters.steps} is not between 1 and {MAX_STEPS}")
@@ -143,7 +148,7 @@ class Session:
         else:
             edit = yield from photo.drag_steps(
                 parameters.drags, self.mask, steps=parameters.steps, seed=parameters.seed,
-                motion=parameters.motion, answer=parameters.answer,
+                motion=parameters.motion, answer=parameters.answer, on_draft=on_draft,
             )  # fmt: skip
         self.last_mask, self.mask = edit.mask, None
         if not parameters.motion_only:
@@ -195,12 +200,9 @@ class Session:
     def hold(self, point: list[float], answer: str | None = None) -> Generator[Progress, None, Outlines]:
         """The outlines of what moves with a point: of one answer, or of all; a painted mask bounds it."""
         yield from ()
-        photo = self.opened()
-        hold = photo.hold(point, self.mask)
-        if self._outliner is None or self._outliner.photo is not photo.image:
-            self._outliner = Outliner(photo.image, mask_size(*photo.image.shape[:2]))
+        hold = self.opened().hold(point, self.mask)
         shown = hold.alternatives if answer is None else [hold.answer(answer)]
-        return {held.name: self._outliner.outline(held) for held in shown}
+        return {held.name: outline(held) for held in shown}
 
     def look_ahead(self) -> Generator[Progress, None, None]:
         """Do now what the first touch of a photo would wait for."""
@@ -256,7 +258,7 @@ class Session:
     def wipe(self) -> None:
         """Drop everything the visitor brought."""
         self.ended = True
-        self.photo = self.original = self.runtime = self.mask = self.last_mask = self._outliner = self.question = None
+        self.photo = self.original = self.runtime = self.mask = self.last_mask = self.question = None
         self.protected = self.restoring = None
 
 

@@ -125,6 +125,11 @@ class Worker:
             self._ready.notify()
         return job
 
+    def newest(self, session: str) -> Job | None:
+        """The last job of a session that is no background one."""
+        with self._ready:
+            return next((job for job in reversed(self._queues.get(session, ())) if not job.background), None)
+
     def cancel(self, session: str) -> None:
         """Drop all jobs of a session; a running one ends at its next step."""
         with self._ready:

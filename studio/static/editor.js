@@ -19,6 +19,7 @@ import { t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const PATIENCE = 50; // milliseconds that an arrow's drawing waits for the preview that belongs to it
+const MOST_DRAFTED = 1280; // pixels of the longer side, of a result at the screen's size
 const BRUSHES = ["paint", "erase", "protect", "restore"];
 
 export class Editor {
@@ -130,6 +131,7 @@ export class Editor {
       preview: (frame) => this.preview(frame),
       hold: (message) => this.pulls.outlined(message),
       progress: ({ id, step, steps }) => this.edits.isCurrent(id) && this.progress((step + 1) / (steps + 1)),
+      draft: (frame) => this.drafted(frame),
       result: (frame) => this.result(frame),
       answer: (frame) => this.pulls.pull || this.choices.add(frame),
       undo: (frame) => this.stepped(frame),
@@ -171,10 +173,9 @@ export class Editor {
     const { width, height } = $("stage").getBoundingClientRect();
     if (!width || !height) return;
     const ratio = Math.min(devicePixelRatio, 2);
-    for (const canvas of [$("picture"), $("overlay")]) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
-    }
+    const size = [width, height].map((length) => Math.round(length * ratio));
+    this.stage.resize(...size);
+    [$("overlay").width, $("overlay").height] = size;
     this.stage.surround = getComputedStyle(document.documentElement).getPropertyValue("--ground").trim();
     const whole = this.view.scale <= this.view.least * 1.001;
     this.view.stage = { width, height };
@@ -193,7 +194,7 @@ export class Editor {
       const begun = performance.now();
       this.stage.draw(this.view, this.comparing ? 1 : this.split);
       const brush = this.brush && this.pointer && this.painting.brush(this.pointer);
-      const arrows = [...this.edits.waiting.flatMap(({ drags = [] }) => drags.filter((arrow) => !isPin(arrow))), ...this.pulls.all()];
+      const arrows = [...this.edits.waiting.flatMap(({ drags = [], drafted }) => (drafted ? [] : drags).filter((arrow) => !isPin(arrow))), ...this.pulls.all()];
       const { shield, back } = this.painting;
       const over = { arrows, marks: this.marks, pins: this.pulls.pins, tints: [shield, back].filter(({ own }) => own), brush, cross: this.cross };
       drawOverlay($("overlay"), this.view, this.comparing ? { cross: this.cross } : over);
@@ -267,7 +268,13 @@ export class Editor {
       return this.live?.send("stroke", { brush, path, radius });
     }
     const { drags, motion, answer, motion_only, seed } = edit;
-    return this.live?.send("edit", { drags, motion, answer, motion_only, seed });
+    return this.live?.send("edit", { drags, motion, answer, motion_only, seed, screen: this.screen });
+  }
+
+  /** How many of the screen's pixels the longer side of the photo takes where all of it is shown. */
+  get screen() {
+    const { view } = this, ratio = $("overlay").width / view.stage.width;
+    return Math.round(Math.min(Math.max(Math.max(view.width, view.height) * view.least * ratio, 64), MOST_DRAFTED));
   }
 
   /** Show a part of the picture that the station has changed, in the order of the changes: decoding takes its time. */
@@ -284,6 +291,18 @@ export class Editor {
     return true;
   }
 
+  /** An edit at the screen's size, until all pixels of the photo are made. */
+  async drafted({ id, box, payload }) {
+    const bitmap = await createImageBitmap(new Blob([payload], { type: "image/jpeg" }));
+    await this.patched;
+    if (!this.state || !this.edits.isCurrent(id)) return;
+    this.edits.current.drafted = true;
+    this.stage.draft(box, bitmap);
+    if (!this.pulls.all().length) this.endPreview();
+    this.redraw();
+    this.shown("result");
+  }
+
   async result(frame) {
     if (!(await this.patch(frame))) return;
     const edit = this.edits.finish(frame.id);
@@ -294,7 +313,8 @@ export class Editor {
     if (!this.pulls.pull && !this.strokes.stroke && !this.edits.current) this.showOutcome(frame, edit);
     if (frame.warnings.length) this.callbacks.toast(t(`warning_${frame.warnings[0].code}`));
     this.refresh();
-    this.shown();
+    if (!edit.drafted) this.shown("result");
+    this.shown("made");
   }
 
   /** A stroke of a brush is made. */
@@ -304,14 +324,15 @@ export class Editor {
     this.callbacks.changed();
     this.over();
     this.refresh();
-    this.shown();
+    this.shown("result");
+    this.shown("made");
   }
 
-  /** Measure the time to the result, once it is on the screen. */
-  shown() {
+  /** Measure the time from the release to what is on the screen now: the "result", and as it was "made" of all pixels. */
+  shown(what) {
     requestAnimationFrame(() => requestAnimationFrame(() => {
       performance.mark("shown");
-      if (performance.getEntriesByName("release").length) performance.measure("release to result", "release", "shown");
+      if (performance.getEntriesByName("release").length) performance.measure(`release to ${what}`, "release", "shown");
     }));
   }
 
@@ -344,6 +365,7 @@ export class Editor {
 
   /** An edit is finished or cancelled: what its preview showed makes room, unless a finger pulls again. */
   over() {
+    this.stage.draft(null);
     if (!this.edits.current) this.progress(null);
     if (!this.pulls.all().length) this.endPreview();
     else {
@@ -416,6 +438,7 @@ export class Editor {
   /** Forget arrows and area, and the edits that are on their way; with `everything` pins and protection too. */
   clear(everything = false) {
     const dropped = this.edits.clear();
+    this.stage.draft(null);
     if (dropped.length && !dropped[0].stroke) this.live.send("cancel"); // a stroke on its way takes a moment only
     if (this.area.own || dropped.some(({ painted }) => painted)) this.painting.drop();
     if (everything && this.painting.shield.own) this.painting.dropShield();

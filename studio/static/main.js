@@ -14,7 +14,6 @@ const TOAST_SECONDS = 5;
 const AGAIN = 1000; // milliseconds until a station that did not answer is asked again
 const STAFF_SECONDS = 4; // of holding the title, until the staff page opens
 let session = null;
-let editor = null;
 let toasting = 0;
 let looking = 0;
 
@@ -91,7 +90,7 @@ async function leave(why) {
   saving.wipePaper();
   idle.watch(null);
   stopCamera();
-  editor?.leave();
+  editor.leave();
   const ending = session;
   session = null;
   sessionStorage.removeItem("session");
@@ -150,7 +149,7 @@ async function takePhoto() {
 }
 
 const saving = new Saving(() => session, toast, explain);
-const idle = new Idle(() => leave(session ? "wiped" : null), () => editor?.live?.send("touch"));
+const idle = new Idle(() => leave(session ? "wiped" : null), () => editor.live?.send("touch"));
 
 $("open").addEventListener("click", () => $("file").click());
 $("take").addEventListener("click", takePhoto);
@@ -192,14 +191,9 @@ if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
 await speak(firstLanguage());
 token();
 showReviewNote();
-try {
-  editor = new Editor({ toast, lost, closed, changed: () => (saving.unsaved = true) });
-} catch (error) {
-  console.error(error);
-  toast(t("error_webgl"));
-}
+const editor = new Editor({ toast, lost, closed, changed: () => (saving.unsaved = true) });
 const earlier = sessionStorage.getItem("session");
 navigator.serviceWorker?.register("sw.js").catch(() => {}); // not where the address is no secure one
-if (earlier && editor) await resume(earlier);
+if (earlier) await resume(earlier);
 performance.mark("interactive");
 document.body.dataset.ready = "yes";

@@ -1,138 +1,81 @@
-// Draws the photo with WebGL 2: warped by the preview's motion field, with an area tinted.
-// While only the preview changes, only its part of the canvas is redrawn: many kiosks have no graphics card.
+// Draws the photo: where the view places it, warped by the preview's motion field, with an area tinted.
+// While only the preview changes, only its part of the canvas is drawn anew: many kiosks have no graphics card.
+
+import { fromHalves, tint, warp } from "./warp.js";
 
 const SHRUNK = 0.45; // screen pixels of a view pixel, below which smaller copies of the photo are drawn: they cost time
-
-const VERTEX = `#version 300 es
-in vec2 at;
-void main() { gl_Position = vec4(at, 0.0, 1.0); }`;
-
-const FRAGMENT = `#version 300 es
-precision highp float;
-uniform sampler2D picture, flow, area;
-uniform vec2 size;       // of the view
-uniform vec3 place;      // x, y of its corner and its scale, in device pixels
-uniform float high;      // of the canvas
-uniform vec4 box;        // of the motion field, in view pixels
-uniform float k;         // photo pixels of a view pixel
-uniform int moving, tint;
-uniform vec3 ground;     // beside the photo
-out vec4 colour;
-void main() {
-  vec2 screen = vec2(gl_FragCoord.x, high - gl_FragCoord.y);
-  vec2 at = (screen - place.xy) / place.z;
-  if (any(lessThan(at, vec2(0.0))) || any(greaterThanEqual(at, size))) { colour = vec4(ground, 1.0); return; }
-  vec2 grid = (at - box.xy) / box.zw;
-  bool within = moving == 1 && all(greaterThanEqual(grid, vec2(0.0))) && all(lessThanEqual(grid, vec2(1.0)));
-  vec2 from = within ? at + texture(flow, grid).rg / k : at;
-  vec3 seen = texture(picture, from / size).rgb;
-  float covered = tint == 0 ? 0.0 : texture(area, (tint == 1 ? from : at) / size).r; // 1: it moves with the photo
-  float slope = fwidth(covered) + 1e-5;
-  float rim = tint == 0 ? 0.0 : 1.0 - smoothstep(1.5, 2.5, abs(covered - 0.5) / slope);
-  seen = mix(seen, vec3(1.0, 0.69, 0.13), 0.22 * smoothstep(0.4, 0.6, covered));
-  colour = vec4(mix(seen, vec3(1.0, 0.8, 0.35), 0.85 * rim), 1.0);
-}`;
+const BESIDE = 0.5; // of the canvas, around it: what a motion may fetch into a photo that is larger than the screen
+const MOST_MOVING = 1.5e6; // pixels of the canvas while something moves: on fine screens it is coarser then
+const RESTED = 100; // milliseconds without a change of what is shown, after which a motion is prepared for
+const NONE = 0.01; // photo pixels; a flow below moves nothing
 
 export class Stage {
   constructor(canvas) {
     this.canvas = canvas;
-    const gl = (this.gl = canvas.getContext("webgl2", { alpha: false, antialias: false, preserveDrawingBuffer: true }));
-    if (!gl) throw new Error("no WebGL 2");
-    const program = (this.program = gl.createProgram());
-    for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, text);
-      gl.compileShader(shader);
-      gl.attachShader(program, shader);
-    }
-    gl.linkProgram(program);
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program));
-    gl.useProgram(program);
-    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
-    gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([-1, -1, 3, -1, -1, 3]), gl.STATIC_DRAW);
-    gl.enableVertexAttribArray(gl.getAttribLocation(program, "at"));
-    gl.vertexAttribPointer(gl.getAttribLocation(program, "at"), 2, gl.FLOAT, false, 0, 0);
-    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-    this.at = (name) => gl.getUniformLocation(program, name);
-    this.textures = {};
-    ["picture", "flow", "area", "before"].forEach((name, unit) => {
-      this.textures[name] = { unit, texture: gl.createTexture() };
-      if (name !== "before") gl.uniform1i(this.at(name), unit);
-      this.bind(name);
-      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
-      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.LINEAR);
-      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
-      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
-    });
+    this.pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    this.pictures = Object.fromEntries(["picture", "before"].map((name) => [name, blank(1, 1)]));
+    this.full = [canvas.width, canvas.height];
     this.clear();
   }
 
-  /** Take the colour beside the photo from the page, as #rrggbb. */
+  /** The size that the canvas has while nothing moves. */
+  resize(width, height) {
+    this.full = [width, height];
+  }
+
+  /** Take the colour beside the photo from the page. */
   set surround(colour) {
-    this.ground = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255);
-    this.drawn = null;
+    this.ground = colour;
+    this.anew();
   }
 
-  bind(name) {
-    this.gl.activeTexture(this.gl.TEXTURE0 + this.textures[name].unit);
-    this.gl.bindTexture(this.gl.TEXTURE_2D, this.textures[name].texture);
-  }
-
-  /** Clear the stage; the photo leaves the graphics memory too. */
+  /** Clear the stage; nothing of the photo remains. */
   clear() {
-    const { gl } = this;
-    this.motion = this.drawn = null;
-    this.tint = 0;
-    for (const name of Object.keys(this.textures)) {
-      this.bind(name);
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 1, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array([16, 20, 24, 255]));
-      this.textures[name].smaller = false;
-    }
+    clearTimeout(this.later);
+    for (const pen of Object.values(this.pictures)) pen.canvas.width = pen.canvas.height = 1;
+    this.motion = this.area = this.about = null;
+    this.anew();
+  }
+
+  /** All is to be drawn, as the photo or its place on the screen is another one. */
+  anew() {
+    this.drawn = null; // what the canvas shows: the motion, and its part
+    this.still = null; // the photo on the screen without motion
   }
 
   /** Put a whole picture in, an ImageBitmap, as "picture" or "before". */
   show(name, bitmap) {
-    const { gl } = this;
-    this.bind(name);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
-    this.textures[name].smaller = false;
-    this.drawn = null;
+    const pen = this.pictures[name];
+    [pen.canvas.width, pen.canvas.height] = [bitmap.width, bitmap.height];
+    pen.drawImage(bitmap, 0, 0);
+    this.anew();
   }
 
-  /** Replace a part of the picture: left, top. */
-  patch([left, top], bitmap) {
-    const { gl } = this;
-    this.bind("picture");
-    gl.texSubImage2D(gl.TEXTURE_2D, 0, left, top, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
-    this.textures.picture.smaller = false;
-    this.drawn = null;
+  /** Replace a part of the picture: left, top, width, height. */
+  patch(box, bitmap) {
+    this.pictures.picture.drawImage(bitmap, ...box);
+    this.draft(null);
+    this.anew();
+  }
+
+  /** Show a part of it as it is about to become, or, of null, as it is: left, top, width, height. */
+  draft(box, bitmap) {
+    if (box || this.about) this.anew();
+    this.about = box && { box, bitmap };
   }
 
   /** Warp by a preview's frame. */
   move({ box, grid: [w, h], payload }) {
-    const { gl } = this;
-    this.bind("flow");
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG16F, w, h, 0, gl.RG, gl.HALF_FLOAT, new Uint16Array(payload, 0, w * h * 2));
-    const inside = new Uint8Array(payload, w * h * 4, w * h);
-    this.motion = { box, grid: [w, h], inside, part: extent(box, w, h, inside) };
+    const flow = fromHalves(payload, 2 * w * h), inside = new Uint8Array(payload, w * h * 4, w * h);
+    this.motion = { box, grid: [w, h], flow, inside, part: extent(box, w, h, flow) };
   }
 
   /** Warp by a field that the page itself computed (field.js); of one that is shown already, only its fresh cells change. */
   bend(field) {
-    const { gl } = this, [w, h] = field.grid, known = this.motion?.field === field;
-    const [left, top, right, bottom] = field.fresh, data = field.veiled;
-    this.bind("flow");
-    if (known) {
-      const skip = { UNPACK_ROW_LENGTH: w, UNPACK_SKIP_PIXELS: left, UNPACK_SKIP_ROWS: top };
-      for (const [name, value] of Object.entries(skip)) gl.pixelStorei(gl[name], value);
-      gl.texSubImage2D(gl.TEXTURE_2D, 0, left, top, right - left, bottom - top, gl.RG, gl.FLOAT, data);
-      for (const name of Object.keys(skip)) gl.pixelStorei(gl[name], 0);
-    } else {
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG16F, w, h, 0, gl.RG, gl.FLOAT, data);
-      this.drawn = null;
-    }
+    const [w, h] = field.grid, known = this.motion?.field === field, flow = field.veiled;
+    if (!known && this.motion?.field) this.drawn = null; // only the newest part of that is known
     const cells = known && this.motion.waits ? join(this.motion.cells, field.fresh) : field.fresh; // not drawn yet
-    this.motion = { box: field.box, grid: field.grid, field, cells, waits: true, part: around(field.box, w, h, cells) };
+    this.motion = { box: field.box, grid: field.grid, flow, field, cells, waits: true, part: around(field.box, w, h, cells) };
     field.fresh = null;
   }
 
@@ -143,80 +86,109 @@ export class Stage {
 
   /** Tint what a canvas shows white, or nothing; `moves`: the tint follows the preview's motion. */
   cover(canvas, moves = false) {
-    const { gl } = this;
-    this.tint = !canvas ? 0 : moves ? 1 : 2;
+    this.area = canvas && { canvas, moves };
     this.drawn = null;
-    if (!canvas) return;
-    this.bind("area");
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, canvas);
+    if (this.still) this.still.area = this.still.tinted = null;
   }
 
   /** Draw the photo as `view` places it, and in a share of the canvas, from the left, what it was before all edits. */
   draw(view, split) {
-    const now = [view.x, view.y, view.scale, split, this.canvas.width, this.canvas.height, this.tint].join();
-    if (now === this.shows && this.motion === this.drawn?.motion) return; // without a graphics card each drawing counts
-    this.shows = now;
-    if (split < 1) this.drawOne(view, false, 0);
-    if (!split) return;
-    this.drawn = null;
-    this.drawOne(view, true, split);
-    this.drawn = null;
-  }
-
-  drawOne(view, before, split) {
-    const { gl, canvas } = this;
-    const ratio = canvas.width / view.stage.width;
-    const shown = before ? "before" : "picture";
-    this.bind(shown);
-    const shrunk = view.scale * ratio < SHRUNK;
-    if (shrunk && !this.textures[shown].smaller) {
-      gl.generateMipmap(gl.TEXTURE_2D);
-      this.textures[shown].smaller = true;
-    }
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, shrunk ? gl.LINEAR_MIPMAP_LINEAR : gl.LINEAR);
-    gl.viewport(0, 0, canvas.width, canvas.height);
-    gl.uniform1i(this.at("picture"), this.textures[shown].unit);
-    gl.uniform3f(this.at("ground"), ...this.ground);
-    gl.uniform2f(this.at("size"), view.width, view.height);
+    const { canvas, full } = this, share = this.motion ? Math.min(Math.sqrt(MOST_MOVING / (full[0] * full[1])), 1) : 1;
+    const [width, height] = full.map((length) => Math.round(length * share));
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    const ratio = width / view.stage.width;
     const place = [view.x * ratio, view.y * ratio, view.scale * ratio];
-    gl.uniform3f(this.at("place"), ...place);
-    gl.uniform1f(this.at("high"), canvas.height);
-    gl.uniform1f(this.at("k"), view.k);
-    const box = this.motion?.box ?? [0, 0, 1, 1];
-    gl.uniform4f(this.at("box"), ...box.map((length) => length / view.k));
-    gl.uniform1i(this.at("moving"), this.motion && !before ? 1 : 0);
-    gl.uniform1i(this.at("tint"), before ? 0 : this.tint);
-    this.cut(place, view.k, [...place, canvas.width, canvas.height, shown, this.tint].join());
-    if (before) {
-      gl.enable(gl.SCISSOR_TEST);
-      gl.scissor(0, 0, Math.round(split * canvas.width), canvas.height);
-    }
-    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    const shows = [...place, split, canvas.width, canvas.height].join();
+    if (shows !== this.shows) this.anew();
+    this.shows = shows;
+    if (this.drawn?.motion === this.motion) return;
+    const parts = split || !this.drawn ? null : [this.drawn.part, this.motion?.part].filter(Boolean);
+    if (!this.still) this.paint(this.pen, "picture", place);
+    if (this.still || this.motion || this.area) this.put(place, view.k, parts);
+    if (split) this.paintBefore(place, split);
+    this.drawn = { motion: this.motion, part: this.motion?.part };
     if (this.motion) this.motion.waits = false;
+    clearTimeout(this.later);
+    if (!this.still) this.later = setTimeout(() => this.look(place), RESTED); // a touch is likely to need it
   }
 
-  /** Draw only where this motion or the last one drawn is, if all else is as it was. */
-  cut(place, k, rest) {
-    const { gl } = this;
-    const parts = [this.motion?.part, this.drawn?.part].filter(Boolean);
-    const same = this.drawn?.rest === rest && parts.length > 0;
-    this.drawn = { rest, part: this.motion?.part, motion: this.motion };
-    gl[same ? "enable" : "disable"](gl.SCISSOR_TEST);
-    if (!same) return;
-    const [x, y, scale] = place;
-    const left = Math.min(...parts.map((part) => part[0])), top = Math.min(...parts.map((part) => part[1]));
-    const right = Math.max(...parts.map((part) => part[2])), bottom = Math.max(...parts.map((part) => part[3]));
-    const pixel = (value, corner) => corner + (value / k) * scale;
-    const low = Math.floor(this.canvas.height - pixel(bottom, y));
-    gl.scissor(Math.floor(pixel(left, x)), low, Math.ceil(((right - left) / k) * scale) + 2, Math.ceil(((bottom - top) / k) * scale) + 2);
+  /** Draw a picture, and the colour beside it. */
+  paint(pen, name, [x, y, scale]) {
+    const { canvas } = this.pictures[name];
+    pen.fillStyle = this.ground;
+    pen.fillRect(0, 0, pen.canvas.width, pen.canvas.height);
+    pen.imageSmoothingQuality = scale < SHRUNK ? "medium" : "low";
+    pen.drawImage(canvas, x, y, canvas.width * scale, canvas.height * scale);
+    if (name !== "picture" || !this.about) return;
+    const [left, top, width, height] = this.about.box;
+    pen.drawImage(this.about.bitmap, x + left * scale, y + top * scale, width * scale, height * scale);
+  }
+
+  paintBefore(place, split) {
+    const { pen, canvas } = this;
+    pen.save();
+    pen.beginPath();
+    pen.rect(0, 0, Math.round(split * canvas.width), canvas.height);
+    pen.clip();
+    this.paint(pen, "before", place);
+    pen.restore();
+  }
+
+  /** Draw the photo with motion and tinted area, in some parts of the photo or in all that the canvas shows of it. */
+  put([x, y, scale], k, parts) {
+    const { left, top, size, plain, tinted, area, out } = this.look([x, y, scale]), { canvas, motion } = this;
+    const pixels = new Int32Array(out.data.buffer), corner = [x - left, y - top];
+    let part = meet([-left, -top, canvas.width - left, canvas.height - top], [0, 0, ...size]);
+    if (parts) part = meet(part, parts.reduce(join).map((at, i) => Math[i < 2 ? "floor" : "ceil"](corner[i % 2] + (at * scale) / k)));
+    if (part[0] >= part[2] || part[1] >= part[3]) return;
+    if (motion) warp(tinted ?? plain, pixels, size, part, motion, [...corner, scale / k]);
+    else copy(tinted ?? plain, pixels, size[0], part);
+    if (area && !tinted) tint(pixels, pixels, size, part, area);
+    this.pen.putImageData(out, left, top, part[0], part[1], part[2] - part[0], part[3] - part[1]);
+  }
+
+  /** The photo as it lies on the screen and around it, and the area there. */
+  look([x, y, scale]) {
+    const { canvas } = this, photo = this.pictures.picture.canvas;
+    if (!this.still) {
+      const beside = [canvas.width, canvas.height].map((length) => Math.round(length * BESIDE));
+      const all = [x, y, x + photo.width * scale, y + photo.height * scale].map(Math.round);
+      const [left, top, right, bottom] = meet(all, [-beside[0], -beside[1], canvas.width + beside[0], canvas.height + beside[1]]);
+      const size = [Math.max(right - left, 1), Math.max(bottom - top, 1)], pen = blank(...size);
+      this.paint(pen, "picture", [x - left, y - top, scale]);
+      this.still = { left, top, size, pen, plain: words(pen), out: new ImageData(...size) };
+    }
+    const { still } = this, { left, top, size, pen, plain } = still;
+    if (this.area && !still.area) {
+      pen.drawImage(this.area.canvas, x - left, y - top, photo.width * scale, photo.height * scale);
+      still.area = new Uint8Array(plain.length);
+      const white = words(pen);
+      for (let i = 0; i < white.length; i++) still.area[i] = white[i];
+      if (this.area.moves) tint(plain, (still.tinted = new Int32Array(plain.length)), size, [0, 0, ...size], still.area);
+    }
+    return still;
   }
 }
 
+/** A canvas's pixels. */
+const words = (pen) => new Int32Array(pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height).data.buffer);
+
+/** The pen of a canvas that is not shown. */
+function blank(width, height) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  return canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+}
+
+function copy(from, to, width, [left, top, right, bottom]) {
+  for (let row = top; row < bottom; row++) to.set(from.subarray(row * width + left, row * width + right), row * width + left);
+}
+
 /** Where a motion field moves anything: left, top, right, bottom in photo pixels, a cell of the grid more around. */
-function extent(box, w, h, inside) {
+function extent(box, w, h, flow) {
   let [left, top, right, bottom] = [w, h, 0, 0]; // the last ones included
-  for (let i = 0; i < inside.length; i++) {
-    if (!inside[i]) continue;
+  for (let i = 0; i < w * h; i++) {
+    if (Math.abs(flow[2 * i]) < NONE && Math.abs(flow[2 * i + 1]) < NONE) continue;
     const column = i % w, row = (i / w) | 0;
     left = Math.min(left, column), right = Math.max(right, column);
     top = Math.min(top, row), bottom = Math.max(bottom, row);
@@ -230,3 +202,4 @@ function around([x, y, width, height], w, h, [left, top, right, bottom]) {
 }
 
 const join = (a, b) => [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3])];
+const meet = (a, b) => [Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])];

@@ -36,6 +36,7 @@ const FILES = [
   "static/studio.css",
   "static/verdict.js",
   "static/view.js",
+  "static/warp.js",
   "static/words.js",
 ];
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgedrag.runtime.drag.blend import generated_change, reveal_weight
-from edgedrag.runtime.drag.composite import Generated, compose, enlarge, warp_native
+from edgedrag.runtime.drag.composite import Generated, compose, enlarge, seam_fade, seam_width, warp_native
 from edgedrag.runtime.drag.flow import warp
 
 RNG = np.random.default_rng(0)
@@ -105,3 +105,24 @@ def test_what_was_changed_is_added_to_what_moved_at_its_own_sharpness() -> None:
     assert np.abs(edited[438:446, 118:126] - moved[438:446, 118:126]).max() <= 1, "what was grabbed is shown as it is"
     drawn = enlarge(result, (512, 512), (slice(0, 512), slice(0, 512))) * 255
     assert np.abs(edited[:24] - np.clip(drawn[:24], 0, 255)).max() <= 1, "what was revealed is drawn, not added to"
+
+
+def test_the_threads_and_a_mask_with_holes_change_nothing() -> None:
+    """Many strips on several threads against one, and the fade at an edge against that of the whole mask."""
+    window = RNG.integers(0, 255, (1100, 700, 3), dtype=np.uint8)
+    mask = np.zeros((1100, 700), bool)
+    mask[60:1060, 30:640] = True
+    mask[500:520, 300:330] = False
+    made = generated()
+    threads = cv2.getNumThreads()
+    edits = []
+    for count in (1, 3):
+        cv2.setNumThreads(count)
+        edits.append(compose(window, mask, made))
+    cv2.setNumThreads(threads)
+    assert np.array_equal(*edits) and np.array_equal(edits[0][~mask], window[~mask])
+    every = (slice(0, 1100), slice(0, 700))
+    fade = seam_fade(mask, every, seam_width(mask, made))
+    solid = compose(window, np.ones((1100, 700), bool), made).astype(np.float32)
+    wanted = window + (solid - window) * fade
+    assert np.abs(edits[0] - wanted).max() <= 1

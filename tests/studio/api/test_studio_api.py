@@ -242,3 +242,37 @@ def test_protected_parts_stay_and_painted_ones_are_restored(kiosk: Kiosk, client
         assert np.array_equal(picture(client.get(f"{path}/picture").content), COFFEE), "everything"
         ask(connected, "undo", 5)
         assert np.array_equal(picture(client.get(f"{path}/picture").content), restored)
+
+
+def test_of_a_large_photo_a_draft_comes_before_the_result(kiosk: Kiosk, client: httpx.Client) -> None:
+    large = cv2.resize(COFFEE[..., :3], (1800, 1200), interpolation=cv2.INTER_CUBIC)
+    path = opened(client, png(large))
+    pull = [[[1095, 855], [1134, 909]]]
+    with line(kiosk, path) as connected:
+        connected.send(json.dumps({"type": "edit", "id": 1, "drags": pull, "screen": 900}))
+        kinds = []
+        while "result" not in kinds:
+            message = connected.recv(timeout=30)
+            said = header(message)
+            kinds.append(said["type"])
+            if said["type"] == "draft":
+                size = int.from_bytes(message[:4], "little")
+                shown, box = picture(message[4 + size :]), said["box"]
+        assert kinds == ["progress", "draft", "result"] and said["state"]["undo"] == 1
+        view = picture(client.get(f"{path}/view").content)
+        left, top, width, height = box
+        assert 0 <= left and left + width <= view.shape[1] and 0 <= top and top + height <= view.shape[0]
+        rows, columns = slice(round(top), round(top + height)), slice(round(left), round(left + width))
+        wanted = cv2.resize(view[rows, columns, :3], shown.shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(shown.astype(int) - wanted).mean() < 3
+        connected.send(json.dumps({"type": "edit", "id": 2, "drags": pull, "screen": 1800}))
+        assert header(connected.recv(timeout=30))["type"] == "progress"
+        assert header(connected.recv(timeout=30))["type"] == "result", "as large as the photo it would not be sooner"
+
+
+def test_a_picture_that_is_asked_for_has_the_edit_under_way(kiosk: Kiosk, client: httpx.Client) -> None:
+    path = opened(client)
+    with line(kiosk, path) as connected:
+        connected.send(json.dumps({"type": "edit", "id": 1, "drags": PULL}))
+        assert header(connected.recv(timeout=30))["type"] == "progress"
+        assert (picture(client.get(f"{path}/picture").content) != COFFEE).any()

@@ -141,3 +141,13 @@ def test_work_in_the_background_takes_half_of_the_queue(worker: Worker) -> None:
         worker.submit("d", steps([], "d", 1), background=True)
     worker.submit("d", steps([], "d", 1))
     gate.opened.set()
+
+
+def test_the_newest_job_is_one_that_somebody_waits_for(worker: Worker) -> None:
+    gate = Gate()
+    asked = worker.submit("one", gate.turns())
+    assert gate.entered.wait(10)
+    worker.submit("one", steps([], "ahead", 1), background=True)
+    assert worker.newest("one") is asked and worker.newest("another") is None
+    gate.opened.set()
+    assert asked.done.result(10) == "gate"

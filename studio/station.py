@@ -133,11 +133,12 @@ class Station:
         *,
         replaceable: bool = False,
         background: bool = False,
+        brief: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Any:
         """Queue work of a session and wait for it; raises Busy, Superseded or what the work raises."""
         job = self.worker.submit(
-            session.id, turns, replaceable=replaceable, background=background, on_progress=on_progress
+            session.id, turns, replaceable=replaceable, background=background, brief=brief, on_progress=on_progress
         )
         try:
             return await asyncio.wrap_future(job.done)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from edgedrag.runtime.photo.stored import STRIP, Stored, rows
+from edgedrag.runtime.photo.stored import INKS, STRIP, Stored, rows
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 EXIF, XMP, LONG_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
@@ -64,6 +64,8 @@ def open_jpeg(data: bytes) -> Stored:
     image = JpegImageFile(io.BytesIO(plain))
     channels = len(image.getbands())
     held, result = (1, 1) if channels == 1 else (4, 3)
+    if image.mode == "CMYK":
+        metadata.warnings.append(INKS)
 
     def decode() -> Image.Image:
         try:

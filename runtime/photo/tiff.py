@@ -24,7 +24,7 @@ from edgedrag.runtime.photo.exif import (
     write_directory,
     write_exif,
 )
-from edgedrag.runtime.photo.stored import Stored, opencv_decode, pillow_bytes
+from edgedrag.runtime.photo.stored import INKS, Stored, opencv_decode, pillow_bytes
 
 KIND, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, STRIPS, SAMPLES = 254, 256, 257, 258, 259, 262, 273, 277
 ROWS, STRIP_BYTES, X_DENSITY, Y_DENSITY, PLANES, UNIT, PREDICTOR, EXTRA = 278, 279, 282, 283, 284, 296, 317, 338
@@ -63,6 +63,8 @@ def open_tiff(data: bytes) -> Stored:
         return image
 
     orientation = _number(values.get(ORIENTATION), order)
+    warnings = ["it has several pages, and the first alone is read"] if directory.next else []
+    inks = image.mode == "CMYK"
     return Stored(
         "TIFF",
         image.size,
@@ -71,12 +73,12 @@ def open_tiff(data: bytes) -> Stored:
         held=held,
         result=result,
         container_orientation=orientation if 1 <= orientation <= 8 else None,
-        icc=_value(values.get(ICC)),
+        icc=None if inks else _value(values.get(ICC)),
         exif=_exif(directory, order),
         xmp=_value(values.get(XMP)),
         density=_density(values, order),
         lossy=image.tag_v2.get(COMPRESSION, 1) in LOSSY,
-        warnings=["it has several pages, and the first alone is read"] if directory.next else [],
+        warnings=[*warnings, *([INKS] if inks else [])],
     )
 
 

@@ -56,6 +56,12 @@ def test_the_page_speaks_japanese(visit: Callable[..., Visitor]) -> None:
     visitor.page.click("#languages [value=en]")
     visitor.page.wait_for_selector("html[lang=en]")
     assert visitor.page.inner_text("#tool-pull") == "Pull"
+    visitor.page.reload()
+    visitor.ready()
+    assert visitor.page.get_attribute("html", "lang") == "en", "the visitor's choice, not the address's"
+    visitor.page.goto(visitor.page.url.replace("lang=en", "lang=de"))
+    visitor.ready()
+    assert visitor.page.get_attribute("html", "lang") == "de", "a new address counts"
 
 
 def test_what_is_no_photo_is_said_so(visit: Callable[..., Visitor], tmp_path: Path) -> None:

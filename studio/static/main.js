@@ -11,6 +11,7 @@ import { firstLanguage, speak, t } from "./words.js";
 const $ = (id) => document.getElementById(id);
 const WIPED = 4001, MOVED = 4002, UNKNOWN = 4004; // close codes of the WebSocket
 const TOAST_SECONDS = 5;
+const GONE_SECONDS = 60; // of why a visit ended, or until the next touch: its visitor may look elsewhere
 const AGAIN = 1000; // milliseconds until a station that did not answer is asked again
 const STAFF_SECONDS = 4; // of holding the title, until the staff page opens
 let session = null;
@@ -40,11 +41,11 @@ function lost(whether) {
   $("link").hidden = !whether;
 }
 
-function toast(text) {
+function toast(text, seconds = TOAST_SECONDS) {
   clearTimeout(toasting);
   $("toast").textContent = text;
   $("toast").hidden = false;
-  toasting = setTimeout(() => ($("toast").hidden = true), TOAST_SECONDS * 1000);
+  toasting = setTimeout(() => ($("toast").hidden = true), seconds * 1000);
 }
 
 function explain(error) {
@@ -98,7 +99,10 @@ async function leave(why) {
   for (const input of [$("file"), $("capture")]) input.value = "";
   show("attract");
   $("take").focus();
-  if (why) toast(t(why));
+  if (why) {
+    toast(t(why), GONE_SECONDS);
+    addEventListener("pointerdown", () => ($("toast").hidden = true), { once: true });
+  }
   await ending?.end().catch(() => {});
 }
 

@@ -7,6 +7,7 @@ those that were refused, in the order in which they first asked.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -18,7 +19,8 @@ from edgedrag.runtime.session.edit import Progress
 from edgedrag.runtime.trace import span, waited
 
 Turns = Generator[Progress, None, Any]
-CLAIM_SECONDS = 2.5  # that a place is held for a session that was refused; it is to ask again after 1 s
+CLAIM_SECONDS = 1.5  # that a place is held for a session that was refused, beyond the time after which it is to ask
+LONGEST_WAIT = 10  # seconds after which it is to ask again, at most
 
 
 class Busy(Exception):
@@ -81,6 +83,8 @@ class Worker:
         self._ready = threading.Condition()
         self._queues: dict[str, deque[Job]] = {}  # by session, in the order of its requests
         self._order: deque[str] = deque()  # sessions with work, the next one first
+        self._gap = 0.2  # seconds from one job's end to the next one's, smoothed
+        self._ended: float | None = None  # when the last job ended; None where no other waited
         self._claims: dict[str, float] = {}  # sessions that were refused, the first one first, and until when
         self._turn_began: float | None = None
         self._stopped = False
@@ -117,11 +121,13 @@ class Worker:
             outdated = [old for old in outdated if not old.started]
             bound = self._bound // 2 if background else self._bound * 2 if brief else self._bound
             held = 0 if brief else self._claimed_before(session)
-            if self._stopped or bound - self._waiting() + len(outdated) <= held:
+            missing = held + 1 - (bound - self._waiting() + len(outdated))
+            if self._stopped or missing > 0:
                 turns.close()
+                wait = min(max(math.ceil(missing * self._gap), 1), LONGEST_WAIT)
                 if not (replaceable or background):
-                    self._claims[session] = time.monotonic() + CLAIM_SECONDS
-                raise Busy("the station is busy")
+                    self._claims[session] = time.monotonic() + wait + CLAIM_SECONDS
+                raise Busy("the station is busy", wait)
             if not (replaceable or background):
                 self._claims.pop(session, None)
             for old in running:
@@ -194,6 +200,10 @@ class Worker:
             with self._ready:
                 if over:
                     queue.popleft()
+                    now = time.monotonic()
+                    if self._ended is not None:
+                        self._gap += 0.1 * (now - self._ended - self._gap)
+                    self._ended = now if queue or self._order else None
                 if queue:
                     self._order.append(session)  # behind all others
                 else:

@@ -104,12 +104,30 @@ def test_who_was_refused_comes_before_who_asks_later(worker: Worker) -> None:
 
 
 def test_who_was_refused_and_does_not_return_loses_the_place(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgedrag.studio.editing.worker.CLAIM_SECONDS", 0.0)
+    monkeypatch.setattr("edgedrag.studio.editing.worker.CLAIM_SECONDS", -1.0)
     gate = fill(worker, 6)
     with pytest.raises(Busy):
         worker.submit("gone", steps([], "x", 1))
     drain(worker, gate)
     drain(worker, fill(worker, 6))
+
+
+def test_a_refusal_says_when_the_place_is_there(worker: Worker) -> None:
+    def slow(seconds: float) -> Generator[Progress, None, None]:
+        time.sleep(seconds)
+        yield from ()
+
+    jobs = [worker.submit(f"s{k}", slow(0.15)) for k in range(6)]
+    for job in jobs:
+        job.done.result(10)
+    gate = fill(worker, 6)
+    waits = []
+    for k in range(40):
+        with pytest.raises(Busy) as refused:
+            worker.submit(f"late {k}", steps([], "x", 1))
+        waits.append(refused.value.retry_after)
+    drain(worker, gate)
+    assert waits == sorted(waits) and waits[0] == 1 and 4 <= waits[-1] <= 10, "the later in the line the longer"
 
 
 def test_an_undo_is_not_refused_where_the_queue_is_full(worker: Worker) -> None:

@@ -109,9 +109,9 @@ class Station:
         self._look_ahead(session)
         return edited
 
-    async def step(self, session: Session, turns: Turns) -> Change:
-        """Run what changes a session's photo at once: an undo, a stroke and the like."""
-        change: Change = await self.run(session, turns)
+    async def step(self, session: Session, turns: Turns, *, brief: bool = False) -> Change:
+        """Run what changes a session's photo at once: an undo (`brief`, see `Worker.submit`), a stroke and the like."""
+        change: Change = await self.run(session, turns, brief=brief)
         self._look_ahead(session)
         return change
 
@@ -144,11 +144,12 @@ class Station:
         *,
         replaceable: bool = False,
         background: bool = False,
+        brief: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Any:
         """Queue work of a session and wait for it; raises Busy, Superseded or what the work raises."""
         job = self.worker.submit(
-            session.id, turns, replaceable=replaceable, background=background, on_progress=on_progress
+            session.id, turns, replaceable=replaceable, background=background, brief=brief, on_progress=on_progress
         )
         try:
             return await asyncio.wrap_future(job.done)

@@ -16,17 +16,32 @@ from websockets.asyncio.client import ClientConnection, connect
 
 PREVIEWS = 4  # before each edit
 SECONDS = 30.0  # timeout of a reply
+TRIES = 8  # of an edit while the station is busy, as the page does
+GRACE = 15.0  # seconds after the end, in which what is under way may still be answered
 
 
 @dataclass
 class Tally:
-    """Counts and times of a visitor."""
+    """Counts and times of a visitor.
+
+    Attributes:
+        busy: edits, photos and sessions that were answered busy; each was tried again.
+        gave_up: edits that were still answered busy at the last try.
+        seconds: of each edit, from the first request to the result.
+        late: something was still not answered when the run ended.
+    """
 
     edits: int = 0
     previews: int = 0
     busy: int = 0
+    gave_up: int = 0
     errors: list[str] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)  # of each edit, from request to result
+    seconds: list[float] = field(default_factory=list)
+    late: bool = False
+
+
+class Failed(Exception):
+    """The station answered with an error."""
 
 
 async def request(
@@ -62,61 +77,73 @@ def header(message: str | bytes) -> dict[str, Any]:
 
 
 async def visit(url: str, photo: bytes, tally: Tally, until: float, edits: int, seed: int) -> None:
-    """Run a session: a photo and edits, until the time `until` (time.monotonic) or `edits` edits are done."""
+    """Run a session: a photo, and edits until the time `until` (time.monotonic) or until so many were tried."""
     rng = random.Random(seed)
     try:
         session = (await request(tally, url, "POST", "/api/sessions"))["session"]
         path = f"/api/sessions/{session}"
         state = await request(tally, url, "PUT", f"{path}/photo", photo, "image/jpeg")
         async with connect(url.replace("http", "ws") + path + "/live", max_size=None) as line:
-            done = 0
-            while time.monotonic() < until and done < edits:
-                done += await _edit(line, state, tally, rng)
+            tried = 0
+            while time.monotonic() < until and tried < edits:
+                tried += 1
+                try:
+                    await _edit(line, state, tally, rng)
+                except Failed as error:
+                    tally.errors.append(str(error))
         await request(tally, url, "DELETE", path)
     except Exception as error:
         tally.errors.append(f"{type(error).__name__}: {error}")
 
 
-async def _edit(line: ClientConnection, state: dict[str, Any], tally: Tally, rng: random.Random) -> int:
-    """Previews, an edit, sometimes its undo; returns the number of edits done."""
+async def _edit(line: ClientConnection, state: dict[str, Any], tally: Tally, rng: random.Random) -> None:
+    """Previews, an edit, sometimes its undo."""
     width, height = state["width"], state["height"]
     x, y = rng.uniform(0.3, 0.7) * width, rng.uniform(0.3, 0.7) * height
     dx, dy = (rng.uniform(-0.04, 0.04) * width for _ in range(2))
     for step in range(1, PREVIEWS + 1):
-        await _ask(line, tally, "preview", step, [[[x, y], [x + dx * step / PREVIEWS, y + dy * step / PREVIEWS]]])
+        shown = await _ask(line, "preview", step, [[[x, y], [x + dx * step / PREVIEWS, y + dy * step / PREVIEWS]]])
+        tally.previews += shown["type"] == "preview"
     begun = time.monotonic()
-    kind = await _ask(line, tally, "edit", PREVIEWS + 1, [[[x, y], [x + dx, y + dy]]])
-    if kind != "result":
-        return 0
+    for number in range(PREVIEWS + 1, PREVIEWS + 1 + TRIES):
+        made = await _ask(line, "edit", number, [[[x, y], [x + dx, y + dy]]])
+        if made["type"] != "busy":
+            break
+        tally.busy += 1
+        await asyncio.sleep(made["retry_after"])
+    else:
+        tally.gave_up += 1
+        return
     tally.edits += 1
     tally.seconds.append(time.monotonic() - begun)
     if rng.random() < 0.5:
-        await _ask(line, tally, "undo", 0)
-    return 1
+        await _ask(line, "undo", 0)
 
 
-async def _ask(line: ClientConnection, tally: Tally, kind: str, number: int, drags: Any = None) -> str:
-    """Send a message and wait for its reply; returns the reply's type."""
+async def _ask(line: ClientConnection, kind: str, number: int, drags: Any = None) -> dict[str, Any]:
+    """Send a message and wait for its reply, whose header is returned; raises Failed where that is an error."""
     await line.send(json.dumps({"type": kind, "id": number} | ({"drags": drags} if drags else {})))
     while True:
         answer = header(await asyncio.wait_for(line.recv(), SECONDS))
         if answer["id"] != number or answer["type"] == "progress":
             continue
-        if answer["type"] == "busy":
-            tally.busy += 1
-            await asyncio.sleep(answer["retry_after"])
-        elif answer["type"] == "error":
-            tally.errors.append(answer["detail"])
-        elif answer["type"] == "preview":
-            tally.previews += 1
-        return answer["type"]
+        if answer["type"] == "error":
+            raise Failed(answer["detail"])
+        return answer
 
 
 async def crowd(url: str, photo: bytes, visitors: int, seconds: float) -> list[Tally]:
-    """Concurrent visitors for a number of seconds."""
+    """Concurrent visitors for a number of seconds, and at most GRACE more."""
     tallies = [Tally() for _ in range(visitors)]
     until = time.monotonic() + seconds
-    await asyncio.gather(*(visit(url, photo, tally, until, 10**9, seed) for seed, tally in enumerate(tallies)))
+    visits = {
+        asyncio.create_task(visit(url, photo, tally, until, 10**9, seed)): tally for seed, tally in enumerate(tallies)
+    }
+    _, late = await asyncio.wait(visits, timeout=seconds + GRACE)
+    for task in late:
+        visits[task].late = True
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
     return tallies
 
 

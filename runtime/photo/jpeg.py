@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedrag.runtime.photo.stored import STRIP, Stored, rows
+from edgedrag.runtime.photo.stored import INKS, STRIP, Stored, rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -67,6 +67,8 @@ def open_jpeg(data: bytes) -> Stored:
     image = JpegImageFile(io.BytesIO(plain))
     channels = len(image.getbands())
     held, result = (1, 1) if channels == 1 else (4, 3)
+    if image.mode == "CMYK":
+        metadata.warnings.append(INKS)
 
     def decode() -> Image.Image:
         try:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.extras import install_command
-from edgedrag.runtime.photo.stored import ORIENTATION_TAG, Stored, pillow_bytes
+from edgedrag.runtime.photo.stored import EIGHT_BITS, INKS, ORIENTATION_TAG, Stored, pillow_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
 
 ANIMATED = "it is animated, and the first picture alone is read"
-DEEP = "it has more than 8 bits a channel, and 8 of them are read"
 EXIF_LEFT_OUT = "its EXIF data is damaged and is left out"
 AV1_CONFIGURATION, HIGH_BIT_DEPTH = b"av1C", 0x40  # a box of an AVIF file; a bit of its third byte
 
@@ -39,7 +38,7 @@ def open_avif(data: bytes) -> Stored:
     stored.warnings.extend(warnings)
     at = data.find(AV1_CONFIGURATION, 0, 1 << 16)
     if 0 <= at < len(data) - 6 and data[at + 6] & HIGH_BIT_DEPTH:
-        stored.warnings.append(DEEP)
+        stored.warnings.append(EIGHT_BITS)
     return stored
 
 
@@ -61,7 +60,7 @@ def open_heic(data: bytes) -> Stored:
     image = HeifImageFile(io.BytesIO(data))
     stored = _stored("HEIC", image, 16, 1, lossy=True)  # libheif turns it upright
     if image.info.get("bit_depth", 8) > 8:
-        stored.warnings.append(DEEP)
+        stored.warnings.append(EIGHT_BITS)
     return stored
 
 
@@ -107,6 +106,8 @@ def _stored(
         return image
 
     warnings = [ANIMATED] if getattr(image, "is_animated", False) else []
+    if image.mode == "CMYK":
+        warnings.append(INKS)
     info = image.info
     xmp = info.get("xmp", info.get("XML:com.adobe.xmp"))
     return Stored(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 STRIP = 256  # rows that are converted at a time
 ORIENTATION_TAG = 0x0112
+INKS = "its colours are those of inks (CMYK) and become RGB, without their profile"
+EIGHT_BITS = "it has more than 8 bits a channel, and 8 of them are read"
+# Warnings of pixels that are read, but not as they are stored.
+CONVERTED: dict[Literal["inks", "eight_bits"], str] = {"inks": INKS, "eight_bits": EIGHT_BITS}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from edgedrag.runtime.photo.exif import (
     write_directory,
     write_exif,
 )
-from edgedrag.runtime.photo.stored import Stored, opencv_decode, pillow_bytes
+from edgedrag.runtime.photo.stored import INKS, Stored, opencv_decode, pillow_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,6 +66,8 @@ def open_tiff(data: bytes) -> Stored:
         return image
 
     orientation = _number(values.get(ORIENTATION), order)
+    warnings = ["it has several pages, and the first alone is read"] if directory.next else []
+    inks = image.mode == "CMYK"
     return Stored(
         "TIFF",
         image.size,
@@ -74,12 +76,12 @@ def open_tiff(data: bytes) -> Stored:
         held=held,
         result=result,
         container_orientation=orientation if 1 <= orientation <= 8 else None,
-        icc=_value(values.get(ICC)),
+        icc=None if inks else _value(values.get(ICC)),
         exif=_exif(directory, order),
         xmp=_value(values.get(XMP)),
         density=_density(values, order),
         lossy=image.tag_v2.get(COMPRESSION, 1) in LOSSY,
-        warnings=["it has several pages, and the first alone is read"] if directory.next else [],
+        warnings=[*warnings, *([INKS] if inks else [])],
     )
 
 

@@ -118,7 +118,7 @@ class Connection:
         elif message.type == "answers":
             self._start(message.id, self._answers(message.id))
         elif message.type in ("undo", "redo", "restore"):
-            self._start(message.id, self._step(message.id, message.type, getattr(self._session, message.type)()))
+            self._start(message.id, self._step(message.id, message.type, getattr(self._session, message.type)(), True))
 
     async def _show_motion(self, message: PreviewMessage) -> None:
         asked = time.perf_counter()
@@ -155,8 +155,8 @@ class Connection:
             asked = {"motion": found.motion, "answer": found.answer, "seed": found.seed}
             self._queue(pack(header | asked, await self._station.encoded(Picture(found.small), "png")))
 
-    async def _step(self, number: int, kind: str, turns: Turns) -> None:
-        await self._show(number, kind, await self._station.step(self._session, turns))
+    async def _step(self, number: int, kind: str, turns: Turns, brief: bool = False) -> None:
+        await self._show(number, kind, await self._station.step(self._session, turns, brief=brief))
 
     async def _send_flow(self, message: FlowMessage) -> None:
         window, flow = await self._station.run(self._session, self._session.flow(message.box, message.grid))

@@ -14,6 +14,7 @@ from edgedrag.runtime.drag.checks import Verdict
 from edgedrag.runtime.drag.drags import MAX_DRAGS, Drag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
+from edgedrag.runtime.photo.stored import CONVERTED
 from edgedrag.studio.editing.frames import GRID_SIDE, view_size
 from edgedrag.studio.editing.sessions import (
     MAX_STEPS,
@@ -36,6 +37,7 @@ Steps = Annotated[int | None, Field(strict=True, ge=1, le=MAX_STEPS)]
 Answer = Literal["part", "thing", "group", "neighbourhood"]
 Whole = Annotated[int, Field(strict=True, ge=0)]
 Cells = Annotated[int, Field(strict=True, ge=1, le=MAX_CELLS)]
+WarningCode = Literal["left_out", "inks", "eight_bits", "mask_is_whole"]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
 
 
@@ -91,7 +93,7 @@ class About(BaseModel):
 class Warning(BaseModel):
     """What the visitor should know about a photo or a mask that is used all the same."""
 
-    code: Literal["left_out", "mask_is_whole"]
+    code: WarningCode
     detail: str = Field(description="in English")
 
 
@@ -216,10 +218,15 @@ def state(station: Station, session: Session) -> SessionState:
         pixels_kept=station.records.review.pixels,
         jpeg_loses=list(session.jpeg_loses),
         warnings=[
-            *(Warning(code="left_out", detail=sentence) for sentence in session.left_out),
+            *(Warning(code=_what(sentence), detail=sentence) for sentence in session.left_out),
             *_mask_warnings(session.mask),
         ],
     )
+
+
+def _what(sentence: str) -> WarningCode:
+    """The code of a warning of a photo's file."""
+    return next((code for code, text in CONVERTED.items() if sentence.endswith(text)), "left_out")
 
 
 def _mask_warnings(mask: np.ndarray | None) -> list[Warning]:

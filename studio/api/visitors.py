@@ -190,7 +190,7 @@ async def undo(station: StationDep, session: OpenSessionDep) -> SessionState:
     """Take the last edit back."""
     if not session.undo_count:
         raise ApiError(409, "nothing to undo")
-    await station.step(session, session.undo())
+    await station.step(session, session.undo(), brief=True)
     return state(station, session)
 
 
@@ -199,5 +199,5 @@ async def redo(station: StationDep, session: OpenSessionDep) -> SessionState:
     """Make an undone edit again."""
     if not session.redo_count:
         raise ApiError(409, "nothing to redo")
-    await station.step(session, session.redo())
+    await station.step(session, session.redo(), brief=True)
     return state(station, session)

@@ -1,11 +1,13 @@
 """One worker thread for all sessions, with a bounded, fair queue.
 
 A job is a generator; each `next` is a turn. Sessions with work take turns (round robin), so nobody waits for
-another's whole edit; within a session jobs keep their order.
+another's whole edit; within a session jobs keep their order. Where the queue was full, places that become free are for
+those that were refused, in the order in which they first asked.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -17,6 +19,8 @@ from edgedrag.runtime.session.edit import Progress
 from edgedrag.runtime.trace import span, waited
 
 Turns = Generator[Progress, None, Any]
+CLAIM_SECONDS = 1.5  # that a place is held for a session that was refused, beyond the time after which it is to ask
+LONGEST_WAIT = 10  # seconds after which it is to ask again, at most
 
 
 class Busy(Exception):
@@ -79,6 +83,9 @@ class Worker:
         self._ready = threading.Condition()
         self._queues: dict[str, deque[Job]] = {}  # by session, in the order of its requests
         self._order: deque[str] = deque()  # sessions with work, the next one first
+        self._gap = 0.2  # seconds from one job's end to the next one's, smoothed
+        self._ended: float | None = None  # when the last job ended; None where no other waited
+        self._claims: dict[str, float] = {}  # sessions that were refused, the first one first, and until when
         self._turn_began: float | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -91,6 +98,7 @@ class Worker:
         *,
         replaceable: bool = False,
         background: bool = False,
+        brief: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Job:
         """Queue a job behind the session's others.
@@ -98,10 +106,12 @@ class Worker:
         Args:
             replaceable: dropped for a newer replaceable job of the session while it waits.
             background: makes room for any newer job of the session, and takes at most half of the queue.
+            brief: takes a moment only, and a place of as many again as the queue has, so that no undo is refused.
             on_progress: called before each step, on the worker's thread.
 
         Raises:
-            Busy: as many jobs wait as the queue holds, or the worker is stopped.
+            Busy: as many jobs wait as the queue holds, what is free is for sessions that were refused before, or the
+                worker is stopped. Other than for replaceable and background jobs, a place is held from then on.
         """
         job = Job(turns, replaceable, background, on_progress)
         with self._ready:
@@ -109,10 +119,17 @@ class Worker:
             outdated = [old for old in queue if old.background or (replaceable and old.replaceable)]
             running = [old for old in outdated if old.started]
             outdated = [old for old in outdated if not old.started]
-            bound = self._bound // 2 if background else self._bound
-            if self._stopped or self._waiting() - len(outdated) >= bound:
+            bound = self._bound // 2 if background else self._bound * 2 if brief else self._bound
+            held = 0 if brief else self._claimed_before(session)
+            missing = held + 1 - (bound - self._waiting() + len(outdated))
+            if self._stopped or missing > 0:
                 turns.close()
-                raise Busy("the station is busy")
+                wait = min(max(math.ceil(missing * self._gap), 1), LONGEST_WAIT)
+                if not (replaceable or background):
+                    self._claims[session] = time.monotonic() + wait + CLAIM_SECONDS
+                raise Busy("the station is busy", wait)
+            if not (replaceable or background):
+                self._claims.pop(session, None)
             for old in running:
                 old.cancelled = old.background or old.cancelled  # it ends at its next step
             for old in outdated:
@@ -161,6 +178,12 @@ class Worker:
     def _waiting(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
 
+    def _claimed_before(self, session: str) -> int:
+        """Places that are held for other sessions that were refused earlier than this one."""
+        now = time.monotonic()
+        self._claims = {name: until for name, until in self._claims.items() if until > now}
+        return next((place for place, name in enumerate(self._claims) if name == session), len(self._claims))
+
     def _run(self) -> None:
         while True:
             with self._ready:
@@ -182,6 +205,10 @@ class Worker:
             with self._ready:
                 if over:
                     queue.popleft()
+                    now = time.monotonic()
+                    if self._ended is not None:
+                        self._gap += 0.1 * (now - self._ended - self._gap)
+                    self._ended = now if queue or self._order else None
                 if queue:
                     self._order.append(session)  # behind all others
                 else:

@@ -2,8 +2,8 @@
 
 import { t } from "./words.js";
 
-const PING = 600; // milliseconds between questions whether the station is there
-const SILENCE = 1600; // without any answer, after which it counts as lost
+const PING = 400; // milliseconds between questions whether the station is there
+const SILENCE = 1500; // without any answer, after which it counts as lost
 const DEAD = 8000; // after which another connection is tried
 const MAX_PENDING = 2; // previews: one is made while another is drawn
 const TRIES = 5; // of a call while the station is busy

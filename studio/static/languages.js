@@ -1,6 +1,6 @@
 // The choice of a language: a dialog with each by its own name.
 
-import { LANGUAGES, language, speak } from "./words.js";
+import { LANGUAGES, language, remember, speak } from "./words.js";
 
 /** Let every button of the class "language" open the choice; `changed` is called after one was made. */
 export function offerLanguages(changed) {
@@ -13,7 +13,7 @@ export function offerLanguages(changed) {
     button.addEventListener("click", async () => {
       dialog.close();
       await speak(code);
-      sessionStorage.setItem("language", language);
+      remember(language);
       changed();
     });
     dialog.append(button);

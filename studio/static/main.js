@@ -11,7 +11,9 @@ import { firstLanguage, speak, t } from "./words.js";
 const $ = (id) => document.getElementById(id);
 const WIPED = 4001, MOVED = 4002, UNKNOWN = 4004; // close codes of the WebSocket
 const TOAST_SECONDS = 5;
+const GONE_SECONDS = 60; // of why a visit ended, or until the next touch: its visitor may look elsewhere
 const AGAIN = 1000; // milliseconds until a station that did not answer is asked again
+const AT_ONCE = 300; // milliseconds, in which nobody cancels a dialog
 const STAFF_SECONDS = 4; // of holding the title, until the staff page opens
 let session = null;
 let toasting = 0;
@@ -39,11 +41,11 @@ function lost(whether) {
   $("link").hidden = !whether;
 }
 
-function toast(text) {
+function toast(text, seconds = TOAST_SECONDS) {
   clearTimeout(toasting);
   $("toast").textContent = text;
   $("toast").hidden = false;
-  toasting = setTimeout(() => ($("toast").hidden = true), TOAST_SECONDS * 1000);
+  toasting = setTimeout(() => ($("toast").hidden = true), seconds * 1000);
 }
 
 function explain(error) {
@@ -97,7 +99,10 @@ async function leave(why) {
   for (const input of [$("file"), $("capture")]) input.value = "";
   show("attract");
   $("take").focus();
-  if (why) toast(t(why));
+  if (why) {
+    toast(t(why), GONE_SECONDS);
+    addEventListener("pointerdown", () => ($("toast").hidden = true), { once: true });
+  }
   await ending?.end().catch(() => {});
 }
 
@@ -137,7 +142,7 @@ async function resume(name) {
 }
 
 async function takePhoto() {
-  if (!hasCamera()) return $("capture").click();
+  if (!hasCamera()) return ask($("capture"), "error_camera");
   try {
     await startCamera();
     show("camera");
@@ -151,7 +156,14 @@ async function takePhoto() {
 const saving = new Saving(() => session, toast, explain);
 const idle = new Idle(() => leave(session ? "wiped" : null), () => editor.live?.send("touch"));
 
-$("open").addEventListener("click", () => $("file").click());
+/** Ask for a file. Where the browser's rules switch its dialog off, which a kiosk's do, it is cancelled at once. */
+function ask(input, why) {
+  const asked = performance.now();
+  input.oncancel = () => performance.now() - asked < AT_ONCE && toast(t(why));
+  input.click();
+}
+
+$("open").addEventListener("click", () => ask($("file"), "error_no_files"));
 $("take").addEventListener("click", takePhoto);
 for (const input of [$("file"), $("capture")]) input.addEventListener("change", () => openPhoto(input.files[0]));
 $("mirror").addEventListener("click", () => mirror(!isMirrored()));

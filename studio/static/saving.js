@@ -28,7 +28,8 @@ export class Saving {
   begin(type, state, shares) {
     this.type = type;
     this.losses = state.jpeg_loses;
-    this.leftOut = state.warnings.some(({ code }) => code === "left_out");
+    const codes = state.warnings.map(({ code }) => code).filter((code) => code !== "mask_is_whole");
+    this.notKept = [...new Set(codes)]; // of the photo's file, in any format
     this.unsaved = false;
     $("share").hidden = !shares;
   }
@@ -40,7 +41,7 @@ export class Saving {
 
   open() {
     const jpeg = this.type === "image/jpeg" && this.fits;
-    const notes = [...this.losses.map((what) => `jpeg_loses_${what}`), ...(this.leftOut ? ["saved_left_out"] : [])];
+    const notes = [...this.losses.map((what) => `jpeg_loses_${what}`), ...this.notKept.map((code) => `saved_${code}`)];
     $("save-note").textContent = notes.map((key) => t(key)).join(" ");
     $("save-jpeg").disabled = !this.fits;
     $("save-jpeg").classList.toggle("main", jpeg);

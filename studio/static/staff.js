@@ -85,7 +85,7 @@ async function showDays() {
   $("days").replaceChildren();
   days.forEach(showDay);
   const all = [...Object.entries(settings), ...Object.entries(limits).map(([name, value]) => [`limits.${name}`, value])];
-  showPairs($("settings"), all.map(([name, value]) => [name, value === null ? "–" : String(value)]));
+  showPairs($("settings"), all.map(([name, value]) => [name, String(value ?? "") || "–"]));
   daysDrawn = performance.now();
 }
 

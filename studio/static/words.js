@@ -22,6 +22,15 @@ export async function speak(wanted) {
   for (const element of document.querySelectorAll("[data-word-label]")) element.setAttribute("aria-label", t(element.dataset.wordLabel));
 }
 
+/** Keep a choice for this tab; it takes the place of the address's, which would count again after a reload. */
+export function remember(chosen) {
+  sessionStorage.setItem("language", chosen);
+  const address = new URL(location.href);
+  if (!address.searchParams.has("lang")) return;
+  address.searchParams.set("lang", chosen);
+  history.replaceState(history.state, "", address);
+}
+
 /** The language to begin with: of the address (?lang=ja), of the last choice in this tab, of the browser. */
 export function firstLanguage() {
   const asked = new URLSearchParams(location.search).get("lang") ?? sessionStorage.getItem("language");

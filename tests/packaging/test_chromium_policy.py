@@ -87,6 +87,8 @@ def test_the_browser_opens_the_station_alone_and_no_file_dialog(launch: Any, kio
     assert page.evaluate("navigator.permissions.query({ name: 'camera' }).then((found) => found.state)") == "granted"
     assert page.evaluate("navigator.permissions.query({ name: 'microphone' }).then((found) => found.state)") == "denied"
     assert page.evaluate(ASK_FOR_A_FILE) == "cancelled"
+    page.click("#open")
+    page.wait_for_selector("#toast:has-text('opens no files')")
     for elsewhere in ("file:///etc/passwd", f"http://localhost:{kiosk.port}/", "https://example.org/"):
         with pytest.raises(Exception, match="ERR_BLOCKED_BY_ADMINISTRATOR"):
             page.goto(elsewhere)
@@ -98,3 +100,6 @@ def test_with_the_file_for_sticks_the_dialog_opens(launch: Any, kiosk: Kiosk) ->
     page.goto(kiosk.url)
     page.wait_for_selector("body[data-ready]")
     assert page.evaluate(ASK_FOR_A_FILE) == "open"
+    page.click("#open")
+    page.wait_for_timeout(500)
+    assert page.is_hidden("#toast")

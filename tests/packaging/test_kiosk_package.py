@@ -62,6 +62,8 @@ def test_station_and_browser_are_different_users_with_bounded_memory_and_no_secr
 def test_the_settings_that_the_package_brings() -> None:
     settings = read_settings(KIOSK / "etc/edgedrag/studio.toml")
     assert settings["state"] == Path("/var/lib/edgedrag-studio")
+    (high,) = unit("edgedrag-studio.service")["MemoryHigh"]
+    assert settings["limits"].memory_mb < int(high.removesuffix("G")) * 1000, "staff are told before systemd acts"
 
 
 @pytest.fixture(scope="module")

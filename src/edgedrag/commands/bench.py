@@ -254,20 +254,27 @@ def ground(
 @bench.command(extra="studio")
 @click.option("--visitors", default=32, show_default=True, type=click.IntRange(1), help="At once, under load.")
 @click.option("--seconds", default=120.0, show_default=True, type=click.FloatRange(1), help="Of load.")
+@click.option(
+    "--edits", default=500, show_default=True, type=click.IntRange(10), help="One after the other, for memory."
+)
+@click.option("--only", multiple=True, type=click.Choice(["browser", "load", "edits"]), help="This part; repeatable.")
 @click.option("-o", "--output", type=FILE, help="Write the figures to this JSON file.")
 @json_option
-def studio(visitors: int, seconds: float, output: Path | None, as_json: bool) -> None:
+def studio(
+    visitors: int, seconds: float, edits: int, only: tuple[str, ...], output: Path | None, as_json: bool
+) -> None:
     """Time the touch station in a real browser, and under many visitors.
 
-    Measured are previews and results under a finger, and memory over many edits.
+    Measured are previews and results under a finger, edits of many visitors at once, and memory over many edits.
     """
     import edgedrag
     from edgedrag.benchmarks.report import write_report
-    from edgedrag.benchmarks.station.measure import describe, measure
+    from edgedrag.benchmarks.station.measure import PARTS, Wanted, describe, measure
     from edgedrag.runtime.files import check_folder
 
     if output is not None:
         check_folder(output.parent)
-    figures = measure(edgedrag.open(), visitors, seconds)
+    wanted = Wanted(visitors, seconds, edits, only or PARTS)
+    figures = measure(edgedrag.open(), wanted, lambda text: click.echo(text, err=True))
     write_report(figures, output)
     click.echo(json.dumps(figures) if as_json else describe(figures))

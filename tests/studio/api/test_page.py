@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from pages import AWAY, BEFORE, SPOON, brush, chromium, kiosk, outlined, previewed, saved, stage, stroke, tap, visit
+from PIL import Image
 
 import edgedrag
 from edgedrag.benchmarks.station.browser import KIOSK, PHONE, Visitor
@@ -294,3 +295,9 @@ def test_what_jpeg_cannot_hold_is_said_when_saving(visit: Callable[..., Visitor]
     assert "transparency" in visitor.page.inner_text("#save-note") and visitor.page.is_disabled("#save-jpeg")
     with visitor.page.expect_download():
         visitor.page.click("#save-png")
+    Image.fromarray(BEFORE[..., :3]).convert("CMYK").save(tmp_path / "inks.jpg")
+    visitor.page.set_input_files("#file", tmp_path / "inks.jpg")
+    visitor.until("document.getElementById('toast').innerText.includes('CMYK')")
+    visitor.page.wait_for_selector("#opening", state="hidden")
+    visitor.page.click("#save")
+    assert "CMYK" in visitor.page.inner_text("#save-note") and visitor.page.is_enabled("#save-jpeg")

@@ -113,6 +113,52 @@ def test_a_visit_from_the_sample_to_the_end(
     page.wait_for_selector("#attract")
 
 
+def test_firefox_brushes_protection_and_what_is_restored(come: Callable[..., Any], kiosk: Kiosk) -> None:
+    visitor = come("firefox")
+    page, finger, mouse = visitor.page, Touch(visitor), Mouse(visitor)
+    visitor.open(COFFEE, 600, 400)
+
+    def paint(hand: Touch | Mouse, *points: tuple[float, float]) -> None:
+        hand.down(points[0])
+        for point in points[1:]:
+            hand.to(point)
+        hand.up()
+
+    def changed(since: np.ndarray, rows: slice, columns: slice) -> bool:
+        return bool((station_picture(visitor, kiosk) != since)[rows, columns].any())
+
+    first = station_picture(visitor, kiosk)
+    finger.press("#tool-shape")
+    for number, (kind, hand) in enumerate(
+        (("push", finger), ("grow", mouse), ("shrink", finger), ("smooth", mouse)), 1
+    ):
+        before = station_picture(visitor, kiosk)
+        hand.press(f"#tool-{kind}")
+        paint(hand, (250, 180), (270, 188), (290, 196))
+        undone(visitor, number)
+        assert changed(before, slice(120, 260), slice(190, 350)), kind
+        assert not changed(before, slice(280, 400), slice(0, 600)), "far from the brush"
+    finger.press("#tool-brush")
+    finger.press("#tool-protect")
+    paint(finger, (370, 285), (374, 295), (378, 303))
+    page.wait_for_selector("#clear:not([disabled])")
+    before = station_picture(visitor, kiosk)
+    mouse.press("#tool-pull")
+    mouse.down((200, 160))
+    assert visitor.measured("touch to outline") > 0
+    mouse.to((208, 174))
+    visitor.forget_result()
+    mouse.up()
+    visitor.shown()
+    undone(visitor, 5)
+    assert changed(before, slice(0, 400), slice(0, 600)) and not changed(before, slice(288, 301), slice(370, 379))
+    mouse.press("#tool-brush")
+    mouse.press("#tool-restore")
+    paint(mouse, (250, 180), (270, 188), (290, 196))
+    undone(visitor, 6)
+    assert not changed(first, slice(184, 190), slice(262, 280)), "as it was opened"
+
+
 def test_firefox_two_fingers_languages_and_a_lost_station(come: Callable[..., Any], tmp_path: Path) -> None:
     with Kiosk(tmp_path / "state") as kiosk:
         visitor = come("firefox", kiosk.url)

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from pages import AWAY, BEFORE, COFFEE, SPOON, brush, chromium, kiosk, saved, visit
 from stations import PULL, opened
 
@@ -56,6 +57,12 @@ def test_the_page_speaks_japanese(visit: Callable[..., Visitor]) -> None:
     visitor.page.click("#languages [value=en]")
     visitor.page.wait_for_selector("html[lang=en]")
     assert visitor.page.inner_text("#tool-pull") == "Pull"
+    visitor.page.reload()
+    visitor.ready()
+    assert visitor.page.get_attribute("html", "lang") == "en", "the visitor's choice, not the address's"
+    visitor.page.goto(visitor.page.url.replace("lang=en", "lang=de"))
+    visitor.ready()
+    assert visitor.page.get_attribute("html", "lang") == "de", "a new address counts"
 
 
 def test_what_is_no_photo_is_said_so(visit: Callable[..., Visitor], tmp_path: Path) -> None:
@@ -119,6 +126,46 @@ def test_a_lost_station_is_told_and_its_return_ends_the_visit(chromium: Any, tmp
         visitor.context.close()
 
 
+LANGUAGES = REPOSITORY / "studio" / "static" / "i18n"
+# What lies over the photo, is cut off or leaves the screen; "no connection" may be shown at any time.
+OUT_OF_PLACE = """(() => {
+  const link = document.getElementById("link"), { hidden } = link;
+  link.hidden = false;
+  const faults = [], stage = document.getElementById("stage").getBoundingClientRect();
+  for (const id of ["panel", "tools", "link"]) {
+    const { left, right, top, bottom } = document.getElementById(id).getBoundingClientRect();
+    if (Math.min(right, stage.right) - Math.max(left, stage.left) > 1
+        && Math.min(bottom, stage.bottom) - Math.max(top, stage.top) > 1) faults.push(`${id} lies over the photo`);
+  }
+  link.hidden = hidden;
+  const buttons = [...document.querySelectorAll("#attract button, #corner button, #tools button, .kinds button")];
+  for (const button of buttons.filter((each) => each.checkVisibility())) {
+    const { left, right, top, bottom } = button.getBoundingClientRect();
+    if (Math.min(left, top, innerWidth - right, innerHeight - bottom) < 0) faults.push(`${button.id} is off screen`);
+    if (button.scrollWidth > button.clientWidth + 1) faults.push(`${button.id} is cut off`);
+  }
+  const rows = new Set([...document.querySelectorAll("#tools button")].map((each) => each.getBoundingClientRect().top));
+  if (rows.size > 2 || (innerWidth > 1150 && rows.size > 1)) faults.push(`tools in ${rows.size} rows`);
+  return faults;
+})()"""
+
+
+SPOKEN = "import('./static/words.js').then(({ speak }) => speak('%s'))"
+FOUR_SIZES = (KIOSK, PHONE, (844, 390), (1920, 1080))
+
+
+def test_nothing_is_cut_off_in_any_language_at_four_sizes(visit: Callable[..., Visitor]) -> None:
+    page = visit().page
+    for width, height in (*FOUR_SIZES, (1180, 820), (1024, 768)):
+        page.set_viewport_size({"width": width, "height": height})
+        for language in sorted(LANGUAGES.glob("*.json")):
+            page.evaluate(SPOKEN % language.stem)
+            for tool in ("pull", "brush", "shape"):
+                page.evaluate(f"document.getElementById('tool-{tool}').click()")
+                faults = page.evaluate(OUT_OF_PLACE)
+                assert not faults, (language.stem, tool, width, faults)
+
+
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_each_screen_is_accessible_at_four_sizes(visit: Callable[..., Visitor], scheme: Any) -> None:
     """WCAG 2.2 AA, as far as axe-core can tell."""
@@ -129,8 +176,10 @@ def test_each_screen_is_accessible_at_four_sizes(visit: Callable[..., Visitor], 
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
     def check(screen: str) -> None:
-        for width, height in (KIOSK, PHONE, (844, 390), (1920, 1080)):
+        for width, height in FOUR_SIZES:
             page.set_viewport_size({"width": width, "height": height})
+            faults = page.evaluate(OUT_OF_PLACE)
+            assert not faults, (screen, width, faults)
             answer = axe.run(page, options=rules).response
             found = answer["violations"]
             assert len(answer["passes"]) > 8, "it looked"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from PIL import Image
 from pillow_heif import register_heif_opener
 from stations import PNG, PULL, client, kiosk, opened, picture, png
@@ -16,7 +19,9 @@ import edgedrag
 from edgedrag.benchmarks.station.process import Kiosk
 from edgedrag.runtime.photo import plugins
 from edgedrag.runtime.photo.formats import READ
+from edgedrag.runtime.photo.stored import CONVERTED
 from edgedrag.studio.api.app import _api_error
+from edgedrag.studio.api.schemas import WarningCode
 
 __all__ = ["client", "kiosk"]
 MARK = b"compositeWithTrainedAlgorithmicMedia"
@@ -44,6 +49,24 @@ def test_every_format_is_opened_with_what_the_command_line_says_of_it(client: ht
         assert shown == [("left_out", sentence) for sentence in expected.warnings]
     assert bool(expected.warnings) == (form in ("GIF", "TIFF")), "of several pictures the first is read"
     assert np.array_equal(picture(client.get(f"{path}/picture").content), expected.pixels)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "TIFF"])
+def test_colours_of_inks_are_a_warning_of_their_own(client: httpx.Client, form: str) -> None:
+    out = io.BytesIO()
+    Image.new("CMYK", (80, 64), (200, 10, 10, 0)).save(out, form, icc_profile=b"made for inks")
+    path = opened(client, out.getvalue())
+    (warning,) = client.get(path).json()["warnings"]
+    assert warning["code"] == "inks" and "CMYK" in warning["detail"]
+    assert picture(client.get(f"{path}/picture").content).shape == (64, 80, 3)
+
+
+def test_every_code_of_a_warning_has_its_texts() -> None:
+    texts = json.loads((REPOSITORY / "studio" / "static" / "i18n" / "en.json").read_text())
+    codes = set(get_args(WarningCode))
+    assert {f"warning_{code}" for code in codes} <= set(texts)
+    assert {f"saved_{code}" for code in codes - {"mask_is_whole"}} <= set(texts), "a mask is in no file"
+    assert set(CONVERTED) < codes
 
 
 def test_a_missing_codec_is_a_type_that_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,9 @@ class Proxy:
         return ssl.create_default_context(cafile=str(self.folder / "kiosk.pem"))
 
 
-def documented() -> str:
-    found = re.search(r"```nginx\n(.*?)```", (REPOSITORY / "docs" / "kiosk.md").read_text(), re.DOTALL)
-    assert found is not None
-    return found[1]
+def documented() -> list[str]:
+    """The configurations of docs/kiosk.md: of the whole station, and of links alone."""
+    return re.findall(r"```nginx\n(.*?)```", (REPOSITORY / "docs" / "kiosk.md").read_text(), re.DOTALL)
 
 
 def free_port() -> int:
@@ -67,15 +67,8 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def configuration(folder: Path, port: int, station: int, strips: bool) -> str:
-    """The documented one, with paths and ports of the test, as nginx.conf."""
-    text = documented()
-    changes = {
-        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
-        "/etc/ssl/certs/kiosk.pem": str(folder / "kiosk.pem"),
-        "/etc/ssl/private/kiosk.key": str(folder / "kiosk.key"),
-        "http://127.0.0.1:8000;": f"http://127.0.0.1:{station}{'/' if strips else ''};",
-    }
+def configuration(folder: Path, text: str, changes: dict[str, str]) -> str:
+    """A documented one, with paths and ports of the test, as nginx.conf."""
     for old, new in changes.items():
         assert text.count(old) == 1, old
         text = text.replace(old, new)
@@ -83,6 +76,24 @@ def configuration(folder: Path, port: int, station: int, strips: bool) -> str:
     places = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     main = f"daemon off; pid {folder}/pid; error_log {folder}/error.log warn; events {{}}"
     return f"{main}\nhttp {{\naccess_log off;\n{places}\n{text}\n}}\n"
+
+
+@contextmanager
+def nginx(folder: Path, port: int, text: str, changes: dict[str, str]) -> Iterator[None]:
+    """A running nginx with a documented configuration."""
+    if NGINX is None:
+        pytest.skip("nginx is not installed (Debian: apt install nginx-light)")
+    file = folder / "nginx.conf"
+    file.write_text(configuration(folder, text, changes))
+    with subprocess.Popen([NGINX, "-p", str(folder), "-c", str(file)], stderr=subprocess.DEVNULL) as running:
+        until = time.monotonic() + 20
+        while time.monotonic() < until and running.poll() is None:
+            with socket.socket() as line:
+                if not line.connect_ex(("127.0.0.1", port)):
+                    break
+            time.sleep(0.05)
+        yield
+        running.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -101,18 +112,28 @@ def proxy(request: Any, kiosk: Kiosk, tmp_path_factory: pytest.TempPathFactory) 
     certificate = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
     certificate += ["-addext", "subjectAltName=DNS:localhost", "-keyout", "kiosk.key", "-out", "kiosk.pem"]
     subprocess.run(certificate, cwd=folder, check=True, capture_output=True)
-    file = folder / "nginx.conf"
-    file.write_text(configuration(folder, port, kiosk.port, request.param))
-    assert NGINX is not None
-    with subprocess.Popen([NGINX, "-p", str(folder), "-c", str(file)], stderr=subprocess.DEVNULL) as nginx:
-        until = time.monotonic() + 20
-        while time.monotonic() < until and nginx.poll() is None:
-            with socket.socket() as line:
-                if not line.connect_ex(("127.0.0.1", port)):
-                    break
-            time.sleep(0.05)
+    changes = {
+        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+        "/etc/ssl/certs/kiosk.pem": str(folder / "kiosk.pem"),
+        "/etc/ssl/private/kiosk.key": str(folder / "kiosk.key"),
+        "http://127.0.0.1:8000;": f"http://127.0.0.1:{kiosk.port}{'/' if request.param else ''};",
+    }
+    with nginx(folder, port, documented()[0], changes):
         yield Proxy(kiosk, port, folder)
-        nginx.terminate()
+
+
+def test_links_of_a_kiosk_reach_phones_and_nothing_else_does(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "studio.toml").write_text(f'share_address = "http://127.0.0.1:{port}"\n')
+    with Kiosk(tmp_path / "state", "--config", str(tmp_path / "studio.toml")) as screen:
+        changes = {"listen 80;": f"listen {port};", "127.0.0.1:8000;": f"127.0.0.1:{screen.port};"}
+        with nginx(tmp_path, port, documented()[1], changes), httpx.Client(base_url=screen.url, timeout=30) as client:
+            path = opened(client)
+            link = client.post(f"{path}/share").json()["url"]
+            phone = {"Host": "192.168.1.20"}
+            assert picture(httpx.get(link, headers=phone).content).shape == (400, 600, 3)
+            for elsewhere in ("/", "/api/about", f"{path}/picture", "/staff", "/take/../api/about"):
+                assert httpx.get(f"http://127.0.0.1:{port}{elsewhere}", headers=phone).status_code == 404, elsewhere
 
 
 def test_a_visit_through_the_proxy(proxy: Proxy) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -66,6 +67,76 @@ def test_a_full_queue_is_busy_and_recovers(worker: Worker) -> None:
         job.done.result(10)
     assert worker.submit("late", steps([], "late", 1)).done.result(10) == "late"
     assert worker.waiting == 0
+
+
+def fill(worker: Worker, places: int) -> Gate:
+    """Take so many places of an empty queue, until the gate is opened."""
+    gate = Gate()
+    worker.submit("gate", gate.turns())
+    assert gate.entered.wait(10)
+    for k in range(places - 1):
+        worker.submit(f"s{k}", steps([], "x", 1))
+    return gate
+
+
+def drain(worker: Worker, gate: Gate) -> None:
+    gate.opened.set()
+    for _ in range(1000):
+        if not worker.waiting:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the queue does not end")
+
+
+def test_who_was_refused_comes_before_who_asks_later(worker: Worker) -> None:
+    gate = fill(worker, 6)
+    for name in ("first", "second", "first"):
+        with pytest.raises(Busy):
+            worker.submit(name, steps([], "x", 1))
+    drain(worker, gate)
+    gate = fill(worker, 4)
+    for late in ({}, {"replaceable": True}, {"background": True}):
+        with pytest.raises(Busy):  # two are free, and held
+            worker.submit("late", steps([], "x", 1), **late)
+    jobs = [worker.submit(name, steps([], name, 1)) for name in ("second", "first")]
+    drain(worker, gate)
+    assert [job.done.result(10) for job in jobs] == ["second", "first"]
+
+
+def test_who_was_refused_and_does_not_return_loses_the_place(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgedrag.studio.editing.worker.CLAIM_SECONDS", -1.0)
+    gate = fill(worker, 6)
+    with pytest.raises(Busy):
+        worker.submit("gone", steps([], "x", 1))
+    drain(worker, gate)
+    drain(worker, fill(worker, 6))
+
+
+def test_a_refusal_says_when_the_place_is_there(worker: Worker) -> None:
+    def slow(seconds: float) -> Generator[Progress, None, None]:
+        time.sleep(seconds)
+        yield from ()
+
+    jobs = [worker.submit(f"s{k}", slow(0.15)) for k in range(6)]
+    for job in jobs:
+        job.done.result(10)
+    gate = fill(worker, 6)
+    waits = []
+    for k in range(40):
+        with pytest.raises(Busy) as refused:
+            worker.submit(f"late {k}", steps([], "x", 1))
+        waits.append(refused.value.retry_after)
+    drain(worker, gate)
+    assert waits == sorted(waits) and waits[0] == 1 and 4 <= waits[-1] <= 10, "the later in the line the longer"
+
+
+def test_an_undo_is_not_refused_where_the_queue_is_full(worker: Worker) -> None:
+    gate = fill(worker, 6)
+    jobs = [worker.submit("s1", steps([], "undo", 1), brief=True) for _ in range(6)]
+    with pytest.raises(Busy):
+        worker.submit("s1", steps([], "undo", 1), brief=True)
+    drain(worker, gate)
+    assert {job.done.result(10) for job in jobs} == {"undo"}
 
 
 def test_the_newest_preview_takes_the_place_of_those_that_wait(worker: Worker) -> None:

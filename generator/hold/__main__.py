@@ -26,6 +26,7 @@ def main() -> None:
 @click.option("--composites", default=1200, show_default=True, help="Scenes of cut-outs over stills.")
 @click.option("--rendered", default=0, show_default=True, help="Scenes drawn by pybullet over stills.")
 @click.option("--saliency", type=FILE, help="U2-Netp as an ONNX file.")
+@click.option("--segmenter", type=FILE, help="Folder with a promptable segmenter, encoder.onnx and sam.onnx.")
 def pack(
     clips: tuple[Path, ...],
     folder: Path,
@@ -35,11 +36,13 @@ def pack(
     composites: int,
     rendered: int,
     saliency: Path | None,
+    segmenter: Path | None,
 ) -> None:
     """Write scenes of CLIPS (files or folders), and of stills and cut-outs."""
     from edgedrag.generator.hold.packing import pack_clips
     from edgedrag.generator.hold.rendered import pack_rendered
     from edgedrag.generator.hold.saliency import SaliencyNetwork
+    from edgedrag.generator.hold.segments import SegmentNetwork, pack_segments
     from edgedrag.generator.hold.stills import pack_stills, stills_in
 
     if stills is not None:
@@ -48,6 +51,8 @@ def pack(
         pack_stills(stills_in(stills), rgba, folder / "saliency", network, folder, composites)
         if rendered:
             pack_rendered(stills_in(stills), folder, rendered)
+        if segmenter is not None:
+            pack_segments(stills_in(stills), SegmentNetwork(segmenter), folder)
     pack_clips(clips, folder, count)
 
 

@@ -33,6 +33,7 @@ from edgedrag.generator.hold.scenes import (
     read_scenes,
     write_scenes,
 )
+from edgedrag.generator.hold.segments import scenes_of_segments, segment_of
 from edgedrag.generator.hold.training import HoldConfig, train_hold
 from edgedrag.runtime.errors import InputError
 
@@ -111,6 +112,21 @@ def test_a_cut_out_is_held_to_its_outline(seed: int) -> None:
     for (x, y), marks in zip(scene.handles.astype(int), scene.maps):
         assert marks[y, x] == PART
         assert bright[marks >= THING].mean() > 0.9
+
+
+def test_segments_nest_and_the_ground_is_none() -> None:
+    """The largest mask that may be a thing is the thing, the smallest its part; not the ground, nor an unsure mask."""
+    y, x = np.mgrid[:120, :160]
+    near, far = np.hypot(x - 60, y - 50), np.maximum(abs(x - 60) - 10, abs(y - 50))
+    logits = np.stack([10 - near, 30.0 - far, np.full(x.shape, 9.0), 20 - near]).astype(np.float32)
+    found = segment_of(np.array([60.0, 50.0]), logits, np.array([0.95, 0.95, 0.99, 0.3]))
+    assert found is not None and found.part_known
+    assert found.marks[50, 60] == PART and found.marks[50, 85] == THING and found.marks[100, 140] == OUTSIDE
+    assert found.marks[50, 70] == UNKNOWN
+    assert segment_of(np.array([60.0, 50.0]), logits, np.array([0.5, 0.5, 0.99, 0.3])) is None
+    scenes = scenes_of_segments(np.zeros((120, 160, 3), np.uint8), [found])
+    assert len(scenes) == 3 and all(s.picture.shape == (SHORT_SIDE, SHORT_SIDE, 3) for s in scenes)
+    assert all(m[int(h[1]), int(h[0])] == PART for s in scenes for h, m in zip(s.handles, s.maps))
 
 
 def test_saliency_that_is_not_sure_gives_no_thing() -> None:

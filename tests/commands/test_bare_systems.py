@@ -16,7 +16,9 @@ pytestmark = pytest.mark.slow
 
 EDGEDRAG = [sys.executable, "-m", "edgedrag"]
 DRAG = ["drag", str(EXAMPLES / "coffee.png"), "--drag", "365,285:378,303", "-o"]
-NO_HOME = {name: None for name in ("HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "USER", "LOGNAME", "EDGEDRAG_ENGINES")}
+NO_HOME: dict[str, str | None] = dict.fromkeys(
+    ("HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "USER", "LOGNAME", "EDGEDRAG_ENGINES", "EDGEDRAG_CACHE")
+)
 
 
 @pytest.fixture

@@ -175,7 +175,8 @@ def test_list_verify_and_prune(edit_cli: Cli, tmp_path: Path) -> None:
 
 def test_the_default_folder_is_the_same_for_all(edit_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("EDGEDRAG_ENGINES", raising=False)
+    for name in ("EDGEDRAG_ENGINES", "EDGEDRAG_CACHE"):
+        monkeypatch.delenv(name, raising=False)
     rows = build_json(edit_cli, "--target", "sm_86", "--shapes", "128x256")
     assert Path(rows[0]["file"]).parent == tmp_path / "edgedrag" / "engines"
     assert json.loads(edit_cli("doctor", "--json").stdout)["built"]["engines"] == 4

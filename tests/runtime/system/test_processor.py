@@ -92,7 +92,7 @@ def test_the_command_line_prints_a_warning_in_one_line(monkeypatch: pytest.Monke
         return runtime
 
     runtime = edgedrag.open(backend="cpu")
-    monkeypatch.setattr("edgedrag.commands.options.open_with", opened)
+    monkeypatch.setattr("edgedrag.runtime.session.runtime.open_with", opened)
     arguments = [str(EXAMPLES / "chelsea.png"), "--drag", "265,240:240,248", "-o", str(tmp_path / "out.png"), "--json"]
     done = click.testing.CliRunner().invoke(drag, arguments, catch_exceptions=False)
     assert done.stderr == "warning: INT8 is less exact\n" and json.loads(done.stdout)["precision"] == runtime.precision

@@ -111,7 +111,10 @@ class EditMaker:
         for way in ways:
             if len(edits) == count:
                 break
-            other = self._begun(way)
+            try:
+                other = self._begun(way)
+            except InputError:  # all that this answer could change is protected; all else was checked with the first
+                continue
             if not any(map(other.moves_like, requests)):
                 requests.append(other)
                 edits.append(self._moved(other))

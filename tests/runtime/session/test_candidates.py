@@ -93,6 +93,19 @@ def test_where_answers_hold_the_same_they_move_alike_and_one_is_given(runtime: e
     assert len({edit.image.tobytes() for edit in edits}) == len(edits)
 
 
+def test_an_answer_all_of_which_is_protected_is_left_out(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
+    photo = runtime.load(cat)
+    part = photo.motion(DRAG, answer="part").region
+    photo.protect(part)
+    edits = photo.candidates(DRAG)
+    assert [edit.motion for edit in edits] == ["bend", "whole", "whole"], "the thing, the group, the thing"
+    for edit in edits:
+        assert np.array_equal(edit.image[part], cat[part])
+    photo.protect(photo.motion(DRAG).region | part)
+    with pytest.raises(edgedrag.InputError, match="protected"):
+        photo.candidates(DRAG)
+
+
 def test_wrong_steps_and_seeds_are_refused_before_any_work(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:
     photo = runtime.load(cat)
     for wrong in ({"steps": 0}, {"seed": -1}, {"steps": 1.5}):

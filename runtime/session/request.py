@@ -28,6 +28,7 @@ from edgedrag.runtime.session.start import answers_at, find_start, is_apart
 from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span
 
+PICTURES = 2  # of windows that are remembered
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
 
 
@@ -186,7 +187,7 @@ class Preparer:
         moved, found = flow_from(held, flow, window)
         hole = wider(held.region(window, request.photo.shape), HOLE_MARGIN)
         if (hole & ~found).any():  # hidden by what is held: until the drag ends, the ground of the photo as it is
-            picture = to_generator_size(as_rgb8(request.photo[window.box]), window.size)
+            picture = self._pictures.of(request.photo, window)
             reach = longest(held.points) / held.pixel
             offsets = self._mover.ground(picture, hole, within_reach(hole, reach)).offsets * window.scale
             moved[hole & ~found] = offsets[hole & ~found]
@@ -225,13 +226,16 @@ def variant_of(asked: Asked) -> Variant:
 
 
 class _Pictures:
-    """What a window shows of a photo, at the generator's size; the last one is cached for the previews of a pull."""
+    """What a window shows of a photo, at the generator's size; the last ones are cached for a pull's previews, which
+    need one of the photo that it starts from, and one of the photo as it is."""
 
     def __init__(self) -> None:
-        self._last: tuple[np.ndarray, Window, np.ndarray] | None = None
+        self._last: list[tuple[np.ndarray, Window, np.ndarray]] = []
 
     def of(self, photo: np.ndarray, window: Window) -> np.ndarray:
         """uint8 RGB [H, W, 3]; nobody writes into it."""
-        if self._last is None or self._last[0] is not photo or self._last[1] != window:
-            self._last = photo, window, to_generator_size(as_rgb8(photo[window.box]), window.size)
-        return self._last[2]
+        known = [last for last in self._last if last[0] is photo and last[1] == window]
+        if not known:
+            known = [(photo, window, to_generator_size(as_rgb8(photo[window.box]), window.size))]
+        self._last = [*known, *(last for last in self._last if last is not known[0])][:PICTURES]
+        return known[0][2]

@@ -19,7 +19,7 @@ from edgedrag.runtime.session.variants import Variant, variants
 
 MOST = 3  # answers beside the one that was made
 SIDE = 256  # pixels, of a small picture's longer side
-MOST_PIXELS = 2**19  # of the photo that they are made of
+MOST_PIXELS = 2**18  # of the photo that they are made of
 AROUND = 0.15  # of the sides of what changed, shown around it
 
 

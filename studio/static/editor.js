@@ -22,6 +22,9 @@ const PATIENCE = 50; // milliseconds that an arrow's drawing waits for the previ
 const MOST_DRAFTED = 1280; // pixels of the longer side, of a result at the screen's size
 const BRUSHES = ["paint", "erase", "protect", "restore"];
 
+/** Whether the station makes an edit by now, so that an undo comes after it. */
+const isMade = (edit) => Boolean(edit?.drafted || (edit?.stroke && edit.id !== undefined));
+
 export class Editor {
   /** `callbacks`: toast(text), lost(whether), changed(), closed(code). */
   constructor(callbacks) {
@@ -306,7 +309,7 @@ export class Editor {
   async result(frame) {
     if (!(await this.patch(frame))) return;
     const edit = this.edits.finish(frame.id);
-    if (!edit) return this.redraw(); // finished before it could be cancelled
+    if (!edit) return this.undoing || this.redraw(); // finished before it could be cancelled
     this.last = edit;
     this.callbacks.changed();
     this.over();
@@ -415,6 +418,7 @@ export class Editor {
   }
 
   async stepped(frame) {
+    this.undoing = false;
     this.callbacks.changed();
     if (frame.type === "restore") this.painting.back.wipe();
     if (await this.patch(frame)) this.refresh();
@@ -423,8 +427,10 @@ export class Editor {
   /** Undo or redo; an edit that is still on its way is what an undo takes back. */
   back(which) {
     this.hideOutcome();
-    const waited = this.edits.current, made = which === "undo" && waited?.stroke && waited.id !== undefined;
+    const waited = this.edits.current, made = which === "undo" && isMade(waited);
     this.clear();
+    this.stage.draft(null);
+    this.undoing = made; // its result comes before the undo's
     if (!waited || made) this.live.send(which);
   }
 
@@ -438,8 +444,7 @@ export class Editor {
   /** Forget arrows and area, and the edits that are on their way; with `everything` pins and protection too. */
   clear(everything = false) {
     const dropped = this.edits.clear();
-    this.stage.draft(null);
-    if (dropped.length && !dropped[0].stroke) this.live.send("cancel"); // a stroke on its way takes a moment only
+    if (dropped.length && !dropped[0].stroke && !dropped[0].drafted) this.live.send("cancel"); // those take a moment only
     if (this.area.own || dropped.some(({ painted }) => painted)) this.painting.drop();
     if (everything && this.painting.shield.own) this.painting.dropShield();
     const { pins } = this.pulls;

@@ -33,7 +33,8 @@ export class Stage {
   clear() {
     clearTimeout(this.later);
     for (const pen of Object.values(this.pictures)) pen.canvas.width = pen.canvas.height = 1;
-    this.motion = this.area = this.about = null;
+    this.motion = this.area = null;
+    this.draft(null);
     this.anew();
   }
 
@@ -48,12 +49,14 @@ export class Stage {
     const pen = this.pictures[name];
     [pen.canvas.width, pen.canvas.height] = [bitmap.width, bitmap.height];
     pen.drawImage(bitmap, 0, 0);
+    bitmap.close();
     this.anew();
   }
 
   /** Replace a part of the picture: left, top, width, height. */
   patch(box, bitmap) {
     this.pictures.picture.drawImage(bitmap, ...box);
+    bitmap.close();
     this.draft(null);
     this.anew();
   }
@@ -61,6 +64,7 @@ export class Stage {
   /** Show a part of it as it is about to become, or, of null, as it is: left, top, width, height. */
   draft(box, bitmap) {
     if (box || this.about) this.anew();
+    this.about?.bitmap.close();
     this.about = box && { box, bitmap };
   }
 

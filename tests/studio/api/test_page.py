@@ -301,3 +301,23 @@ def test_what_jpeg_cannot_hold_is_said_when_saving(visit: Callable[..., Visitor]
     visitor.page.wait_for_selector("#opening", state="hidden")
     visitor.page.click("#save")
     assert "CMYK" in visitor.page.inner_text("#save-note") and visitor.page.is_enabled("#save-jpeg")
+
+
+def test_a_large_photo_shows_a_draft_and_an_undo_of_it_undoes_the_edit(
+    visit: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    visitor = visit(opens=False)
+    file = tmp_path / "large.png"
+    large = cv2.resize(BEFORE[..., :3], (1800, 1200), interpolation=cv2.INTER_CUBIC)
+    edgedrag.save_picture(file, edgedrag.Picture(large))
+    visitor.open(file, 1800, 1200)
+    visitor.pull((1095, 855), (1134, 909))
+    visitor.measured("release to result")
+    visitor.page.evaluate("document.getElementById('undo').disabled = false")  # as after an earlier edit
+    visitor.page.click("#undo")
+    visitor.page.wait_for_selector("#undo[disabled]")
+    visitor.page.wait_for_selector("#redo:not([disabled])")
+    assert np.array_equal(saved(visitor, tmp_path), large), "the edit was made, and undone"
+    visitor.page.click("#redo")
+    visitor.page.wait_for_selector("#undo:not([disabled])")
+    assert (saved(visitor, tmp_path) != large).any()

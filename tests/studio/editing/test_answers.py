@@ -42,7 +42,7 @@ def test_of_a_large_photo_they_are_those_of_the_photo_made_smaller(
 
     monkeypatch.setattr(module, "Photo", counted)
     large, small = (run_to_end(each.answers(runtime)) for each in (session, asked(runtime, 1)))
-    assert sizes == [(400, 600), (400, 600)], "half a megapixel at most"
+    assert sizes == [(400, 600), (400, 600)], "a quarter of a megapixel at most"
     assert (large[0].motion, large[0].answer) == (small[0].motion, small[0].answer) == ("auto", "thing")
     assert len(large) > 1 and all((large[0].small != other.small).any() for other in large[1:])
     assert np.array_equal(session.opened().image, before), "nothing is changed by looking"

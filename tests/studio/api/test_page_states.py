@@ -186,6 +186,6 @@ def test_firefox_two_fingers_languages_and_a_lost_station(come: Callable[..., An
         kiosk.kill()
         page.wait_for_selector("#link")
     with Kiosk(tmp_path / "state", "--port", str(kiosk.port)):
-        visitor.until("document.getElementById('toast').innerText.includes('restarted')")
+        visitor.until("document.getElementById('toast').innerText.includes('再起動')")  # in the language of the choice
         page.wait_for_selector("#link", state="hidden")
         assert page.is_visible("#attract")

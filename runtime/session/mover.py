@@ -13,7 +13,7 @@ from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
 from edgedrag.runtime.drag.motion import HeldMotion, held_in_mask, move_held
 from edgedrag.runtime.drag.motion_names import BEND_REACH, BEND_REACH_IN_MASK
-from edgedrag.runtime.session.scaled_drag import ScaledDrag, goes_on, longest, moves, wider, within_reach
+from edgedrag.runtime.session.scaled_drag import ScaledDrag, goes_on, in_blocks, longest, moves, wider, within_reach
 from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
 from edgedrag.runtime.trace import span
 
@@ -66,8 +66,9 @@ class Mover:
             return moved
         hole = held[moves(points)].max(0) > HOLE_LEVEL
         hole, revealed = wider(hole, HOLE_MARGIN), wider(moved.revealed[..., 0] > SHOWN, 1)
-        hole |= revealed
-        return replace(moved, ground=self.ground(drag.picture, hole, within_reach(hole, longest(points)) | revealed))
+        beside = in_blocks(revealed & ~hole)  # which seldom changes while a finger moves
+        wanted = within_reach(hole, longest(points)) | revealed | beside
+        return replace(moved, ground=self.ground(drag.picture, hole | beside, wanted))
 
     def ground(self, picture: np.ndarray, hole: np.ndarray, wanted: np.ndarray) -> Ground:
         """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""

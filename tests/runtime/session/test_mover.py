@@ -33,6 +33,15 @@ def test_the_ground_stays_while_a_finger_moves(runtime: edgedrag.Runtime, cat: n
     assert 1 <= len(filled) <= 3
 
 
+def test_what_is_revealed_beside_the_hold_seldom_makes_the_ground_anew(
+    runtime: edgedrag.Runtime, cat: np.ndarray, filled: list[int]
+) -> None:
+    photo = runtime.load(cat)
+    for step in range(1, 49):
+        photo.motion([((225, 150), (225 + 2 * step, 150 + step))], motion="whole")
+    assert 1 <= len(filled) <= 8  # 14 where each pixel beside it counted
+
+
 def test_candidates_asked_for_again_fill_nothing_anew(
     runtime: edgedrag.Runtime, cat: np.ndarray, filled: list[int]
 ) -> None:

@@ -34,6 +34,8 @@ HELD_MOST = 0.3  # share of a motion in a given mask that what is not held does 
 ROUNDS = 8  # of the fixed-point iteration
 TRUSTED = 0.05  # of the held area: the square spread of handles from which on they turn a thing as a whole
 MISSED = 1.0  # residual of the iteration above which a pixel shows nothing of the source
+BEHIND = 0.8  # what is held less than this may lie behind what moves, if that is held more by MORE_HELD,
+MORE_HELD = 0.1  # so that no specks of the ground show in a soft outline, and what bends smoothly stays smooth
 EDGE = 1.8  # Gaussian blur of the edge of what is revealed
 DRAWN_OUT = (0.5, 0.25)  # smaller singular values of the sampling map between which the ground is revealed
 
@@ -185,8 +187,8 @@ def _inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMo
     flow, residual = _iterated(forward, free, places(held.shape))
     lost = residual > MISSED
     # At the outline of what moves far the iteration does not end, or ends at what lies behind.
-    doubted = _within_reach(held > 0.5, free) & (lost | (warp(held, flow) < 0.25))
-    covered, front = _in_front(free, held, np.nonzero(doubted))
+    shown = np.where(lost, 0, warp(held, flow))
+    covered, front = _in_front(free, held, shown, np.nonzero(_within_reach(held > 0.5, free) & (shown < BEHIND)))
     flow[covered] = front
     lost[covered] = False
     at_lost = np.nonzero(lost)
@@ -207,11 +209,15 @@ def _within_reach(held: np.ndarray, free: np.ndarray) -> np.ndarray:
     return cv2.dilate(held.view(np.uint8), np.ones((side, side), np.uint8)).view(bool)
 
 
-def _in_front(free: np.ndarray, held: np.ndarray, some: Indices) -> tuple[Indices, np.ndarray]:
-    """Those of some pixels at which what is held lies in front, and their backward flow [n, 2]."""
+def _in_front(free: np.ndarray, held: np.ndarray, shown: np.ndarray, some: Indices) -> tuple[Indices, np.ndarray]:
+    """Those of some pixels at which what is held lies in front, and their backward flow [n, 2].
+
+    `shown`, [H, W], is how much of what each pixel shows without that is held.
+    """
     front, _ = _iterated_at(free, free, some)
-    shows = sample_list(held, *(np.stack(some[::-1], 1) + front).astype(np.float32).T)[:, 0] > 0.5
-    return tuple(index[shows] for index in some), front[shows]
+    there = sample_list(held, *(np.stack(some[::-1], 1) + front).astype(np.float32).T)[:, 0]
+    covers = there > np.maximum(0.5, shown[some] + MORE_HELD)
+    return tuple(index[covers] for index in some), front[covers]
 
 
 def _iterated_at(forward: np.ndarray, start: np.ndarray, some: Indices) -> tuple[np.ndarray, np.ndarray]:

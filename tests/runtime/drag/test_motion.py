@@ -53,6 +53,17 @@ def test_a_bend_fades_with_the_distance_from_the_handle() -> None:
     assert along[0] > 6.5 and (np.diff(along) < 0).all() and along[-1] < 1
 
 
+@pytest.mark.parametrize("softness", [1.0, 2.0, 3.0, 5.0])
+def test_a_soft_outline_shows_no_specks_of_the_ground(softness: float) -> None:
+    """Where a thing moves over its ground no single pixels show what lies behind it (18 to 61 did)."""
+    y, x = np.mgrid[:128, :160].astype(np.float32)
+    hold = cv2.GaussianBlur((np.hypot((x - 70) / 1.3, y - 60) < 32).astype(np.float32), (0, 0), softness)
+    moved = move_held(np.array([[80, 70, 94, 86], [50, 60, 52, 62]], np.float32), np.stack([hold] * 2))
+    around = cv2.merge([cv2.medianBlur(plane, 5) for plane in cv2.split(moved.flow)])
+    specks = (np.linalg.norm(moved.flow - around, axis=-1) > 4) & (moved.revealed[..., 0] < 0.5)
+    assert specks.sum() <= 8
+
+
 def test_a_stretched_things_far_end_stays() -> None:
     held = np.zeros(SIZE, np.float32)
     held[70:90, 40:120] = 1

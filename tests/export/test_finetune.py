@@ -95,10 +95,12 @@ def test_a_bundle_that_got_worse_is_not_handed_over(
 
     def ruined(config: HoldConfig, run: Path) -> Path:
         run.mkdir(parents=True)
-        Hold().write(run / "hold.safetensors", {})
+        hold = Hold()
+        torch.nn.init.constant_(hold.grasp.head.bias, -30.0)
+        hold.write(run / "hold.safetensors", {})
         return run / "hold.safetensors"
 
-    monkeypatch.setattr(finetuning, "train_hold", ruined)  # to random weights
+    monkeypatch.setattr(finetuning, "train_hold", ruined)  # it holds nothing
     with pytest.raises(EdgedragError, match=r"no bundle was written: .* the shipped one"):
         finetuning.finetune([clip], tmp_path / "site", None, updates=3, count=24, seed=0)
     assert [p.name for p in tmp_path.iterdir()] == ["site.work"]

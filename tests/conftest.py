@@ -16,6 +16,7 @@ from toy_bundle import write_toy_bundle
 
 import edgedrag
 from edgedrag.runtime.backends.device.cuda import find_gpu
+from edgedrag.runtime.drag.stages import Stages
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples"
@@ -79,6 +80,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def stages_run(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows with the name of each stage that runs."""
+    ran: list[str] = []
+    run = Stages.run
+
+    def counted(stages: Stages, stage: str, *given: object, **named: object) -> None:
+        ran.append(stage)
+        run(stages, stage, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Stages, "run", counted)
+    return ran
 
 
 @pytest.fixture

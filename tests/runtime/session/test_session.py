@@ -11,7 +11,6 @@ import pytest
 import edgedrag
 from edgedrag.runtime.drag.motion import MotionName
 from edgedrag.runtime.drag.run import DragRun
-from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import make_table
 
@@ -155,30 +154,17 @@ def test_a_drag_does_not_overwrite_one_that_came_between(runtime: edgedrag.Runti
     assert np.array_equal(photo.image, between)
 
 
-def count_reference_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    ran: list[str] = []
-    run = Stages.run
-
-    def counted(self: Stages, stage: str, *args: object, **options: object) -> None:
-        ran.append(stage)
-        run(self, stage, *args, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Stages, "run", counted)
-    return ran
-
-
 def test_reference_is_shared_by_drags_on_the_same_pixels(
-    runtime: edgedrag.Runtime, cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    runtime: edgedrag.Runtime, cat: np.ndarray, stages_run: list[str]
 ) -> None:
-    ran = count_reference_runs(monkeypatch)
     photo = runtime.load(cat)
     photo.preview(DRAG, oval(cat.shape))
     photo.drag(DRAG, oval(cat.shape))
     photo.undo()
     photo.drag([((240, 240), (250, 220))], oval(cat.shape, radius=57))
-    assert ran.count("reference") == 1
+    assert stages_run.count("reference") == 1
     photo.drag(DRAG, oval(cat.shape))
-    assert ran.count("reference") == 2, "the pixels are the last edit's now"
+    assert stages_run.count("reference") == 2, "the pixels are the last edit's now"
 
 
 def test_a_motion_is_what_the_preview_warps_by(runtime: edgedrag.Runtime, cat: np.ndarray) -> None:

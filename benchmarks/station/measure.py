@@ -159,7 +159,7 @@ def measure(runtime: Runtime, what: Wanted, say: Callable[[str], None]) -> dict[
     """The figures of the parts that are wanted; `in_browser` has the reason if no browser is available.
 
     Args:
-        say: is told what begins.
+        say: called with the name of each part as it begins.
     """
     figures = {**context(runtime), "load_average": round(os.getloadavg()[0], 2)}  # before the measurement
     with scratch_folder() as folder:

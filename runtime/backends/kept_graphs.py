@@ -1,7 +1,7 @@
 """Graphs as ONNX Runtime optimised them for this processor, kept on the disk: that is most of the work of loading them.
 
-A file's name says what it was made of and by, and the SHA-256 of what it holds: one that is damaged is made anew. Where
-the folder cannot be written to, nothing is kept, and every start does the work.
+A file's name says what it was made of and by, and the SHA-256 of what it holds: one that is damaged is made again.
+Where the folder cannot be written to, nothing is kept, and every start does the work.
 """
 
 from __future__ import annotations

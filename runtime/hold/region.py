@@ -15,18 +15,15 @@ MARGIN = 0.03  # of the low resolution's longer side, around what moves
 WAY_STEP = 0.02  # of the longer side, between places on the way from handle to target
 
 
-def moved_region(holds: Sequence[Hold], points: np.ndarray) -> np.ndarray:
-    """What each drag holds, swept from its handle to its target, with a margin; bool [H, W] of the photo.
+def swept(holds: Sequence[Hold], points: np.ndarray) -> np.ndarray:
+    """What each drag holds, swept from its handle to its target, with a margin; uint8 {0, 1} [h, w].
+
+    It is at the holds' low resolution: a pixel of the photo is in it where that, resampled bilinearly, is above a half.
 
     Args:
         holds: one for each drag.
-        points: [N, 4] in pixels of the photo; each handle and target is in the region.
+        points: [N, 4] in pixels of the photo.
     """
-    return on_photo(swept(holds, points), holds[0].photo_shape, points)
-
-
-def swept(holds: Sequence[Hold], points: np.ndarray) -> np.ndarray:
-    """`moved_region` at low resolution, uint8 {0, 1} [h, w]: where that, resampled bilinearly, is above a half."""
     height, width = holds[0].photo_shape
     rows, columns = holds[0].follows.shape
     region = np.zeros((rows, columns), np.uint8)
@@ -43,7 +40,7 @@ def swept(holds: Sequence[Hold], points: np.ndarray) -> np.ndarray:
 
 
 def on_photo(low: np.ndarray, shape: tuple[int, int], points: np.ndarray) -> np.ndarray:
-    """`swept` on the photo, bool [H, W]."""
+    """`swept` on the photo, bool [H, W]; each handle and target of points [N, 4] is in it."""
     whole = resize_sparse(low, shape, cv2.INTER_LINEAR, np.float32(1)) > 0.5
     ends = np.rint(points.reshape(-1, 2)).astype(int)
     whole[ends[:, 1], ends[:, 0]] = True

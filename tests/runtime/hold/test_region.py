@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import edgedrag
-from edgedrag.runtime.hold.region import moved_region
+from edgedrag.runtime.hold.region import on_photo, swept
 
 
 def region(bundle: Path, photo: np.ndarray, point: tuple[float, float], target: tuple[float, float]) -> np.ndarray:
     hold = edgedrag.open(bundle).load(photo).hold(point)
-    return moved_region([hold.answer("thing")], np.array([[*point, *target]], np.float32))
+    holds, points = [hold.answer("thing")], np.array([[*point, *target]], np.float32)
+    return on_photo(swept(holds, points), hold.photo_shape, points)
 
 
 def test_it_covers_the_thing_and_its_way(toy: Path) -> None:

@@ -11,14 +11,13 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.random import Philox
 
 
 @lru_cache(maxsize=8)
 def normal(seed: int, row: int, shape: tuple[int, ...]) -> np.ndarray:
     """Standard normal float32 numbers of `shape`, read-only; `seed` in 0 .. 2^64 - 1."""
     count = math.prod(shape)
-    source = Philox(key=[seed, 0], counter=[0, 0, 0, row])
+    source = np.random.Philox(key=[seed, 0], counter=[0, 0, 0, row])
     raw = source.random_raw(count + count % 2)
     uniform = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
     radius = np.sqrt(-2.0 * np.log(uniform[0::2]))

@@ -116,4 +116,6 @@ def open_with(options: RuntimeOptions) -> Runtime:
 def import_what_edits() -> None:
     """Import what photos are edited with, OpenCV among it: in the time in which the graphs load."""
     with span("import what edits", "open"):
+        import numpy.random  # noqa: F401  for the noise; NumPy imports it when it is first used
+
         import edgedrag.runtime.session.photo  # noqa: F401

@@ -10,7 +10,8 @@ import pytest
 
 import edgedrag
 from edgedrag.runtime.backends import kept_graphs, onnxruntime
-from edgedrag.runtime.backends.kept_graphs import KeptGraph
+from edgedrag.runtime.backends.kept_graphs import GRAPH, WEIGHTS, KeptGraph
+from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.files import PARTIAL
 
 DRAG = [((20, 20), (30, 24))]
@@ -33,40 +34,65 @@ def keep(content: bytes, *made_of: object) -> None:
         place.write_bytes(content)
 
 
+def files(cache: Path) -> dict[str, bytes]:
+    """What the files of all graphs that are kept hold, by folder and name."""
+    return {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.glob("*/*"))}
+
+
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_a_second_start_loads_what_the_first_one_optimised_and_gives_the_same_pixels(
     cache: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     first = edited(precision=precision)
-    kept = sorted(cache.iterdir())
-    assert len(kept) == len(list(edgedrag.open(precision=precision).stages.graphs()))  # type: ignore[arg-type]
-    monkeypatch.delattr(onnxruntime.OrtGraph, "_optimised")
+    kept = files(cache)
+    count = len(list(edgedrag.open(precision=precision).stages.graphs()))  # type: ignore[arg-type]
+    assert sum(name.endswith(GRAPH) for name in kept) == count
+    assert sum(map(len, kept.values())) > 1e7 and all(len(kept[name]) < 2e5 for name in kept if name.endswith(GRAPH))
+    monkeypatch.delattr(onnxruntime.OnnxRuntimeCpu, "_optimised")
+    monkeypatch.delattr(Bundle, "verified_file")  # whose files are not read again
     assert np.array_equal(first, edited(precision=precision))
-    assert sorted(cache.iterdir()) == kept and all(path.suffix == ".onnx" for path in kept)
+    assert files(cache) == kept
 
 
-@pytest.mark.parametrize("damage", [b"", b"not a graph", None], ids=["empty", "overwritten", "a flipped byte"])
-def test_damaged_ones_are_made_anew(cache: Path, toy: Path, damage: bytes | None) -> None:
+@pytest.fixture
+def weights_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy's weights, which are small, lie beside its graphs too."""
+    monkeypatch.setattr(onnxruntime, "MAPPED", 0)
+
+
+@pytest.mark.usefixtures("weights_apart")
+@pytest.mark.parametrize("what", [GRAPH, WEIGHTS])
+@pytest.mark.parametrize("damage", [b"", b"not a graph", None, "gone"], ids=["empty", "overwritten", "a bit", "gone"])
+def test_damaged_ones_are_made_anew(cache: Path, toy: Path, damage: bytes | str | None, what: str) -> None:
     first = edited(toy, "fp32")
-    kept = {path.name: path.read_bytes() for path in cache.iterdir()}
-    for name, content in kept.items():
-        (cache / name).write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:] if damage is None else damage)
+    kept = files(cache)
+    chosen = [name for name, content in kept.items() if name.endswith(what) and content]
+    assert chosen
+    for name in chosen:
+        content = kept[name]
+        (cache / name).unlink()  # not in place: the sessions above may still map it
+        if not isinstance(damage, str):
+            changed = content[:-1] + bytes([content[-1] ^ 1])
+            (cache / name).write_bytes(changed if damage is None else damage)
     assert np.array_equal(first, edited(toy, "fp32"))
-    assert {path.name: path.read_bytes() for path in cache.iterdir()} == kept
+    assert files(cache) == kept
 
 
-def test_one_that_onnxruntime_refuses_is_made_anew(cache: Path, toy: Path) -> None:
+@pytest.mark.usefixtures("weights_apart")
+@pytest.mark.parametrize("content", [b"whole, and no graph", "another file's weights"])
+def test_one_that_cannot_be_used_is_made_anew(cache: Path, toy: Path, content: bytes | str) -> None:
     first = edited(toy, "fp32")
-    for path in list(cache.iterdir()):
-        kept_graph = path.stem.partition("-")[0]
-        path.unlink()
+    kept = files(cache)
+    for name in (name for name in kept if name.endswith(GRAPH)):
         place = KeptGraph()
-        place._key = kept_graph
+        place._key = name.partition("-")[0]
         with place.written() as file:
             assert file is not None
-            file.write_bytes(b"whole, and no graph")
+            graph = kept[name].replace(WEIGHTS.encode(), b"../../a.bin")
+            file.write_bytes(content if isinstance(content, bytes) else graph)
+    assert files(cache) != kept
     assert np.array_equal(first, edited(toy, "fp32"))
-    assert all(b"no graph" not in path.read_bytes() for path in cache.iterdir())
+    assert files(cache) == kept
 
 
 def test_a_damaged_bundle_is_refused_though_its_graphs_are_kept(cache: Path, toy: Path) -> None:
@@ -114,10 +140,10 @@ def test_another_library_processor_or_setting_has_graphs_of_its_own(
 def test_those_used_last_stay(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_graphs, "MOST", 30)
     for number in range(3):
-        keep(bytes([number]) * 10, number)
-        os.utime(next(path for path in cache.iterdir() if path.read_bytes()[0] == number), (number, number))
+        keep(bytes([8, number]) * 5, number)  # an ONNX file: fields 1
+        os.utime(next(path.parent for path in cache.glob("*/*") if path.read_bytes()[1] == number), (number, number))
     assert KeptGraph(0).find() is not None, "which is a use"
-    keep(b"new" * 3, "new")
+    keep(bytes([8, 9]) * 5, "new")
     found = [KeptGraph(name).find() is not None for name in (0, 1, 2, "new")]
     assert found == [True, False, True, True]
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from edgedrag.benchmarks.quality.tables import mean
 from edgedrag.metrics.pixels import psnr_in_mask
+from edgedrag.runtime.drag.composite import box_of
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.photo.picture import Picture, as_rgb8
-from edgedrag.runtime.photo.window import choose_window
+from edgedrag.runtime.photo.window import window_around
 from edgedrag.runtime.session.runtime import Runtime
 
 MISSES = (1.5, 3.0)  # generator pixels between the handle and where the way back ends
@@ -59,7 +60,7 @@ def _paths(runtime: Runtime, drag: Drag, mask: np.ndarray) -> list[tuple[str, li
     handle, target = np.array(drag[0]), np.array(drag[1])
     points = np.array([[*handle, *target]], np.float32)
     margin = runtime.bundle.manifest["window"]["margin"]
-    pixel = float(choose_window(mask, points, margin, runtime.bundle.sizes).scale.mean())
+    pixel = float(window_around(box_of(mask), mask.shape, points, margin, runtime.bundle.sizes).scale.mean())
     away = target - handle
     beside = np.array([-away[1], away[0]]) / max(float(np.hypot(*away)), 1e-6)
     paths = []

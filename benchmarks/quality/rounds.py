@@ -22,10 +22,11 @@ from edgedrag.benchmarks.quality import continued
 from edgedrag.benchmarks.quality.page import GAP, caption, fit, on_paper
 from edgedrag.benchmarks.quality.tables import mean
 from edgedrag.metrics.pixels import psnr_in_mask
+from edgedrag.runtime.drag.composite import box_of
 from edgedrag.runtime.drag.drags import Drag
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.photo.picture import Picture, as_rgb8, load_picture
-from edgedrag.runtime.photo.window import choose_window
+from edgedrag.runtime.photo.window import window_around
 from edgedrag.runtime.session.runtime import Runtime
 
 METHODS = ("edgedrag", "naive_chain")
@@ -80,7 +81,7 @@ def pixel(runtime: Runtime, move: Move) -> float:
     """The size of a generator pixel in photo pixels, in a move's window."""
     points = np.array([[*move.drag[0], *move.drag[1]]], np.float32)
     margin = runtime.bundle.manifest["window"]["margin"]
-    return float(choose_window(move.mask, points, margin, runtime.bundle.sizes).scale.mean())
+    return float(window_around(box_of(move.mask), move.mask.shape, points, margin, runtime.bundle.sizes).scale.mean())
 
 
 def play(

@@ -20,7 +20,7 @@ from edgedrag.runtime.errors import BundleError
 from edgedrag.runtime.files import aside_folder, cache_folder, remove_leftovers
 
 GRAPH, WEIGHTS = "graph.onnx", "weights.bin"
-MAPPED = 4096  # bytes of a tensor from which on it lies with the weights
+MAPPED = 1 << 15  # bytes of a tensor from which on it lies with the weights
 LARGEST = 64 << 20  # bytes of a graph and its weights that is kept; larger ones load for seconds, and fill a disk
 MOST = 512 << 20  # bytes of all that are kept; beyond, those go that were not used for longest
 

@@ -65,14 +65,6 @@ def nearest_size(height: int, width: int, sizes: Sequence[tuple[int, int]]) -> t
     return min(sizes, key=lambda s: (abs(np.log(s[0] / s[1]) - np.log(height / width)), -s[0] * s[1]))
 
 
-def choose_window(mask: np.ndarray, points: np.ndarray, margin: float, sizes: Sequence[tuple[int, int]]) -> Window:
-    """`window_around` a mask, bool [H, W] of the photo, not empty."""
-    rows = np.flatnonzero(mask.any(1))
-    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(0))
-    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    return window_around(box, mask.shape, points, margin, sizes)
-
-
 def window_around(
     box: tuple[slice, slice],
     shape: tuple[int, ...],

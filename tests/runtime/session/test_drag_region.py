@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import edgedrag
-from edgedrag.runtime.photo.window import Window, choose_window, window_around
+from edgedrag.runtime.drag.composite import box_of
+from edgedrag.runtime.photo.window import Window, window_around
 from edgedrag.runtime.session.generator_size import mask_to_generator_size
 from edgedrag.runtime.session.history import Start
 from edgedrag.runtime.session.region import LARGE, Region
@@ -50,7 +51,8 @@ def test_its_box_holds_the_mask_and_its_window_is_that_of_the_mask() -> None:
     outside[found.box] = False
     assert not outside.any()
     sizes = [(256, 256), (192, 256)]
-    assert window_around(found.box, SHAPE, POINTS, 0.06, sizes) == choose_window(found.mask, POINTS, 0.06, sizes)
+    box = box_of(found.mask)
+    assert window_around(found.box, SHAPE, POINTS, 0.06, sizes) == window_around(box, SHAPE, POINTS, 0.06, sizes)
 
 
 def test_all_protected_is_refused_at_both_sizes() -> None:

@@ -24,63 +24,52 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from edgedrag.runtime.drag.checks import Checks
-    from edgedrag.runtime.drag.reasons import Reason, ReasonCode
-    from edgedrag.runtime.errors import BundleError, EdgedragError, EngineError, InputError
-    from edgedrag.runtime.hold.hold import Hold
-    from edgedrag.runtime.photo.picture import Picture, load_picture, save_picture
-    from edgedrag.runtime.session.edit import Change, Edit, Motion, Progress
-    from edgedrag.runtime.session.photo import Photo
-    from edgedrag.runtime.session.runtime import Runtime
-    from edgedrag.runtime.session.runtime import open_runtime as open
-
 __version__ = "0.1.0"
-__all__ = [
-    "BundleError",
-    "Change",
-    "Checks",
-    "EdgedragError",
-    "Edit",
-    "EngineError",
-    "Hold",
-    "InputError",
-    "Motion",
-    "Photo",
-    "Picture",
-    "Progress",
-    "Reason",
-    "ReasonCode",
-    "Runtime",
-    "load_picture",
-    "open",
-    "save_picture",
-]
 
-# Each name's module is imported when the name is first used (PEP 562): NumPy, OpenCV and Pillow take 0.2 s.
-_MODULES = {
-    "BundleError": "edgedrag.runtime.errors",
-    "Change": "edgedrag.runtime.session.edit",
-    "Checks": "edgedrag.runtime.drag.checks",
-    "EdgedragError": "edgedrag.runtime.errors",
-    "Edit": "edgedrag.runtime.session.edit",
-    "EngineError": "edgedrag.runtime.errors",
-    "Hold": "edgedrag.runtime.hold.hold",
-    "InputError": "edgedrag.runtime.errors",
-    "Motion": "edgedrag.runtime.session.edit",
-    "Photo": "edgedrag.runtime.session.photo",
-    "Picture": "edgedrag.runtime.photo.picture",
-    "Progress": "edgedrag.runtime.session.edit",
-    "Reason": "edgedrag.runtime.drag.reasons",
-    "ReasonCode": "edgedrag.runtime.drag.reasons",
-    "Runtime": "edgedrag.runtime.session.runtime",
-    "load_picture": "edgedrag.runtime.photo.picture",
-    "open": "edgedrag.runtime.session.runtime",
-    "save_picture": "edgedrag.runtime.photo.picture",
-}
+if TYPE_CHECKING:  # `as` the same says that a name is public
+    from edgedrag.runtime.drag.checks import Checks as Checks
+    from edgedrag.runtime.drag.reasons import Reason as Reason
+    from edgedrag.runtime.drag.reasons import ReasonCode as ReasonCode
+    from edgedrag.runtime.errors import BundleError as BundleError
+    from edgedrag.runtime.errors import EdgedragError as EdgedragError
+    from edgedrag.runtime.errors import EngineError as EngineError
+    from edgedrag.runtime.errors import InputError as InputError
+    from edgedrag.runtime.hold.hold import Hold as Hold
+    from edgedrag.runtime.photo.picture import Picture as Picture
+    from edgedrag.runtime.photo.picture import load_picture as load_picture
+    from edgedrag.runtime.photo.picture import save_picture as save_picture
+    from edgedrag.runtime.session.edit import Change as Change
+    from edgedrag.runtime.session.edit import Edit as Edit
+    from edgedrag.runtime.session.edit import Motion as Motion
+    from edgedrag.runtime.session.edit import Progress as Progress
+    from edgedrag.runtime.session.photo import Photo as Photo
+    from edgedrag.runtime.session.runtime import Runtime as Runtime
+    from edgedrag.runtime.session.runtime import open_runtime
 
-
-if not TYPE_CHECKING:  # to a type checker, every name would be one of this package
+    open = open_runtime
+else:
+    # Each name's module is imported when the name is first used (PEP 562): NumPy, OpenCV and Pillow take 0.2 s.
+    _MODULES = {
+        "BundleError": "edgedrag.runtime.errors",
+        "Change": "edgedrag.runtime.session.edit",
+        "Checks": "edgedrag.runtime.drag.checks",
+        "EdgedragError": "edgedrag.runtime.errors",
+        "Edit": "edgedrag.runtime.session.edit",
+        "EngineError": "edgedrag.runtime.errors",
+        "Hold": "edgedrag.runtime.hold.hold",
+        "InputError": "edgedrag.runtime.errors",
+        "Motion": "edgedrag.runtime.session.edit",
+        "Photo": "edgedrag.runtime.session.photo",
+        "Picture": "edgedrag.runtime.photo.picture",
+        "Progress": "edgedrag.runtime.session.edit",
+        "Reason": "edgedrag.runtime.drag.reasons",
+        "ReasonCode": "edgedrag.runtime.drag.reasons",
+        "Runtime": "edgedrag.runtime.session.runtime",
+        "load_picture": "edgedrag.runtime.photo.picture",
+        "open": "edgedrag.runtime.session.runtime",
+        "save_picture": "edgedrag.runtime.photo.picture",
+    }
+    __all__ = [*_MODULES]
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:
@@ -91,6 +80,5 @@ if not TYPE_CHECKING:  # to a type checker, every name would be one of this pack
         globals()[name] = value  # from now on found without this function
         return value
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

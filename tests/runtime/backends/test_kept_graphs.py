@@ -47,7 +47,8 @@ def test_a_second_start_loads_what_the_first_one_optimised_and_gives_the_same_pi
     kept = files(cache)
     count = len(list(edgedrag.open(precision=precision).stages.graphs()))  # type: ignore[arg-type]
     assert sum(name.endswith(GRAPH) for name in kept) == count
-    assert sum(map(len, kept.values())) > 1e7 and all(len(kept[name]) < 3e5 for name in kept if name.endswith(GRAPH))
+    inside = sum(len(content) for name, content in kept.items() if name.endswith(GRAPH))
+    assert inside < 0.2 * sum(map(len, kept.values())), "the weights lie beside the graphs"
     monkeypatch.delattr(onnxruntime.OnnxRuntimeCpu, "_optimised")
     monkeypatch.delattr(Bundle, "verified_file")  # whose files are not read again
     assert np.array_equal(first, edited(precision=precision))

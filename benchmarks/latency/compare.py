@@ -26,7 +26,8 @@ from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.files import scratch_folder
 
 PAIRS = 5  # number of pairs of interleaved processes
-START = "start"  # from the start of a process to the end of its first drag,
+# From the start of a process to the beginning and to the end of its first drag: kinds, and fields of `started`,
+START = {"ready": "ready_ms", "start": "total_ms"}
 STARTS = 3  # of so many processes on each side of a pair; the last one goes on
 DECIDES = "drag"  # the kind of query that determines verdict and exit code
 CONTEXT_FIELDS = (
@@ -124,7 +125,7 @@ def measure_ab(
         first, second: configuration and step count; None uses the bundle's default steps.
         seconds: total time.
     """
-    pairs: dict[str, list[Turns]] = {kind: [] for kind in (*SHARES, START)}
+    pairs: dict[str, list[Turns]] = {kind: [] for kind in (*SHARES, *START)}
     contexts: dict[str, Any] = {}
     steps: dict[str, int] = {}
     sides = {"a": first, "b": second}
@@ -133,21 +134,22 @@ def measure_ab(
         try:
             for pair in range(PAIRS):
                 machine.sample()
-                starts: Turns = {"a": [], "b": []}
+                starts: dict[str, Turns] = {kind: {"a": [], "b": []} for kind in START}
                 for side in (("a", "b") * (STARTS - 1))[:: -1 if pair % 2 else 1]:
                     say(f"pair {pair + 1} of {PAIRS}: start")
                     with Subject(sides[side][0], folder) as subject:
-                        starts[side].append([started(subject, size, folder)["total_ms"]])
+                        _add(starts, side, started(subject, size, folder))
                 with ExitStack() as stack:
                     askers = {}
                     for side, (what, count) in sides.items():
                         subject = stack.enter_context(Subject(what, folder))
                         steps[side] = count or subject.opened["default_steps"]
                         contexts[side] = contexts.get(side) or side_context(subject, what)
-                        starts[side].append([started(subject, size, folder)["total_ms"]])
+                        _add(starts, side, started(subject, size, folder))
                         askers[side] = Asker(subject, Cell(size, steps[side]), folder)
                         askers[side].warm_up()
-                    pairs[START].append(starts)
+                    for kind, turns in starts.items():
+                        pairs[kind].append(turns)
                     for kind, share in SHARES.items():
                         say(f"pair {pair + 1} of {PAIRS}: {kind}")
                         pairs[kind].append({})
@@ -171,6 +173,12 @@ def measure_ab(
         "b": contexts.get("b"),
         "samples_ms": {kind: [whole_rounds(turns) for turns in taken] for kind, taken in pairs.items()},
     }
+
+
+def _add(starts: dict[str, Turns], side: str, parts: dict[str, float]) -> None:
+    """Add a start to those of a side."""
+    for kind, field in START.items():
+        starts[kind][side].append([parts[field]])
 
 
 def ab_rows(pairs: dict[str, list[Turns]], size: Size, steps: dict[str, int]) -> list[dict[str, Any]]:

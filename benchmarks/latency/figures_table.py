@@ -149,7 +149,8 @@ def before_after(report: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
     text = (
         f"Before and after, taking turns in one run ({b['precision']}, {report['rows'][0]['size']}): a checkout of "
-        f"`{a['source']}`, and this version; start: from a new process to the end of its first drag."
+        f"`{a['source']}`, and this version; ready and start: from a new process to the beginning and to the end of "
+        "its first drag."
     )
     return [textwrap.fill(text, WIDTH), "", *markdown(Table("", "", ("", "before, ms", "after, ms", "ratio"), rows))]
 

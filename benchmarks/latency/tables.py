@@ -128,7 +128,7 @@ def loaded(reports: Iterable[dict[str, Any]]) -> Table:
 
 
 def cold_start(reports: Iterable[dict[str, Any]]) -> Table:
-    parts = ("interpreter", "import", "open", "load_weights", "first_photo", "first_drag", "total")
+    parts = ("interpreter", "import", "open", "load_weights", "first_photo", "ready", "first_drag", "total")
     rows = [
         [
             name_of(report),
@@ -140,7 +140,7 @@ def cold_start(reports: Iterable[dict[str, Any]]) -> Table:
     ]
     note = (
         "Milliseconds, medians over new processes; files are in the system's cache. `open` includes the import of the "
-        "engine and the check of the bundle's hashes."
+        "engine and the check of hashes; a drag can begin when all is `ready`."
     )
     return Table("Cold start", note, ("device", "n", *(p.replace("_", " ") for p in parts)), rows)
 

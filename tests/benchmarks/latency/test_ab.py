@@ -31,10 +31,13 @@ def test_sides_take_turns_and_their_difference_is_seen(monkeypatch: pytest.Monke
     for kind, pairs in found["samples_ms"].items():
         assert len(pairs) == 3, kind
         assert all(len(turns["a"]) == len(turns["b"]) >= 1 for turns in pairs)
-    row, start = found["rows"]
+    row, ready, start = found["rows"]
     low, high = row["interval"]
     assert row["kind"] == "drag" and low < row["ratio"] < high
-    assert start["kind"] == "start" and start["n"] == [3, 3] and start["ratio"] > 0
+    assert [ready["kind"], start["kind"]] == ["ready", "start"]
+    assert ready["n"] == start["n"] == [3, 3] and start["ratio"] > 0
+    for (before,), (after,) in zip(*(found["samples_ms"][kind][0]["a"] for kind in ("ready", "start"))):
+        assert 0 < before < after
     assert "steps: A 1, B 8" in compare.describe(found)
     json.dumps(found)
 

@@ -75,6 +75,7 @@ def test_time_is_reported_by_graph_step_and_start(report: dict[str, Any]) -> Non
     assert cold["n"] == 3, "one of each process"
     assert all(cold[part] > 0 for part in single_stream.COLD)
     assert cold["total_ms"] == pytest.approx(sum(cold[part] for part in single_stream.COLD), abs=0.1)
+    assert cold["ready_ms"] == pytest.approx(cold["total_ms"] - cold["first_drag_ms"], abs=0.1)
     assert all(50 < run["host_mb"] <= report["memory"]["host_mb"] < 500 for run in report["runs"])
     assert report["memory"]["host_mb"] < 500 and report["memory"]["device_mb"] is None
 

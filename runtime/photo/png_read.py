@@ -8,7 +8,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 
 import numpy as np
 
@@ -104,9 +106,9 @@ def open_png(data: bytes) -> Stored:
     result = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}[header.colour] * header.sample + (key is not None) * header.sample
 
     def decode() -> np.ndarray:
-        _check_pixels(header, (chunk.body for chunk in pixel_chunks if chunk.kind == b"IDAT"))
         end = b"\x00\x00\x00\x00IEND\xaeB`\x82"
-        pixels = opencv_decode(b"".join([SIGNATURE, *(chunk.raw for chunk in wanted), end]))
+        with _checked_meanwhile(header, (chunk.body for chunk in pixel_chunks if chunk.kind == b"IDAT")):
+            pixels = opencv_decode(b"".join([SIGNATURE, *(chunk.raw for chunk in wanted), end]))
         if header.colour == 4:
             return np.ascontiguousarray(pixels[..., ::3])  # OpenCV repeats the grey
         return pixels if opaque or key is None else _with_alpha(pixels, bytes(key.body), header)
@@ -139,6 +141,27 @@ def _header(chunks: list[Chunk]) -> Header:
 def _fits(key: Chunk, header: Header) -> bool:
     """Whether a tRNS chunk is one of this kind of picture."""
     return {0: len(key.body) == 2, 2: len(key.body) == 6, 3: 0 < len(key.body) <= 256}.get(header.colour, False)
+
+
+@contextmanager
+def _checked_meanwhile(header: Header, parts: Iterable[memoryview]) -> Iterator[None]:
+    """Check the compressed pixels in a thread, as OpenCV decodes them; raises what is wrong with them at the end."""
+    faults: list[Exception] = []
+
+    def check() -> None:
+        try:
+            _check_pixels(header, parts)
+        except Exception as fault:
+            faults.append(fault)
+
+    checker = Thread(target=check)
+    checker.start()
+    try:
+        yield
+    finally:
+        checker.join()
+        if faults:
+            raise faults[0]
 
 
 def _check_pixels(header: Header, parts: Iterable[memoryview]) -> None:

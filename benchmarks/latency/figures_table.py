@@ -92,6 +92,9 @@ def aims(int8: dict[str, Any], fp32: dict[str, Any]) -> list[str]:
     def ms(run: dict[str, Any], kind: str, name: str = "p50") -> str:
         return number(run[kind]["percentiles"][name]["ms"], 1)
 
+    cold = int8["cold_start"]
+    started = f"{number(cold['total_ms'] - cold['first_drag_ms'], 0)}; {number(cold['total_ms'], 0)}"
+
     def peak(run: dict[str, Any]) -> str:
         return f"{number(run['host_mb'], 0)} MB"
 
@@ -104,7 +107,7 @@ def aims(int8: dict[str, Any], fp32: dict[str, Any]) -> list[str]:
             ms(large, "preview"),
             "35",
         ],
-        ["process to the end of its first drag, INT8", number(int8["cold_start"]["total_ms"], 0), "", "350"],
+        ["process to the beginning of its first drag; to its end, INT8", started, "", "350"],
         ["peak memory of the process", peak(small), peak(large), "600 MB"],
     ]
     context = fp32["context"]

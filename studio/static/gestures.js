@@ -35,6 +35,8 @@ export function listen(element, on) {
       working = null;
     } else if (pair) end(on.stop);
   });
+  // While Chromium waits whether a touch scrolls, up to 100 ms, it holds back what the station answers.
+  element.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   element.addEventListener("pointermove", (event) => {
     if (!pointers.has(event.pointerId)) return on.hover(event.pointerType === "touch" ? null : at(event));
     const before = pointers.size === 2 ? middle() : pointers.get(event.pointerId);

@@ -114,7 +114,6 @@ export class Editor {
     this.session = session;
     this.setState(state);
     this.area.open(state);
-    this.pulls.hold.open(state);
     this.stage.clear();
     await this.painting.open(state);
     const [now, before] = await Promise.all([session.view(), session.view(true)].map(async (blob) => createImageBitmap(await blob)));

@@ -82,7 +82,7 @@ export class Pulls {
   outlined(message) {
     const handles = [...this.all().map(([handle]) => handle), ...(this.chosen ? [this.chosen] : [])];
     if (!this.hold.take(message, handles) || this.editor.area.own) return;
-    this.editor.stage.cover(this.hold.area.canvas, true);
+    this.editor.stage.cover(this.hold);
     this.editor.outlineIsNew = true;
     this.editor.redraw();
   }

@@ -7,7 +7,7 @@ const STILL = 1 / 16; // screen pixels; what moves by less is shown as it is
 const FILL = 0xff21b0ff, RIM = 0xff59ccff; // colours of what an area covers, and of its outline: ABGR
 const FILL_SHARE = 0.22, RIM_SHARE = 0.85;
 const RIM_NEAR = 1.5, RIM_FAR = 2.5; // screen pixels from an area's edge, between which its outline ends
-export const OUTLINE = { fill: css(FILL, FILL_SHARE), rim: css(RIM, RIM_SHARE), width: RIM_NEAR + RIM_FAR }; // the same of a path
+export const OUTLINE = { fill: css(FILL, FILL_SHARE), rim: css(RIM, RIM_SHARE), width: 3 }; // of a path; width in pixels
 
 let halves = null; // each float16 as a number
 

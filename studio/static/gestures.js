@@ -1,6 +1,6 @@
 // Touch, pen, mouse and wheel on the stage. One pointer edits; two zoom and move the photo, or what the first one holds.
 
-/** `on`: start, move, end (points of the stage), stop (taken back), pair (whether a second finger takes hold too),
+/** `on`: start, move, end (points of the stage, with the event's time), stop (taken back), pair (whether a second finger takes hold too),
  *  pairMove (two points), pairEnd, pinch (from, to, factor), hover. */
 export function listen(element, on) {
   const pointers = new Map();
@@ -9,7 +9,7 @@ export function listen(element, on) {
   let pair = null; // the pointers of two fingers that hold something
   const at = (event) => {
     const box = element.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
+    return { x: event.clientX - box.left, y: event.clientY - box.top, time: event.timeStamp };
   };
   const middle = () => {
     const [a, b] = [...pointers.values()];

@@ -14,20 +14,25 @@ export class Hold {
     this.answer = ANSWERS[0];
     this.found = new Map(); // polygons in photo pixels, by handle
     this.path = this.box = null; // of all of them, and what holds it: left, top, right, bottom
-    this.waiting = new Map(); // handles, by the id of the request
+    this.waiting = new Map(); // what was asked for whose handle, and when, by the id of the request
   }
 
   /** Request the outline of what a handle holds; until it comes, the one before it stays. */
   ask(live, handle) {
-    this.waiting.set(live.send("hold", { point: [...handle], answer: this.answer }), handle);
+    const { answer } = this, asked = performance.now();
+    this.waiting.set(live.send("hold", { point: [...handle], answer }), { handle, answer, asked });
   }
 
-  /** Take the station's outline; whether there is another one to be shown now. `handles` are those in use. */
-  take({ id, outlines }, handles) {
-    const handle = this.waiting.get(id);
+  /** Take the station's outline, or that it has none (no `outlines`); whether something else is to be shown now.
+   *  `handles` are those in use. */
+  take({ id, outlines, ms }, handles) {
+    const { handle, answer, asked } = this.waiting.get(id) ?? {};
     this.waiting.delete(id);
-    if (!handles.includes(handle) || !outlines[this.answer]) return false;
-    this.found.set(handle, outlines[this.answer]);
+    if (!handles.includes(handle) || answer !== this.answer) return false;
+    if (outlines) {
+      performance.measure("outline answer", { start: asked, detail: ms });
+      this.found.set(handle, outlines[answer]);
+    } else this.found.delete(handle);
     for (const known of this.found.keys()) if (!handles.includes(known)) this.found.delete(known);
     this.draw([...this.found.values()].flat());
     return true;

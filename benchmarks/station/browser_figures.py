@@ -27,6 +27,7 @@ STARTS = 5  # of the page, in a browser context without a cache
 SECONDS = 2.0  # of each pull
 PAUSE = 1.5  # seconds after each result, in which a visitor looks at it
 REACH = 24  # screen pixels
+RESTS = 0.4  # seconds that a finger rests where it goes down
 SLOWDOWNS = (1, 4)  # of the browser's processor
 # What "What it must show" asks: the figure, its bound, and whether more or less is better.
 AIMS = {
@@ -52,6 +53,12 @@ MOVE = """new Promise((done) => {
 })"""
 LISTEN = "void addEventListener('pointerdown', (event) => (window.finger = event.pointerId), true)"
 OF_A_PULL = ("outline_ms", "preview_frames_per_s", "release_to_result_ms", "release_to_made_ms")
+# Start and duration of what an outline waits for, milliseconds, and how much of the answer the station took.
+OUTLINE = """["touch to outline", "outline answer"].flatMap((name) => {
+  const { startTime, duration, detail } = performance.getEntriesByName(name).at(-1);
+  return [startTime, duration, detail];
+})"""
+OF_AN_OUTLINE = ("touch", "station", "transfer", "draw")
 PARTS = ("station", "transfer", "wait", "draw")
 
 
@@ -69,13 +76,26 @@ def start_ms(running: Any, url: str) -> list[float]:
     return times
 
 
+def outlined(visitor: Visitor) -> dict[str, float]:
+    """What the outline under a resting finger was waited for, in milliseconds.
+
+    From the touch until the page asks the station for it, the station, the way there and back, and from its answer
+    until the outline is on the screen.
+    """
+    visitor.page.wait_for_timeout(RESTS * 1e3)  # without the driver's own work beside it
+    visitor.measured("touch to outline")
+    touched, whole, _, asked, answer, station = visitor.page.evaluate(OUTLINE)
+    spent = (asked - touched, station, answer - station, touched + whole - asked - answer)
+    return {"outline_ms": whole, **{f"outline {name}": ms for name, ms in zip(OF_AN_OUTLINE, spent)}}
+
+
 def pulled(visitor: Visitor, start: tuple[float, float]) -> dict[str, list[float]]:
     """One pull from a point of the photo: its figures, and what each of its frames was spent on."""
     visitor.forget_measures()
     visitor.forget_frames()
     at = visitor.at(*start)
     visitor.touch("touchStart", at)
-    outline = visitor.measured("touch to outline")
+    outline = outlined(visitor)
     seconds = visitor.page.evaluate(MOVE % [at["x"], at["y"], REACH, SECONDS]) / 1e3
     rate = visitor.frames() / seconds
     answers, waits, draws = (
@@ -86,7 +106,7 @@ def pulled(visitor: Visitor, start: tuple[float, float]) -> dict[str, list[float
     visitor.touch("touchEnd")
     visitor.shown()
     return {
-        "outline_ms": [outline],
+        **{name: [ms] for name, ms in outline.items()},
         "preview_frames_per_s": [rate],
         "release_to_result_ms": [visitor.release_ms()],
         "release_to_made_ms": [visitor.measured("release to made")],
@@ -112,6 +132,7 @@ def pulls(visitor: Visitor, size: tuple[int, int], slowdown: int) -> dict[str, A
     return {
         "pulls": PULLS,
         **{name: middle(found[name]) for name in (*OF_A_PULL, "grid")},
+        "outline_parts_ms": {name: middle(found[f"outline {name}"]) for name in OF_AN_OUTLINE},
         "outline_ms_most": round(max(found["outline_ms"]), 1),
         "preview_frames_per_s_least": round(min(found["preview_frames_per_s"]), 1),
         "release_to_result_ms_most": round(max(found["release_to_result_ms"]), 1),
@@ -160,19 +181,29 @@ def table(report: dict[str, Any]) -> str:
             met = value <= bound if kind == "most" else value >= bound
             beside = f"at {kind} {bound} | {'met' if met else 'missed'}"
         lines.append(f"| {label} | {value} {unit} | {beside} |")
+    lines += ["", "| an outline | touch to request | station | transfer | answer to screen |", "|---|---|---|---|---|"]
     lines += [
-        "",
-        "| a preview frame | station | transfer | until the screen's next frame | draw | grid |",
-        "|---|---|---|---|---|---|",
+        f"| {label} | {' | '.join(spent(of['outline_parts_ms'], OF_AN_OUTLINE))} |" for label, of in conditions(report)
     ]
-    for name in SIZES:
-        for slowdown in SLOWDOWNS:
-            figures = report[name][f"{slowdown}x"]
-            spent = figures["frame_ms"]
-            cells = [f"{spent[part]} ms" for part in PARTS]
-            label = name + (f", processor {slowdown} times slower" if slowdown > 1 else "")
-            lines.append(f"| {label} | {' | '.join(cells)} | {figures['grid']} |")
+    lines += ["", "| a preview frame | station | transfer | until the screen's next frame | draw | grid |"]
+    lines += ["|---|---|---|---|---|---|"]
+    lines += [
+        f"| {label} | {' | '.join(spent(of['frame_ms'], PARTS))} | {of['grid']} |" for label, of in conditions(report)
+    ]
     return "\n".join(lines)
+
+
+def conditions(report: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The figures of each photo and slowdown, labelled."""
+    return [
+        (name + (f", processor {slowdown} times slower" if slowdown > 1 else ""), report[name][f"{slowdown}x"])
+        for name in SIZES
+        for slowdown in SLOWDOWNS
+    ]
+
+
+def spent(ms: dict[str, float], parts: Sequence[str]) -> list[str]:
+    return [f"{ms[part]} ms" for part in parts]
 
 
 @click.command()

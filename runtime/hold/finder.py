@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from contextlib import suppress
 
 import numpy as np
 
@@ -47,6 +48,15 @@ class HoldFinder:
                 found.clear()
             found[key] = self._find(view, point, mask, answers)
         return found[key]
+
+    def prepare(self, photo: np.ndarray) -> None:
+        """Make now what holds on a photo need of it, wherever their points are."""
+        view, _ = self._on(photo)
+        with span("guide", "prepare"):
+            _ = view.guided_filter
+        if self._run is not None:
+            with suppress(EngineError):  # whoever asks for a hold is warned
+                self._run.prepare(view)
 
     def _on(self, photo: np.ndarray) -> tuple[PhotoView, HoldsByPoint]:
         """What is known of a photo."""

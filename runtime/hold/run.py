@@ -12,7 +12,7 @@ from edgedrag.runtime.backends.lru_cache import LruCache
 from edgedrag.runtime.bundle.graphs import HOLD, Size
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.inputs import PhotoInputs
-from edgedrag.runtime.drag.stages import Stages
+from edgedrag.runtime.drag.stages import Stages, Supply
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.window import nearest_size
 from edgedrag.runtime.trace import span
@@ -28,7 +28,8 @@ class HoldRun:
         self._level = bundle.manifest[HOLD]["level"]
         self._sizes = bundle.hold_sizes
         self._stages = stages
-        self._of_photo = {t.name for _, graph in bundle.graphs((HOLD,)) for t in graph.outputs} - {"held"}
+        made = [t.name for _, graph in bundle.graphs((HOLD,)) for t in graph.outputs]
+        self._photo_names = [name for name in made if name != "held"]  # in the order in which they are made
         self._features = LruCache(PHOTOS * max(len(sizes) for sizes in self._sizes))
 
     def answers(self, view: PhotoView, point: np.ndarray) -> np.ndarray | None:
@@ -53,11 +54,16 @@ class HoldRun:
         # From the level on a pixel is held, from twice the level on wholly.
         return np.minimum(total.transpose(2, 0, 1) / (len(sizes) * 2 * self._level), 1)
 
+    def prepare(self, view: PhotoView) -> None:
+        """Run what depends on the photo alone, at the sizes for its aspect."""
+        for size in self._sizes_for(view):
+            self._photo_tensors(view.resized(size))
+
     def tensors(self, view: PhotoView, point: np.ndarray) -> dict[str, np.ndarray]:
         """What each graph makes for a point at the largest size for the photo's aspect, by tensor name, on the host."""
         size = self._sizes_for(view)[-1]
         made = self._run(view.resized(size), view.to_size(point, size))
-        return {name: self._stages.backend.download(made[name]) for name in (*self._of_photo, "held")}
+        return {name: self._stages.backend.download(made[name]) for name in (*self._photo_names, "held")}
 
     def _sizes_for(self, view: PhotoView) -> list[Size]:
         aspects = {sizes[-1]: sizes for sizes in self._sizes}
@@ -71,17 +77,29 @@ class HoldRun:
             return self._stages.backend.download(held)[0].astype(np.float32)
 
     def _run(self, picture: np.ndarray, point: np.ndarray) -> dict[str, Array]:
-        """The tensors of the graphs, those of the photo alone from an earlier run where there was one."""
+        """The tensors of the graphs."""
+        tensors = self._photo_tensors(picture)
+        self._stages.run(HOLD, tensors, self._supply(picture, point), available=self._photo_names)
+        return tensors
+
+    def _photo_tensors(self, picture: np.ndarray) -> dict[str, Array]:
+        """The tensors that depend on the photo alone, from an earlier run where there was one."""
         with span("digest", "prepare"):
             key = picture.shape, hashlib.sha256(picture.data).digest()
-        known = self._features.find(key) or {}
+        known = self._features.find(key)
+        if known is None:
+            made: dict[str, Array] = {}
+            if self._photo_names:
+                self._stages.run(HOLD, made, self._supply(picture), until=self._photo_names[-1])
+            known = {name: made[name] for name in self._photo_names}
+            self._features.put(key, known)
+        return dict(known)
+
+    def _supply(self, picture: np.ndarray, point: np.ndarray | None = None) -> Supply:
         photo = PhotoInputs(self._inputs, picture)
 
         def supply(name: str) -> np.ndarray:
             with span(name, "input"):
-                return point[None] if name == "point" else getattr(photo, name)
+                return point[None] if name == "point" and point is not None else getattr(photo, name)
 
-        tensors = dict(known)
-        self._stages.run(HOLD, tensors, supply, available=known)
-        self._features.put(key, {name: tensors[name] for name in self._of_photo})
-        return tensors
+        return supply

@@ -86,6 +86,11 @@ class Photo:
             start = Start(self.image, self._history.done, at[None])
             return self._maker.preparer.hold(start, at, region)
 
+    def look_ahead(self) -> None:
+        """Do now what the first hold on the photo as it is now would wait for, wherever its point is."""
+        with span("photo.look_ahead", "drag"):
+            self._maker.preparer.look_ahead(self.image)
+
     def drag(
         self,
         drags: Drags,

@@ -108,6 +108,10 @@ class Preparer:
         self._mover = Mover()
         self._pictures = _Pictures()
 
+    def look_ahead(self, photo: np.ndarray) -> None:
+        """Make now what holds on a photo need of it."""
+        self._holds.prepare(photo)
+
     def hold(self, start: Start, point: np.ndarray, mask: np.ndarray | None) -> Hold:
         """The hold at a checked point (x, y), bounded by a mask, bool [H, W]; an earlier drag's on what that moved."""
         return self._holds.find(start.photo, point, mask, answers_at(start, point))

@@ -123,13 +123,14 @@ class Connection:
     async def _show_motion(self, message: PreviewMessage) -> None:
         asked = time.perf_counter()
         motion = await self._station.motion(self._session, as_drags(message.drags), message.motion, message.answer)
-        header = {"type": "preview", "id": message.id, "ms": round((time.perf_counter() - asked) * 1e3, 1)}
+        header = {"type": "preview", "id": message.id, "ms": _milliseconds_since(asked)}
         self._preview = motion_frame(motion, header, message.grid)
         self._ready.set()
 
     async def _show_hold(self, message: HoldMessage) -> None:
+        asked = time.perf_counter()
         outlines = await self._station.run(self._session, self._session.hold(message.point, message.answer))
-        self._queue({"type": "hold", "id": message.id, "outlines": outlines})
+        self._queue({"type": "hold", "id": message.id, "outlines": outlines, "ms": _milliseconds_since(asked)})
 
     async def _edit(self, message: EditMessage) -> None:
         def on_progress(progress: Progress) -> None:
@@ -212,6 +213,11 @@ class Connection:
                     await self._socket.send_bytes(message)
                 else:
                     await self._socket.send_text(message)
+
+
+def _milliseconds_since(began: float) -> float:
+    """Since a time of `time.perf_counter`."""
+    return round((time.perf_counter() - began) * 1e3, 1)
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -56,6 +56,9 @@ def find_answers(runtime: Runtime, question: Question) -> Generator[Progress, No
     photo.protect(asked.protected)
 
     def make(variant: Variant, more: int) -> Generator[Progress, None, Edit]:
+        if runtime.bundle.moves_held:  # most of an edit's first step, and kept: a touch waits for one of the two
+            photo.motion(asked.drags, asked.mask, variant.motion, variant.answer)
+            yield Progress(0, MOST)
         edit = yield from photo.drag_steps(
             asked.drags, asked.mask, steps=made.steps or None, seed=made.seed + more,
             motion=variant.motion, answer=variant.answer,
@@ -63,6 +66,8 @@ def find_answers(runtime: Runtime, question: Question) -> Generator[Progress, No
         photo.undo()
         return edit
 
+    photo.look_ahead()
+    yield Progress(0, MOST)
     if asked is not question:
         made = yield from make(question.variant, 0)
     found: list[tuple[Variant, Edit]] = []

@@ -1,4 +1,4 @@
-// An area of the photo, white on black, of the session's mask size: what the visitor paints, or what moves.
+// An area of the photo, white on black, of the session's mask size: what the visitor paints.
 
 export class Area {
   constructor() {
@@ -35,19 +35,6 @@ export class Area {
   takePicture(bitmap) {
     this.wipe();
     this.pen.drawImage(bitmap, 0, 0, this.canvas.width, this.canvas.height);
-  }
-
-  /** Fill polygons of photo points, and nothing else. */
-  fill(polygons) {
-    const { pen, scale } = this;
-    this.wipe();
-    pen.fillStyle = "white";
-    pen.beginPath();
-    for (const polygon of polygons) {
-      polygon.forEach(([x, y], i) => pen[i ? "lineTo" : "moveTo"]((x + 0.5) * scale, (y + 0.5) * scale));
-      pen.closePath();
-    }
-    pen.fill();
   }
 
   /** A stroke between photo points, with a radius in photo pixels. */

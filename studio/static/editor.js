@@ -114,7 +114,6 @@ export class Editor {
     this.session = session;
     this.setState(state);
     this.area.open(state);
-    this.pulls.hold.open(state);
     this.stage.clear();
     await this.painting.open(state);
     const [now, before] = await Promise.all([session.view(), session.view(true)].map(async (blob) => createImageBitmap(await blob)));
@@ -142,7 +141,10 @@ export class Editor {
       restore: (frame) => this.stepped(frame),
       stroke: (frame) => this.stroked(frame),
       flow: (frame) => this.strokes.take(frame),
-      busy: (message) => this.edits.again(message) && this.callbacks.toast(t("error_busy")),
+      busy: (message) => {
+        this.pulls.outlined(message);
+        if (this.edits.again(message)) this.callbacks.toast(t("error_busy"));
+      },
       cancelled: ({ id }) => this.edits.finish(id) && this.over(),
       error: (message) => this.failed(message),
       lost: (lost) => this.callbacks.lost(lost),
@@ -202,8 +204,7 @@ export class Editor {
       const over = { arrows, marks: this.marks, pins: this.pulls.pins, tints: [shield, back].filter(({ own }) => own), brush, cross: this.cross };
       drawOverlay($("overlay"), this.view, this.comparing ? { cross: this.cross } : over);
       if (this.previewIsNew) this.pace.drawn(begun);
-      if (this.outlineIsNew && performance.getEntriesByName("touch").length) performance.measure("touch to outline", "touch");
-      this.previewIsNew = this.outlineIsNew = false;
+      this.previewIsNew = false;
     });
   }
 
@@ -303,7 +304,7 @@ export class Editor {
     this.stage.draft(box, bitmap);
     if (!this.pulls.all().length) this.endPreview();
     this.redraw();
-    this.shown("result");
+    this.shown("release to result", "release");
   }
 
   async result(frame) {
@@ -316,8 +317,8 @@ export class Editor {
     if (!this.pulls.pull && !this.strokes.stroke && !this.edits.current) this.showOutcome(frame, edit);
     if (frame.warnings.length) this.callbacks.toast(t(`warning_${frame.warnings[0].code}`));
     this.refresh();
-    if (!edit.drafted) this.shown("result");
-    this.shown("made");
+    if (!edit.drafted) this.shown("release to result", "release");
+    this.shown("release to made", "release");
   }
 
   /** A stroke of a brush is made. */
@@ -327,15 +328,14 @@ export class Editor {
     this.callbacks.changed();
     this.over();
     this.refresh();
-    this.shown("result");
-    this.shown("made");
+    this.shown("release to result", "release");
+    this.shown("release to made", "release");
   }
 
-  /** Measure the time from the release to what is on the screen now: the "result", and as it was "made" of all pixels. */
-  shown(what) {
+  /** Measure the time from a mark until what is drawn now is on the screen. */
+  shown(name, since) {
     requestAnimationFrame(() => requestAnimationFrame(() => {
-      performance.mark("shown");
-      if (performance.getEntriesByName("release").length) performance.measure(`release to ${what}`, "release", "shown");
+      if (performance.getEntriesByName(since).length) performance.measure(name, since);
     }));
   }
 
@@ -354,6 +354,7 @@ export class Editor {
   }
 
   failed({ id, code, detail }) {
+    this.pulls.outlined({ id });
     const edit = this.edits.finish(id);
     if (id !== null && !edit) return;
     if (edit) this.over();

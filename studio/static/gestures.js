@@ -1,6 +1,6 @@
 // Touch, pen, mouse and wheel on the stage. One pointer edits; two zoom and move the photo, or what the first one holds.
 
-/** `on`: start, move, end (points of the stage), stop (taken back), pair (whether a second finger takes hold too),
+/** `on`: start, move, end (points of the stage, with the event's time), stop (taken back), pair (whether a second finger takes hold too),
  *  pairMove (two points), pairEnd, pinch (from, to, factor), hover. */
 export function listen(element, on) {
   const pointers = new Map();
@@ -9,7 +9,7 @@ export function listen(element, on) {
   let pair = null; // the pointers of two fingers that hold something
   const at = (event) => {
     const box = element.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
+    return { x: event.clientX - box.left, y: event.clientY - box.top, time: event.timeStamp };
   };
   const middle = () => {
     const [a, b] = [...pointers.values()];
@@ -35,6 +35,8 @@ export function listen(element, on) {
       working = null;
     } else if (pair) end(on.stop);
   });
+  // While Chromium waits whether a touch scrolls, up to 100 ms, it holds back what the station answers.
+  element.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   element.addEventListener("pointermove", (event) => {
     if (!pointers.has(event.pointerId)) return on.hover(event.pointerType === "touch" ? null : at(event));
     const before = pointers.size === 2 ? middle() : pointers.get(event.pointerId);

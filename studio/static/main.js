@@ -15,6 +15,7 @@ const GONE_SECONDS = 60; // of why a visit ended, or until the next touch: its v
 const AGAIN = 1000; // milliseconds until a station that did not answer is asked again
 const AT_ONCE = 300; // milliseconds, in which nobody cancels a dialog
 const STAFF_SECONDS = 4; // of holding the title, until the staff page opens
+const works = { camera: true, files: true }; // until the browser refuses one
 let session = null;
 let toasting = 0;
 let looking = 0;
@@ -142,33 +143,41 @@ async function resume(name) {
 }
 
 async function takePhoto() {
-  if (!hasCamera()) return ask($("capture"), "error_camera");
+  if (!hasCamera()) return ask($("capture"), "camera");
   try {
     await startCamera();
+    works.camera = true;
     show("camera");
     const { idle_seconds } = (await showReviewNote()) ?? {};
     idle.watch(idle_seconds ?? null);
   } catch {
-    toast(t("error_camera"));
+    refused("camera");
   }
+}
+
+/** Say that the browser does not give the camera or does not open files, and what remains. */
+function refused(...what) {
+  for (const each of what) works[each] = false;
+  toast(t(works.camera ? "error_no_files" : works.files ? "error_camera" : "error_only_samples"));
 }
 
 const saving = new Saving(() => session, toast, explain);
 const idle = new Idle(() => leave(session ? "wiped" : null), () => editor.live?.send("touch"));
 
-/** Ask for a file. Where the browser's rules switch its dialog off, which a kiosk's do, it is cancelled at once. */
-function ask(input, why) {
+/** Ask for a file. Where the browser's rules switch its dialog off, which a kiosk's do, it is cancelled at once, and
+ *  `more` does not work either. */
+function ask(input, ...more) {
   const asked = performance.now();
-  input.oncancel = () => performance.now() - asked < AT_ONCE && toast(t(why));
+  input.oncancel = () => performance.now() - asked < AT_ONCE && refused("files", ...more);
   input.click();
 }
 
-$("open").addEventListener("click", () => ask($("file"), "error_no_files"));
+$("open").addEventListener("click", () => ask($("file")));
 $("take").addEventListener("click", takePhoto);
 for (const input of [$("file"), $("capture")]) input.addEventListener("change", () => openPhoto(input.files[0]));
 $("mirror").addEventListener("click", () => mirror(!isMirrored()));
 $("timer").addEventListener("click", () => $("timer").setAttribute("aria-pressed", $("timer").getAttribute("aria-pressed") !== "true"));
-$("flip").addEventListener("click", () => flipCamera().catch(() => toast(t("error_camera"))));
+$("flip").addEventListener("click", () => flipCamera().catch(() => refused("camera")));
 $("shutter").addEventListener("click", async () => {
   await wait();
   const file = await shoot();

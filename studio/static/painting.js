@@ -48,7 +48,7 @@ export class Painting {
       this.touched.add(each);
     }
     this.stroke = to;
-    if (this.touched.has(area)) stage.cover(area.canvas);
+    if (this.touched.has(area)) stage.cover(area);
     this.editor.redraw();
   }
 
@@ -92,7 +92,7 @@ export class Painting {
     const { area, session, stage } = this.editor;
     area.takePicture(await createImageBitmap(await session.mask()));
     area.own = true;
-    stage.cover(area.canvas);
+    stage.cover(area);
     await this.send(area);
   }
 }

@@ -40,7 +40,7 @@ export class Pulls {
   /** Take hold of the photo at a point, or of the tip of an arrow that is there; `at` is the place on the screen. */
   take(point, at) {
     const { editor, hold } = this;
-    performance.mark("touch");
+    performance.mark("touch", { startTime: at.time }); // or now
     this.since = performance.now();
     const near = this.arrows.findLastIndex(([, target]) => {
       const tip = editor.view.toScreen(target);
@@ -78,13 +78,13 @@ export class Pulls {
     if (!this.editor.area.own && this.editor.live) this.hold.ask(this.editor.live, handle);
   }
 
-  /** The station's outline. */
+  /** The station's outline, or that it has none. */
   outlined(message) {
     const handles = [...this.all().map(([handle]) => handle), ...(this.chosen ? [this.chosen] : [])];
     if (!this.hold.take(message, handles) || this.editor.area.own) return;
-    this.editor.stage.cover(this.hold.area.canvas, true);
-    this.editor.outlineIsNew = true;
+    this.editor.stage.cover(this.hold);
     this.editor.redraw();
+    if (this.hold.found.size) this.editor.shown("touch to outline", "touch");
   }
 
   pullTo(point) {

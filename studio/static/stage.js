@@ -1,13 +1,14 @@
 // Draws the photo: where the view places it, warped by the preview's motion field, with an area tinted.
 // While only the preview changes, only its part of the canvas is drawn anew: many kiosks have no graphics card.
 
-import { fromHalves, tint, warp } from "./warp.js";
+import { OUTLINE, fromHalves, tint, warp } from "./warp.js";
 
 const SHRUNK = 0.45; // screen pixels of a view pixel, below which smaller copies of the photo are drawn: they cost time
 const BESIDE = 0.5; // of the canvas, around it: what a motion may fetch into a photo that is larger than the screen
 const MOST_MOVING = 1.5e6; // pixels of the canvas while something moves: on fine screens it is coarser then
 const RESTED = 100; // milliseconds without a change of what is shown, after which a motion is prepared for
 const NONE = 0.01; // photo pixels; a flow below moves nothing
+const EDGE = 4; // pixels of the canvas around a part of the photo that is drawn: what moves or is outlined there ends in them
 
 export class Stage {
   constructor(canvas) {
@@ -88,10 +89,13 @@ export class Stage {
     this.motion = null;
   }
 
-  /** Tint what a canvas shows white, or nothing; `moves`: the tint follows the preview's motion. */
-  cover(canvas, moves = false) {
-    this.area = canvas && { canvas, moves };
-    this.drawn = null;
+  /** Tint what an area's `canvas` shows white, or a `path` in a `box`, both in photo pixels, which the preview's motion takes along. */
+  cover(area) {
+    const parts = [this.area, area].filter(Boolean).map(({ box }) => box);
+    if (!parts.length) return;
+    this.area = area && { canvas: area.canvas, path: area.path, box: area.box };
+    if (this.drawn?.part) parts.push(this.drawn.part);
+    this.drawn = this.drawn && parts.every(Boolean) ? { motion: undefined, part: parts.reduce(join) } : null; // no motion is this one
     if (this.still) this.still.area = this.still.tinted = null;
   }
 
@@ -113,7 +117,7 @@ export class Stage {
     this.drawn = { motion: this.motion, part: this.motion?.part };
     if (this.motion) this.motion.waits = false;
     clearTimeout(this.later);
-    if (!this.still) this.later = setTimeout(() => this.look(place), RESTED); // a touch is likely to need it
+    if (!this.still) this.later = setTimeout(() => this.look(place, view.k), RESTED); // a touch is likely to need it
   }
 
   /** Draw a picture, and the colour beside it. */
@@ -140,19 +144,19 @@ export class Stage {
 
   /** Draw the photo with motion and tinted area, in some parts of the photo or in all that the canvas shows of it. */
   put([x, y, scale], k, parts) {
-    const { left, top, size, plain, tinted, area, out } = this.look([x, y, scale]), { canvas, motion } = this;
+    const { left, top, size, plain, tinted, area, out } = this.look([x, y, scale], k), { canvas, motion } = this;
     const pixels = new Int32Array(out.data.buffer), corner = [x - left, y - top];
     let part = meet([-left, -top, canvas.width - left, canvas.height - top], [0, 0, ...size]);
-    if (parts) part = meet(part, parts.reduce(join).map((at, i) => Math[i < 2 ? "floor" : "ceil"](corner[i % 2] + (at * scale) / k)));
+    if (parts) part = meet(part, onScreen(parts.reduce(join), corner, scale / k));
     if (part[0] >= part[2] || part[1] >= part[3]) return;
     if (motion) warp(tinted ?? plain, pixels, size, part, motion, [...corner, scale / k]);
     else copy(tinted ?? plain, pixels, size[0], part);
-    if (area && !tinted) tint(pixels, pixels, size, part, area);
+    if (area) tint(pixels, pixels, size, part, area);
     this.pen.putImageData(out, left, top, part[0], part[1], part[2] - part[0], part[3] - part[1]);
   }
 
   /** The photo as it lies on the screen and around it, and the area there. */
-  look([x, y, scale]) {
+  look([x, y, scale], k) {
     const { canvas } = this, photo = this.pictures.picture.canvas;
     if (!this.still) {
       const beside = [canvas.width, canvas.height].map((length) => Math.round(length * BESIDE));
@@ -162,15 +166,40 @@ export class Stage {
       this.paint(pen, "picture", [x - left, y - top, scale]);
       this.still = { left, top, size, pen, plain: words(pen), out: new ImageData(...size) };
     }
-    const { still } = this, { left, top, size, pen, plain } = still;
-    if (this.area && !still.area) {
-      pen.drawImage(this.area.canvas, x - left, y - top, photo.width * scale, photo.height * scale);
-      still.area = new Uint8Array(plain.length);
-      const white = words(pen);
-      for (let i = 0; i < white.length; i++) still.area[i] = white[i];
-      if (this.area.moves) tint(plain, (still.tinted = new Int32Array(plain.length)), size, [0, 0, ...size], still.area);
+    if (this.area?.canvas && !this.still.area) this.spread([x, y, scale]);
+    if (this.area?.path && !this.still.tinted) this.outline([x, y], scale / k);
+    return this.still;
+  }
+
+  /** Bring the painted area to the photo on the screen. */
+  spread([x, y, scale]) {
+    const { left, top, pen } = this.still, { width, height } = this.pictures.picture.canvas;
+    pen.drawImage(this.area.canvas, x - left, y - top, width * scale, height * scale);
+    const white = words(pen);
+    this.still.area = new Uint8Array(white.length);
+    for (let i = 0; i < white.length; i++) this.still.area[i] = white[i];
+  }
+
+  /** Draw the path into the photo on the screen: the browser's own drawing, as the first outline is to come at once. */
+  outline([x, y], scale) {
+    const { left, top, size, pen, plain } = this.still, { path, box } = this.area, corner = [x - left, y - top];
+    const [from, above, to, below] = meet(onScreen(box, corner, scale), [0, 0, ...size]);
+    this.still.tinted = plain.slice();
+    if (from >= to || above >= below) return;
+    const photo = new ImageData(new Uint8ClampedArray(plain.buffer), ...size);
+    pen.putImageData(photo, 0, 0, from, above, to - from, below - above);
+    pen.setTransform(scale, 0, 0, scale, ...corner.map((at) => at + scale / 2));
+    pen.fillStyle = OUTLINE.fill;
+    pen.fill(path);
+    pen.strokeStyle = OUTLINE.rim;
+    pen.lineWidth = OUTLINE.width / scale;
+    pen.lineJoin = "round";
+    pen.stroke(path);
+    pen.resetTransform();
+    const drawn = new Int32Array(pen.getImageData(from, above, to - from, below - above).data.buffer);
+    for (let v = above; v < below; v++) {
+      this.still.tinted.set(drawn.subarray((v - above) * (to - from), (v - above + 1) * (to - from)), v * size[0] + from);
     }
-    return still;
   }
 }
 
@@ -204,6 +233,9 @@ function extent(box, w, h, flow) {
 function around([x, y, width, height], w, h, [left, top, right, bottom]) {
   return [x + ((left - 1) * width) / w, y + ((top - 1) * height) / h, x + ((right + 1) * width) / w, y + ((bottom + 1) * height) / h];
 }
+
+/** What a part of the photo takes of the screen, in whole pixels, where the photo has its corner and a scale. */
+const onScreen = (part, corner, scale) => part.map((at, i) => (i < 2 ? Math.floor(corner[i] + at * scale) - EDGE : Math.ceil(corner[i - 2] + at * scale) + EDGE));
 
 const join = (a, b) => [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3])];
 const meet = (a, b) => [Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])];

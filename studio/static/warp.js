@@ -7,6 +7,7 @@ const STILL = 1 / 16; // screen pixels; what moves by less is shown as it is
 const FILL = 0xff21b0ff, RIM = 0xff59ccff; // colours of what an area covers, and of its outline: ABGR
 const FILL_SHARE = 0.22, RIM_SHARE = 0.85;
 const RIM_NEAR = 1.5, RIM_FAR = 2.5; // screen pixels from an area's edge, between which its outline ends
+export const OUTLINE = { fill: css(FILL, FILL_SHARE), rim: css(RIM, RIM_SHARE), width: 3 }; // of a path; width in pixels
 
 let halves = null; // each float16 as a number
 
@@ -89,6 +90,11 @@ export function tint(from, to, [width, height], [left, top, right, bottom], area
 function smooth(low, high, value) {
   const at = Math.min(Math.max((value - low) / (high - low), 0), 1);
   return at * at * (3 - 2 * at);
+}
+
+/** A colour and its share as a canvas's style. */
+function css(colour, share) {
+  return `rgb(${[0, 8, 16].map((bits) => (colour >> bits) & 255).join(" ")} / ${share})`;
 }
 
 /** A pixel with a share of a colour over it. */

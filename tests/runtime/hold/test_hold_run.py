@@ -105,6 +105,39 @@ def test_features_are_made_once_for_a_photo_and_answers_for_each_point(bundle: P
     assert features() == 4, "and changed back"
 
 
+def test_looking_ahead_leaves_the_point_alone_to_a_hold(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after an edit, on what that moved, where the earlier hold goes along."""
+    runtime = edgedrag.open(bundle)
+    graphs = watch(runtime)
+    photo, _ = scene()
+    loaded, alone = runtime.load(photo), edgedrag.open(bundle).load(photo)
+    for opened in (loaded, alone):
+        opened.drag([(POINT, (190.0, 110.0))])
+    before = {name: len(graph.shapes) for name, graph in graphs.items()}
+    loaded.look_ahead()
+    loaded.look_ahead()
+    assert len(graphs["hold_features"].shapes) == before["hold_features"] + 2, "at two sizes, once"
+    assert len(graphs["hold_answers"].shapes) == before["hold_answers"]
+    made = loaded.hold((10, 10))
+    assert len(graphs["hold_features"].shapes) == before["hold_features"] + 2
+    assert len(graphs["hold_answers"].shapes) == before["hold_answers"] + 2
+    assert np.array_equal(made.on_photo(), alone.hold((10, 10)).on_photo())
+
+
+def test_looking_ahead_without_graphs_that_run_is_left_to_the_hold(bundle: Path) -> None:
+    runtime = edgedrag.open(bundle)
+
+    def fail(_: np.ndarray) -> np.ndarray:
+        raise EngineError("no engine of 'hold_features'")
+
+    watch(runtime)["hold_features"].change = fail
+    photo, _ = scene()
+    loaded = runtime.load(photo)
+    loaded.look_ahead()
+    with pytest.warns(RuntimeWarning, match="GrabCut answers"):
+        loaded.hold(POINT)
+
+
 @pytest.mark.parametrize(("shape", "sizes"), [
     ((240, 300), [(64, 64), (128, 128)]), ((300, 900), [(64, 128)]), ((900, 300), [(128, 64)]),
     ((4, 4), [(64, 64), (128, 128)]),

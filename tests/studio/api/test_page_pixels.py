@@ -25,6 +25,47 @@ TINT = """async ({pixels, size, part, area}) => {
   tint(from, from, size, part, Uint8Array.from(area));
   return [...from];
 }""".replace("MODULE", MODULE)
+OUTLINES = """async (bounded) => {
+  const modules = ['stage', 'hold', 'view'].map((name) => import(`/static/${name}.js`));
+  const [{Stage}, {Hold}, {View}] = await Promise.all(modules);
+  const canvas = new OffscreenCanvas(220, 160), source = new OffscreenCanvas(300, 200), pen = source.getContext('2d');
+  for (let i = 0; i < 60; i++) {
+    pen.fillStyle = `hsl(${i * 47} 60% 50%)`;
+    pen.fillRect((i * 53) % 290, (i * 37) % 190, 40, 30);
+  }
+  const stage = new Stage(canvas), view = new View(), shown = [];
+  stage.resize(220, 160);
+  stage.surround = 'black';
+  view.stage = {width: 220, height: 160};
+  view.open({width: 600, height: 400, view_width: 300, view_height: 200});
+  view.k = 2;
+  view.move({x: 90, y: 70}, {x: 84, y: 75}, 1.7);
+  stage.show('picture', source.transferToImageBitmap());
+  const draw = () => {
+    stage.draw(view, 0);
+    shown.push([...new Int32Array(stage.pen.getImageData(0, 0, 220, 160).data.buffer)]);
+  };
+  const outline = (...polygons) => {
+    const hold = new Hold();
+    hold.draw(polygons);
+    if (!bounded) hold.box = [0, 0, 600, 400];
+    stage.cover(hold);
+    draw();
+  };
+  draw();
+  outline([[200, 150], [340, 130], [290, 260]]);
+  outline([[250, 190], [330, 200], [280, 230]], [[60, 90], [110, 60], [115, 110]]);
+  const payload = new Uint8Array(64 * 5);
+  new Uint16Array(payload.buffer, 0, 2 * 64).fill(0x4a00);
+  stage.move({box: [180, 120, 200, 160], grid: [8, 8], payload: payload.buffer});
+  draw();
+  outline([[205, 155], [345, 135], [295, 265]]);
+  stage.rest();
+  draw();
+  stage.cover(null);
+  draw();
+  return shown;
+}"""
 HALVES = f"async (bytes) => [...(await {MODULE}).fromHalves(Uint8Array.from(bytes).buffer, bytes.length / 2)]"
 
 
@@ -80,6 +121,16 @@ def test_an_area_is_tinted_and_outlined_and_nothing_else(visit: Callable[..., Vi
     assert np.abs(made[35, 45, :3] - mixed).max() <= 1 and (made[..., 3] == 255).all()
     edge = np.abs(made.astype(int) - photo).sum(-1)
     assert edge[35, 65] > edge[35, 45], "its edge most"
+
+
+def test_an_outline_is_drawn_where_it_is_as_if_all_were_drawn(visit: Callable[..., Visitor]) -> None:
+    """Only what its box takes of the screen is drawn anew, with and without motion; the pixels are the same."""
+    page = visit(opens=False).page
+    drawn = [np.array(page.evaluate(OUTLINES, bounded), np.int64) for bounded in (True, False)]
+    assert np.array_equal(*drawn)
+    plain, *_, none = drawn[0]
+    assert all((a != b).any() for a, b in zip(drawn[0], drawn[0][1:])), "each step shows something else"
+    assert np.array_equal(plain, none)
 
 
 def test_halves_are_read_as_numpy_writes_them(visit: Callable[..., Visitor]) -> None:

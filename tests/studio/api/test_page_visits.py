@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -74,6 +75,25 @@ def test_what_is_no_photo_is_said_so(visit: Callable[..., Visitor], tmp_path: Pa
         visitor.page.wait_for_selector(f"#toast:has-text('{text}')")
         assert visitor.page.is_visible("#attract")
     visitor.complaints.clear()  # the browser notes the 422
+
+
+def test_without_camera_and_files_the_samples_remain(visit: Callable[..., Visitor]) -> None:
+    """A browser without a camera, and with a kiosk's rules: what does not work is not advised, in any language."""
+    page = visit(opens=False).page
+    page.evaluate("void (HTMLInputElement.prototype.click = function () { this.dispatchEvent(new Event('cancel')); })")
+
+    def said(button: str) -> str:
+        page.evaluate("void (document.getElementById('toast').hidden = true)")
+        page.click(button)
+        page.wait_for_selector("#toast:not([hidden])")
+        return str(page.inner_text("#toast"))
+
+    english = json.loads((LANGUAGES / "en.json").read_text())
+    assert said("#take") == english["error_camera"], "the page does not know of the files yet"
+    for language in sorted(LANGUAGES.glob("*.json")):
+        page.evaluate(SPOKEN % language.stem)
+        for button in ("#open", "#take"):
+            assert said(button) == json.loads(language.read_text())["error_only_samples"]
 
 
 def test_leaving_and_idling_wipe_the_photo(chromium: Any, tmp_path: Path) -> None:

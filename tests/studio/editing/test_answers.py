@@ -9,6 +9,7 @@ from conftest import EXAMPLES
 
 import edgedrag
 from edgedrag.runtime.session.candidates import run_to_end
+from edgedrag.runtime.trace import recording
 from edgedrag.studio.editing import answers as module
 from edgedrag.studio.editing.sessions import EditParameters, Session
 
@@ -46,3 +47,16 @@ def test_of_a_large_photo_they_are_those_of_the_photo_made_smaller(
     assert (large[0].motion, large[0].answer) == (small[0].motion, small[0].answer) == ("auto", "thing")
     assert len(large) > 1 and all((large[0].small != other.small).any() for other in large[1:])
     assert np.array_equal(session.opened().image, before), "nothing is changed by looking"
+
+
+def test_a_touch_waits_for_the_ground_or_for_the_graphs_and_not_for_both(runtime: edgedrag.Runtime) -> None:
+    """Whatever the visitor does next is done after the step that the answers are in."""
+    session = asked(runtime, 1)
+    steps, turns, progress = [], session.answers(runtime), object()
+    while progress is not None:
+        with recording() as events:
+            progress = next(turns, None)
+        steps.append({event["name"] for event in events})
+    assert sum("fill" in step for step in steps) >= 3 and sum("denoise" in step for step in steps) >= 3
+    for step in steps:
+        assert not {"fill", "condition"} <= step and not {"hold_features", "hold_answers"} <= step

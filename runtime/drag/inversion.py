@@ -21,7 +21,7 @@ ROUNDS = 8  # of the fixed-point iteration
 MISSED = 1.0  # residual of the iteration above which a pixel shows nothing of the source
 BEHIND = 0.8  # what is held less than this may lie behind what moves, if that is held more by MORE_HELD,
 MORE_HELD = 0.1  # so that no specks of the ground show in a soft outline, and what bends smoothly stays smooth
-UNLIKE = 1.0  # of a flow, from those around: a speck
+UNLIKE = 1.0  # pixels between a flow and the usual one around: a speck
 STAYS, FAR = 0.5, 2.0  # what moves less than the one stays; what moves more than the other has an outline before it
 EDGE = 1.8  # Gaussian blur of the edge of what is revealed
 DRAWN_OUT = (0.5, 0.25)  # smaller singular values of the sampling map between which the ground is revealed
@@ -39,8 +39,11 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     behind, nothing, shown = _alone(forward, free, held)
     front, cover = _in_front(free, held, shown)
     covered = cover > np.maximum(0.5, shown + MORE_HELD)
-    flow, specks = _without_specks(np.where(covered[..., None], front, behind))
-    revealed = _drawn_out(flow, (nothing | specks) & ~covered, covered)
+    flow = np.where(covered[..., None], front, behind)
+    usual = cv2.merge([cv2.medianBlur(each, 5) for each in cv2.split(flow)])
+    specks = (cv2.magnitude(*cv2.split(flow - usual)) > UNLIKE) & ~covered  # no iteration ended well
+    flow[specks] = usual[specks]
+    revealed = _drawn_out(flow, nothing | specks, covered)
 
     # What moves far before what stays has an outline of its own.
     stays = (cv2.magnitude(*cv2.split(behind)) < STAYS) & (revealed < REVEAL_RANGE[0])
@@ -80,14 +83,6 @@ def _in_front(free: np.ndarray, held: np.ndarray, shown: np.ndarray) -> tuple[np
     flow[at], _ = _iterated_at(free, free, at)
     cover[at] = sample_list(held, *(np.stack(at[::-1], 1) + flow[at]).astype(np.float32).T)[:, 0]
     return flow, cover
-
-
-def _without_specks(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A flow [H, W, 2] without pixels that differ from those around, where no iteration ended; and which these are."""
-    usual = cv2.merge([cv2.medianBlur(np.ascontiguousarray(each), 5) for each in cv2.split(flow)])
-    specks = cv2.magnitude(*cv2.split(flow - usual)) > UNLIKE
-    flow[specks] = usual[specks]
-    return flow, specks
 
 
 def _drawn_out(flow: np.ndarray, nothing: np.ndarray, covered: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ MORE_HELD = 0.1  # so that no specks of the ground show in a soft outline, and w
 UNLIKE = 1.0  # pixels between a flow and the usual one around: a speck
 STAYS, FAR = 0.5, 2.0  # what moves less than the one stays; what moves more than the other has an outline before it
 EDGE = 1.8  # Gaussian blur of the edge of what is revealed
+FADING = 10.0  # over which the ground fades into what lies around it
 DRAWN_OUT = (0.5, 0.25)  # smaller singular values of the sampling map between which the ground is revealed
 
 Indices = tuple[np.ndarray, ...]  # rows and columns of some pixels, each [n]
@@ -44,6 +45,10 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     specks = (cv2.magnitude(*cv2.split(flow - usual)) > UNLIKE) & ~covered  # no iteration ended well
     flow[specks] = usual[specks]
     revealed = _drawn_out(flow, nothing | specks, covered)
+    beyond = cv2.distanceTransform((revealed < REVEAL_RANGE[1]).astype(np.uint8), cv2.DIST_L2, 3)
+    fading = np.float32(REVEAL_RANGE[1]) - beyond * np.float32((REVEAL_RANGE[1] - REVEAL_RANGE[0]) / FADING)
+    ground = ~covered & (shown < 0.5)
+    revealed[ground] = np.maximum(revealed, fading * (fading > REVEAL_RANGE[0]))[ground]
 
     # What moves far before what stays has an outline of its own.
     stays = (cv2.magnitude(*cv2.split(behind)) < STAYS) & (revealed < REVEAL_RANGE[0])

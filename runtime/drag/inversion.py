@@ -24,7 +24,7 @@ MORE_HELD = 0.1  # so that no specks of the ground show in a soft outline, and w
 UNLIKE = 1.0  # pixels between a flow and the usual one around: a speck
 STAYS, FAR = 0.5, 2.0  # what moves less than the one stays; what moves more than the other has an outline before it
 EDGE = 1.8  # Gaussian blur of the edge of what is revealed
-FADING = 10.0  # over which the ground fades into what lies around it
+FADING = 12.0  # over which the ground fades into what lies around it
 DRAWN_OUT = (0.5, 0.25)  # smaller singular values of the sampling map between which the ground is revealed
 
 Indices = tuple[np.ndarray, ...]  # rows and columns of some pixels, each [n]

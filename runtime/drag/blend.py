@@ -25,6 +25,8 @@ from edgedrag.runtime.drag.flow import warp
 REVEAL_RANGE = (0.5, 0.9)  # of a revealed map; below, the moved photo alone; above, the generator's pixels alone
 TARGET_FADE = 48.0  # generator pixels around a target over which the generator's change fades in
 
+RIM_FADE = 24.0  # generator pixels from the edge of what is revealed over which the generator's tint of it fades in
+
 
 def smoothstep(values: np.ndarray) -> np.ndarray:
     """3 t^2 - 2 t^3 with t = values clipped to 0..1."""
@@ -57,6 +59,12 @@ def generated_change(
     change *= (1 - reveal_weight(revealed)) * smoothstep(np.linalg.norm(flow, axis=-1, keepdims=True))
     change *= smoothstep(_distances(targets, flow.shape[:2]) * np.float32(1 / TARGET_FADE))
     return change
+
+
+def deep(revealed: np.ndarray) -> np.ndarray:
+    """How deep in what is revealed, float32 [H, W, 1] in 0..1, a pixel lies: 1 from RIM_FADE pixels inside on."""
+    drawn = (reveal_weight(revealed) > 0.5).astype(np.uint8)
+    return smoothstep(cv2.distanceTransform(drawn, cv2.DIST_L2, 3) * np.float32(1 / RIM_FADE))[..., None]
 
 
 def blend(moved: np.ndarray, drawn: np.ndarray, weight: np.ndarray) -> None:

@@ -1,8 +1,8 @@
 """The ground behind what moved away: which of the photo's own pixels fill a hole.
 
 Patches of the hole are matched with patches of the rest, coarse to fine (patches.py), and seams moved to where they
-show least (seams.py). The result is an offset for each pixel, so that the ground is copied from native pixels, and a
-smooth colour correction.
+show least (seams.py). The result is an offset for each pixel, so that the ground is copied from native pixels, and the
+colour that hides what is left of the seams (seam_colour.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from edgedrag.runtime.drag.composite import Box, enlarge, in_channels, strips
 from edgedrag.runtime.drag.flow import grid
 from edgedrag.runtime.drag.patches import Level, nearest_index
+from edgedrag.runtime.drag.seam_colour import seam_colour
 from edgedrag.runtime.drag.seams import Seams
 
 THIN = 5.0  # pixels, the radius of a hole at the smallest size
@@ -26,10 +27,6 @@ SWEEPS = 4  # of the seams, at each size
 MARGIN = 1.0  # of the hole's longer side, around it: where patches are taken from
 LEAST_MARGIN = 32
 LEAST_SOURCES = 120  # pixels; with fewer, a larger part of the picture or a larger size of it is taken
-CORRECTION = 24.0  # grey levels, the largest
-RIM = 2  # generator pixels outside the hole that show what a copy misses
-SEAM_DIFFERENCE = 16.0  # grey levels; larger differences at the rim are no seam
-CORRECTION_STEP = 4  # generator pixels in one pixel of the correction
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Ground:
     """What fills a hole, at the generator's size.
 
     `offsets` float32 [H, W, 2], whole generator pixels from a pixel of the hole to the one that it shows, 0 elsewhere;
-    `colour` float32 [h, w, 3] in -1..1, added to what is copied, at a lower resolution.
+    `colour` float32 [H, W, 3] in -1..1, added to what is copied.
     """
 
     offsets: np.ndarray
@@ -94,7 +91,7 @@ def make_ground(
         wanted: bool [H, W], the part of the hole that is filled; None: all of it.
     """
     offsets = ground_flow(picture, hole, allowed, wanted)
-    return Ground(offsets, correction(picture, hole, offsets))
+    return Ground(offsets, seam_colour(picture, hole, offsets))
 
 
 def ground_flow(
@@ -188,44 +185,3 @@ def _inside(offsets: np.ndarray, hole: np.ndarray, source: np.ndarray) -> np.nda
     ended = np.zeros((height * width, 2), np.float32)
     ended[at, 0], ended[at, 1] = to_x - x, to_y - y
     return ended.reshape(height, width, 2)
-
-
-def correction(picture: np.ndarray, hole: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """The smooth colour that makes the ground meet the picture at the hole's rim, float32 [h, w, 3] in -1..1.
-
-    What the copies miss at known pixels beside the hole is spread into it. Differences too large for a seam are of
-    things that do not match, and count little.
-    """
-    if not offsets.any():
-        return np.zeros((1, 1, 3), np.float32)
-    shape = max(1, hole.shape[0] // CORRECTION_STEP), max(1, hole.shape[1] // CORRECTION_STEP)
-    rim = cv2.dilate(hole.view(np.uint8), np.ones((2 * RIM + 1, 2 * RIM + 1))).view(bool) & ~hole
-    y, x = np.nonzero(rim)
-    shift = offsets.reshape(-1, 2)[nearest_index(hole)[y, x]].astype(int)
-    to_y, to_x = y + shift[:, 1], x + shift[:, 0]
-    known = (to_y >= 0) & (to_y < hole.shape[0]) & (to_x >= 0) & (to_x < hole.shape[1])
-    known[known] = ~hole[to_y[known], to_x[known]]
-    y, x, to_y, to_x = y[known], x[known], to_y[known], to_x[known]
-    missed = picture[y, x].astype(np.float32) - picture[to_y, to_x]
-    weight = 1 / (1 + (missed / SEAM_DIFFERENCE) ** 2).prod(1)
-    total = np.zeros((*hole.shape, 4), np.float32)
-    total[y, x, :3], total[y, x, 3] = missed * weight[:, None], weight
-    small = cv2.resize(total, shape[::-1], interpolation=cv2.INTER_AREA)
-    return np.clip(_spread(small) * np.float32(1 / 255), -CORRECTION / 255, CORRECTION / 255)
-
-
-def _spread(weighted: np.ndarray) -> np.ndarray:
-    """Values times weight, and the weight, [h, w, C + 1]: the values spread over the picture, [h, w, C].
-
-    Push-pull (Gortler et al., SIGGRAPH 1996).
-    """
-    values = weighted[..., :-1] / np.maximum(weighted[..., -1:], 1e-6)
-    if min(weighted.shape[:2]) <= 2:
-        total = weighted.sum((0, 1))
-        return np.broadcast_to(total[:-1] / max(total[-1], 1e-6), values.shape).astype(np.float32)
-    half = cv2.resize(
-        weighted, ((weighted.shape[1] + 1) // 2, (weighted.shape[0] + 1) // 2), interpolation=cv2.INTER_AREA
-    )
-    coarse = cv2.resize(_spread(half), weighted.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    sure = np.minimum(weighted[..., -1:] * 4, 1)
-    return sure * values + (1 - sure) * coarse

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.flow import FADE
-from edgedrag.runtime.drag.motion import HeldMotion, held_in_mask, move_held
+from edgedrag.runtime.drag.held_motion import HeldMotion
+from edgedrag.runtime.drag.motion import held_in_mask, move_held
 from edgedrag.runtime.drag.motion_names import BEND_REACH_IN_MASK
 
 

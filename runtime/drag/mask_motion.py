@@ -23,7 +23,8 @@ import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
 from edgedrag.runtime.drag.flow import edge_fade, places, warp
-from edgedrag.runtime.drag.motion import EDGE, HELD_MOST, SOFT, HeldMotion, thing_motion
+from edgedrag.runtime.drag.held_motion import BAND, BESIDE, COVERS, HeldMotion, around, revealed_beside
+from edgedrag.runtime.drag.motion import HELD_MOST, SOFT, thing_motion
 
 DISC = 20.0  # largest radius of what moves as one around a handle: large enough to be recognised
 INSIDE, APART = 0.9, 0.4  # the same at most, as shares of the distances to the mask's edge and to the next handle
@@ -141,10 +142,11 @@ def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarra
     """
     whole = without_holes(mask)
     flow = _traced(points, whole, None, np.full(mask.shape, FAR**-2, np.float32), 0.0)
-    front = (warp(cv2.GaussianBlur(held, (0, 0), 1.0), flow) > 0.5) & whole
-    flow[~front] = 0
-    revealed = cv2.GaussianBlur((hole & ~front).astype(np.float32), (0, 0), EDGE)
-    return HeldMotion(flow, np.clip(revealed, 0, 1)[..., None])
+    covers = warp(cv2.GaussianBlur(held, (0, 0), 1.0), flow) * whole
+    beside = around(covers > COVERS[0], BESIDE)
+    flow[~beside] = 0
+    revealed = np.where(around(beside, BAND) | hole, revealed_beside(covers), 0)
+    return HeldMotion(flow, revealed.astype(np.float32)[..., None])
 
 
 def moves_whole(points: np.ndarray) -> bool:

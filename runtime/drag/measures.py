@@ -170,7 +170,7 @@ def tears(before_slope: np.ndarray, after_slope: np.ndarray, made: Generated, ma
     ground, unseen = np.zeros(mask.shape, bool), ~mask
     if made.revealed is not None:
         revealed = made.revealed[part][..., 0]
-        drawn = revealed > 0.5
+        drawn = reveal_weight(revealed) > 0.5
         if made.ground is None:
             unseen |= drawn  # the generator's own pixels show nothing of the photo
         elif drawn.any():
@@ -242,7 +242,8 @@ def measure(before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.
     }
     fields = {"detail_lost": lost, "seam": steps}
     if made.revealed is not None and made.is_finite():
-        fields["fill"] = fill_depth(made.revealed[part], inside)
+        filled = inside if made.ground is None else inside & (made.ground.offsets[part] != 0).any(-1)
+        fields["fill"] = fill_depth(made.revealed[part], filled)
         values["fill"] = float(fields["fill"].max())
     if made.flow is not None and made.is_finite():
         slope = slope_of(after[part])

@@ -10,10 +10,10 @@ import numpy as np
 from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.bundle.graph_inputs import GRAPH_INPUTS
 from edgedrag.runtime.bundle.manifest import Bundle
-from edgedrag.runtime.drag.blend import generated_change
+from edgedrag.runtime.drag.blend import deep, generated_change
 from edgedrag.runtime.drag.composite import Generated
+from edgedrag.runtime.drag.held_motion import HeldMotion
 from edgedrag.runtime.drag.inputs import DragInputs, PhotoInputs
-from edgedrag.runtime.drag.motion import HeldMotion
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.sampling.noise import normal
 from edgedrag.runtime.sampling.sampler import GUIDANCE_EPSILON, Table
@@ -170,7 +170,7 @@ class DragRun:
             return replace(moved, result=result)
         with span("change", "composite"):
             change = generated_change(self.picture, self.points[:, 2:], result, moved.flow, moved.revealed)
-            touch = None if moved.result is None else result - moved.result
+            touch = None if moved.result is None else (result - moved.result) * deep(moved.revealed)
         return replace(moved, result=result, change=change, touch=touch)
 
     def _fetch(self, name: str) -> np.ndarray | None:

@@ -6,19 +6,22 @@ import hashlib
 import threading
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.blend import REVEAL_RANGE
 from edgedrag.runtime.drag.ground import Ground, make_ground
+from edgedrag.runtime.drag.held_motion import HeldMotion
 from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
-from edgedrag.runtime.drag.motion import HeldMotion, held_in_mask, move_held
+from edgedrag.runtime.drag.motion import held_in_mask, move_held
 from edgedrag.runtime.drag.motion_names import BEND_REACH, BEND_REACH_IN_MASK
-from edgedrag.runtime.session.scaled_drag import ScaledDrag, goes_on, in_blocks, longest, moves, wider, within_reach
+from edgedrag.runtime.session.scaled_drag import ScaledDrag, goes_on, longest, moves, wider, within_reach
 from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
 from edgedrag.runtime.trace import span
 
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
-LIFTED_LEAST = 0.25  # of a given mask: what is held less is not what it was painted around
+LIFTED_LEAST = 0.06  # of a given mask: what is held less is not what it was painted around
+UNSURE = 3.0  # pixels
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
 HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 GROUNDS = MAX_CANDIDATES  # that are remembered
@@ -45,7 +48,7 @@ class Mover:
         points, mask = drag.points, drag.mask
         far = longest(points) > margin and moves_whole(points)
         with span("move", "prepare"):
-            if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum():
+            if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum() or not is_clear(thing):
                 return move_in_mask(points, mask, held.max(0), margin)
             hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
             moved = lift(points, mask, thing, hole)
@@ -64,11 +67,9 @@ class Mover:
                 moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
         if not (moved.revealed > 0.5).any():
             return moved
-        hole = held[moves(points)].max(0) > HOLE_LEVEL
-        hole, revealed = wider(hole, HOLE_MARGIN), wider(moved.revealed[..., 0] > SHOWN, 1)
-        beside = in_blocks(revealed & ~hole)  # which seldom changes while a finger moves
-        wanted = within_reach(hole, longest(points)) | revealed | beside
-        return replace(moved, ground=self.ground(drag.picture, hole | beside, wanted))
+        hole = wider(held[moves(points)].max(0) > HOLE_LEVEL, HOLE_MARGIN)
+        wanted = within_reach(hole, longest(points))
+        return replace(moved, ground=self.ground(drag.picture, hole, wanted))
 
     def ground(self, picture: np.ndarray, hole: np.ndarray, wanted: np.ndarray) -> Ground:
         """What fills the part of a hole that is wanted, both bool [H, W], in a window's picture."""
@@ -82,6 +83,14 @@ class Mover:
             with self._lock:
                 self._grounds = {key: ground, **dict(list(self._grounds.items())[: GROUNDS - 1])}
         return ground
+
+
+def is_clear(thing: np.ndarray) -> bool:
+    """Whether it is clear where a thing ends, from its soft map, float32 [H, W]."""
+    sure = thing > 0.5
+    outline = sure & ~cv2.erode(sure.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
+    doubt = float((thing * (1 - thing)).sum())
+    return doubt <= UNSURE * outline.sum() and ((thing > HOLE_LEVEL) & ~sure).sum() <= sure.sum()
 
 
 def digest(array: np.ndarray) -> bytes:

@@ -10,7 +10,8 @@ import numpy as np
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
-from edgedrag.runtime.drag.motion import HeldMotion, MotionName, check_motion
+from edgedrag.runtime.drag.held_motion import HeldMotion
+from edgedrag.runtime.drag.motion import MotionName, check_motion
 from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.hold.finder import HoldFinder

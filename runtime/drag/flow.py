@@ -90,3 +90,8 @@ def jacobian(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     xx, yy = xx + 1, yy + 1
     squares, determinant = xx * xx + xy * xy + yx * yx + yy * yy, xx * yy - xy * yx
     return squares, np.sqrt(np.maximum(squares * squares - 4 * determinant * determinant, 0)), determinant
+
+
+def wider(region: np.ndarray, margin: int) -> np.ndarray:
+    """A region, bool [H, W], with a margin around it."""
+    return cv2.dilate(region.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)).view(bool)

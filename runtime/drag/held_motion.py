@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.blend import REVEAL_RANGE, reveal_weight
@@ -54,8 +53,3 @@ def revealed_beside(covers: np.ndarray) -> np.ndarray:
     low, high = COVERS
     least, most = REVEAL_RANGE
     return least + (most - least) * (1 - np.clip((covers - low) / (high - low), 0, 1))
-
-
-def around(region: np.ndarray, distance: int) -> np.ndarray:
-    """A region, bool [H, W], and what lies up to a distance beside it."""
-    return cv2.dilate(region.view(np.uint8), np.ones((2 * distance + 1,) * 2, np.uint8)).view(bool)

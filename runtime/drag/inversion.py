@@ -2,8 +2,8 @@
 
 The result at p shows the source at p + b(p) with b(p) = -f(p + b(p)), found by fixed-point iteration. Where two places
 of the source move to one pixel, what moves is in front. Where none does, or the source would be drawn out beyond
-recognition, the ground behind is revealed. Where what moves far comes to lie in front of what stays, it has a soft
-outline before the photo as it is: both are resampled, not the flow between them.
+recognition, the ground behind is revealed, and fades into what lies around it. Where what moves far comes to lie in
+front of what stays, it has a soft outline before the photo as it is: both are resampled, not the flow between them.
 
 Lengths are in generator pixels.
 """
@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.blend import REVEAL_RANGE
-from edgedrag.runtime.drag.flow import ROW, jacobian, places, sample, sample_list, warp
-from edgedrag.runtime.drag.held_motion import BAND, BESIDE, COVERS, HeldMotion, around, revealed_beside
+from edgedrag.runtime.drag.flow import ROW, jacobian, places, sample, sample_list, warp, wider
+from edgedrag.runtime.drag.held_motion import BAND, BESIDE, COVERS, HeldMotion, revealed_beside
 
 ROUNDS = 8  # of the fixed-point iteration
 MISSED = 1.0  # residual of the iteration above which a pixel shows nothing of the source
@@ -24,7 +24,7 @@ MORE_HELD = 0.1  # so that no specks of the ground show in a soft outline, and w
 UNLIKE = 1.0  # pixels between a flow and the usual one around: a speck
 STAYS, FAR = 0.5, 2.0  # what moves less than the one stays; what moves more than the other has an outline before it
 EDGE = 1.8  # Gaussian blur of the edge of what is revealed
-FADING = 12.0  # over which the ground fades into what lies around it
+FADING = 12.0  # pixels over which the ground fades into what lies around it
 DRAWN_OUT = (0.5, 0.25)  # smaller singular values of the sampling map between which the ground is revealed
 
 Indices = tuple[np.ndarray, ...]  # rows and columns of some pixels, each [n]
@@ -42,22 +42,24 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     covered = cover > np.maximum(0.5, shown + MORE_HELD)
     flow = np.where(covered[..., None], front, behind)
     usual = cv2.merge([cv2.medianBlur(each, 5) for each in cv2.split(flow)])
-    specks = (cv2.magnitude(*cv2.split(flow - usual)) > UNLIKE) & ~covered  # no iteration ended well
+    specks = (_length(flow - usual) > UNLIKE) & ~covered  # where no iteration ended well
     flow[specks] = usual[specks]
     revealed = _drawn_out(flow, nothing | specks, covered)
-    beyond = cv2.distanceTransform((revealed < REVEAL_RANGE[1]).astype(np.uint8), cv2.DIST_L2, 3)
-    fading = np.float32(REVEAL_RANGE[1]) - beyond * np.float32((REVEAL_RANGE[1] - REVEAL_RANGE[0]) / FADING)
     ground = ~covered & (shown < 0.5)
-    revealed[ground] = np.maximum(revealed, fading * (fading > REVEAL_RANGE[0]))[ground]
+    revealed[ground] = np.maximum(revealed, _faded(revealed))[ground]
 
-    # What moves far before what stays has an outline of its own.
-    stays = (cv2.magnitude(*cv2.split(behind)) < STAYS) & (revealed < REVEAL_RANGE[0])
-    outline = covered & stays & (cv2.magnitude(*cv2.split(front)) > FAR) & (cover < BEHIND)
-    beside = around(outline, BESIDE) & stays & (cover < COVERS[1]) & (front != 0).any(-1)
+    stays = (_length(behind) < STAYS) & (revealed < REVEAL_RANGE[0])
+    outline = covered & (cover < BEHIND) & stays & (_length(front) > FAR)
+    beside = wider(outline, BESIDE) & (cover < COVERS[1]) & stays & (front != 0).any(-1)
     flow[beside] = front[beside]
     revealed[beside] = revealed_beside(cover[beside])
-    revealed[around(beside, BAND) & ~beside & stays & (cover < COVERS[0])] = 1
+    revealed[wider(beside, BAND) & ~beside & (cover < COVERS[0]) & stays] = 1
     return HeldMotion(flow, revealed[..., None])
+
+
+def _length(flow: np.ndarray) -> np.ndarray:
+    """The length of vectors [H, W, 2], float32 [H, W]."""
+    return cv2.magnitude(*cv2.split(flow))
 
 
 def _alone(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -88,6 +90,13 @@ def _in_front(free: np.ndarray, held: np.ndarray, shown: np.ndarray) -> tuple[np
     flow[at], _ = _iterated_at(free, free, at)
     cover[at] = sample_list(held, *(np.stack(at[::-1], 1) + flow[at]).astype(np.float32).T)[:, 0]
     return flow, cover
+
+
+def _faded(revealed: np.ndarray) -> np.ndarray:
+    """What is revealed, [H, W], with less and less of it up to FADING pixels around what wholly is."""
+    low, high = REVEAL_RANGE
+    away = cv2.distanceTransform((revealed < high).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+    return np.where(away < FADING, high - away * np.float32((high - low) / FADING), 0)
 
 
 def _drawn_out(flow: np.ndarray, nothing: np.ndarray, covered: np.ndarray) -> np.ndarray:

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
-from edgedrag.runtime.drag.flow import edge_fade, places, warp
-from edgedrag.runtime.drag.held_motion import BAND, BESIDE, COVERS, HeldMotion, around, revealed_beside
+from edgedrag.runtime.drag.flow import edge_fade, places, warp, wider
+from edgedrag.runtime.drag.held_motion import BAND, BESIDE, COVERS, HeldMotion, revealed_beside
 from edgedrag.runtime.drag.motion import HELD_MOST, SOFT, thing_motion
 
 DISC = 20.0  # largest radius of what moves as one around a handle: large enough to be recognised
@@ -143,9 +143,9 @@ def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarra
     whole = without_holes(mask)
     flow = _traced(points, whole, None, np.full(mask.shape, FAR**-2, np.float32), 0.0)
     covers = warp(cv2.GaussianBlur(held, (0, 0), 1.0), flow) * whole
-    beside = around(covers > COVERS[0], BESIDE)
+    beside = wider(covers > COVERS[0], BESIDE)
     flow[~beside] = 0
-    revealed = np.where(around(beside, BAND) | hole, revealed_beside(covers), 0)
+    revealed = np.where(wider(beside, BAND) | hole, revealed_beside(covers), 0)
     return HeldMotion(flow, revealed.astype(np.float32)[..., None])
 
 

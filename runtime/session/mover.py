@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.blend import REVEAL_RANGE
+from edgedrag.runtime.drag.flow import wider
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.held_motion import HeldMotion
 from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
 from edgedrag.runtime.drag.motion import held_in_mask, move_held
 from edgedrag.runtime.drag.motion_names import BEND_REACH, BEND_REACH_IN_MASK
-from edgedrag.runtime.session.scaled_drag import ScaledDrag, goes_on, longest, moves, wider, within_reach
+from edgedrag.runtime.session.scaled_drag import ScaledDrag, goes_on, longest, moves, within_reach
 from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
 from edgedrag.runtime.trace import span
 
@@ -65,7 +66,7 @@ class Mover:
                     return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
             else:
                 moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
-        if not (moved.revealed > 0.5).any():
+        if not (moved.revealed > SHOWN).any():
             return moved
         hole = wider(held[moves(points)].max(0) > HOLE_LEVEL, HOLE_MARGIN)
         wanted = within_reach(hole, longest(points))

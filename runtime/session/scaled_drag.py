@@ -12,7 +12,6 @@ from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.variants import ANSWER
 
 CUT = 0.02  # of what is held, or of a given mask's edge; with more, what is held goes on beyond the mask
-BLOCK = 16  # generator pixels
 REACHES = 16, 12  # generator pixels: the first of the lengths, each twice the one before; and beyond it, for soft edges
 
 
@@ -29,20 +28,6 @@ class ScaledDrag:
     picture: np.ndarray
     mask: np.ndarray
     points: np.ndarray
-
-
-def wider(region: np.ndarray, margin: int) -> np.ndarray:
-    """A region, bool [H, W], with a margin around it."""
-    return cv2.dilate(region.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)).view(bool)
-
-
-def in_blocks(region: np.ndarray) -> np.ndarray:
-    """The blocks of BLOCK pixels a side that a region, bool [H, W], has a part in."""
-    small = [-(-n // BLOCK) for n in region.shape]
-    padded = np.zeros([n * BLOCK for n in small], bool)
-    padded[: region.shape[0], : region.shape[1]] = region
-    some = padded.reshape(small[0], BLOCK, small[1], BLOCK).any((1, 3))
-    return np.kron(some, np.ones((BLOCK, BLOCK), bool))[: region.shape[0], : region.shape[1]]
 
 
 def within_reach(hole: np.ndarray, longest: float) -> np.ndarray:

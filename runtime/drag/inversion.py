@@ -44,16 +44,22 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     usual = cv2.merge([cv2.medianBlur(each, 5) for each in cv2.split(flow)])
     specks = (_length(flow - usual) > UNLIKE) & ~covered  # where no iteration ended well
     flow[specks] = usual[specks]
-    revealed = _drawn_out(flow, nothing | specks, covered)
+    drawn_out = _drawn_out(flow, nothing | specks, covered)
+    goes_on = (drawn_out > 0.5) & wider(covered, BESIDE) & (front != 0).any(-1)
+    flow[goes_on] = front[goes_on]
+    revealed = np.clip(cv2.GaussianBlur(drawn_out, (0, 0), EDGE), 0, 1)
     ground = ~covered & (shown < 0.5)
     revealed[ground] = np.maximum(revealed, _faded(revealed))[ground]
 
-    stays = (_length(behind) < STAYS) & (revealed < REVEAL_RANGE[0])
+    rests = _length(behind) < STAYS
+    stays = rests & (revealed < REVEAL_RANGE[0])
     outline = covered & (cover < BEHIND) & stays & (_length(front) > FAR)
     beside = wider(outline, BESIDE) & (cover < COVERS[1]) & stays & (front != 0).any(-1)
     flow[beside] = front[beside]
     revealed[beside] = revealed_beside(cover[beside])
-    revealed[wider(beside, BAND) & ~beside & (cover < COVERS[0]) & stays] = 1
+    jumps = cv2.morphologyEx(flow, cv2.MORPH_GRADIENT, np.ones((2 * BAND + 1, 2 * BAND + 1))).max(-1) > FAR
+    unseen = ground & ~(beside & (cover > COVERS[0])) & (rests | (drawn_out > 0.5))
+    revealed[jumps & unseen] = 1  # there is nothing to see between two flows
     return HeldMotion(flow, revealed[..., None])
 
 
@@ -100,12 +106,12 @@ def _faded(revealed: np.ndarray) -> np.ndarray:
 
 
 def _drawn_out(flow: np.ndarray, nothing: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """How far a flow [H, W, 2] draws the source out, up to 1 where it shows nothing; float32 [H, W], blurred."""
+    """How far a flow [H, W, 2] draws the source out, up to 1 where it shows nothing; float32 [H, W]."""
     low, high = DRAWN_OUT[1], DRAWN_OUT[0]
     drawn_out = np.clip((high - least_stretch(flow)) / (high - low), 0, 1)
     drawn_out[nothing] = 1
     drawn_out[covered] = 0
-    return np.clip(cv2.GaussianBlur(drawn_out, (0, 0), EDGE), 0, 1)
+    return drawn_out
 
 
 def _iterated_at(forward: np.ndarray, start: np.ndarray, some: Indices) -> tuple[np.ndarray, np.ndarray]:

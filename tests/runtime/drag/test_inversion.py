@@ -38,7 +38,9 @@ def moved_photo(motion: HeldMotion) -> np.ndarray:
     native = photo()
     small = cv2.resize(native, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     hole = disc(*FROM, RADIUS + 5) > 0
-    made = Generated(np.zeros((SIZE, SIZE, 3), np.float32), motion.flow, motion.revealed, None, make_ground(small, hole))
+    made = Generated(
+        np.zeros((SIZE, SIZE, 3), np.float32), motion.flow, motion.revealed, None, make_ground(small, hole)
+    )
     return compose(native, np.ones(native.shape[:2], bool), made)
 
 

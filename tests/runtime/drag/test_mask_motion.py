@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.runtime.drag.flow import jacobian
 from edgedrag.runtime.drag.blend import reveal_weight
+from edgedrag.runtime.drag.flow import jacobian
 from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole, without_holes
 
 SIZE = (160, 160)

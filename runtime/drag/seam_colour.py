@@ -18,7 +18,7 @@ from edgedrag.runtime.drag.composite import Box, box_of
 
 SEAM_DIFFERENCE = 32.0  # grey levels; larger differences are no seam
 LARGEST = 64.0  # grey levels, of the colour
-ROUNDS = 40  # of conjugate gradients; what reaches further into a large hole stays as it was copied
+ROUNDS = 30  # of conjugate gradients; what reaches further into a large hole stays as it was copied
 UNKNOWN = 0.01  # the weight where neither piece shows what lies beside it
 
 
@@ -85,11 +85,12 @@ def _least_squares(
 ) -> np.ndarray:
     """c, float32 [3, h, w], 0 where not `free`, from weights and differences along x and y; planes are fastest."""
     inside = free.astype(np.float32)
+    flow_x, flow_y = np.multiply(weight_x, along_x), np.multiply(weight_y, along_y)
 
-    def gathered(flow_x: np.ndarray, flow_y: np.ndarray) -> np.ndarray:
-        """What flows into each free pixel less what flows out."""
-        total = np.zeros((*flow_x.shape[:-2], *free.shape), np.float32)
-        total[..., 1:] += flow_x
+    def gathered(total: np.ndarray) -> np.ndarray:
+        """What flows into each free pixel less what flows out of it."""
+        total[:] = 0
+        total[..., 1:] = flow_x
         total[..., :-1] -= flow_x
         total[..., 1:, :] += flow_y
         total[..., :-1, :] -= flow_y
@@ -105,16 +106,21 @@ def _least_squares(
     diagonal[1:] += weight_y
     diagonal[:-1] += weight_y
     scale = inside / np.maximum(diagonal, UNKNOWN)
-    left = gathered(weight_x * along_x, weight_y * along_y)
+    left = gathered(np.empty((3, *free.shape), np.float32))
     found = np.zeros_like(left)
-    ahead = scaled = scale * left
+    scaled = scale * left
+    ahead, moved, step = scaled.copy(), np.empty_like(left), np.empty_like(left)
     size = dot(left, scaled)
-    for _ in range(ROUNDS):
-        moved = gathered(weight_x * np.diff(ahead, axis=2), weight_y * np.diff(ahead, axis=1))
-        length = size / np.maximum(dot(ahead, moved), 1e-12)
-        found += length * ahead
-        left -= length * moved
-        scaled = scale * left
+    for _ in range(ROUNDS):  # in place: the arrays stay in the processor's cache
+        np.subtract(ahead[..., 1:], ahead[..., :-1], out=flow_x)
+        np.subtract(ahead[:, 1:], ahead[:, :-1], out=flow_y)
+        np.multiply(flow_x, weight_x, out=flow_x)
+        np.multiply(flow_y, weight_y, out=flow_y)
+        length = size / np.maximum(dot(ahead, gathered(moved)), 1e-12)
+        found += np.multiply(ahead, length, out=step)
+        left -= np.multiply(moved, length, out=step)
+        np.multiply(left, scale, out=scaled)
         before, size = size, dot(left, scaled)
-        ahead = scaled + (size / np.maximum(before, 1e-12)) * ahead
+        ahead *= size / np.maximum(before, 1e-12)
+        ahead += scaled
     return found

@@ -8,6 +8,7 @@ colour that hides what is left of the seams (seam_colour.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -34,11 +35,17 @@ class Ground:
     """What fills a hole, at the generator's size.
 
     `offsets` float32 [H, W, 2], whole generator pixels from a pixel of the hole to the one that it shows, 0 elsewhere;
-    `colour` float32 [H, W, 3] in -1..1, added to what is copied.
+    `picture` and `hole` are what it was made for.
     """
 
     offsets: np.ndarray
-    colour: np.ndarray
+    picture: np.ndarray
+    hole: np.ndarray
+
+    @cached_property
+    def colour(self) -> np.ndarray:
+        """float32 [H, W, 3] in -1..1, added to what is copied; a preview, which sends a motion alone, needs none."""
+        return seam_colour(self.picture, self.hole, self.offsets)
 
     def render(self, photo: np.ndarray, box: Box) -> np.ndarray:
         """The part `box` of the window's native pixels [H, W, C] with the ground in the hole; float32 [h, w, C].
@@ -90,8 +97,7 @@ def make_ground(
             as where it leaves nothing. Of a hole that is everything nothing is filled.
         wanted: bool [H, W], the part of the hole that is filled; None: all of it.
     """
-    offsets = ground_flow(picture, hole, allowed, wanted)
-    return Ground(offsets, seam_colour(picture, hole, offsets))
+    return Ground(ground_flow(picture, hole, allowed, wanted), picture, hole)
 
 
 def ground_flow(

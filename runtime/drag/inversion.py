@@ -45,7 +45,8 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     specks = (_length(flow - usual) > UNLIKE) & ~covered  # where no iteration ended well
     flow[specks] = usual[specks]
     drawn_out = _drawn_out(flow, nothing | specks, covered)
-    goes_on = (drawn_out > 0.5) & wider(covered, BESIDE) & (front != 0).any(-1)
+    before = _length(front) > 0  # where what moves may lie
+    goes_on = (drawn_out > 0.5) & wider(covered, BESIDE) & before
     flow[goes_on] = front[goes_on]
     revealed = np.clip(cv2.GaussianBlur(drawn_out, (0, 0), EDGE), 0, 1)
     ground = ~covered & (shown < 0.5)
@@ -54,10 +55,11 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     rests = _length(behind) < STAYS
     stays = rests & (revealed < REVEAL_RANGE[0])
     outline = covered & (cover < BEHIND) & stays & (_length(front) > FAR)
-    beside = wider(outline, BESIDE) & (cover < COVERS[1]) & stays & (front != 0).any(-1)
+    beside = wider(outline, BESIDE) & (cover < COVERS[1]) & stays & before
     flow[beside] = front[beside]
     revealed[beside] = revealed_beside(cover[beside])
-    jumps = cv2.morphologyEx(flow, cv2.MORPH_GRADIENT, np.ones((2 * BAND + 1, 2 * BAND + 1))).max(-1) > FAR
+    across = cv2.split(cv2.morphologyEx(flow, cv2.MORPH_GRADIENT, np.ones((2 * BAND + 1, 2 * BAND + 1))))
+    jumps = np.maximum(*across) > FAR
     unseen = ground & ~(beside & (cover > COVERS[0])) & (rests | (drawn_out > 0.5))
     revealed[jumps & unseen] = 1  # there is nothing to see between two flows
     return HeldMotion(flow, revealed[..., None])

@@ -169,7 +169,9 @@ def test_edges_that_the_photo_explains_do_not_count() -> None:
     offsets = np.zeros((256, 256, 2), np.float32)
     offsets[100:140, 100:140] = (30, 40)
     filled = warp(before, np.where(revealed > 0.5, offsets, flow))
-    made = Generated(None, flow, revealed, None, Ground(offsets, np.zeros((1, 1, 3), np.float32)))
+    made = Generated(
+        None, flow, revealed, None, Ground(offsets, np.zeros((*offsets.shape[:2], 3), np.uint8), (offsets != 0).any(-1))
+    )
     copied = tears(slopes[0], slope_of(filled)[part], made, mask[part], part)
     inner = np.s_[76:108, 76:108]  # of the hole, in the part
     assert copied.edges.max() == copied.ground[inner].max() == 0 < copied.ground.max(), "edges where the ground begins"

@@ -117,7 +117,9 @@ def test_native_pixels_are_copied(dtype: type, channels: int) -> None:
     photo = RNG.integers(0, np.iinfo(dtype).max, (2 * SIZE, 2 * SIZE, channels), dtype=dtype, endpoint=True)
     hole = HOLES["inside"]
     offsets = np.where(hole[..., None], np.float32([20, -10]), np.float32(0))
-    rendered = Ground(offsets, np.zeros((4, 4, 3), np.float32)).render(photo, np.s_[0 : 2 * SIZE, 0 : 2 * SIZE])
+    rendered = Ground(offsets, np.zeros((SIZE, SIZE, 3), np.uint8), hole).render(
+        photo, np.s_[0 : 2 * SIZE, 0 : 2 * SIZE]
+    )
     assert rendered.dtype == np.float32
     whole = np.repeat(np.repeat(hole, 2, 0), 2, 1)
     inner = cv2.erode(whole.view(np.uint8), np.ones((3, 3))).view(bool)

@@ -45,6 +45,8 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     specks = (_length(flow - usual) > UNLIKE) & ~covered  # where no iteration ended well
     flow[specks] = usual[specks]
     drawn_out = _drawn_out(flow, nothing | specks, covered)
+
+    # Where nothing is shown, what moves goes on beyond its outline, and the ground comes in over that.
     before = _length(front) > 0  # where what moves may lie
     goes_on = (drawn_out > 0.5) & wider(covered, BESIDE) & before
     flow[goes_on] = front[goes_on]
@@ -52,16 +54,18 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     ground = ~covered & (shown < 0.5)
     revealed[ground] = np.maximum(revealed, _faded(revealed))[ground]
 
+    # Before what stays it has a soft outline of its own.
     rests = _length(behind) < STAYS
     stays = rests & (revealed < REVEAL_RANGE[0])
     outline = covered & (cover < BEHIND) & stays & (_length(front) > FAR)
     beside = wider(outline, BESIDE) & (cover < COVERS[1]) & stays & before
     flow[beside] = front[beside]
     revealed[beside] = revealed_beside(cover[beside])
+    # Between two flows there is nothing to see.
     across = cv2.split(cv2.morphologyEx(flow, cv2.MORPH_GRADIENT, np.ones((2 * BAND + 1, 2 * BAND + 1))))
     jumps = np.maximum(*across) > FAR
     unseen = ground & ~(beside & (cover > COVERS[0])) & (rests | (drawn_out > 0.5))
-    revealed[jumps & unseen] = 1  # there is nothing to see between two flows
+    revealed[jumps & unseen] = 1
     return HeldMotion(flow, revealed[..., None])
 
 

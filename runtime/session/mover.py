@@ -22,7 +22,7 @@ from edgedrag.runtime.trace import span
 
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
 LIFTED_LEAST = 0.06  # of a given mask: what is held less is not what it was painted around
-UNSURE = 3.0  # pixels
+UNSURE = 3.0  # generator pixels of an outline: where that is softer, it is not clear where a thing ends
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
 HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 GROUNDS = MAX_CANDIDATES  # that are remembered

@@ -233,7 +233,7 @@ export class Editor {
 
   preview(frame) {
     if (!this.pulls.all().length || this.strokes.all.length) return;
-    this.stage.move(frame);
+    this.stage.move({ ...frame, nearest: this.pace.hurried });
     this.pace.came(frame);
     this.previewIsNew = true;
     this.redraw();

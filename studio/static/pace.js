@@ -14,6 +14,11 @@ export class Pace {
     return GRIDS[this.level];
   }
 
+  /** Whether even the coarsest field is too fine for this device: then pixels are not mixed either. */
+  get hurried() {
+    return this.level === GRIDS.length - 1;
+  }
+
   /** No preview follows the last one. */
   rest() {
     this.last = null;

@@ -70,9 +70,9 @@ export class Stage {
   }
 
   /** Warp by a preview's frame. */
-  move({ box, grid: [w, h], payload }) {
+  move({ box, grid: [w, h], payload, nearest = false }) {
     const flow = fromHalves(payload, 2 * w * h), inside = new Uint8Array(payload, w * h * 4, w * h);
-    this.motion = { box, grid: [w, h], flow, inside, part: extent(box, w, h, flow) };
+    this.motion = { box, grid: [w, h], flow, inside, nearest, part: extent(box, w, h, flow) };
   }
 
   /** Warp by a field that the page itself computed (field.js); of one that is shown already, only its fresh cells change. */

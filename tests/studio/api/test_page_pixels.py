@@ -15,9 +15,9 @@ __all__ = ["chromium", "kiosk", "visit"]
 pytestmark = pytest.mark.slow
 WIDTH, HEIGHT = 90, 70
 MODULE = "import('/static/warp.js')"
-WARP = """async ({pixels, size, part, flow, grid, box, place}) => {
+WARP = """async ({pixels, size, part, flow, grid, box, place, nearest}) => {
   const {warp} = await MODULE, from = Int32Array.from(pixels), to = new Int32Array(from.length);
-  warp(from, to, size, part, {flow: Float32Array.from(flow), grid, box}, place);
+  warp(from, to, size, part, {flow: Float32Array.from(flow), grid, box, nearest}, place);
   return [...to];
 }""".replace("MODULE", MODULE)
 TINT = """async ({pixels, size, part, area}) => {
@@ -107,6 +107,10 @@ def test_a_flow_moves_what_lies_under_its_grid(visit: Callable[..., Visitor], ph
     assert not made[:, : part[0]].any() and not made[:, part[2] :].any(), "nothing beside the part"
     still = ~within[shown]
     assert np.array_equal(made[shown][still], photo[shown][still]), "what no cell covers stays to the bit"
+    asked |= {"flow": flow.ravel().tolist(), "grid": grid}
+    copied = pixels(page.evaluate(WARP, {**asked, "nearest": True}))
+    wanted = cv2.remap(photo, np.floor(to[0] + 0.5), np.floor(to[1] + 0.5), 0, borderMode=cv2.BORDER_REPLICATE)
+    assert (copied[shown] == wanted[shown]).all(-1).mean() > 0.9, "without mixing; OpenCV rounds the shift to 1/32"
 
 
 def test_an_area_is_tinted_and_outlined_and_nothing_else(visit: Callable[..., Visitor], photo: np.ndarray) -> None:

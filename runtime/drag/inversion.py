@@ -47,7 +47,8 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     drawn_out = _drawn_out(flow, nothing | specks, covered)
 
     # Where nothing is shown, what moves goes on beyond its outline, and the ground comes in over that.
-    before = _length(front) > 0  # where what moves may lie
+    moved_by = _length(front)
+    before = moved_by > 0  # where what moves may lie
     goes_on = (drawn_out > 0.5) & wider(covered, BESIDE) & before
     flow[goes_on] = front[goes_on]
     revealed = np.clip(cv2.GaussianBlur(drawn_out, (0, 0), EDGE), 0, 1)
@@ -57,7 +58,7 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     # Before what stays it has a soft outline of its own.
     rests = _length(behind) < STAYS
     stays = rests & (revealed < REVEAL_RANGE[0])
-    outline = covered & (cover < BEHIND) & stays & (_length(front) > FAR)
+    outline = covered & (cover < BEHIND) & stays & (moved_by > FAR)
     beside = wider(outline, BESIDE) & (cover < COVERS[1]) & stays & before
     flow[beside] = front[beside]
     revealed[beside] = revealed_beside(cover[beside])
@@ -95,8 +96,7 @@ def _in_front(free: np.ndarray, held: np.ndarray, shown: np.ndarray) -> tuple[np
 
     Both are 0 where it cannot come to lie. `shown` is how much of what the rest shows is held.
     """
-    side = 2 * int(np.ceil(np.abs(free).max())) + 3
-    reach = cv2.dilate((held > 0.5).view(np.uint8), np.ones((side, side), np.uint8)).view(bool)
+    reach = wider(held > 0.5, int(np.ceil(np.abs(free).max())) + 1)
     at = np.nonzero(reach & (shown < BEHIND))
     flow, cover = np.zeros_like(free), np.zeros_like(held)
     flow[at], _ = _iterated_at(free, free, at)
@@ -141,7 +141,7 @@ def _iterated(forward: np.ndarray, start: np.ndarray, at: np.ndarray) -> tuple[n
     flow = -start
     for _ in range(ROUNDS):
         flow = -shown(flow)
-    return flow, cv2.magnitude(*cv2.split(flow + shown(flow)))
+    return flow, _length(flow + shown(flow))
 
 
 def least_stretch(flow: np.ndarray) -> np.ndarray:

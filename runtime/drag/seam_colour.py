@@ -71,11 +71,9 @@ class _Copies:
         copied = self._picture[there] - self._picture[here]
         shown = after_here[:, None] * (self._picture[here + step] - self._picture[here])
         shown += before_there[:, None] * (self._picture[there] - self._picture[there - step])
-        either = after_here | before_there
-        missed = (shown / np.maximum(1, after_here + before_there.astype(np.float32))[:, None] - copied) * either[
-            :, None
-        ]
-        weight[seam] = np.where(either, 1 / (1 + (missed / SEAM_DIFFERENCE) ** 2).prod(1), UNKNOWN)
+        pieces = np.add(after_here, before_there, dtype=np.float32)[:, None]  # that show it: none, one or both
+        missed = (shown / np.maximum(pieces, 1) - copied) * (pieces > 0)
+        weight[seam] = np.where(pieces[:, 0] > 0, 1 / (1 + (missed / SEAM_DIFFERENCE) ** 2).prod(1), UNKNOWN)
         difference[:, seam[0], seam[1]] = missed.T
         return weight, difference
 

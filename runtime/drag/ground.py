@@ -19,9 +19,9 @@ from edgedrag.runtime.drag.patches import Level, nearest_index
 from edgedrag.runtime.drag.seam_colour import seam_colour
 from edgedrag.runtime.drag.seams import Seams
 
-THIN = 5.0  # pixels, the radius of a hole at the smallest size
+THIN = 6.5  # pixels, the radius of a hole at the smallest size
 MOST_MATCHED = 1500  # pixels of the hole where patches are matched
-FIRST_ROUNDS, ROUNDS = 6, 3  # of matching, at the smallest size and at others
+FIRST_ROUNDS, ROUNDS = 4, 2  # of matching, at the smallest size and at others
 SETTLED = 1000  # pixels of the hole from which on seams are settled
 WHOLE, HALF = 0.99, 0.6  # shares of a smaller picture's pixel that are known: of one that is copied; of one that stays
 SWEEPS = 4  # of the seams, at each size

@@ -95,3 +95,8 @@ def jacobian(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def wider(region: np.ndarray, margin: int) -> np.ndarray:
     """A region, bool [H, W], with a margin around it."""
     return cv2.dilate(region.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)).view(bool)
+
+
+def rim(region: np.ndarray) -> np.ndarray:
+    """The outermost pixels of a region, both bool [H, W]; where it touches the border of the array it goes on."""
+    return region & ~cv2.erode(region.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).view(bool)

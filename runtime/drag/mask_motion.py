@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
-from edgedrag.runtime.drag.flow import edge_fade, places, warp, wider
+from edgedrag.runtime.drag.flow import edge_fade, places, rim, warp, wider
 from edgedrag.runtime.drag.held_motion import BAND, BESIDE, COVERS, HeldMotion, revealed_beside
-from edgedrag.runtime.drag.motion import HELD_MOST, SOFT, thing_motion
+from edgedrag.runtime.drag.motion import HELD_MOST, SOFT
 
 DISC = 20.0  # largest radius of what moves as one around a handle: large enough to be recognised
 INSIDE, APART = 0.9, 0.4  # the same at most, as shares of the distances to the mask's edge and to the next handle
@@ -33,7 +33,7 @@ CUT_REACH = 4.0  # a cut edge weighs as much as a handle that is this many times
 CUT_WIDTH = 2  # around the mask's edge, within which it cuts what is held
 TURNED = 0.1  # of the mask's area: the square spread of handles from which on they turn and scale what lies between
 STEP, MOST_STEPS = 4.0, 16  # the longest drag is followed in steps of this length, at most this many
-BENT = 0.5  # of the longest drag: how far from its target a handle may stay, and what is held still move whole
+FAR_DRAG = 16.0  # pixels; what longer drags hold keeps its shape up to the mask's edge
 FAR = 1e4  # pixels; farther than any picture
 
 
@@ -123,25 +123,25 @@ def move_in_mask(points: np.ndarray, mask: np.ndarray, held: np.ndarray, margin:
         margin: pixels over which the motion falls to 0 at the mask's edge.
     """
     whole = without_holes(mask)
-    edge = whole & ~cv2.erode(whole.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).view(bool)
-    near = np.ones((2 * CUT_WIDTH + 1, 2 * CUT_WIDTH + 1), np.uint8)
-    cut = edge & (cv2.dilate(held, near) > 0.5)
-    still = (np.float32(CUT_REACH) * np.maximum(_distance(~cut), 0.5)) ** -2
     follows = cv2.GaussianBlur(np.clip(held, 0, 1), (0, 0), 2 * SOFT)
     fade = edge_fade(whole, margin) * (1 - HELD_MOST + HELD_MOST * follows)
-    flow = _traced(points, whole, fade, still, DISC)
+    if is_far(points):
+        np.maximum(fade, edge_fade(whole) * cv2.GaussianBlur((held > 0.5).astype(np.float32), (0, 0), SOFT), out=fade)
+    flow = _traced(points, whole, fade, _still(whole, held), DISC)
     return HeldMotion(flow, np.zeros((*mask.shape, 1), np.float32))
 
 
-def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarray) -> HeldMotion:
+def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarray, goes_on: bool) -> HeldMotion:
     """Move a thing that lies in a mask with nothing around it; what it leaves is revealed, and is yet to be filled.
 
     Args:
         points, mask, held: as in `move_in_mask`.
         hole: bool [H, W], where the thing was.
+        goes_on: whether the thing goes on beyond the mask.
     """
     whole = without_holes(mask)
-    flow = _traced(points, whole, None, np.full(mask.shape, FAR**-2, np.float32), 0.0)
+    still = _still(whole, held) if goes_on else np.full(mask.shape, FAR**-2, np.float32)
+    flow = _traced(points, whole, None, still, DISC if goes_on else 0.0)
     covers = warp(cv2.GaussianBlur(held, (0, 0), 1.0), flow) * whole
     beside = wider(covers > COVERS[0], BESIDE)
     flow[~beside] = 0
@@ -149,11 +149,9 @@ def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarra
     return HeldMotion(flow, revealed.astype(np.float32)[..., None])
 
 
-def moves_whole(points: np.ndarray) -> bool:
-    """Whether one turn and shift brings handles to their targets, but for a share BENT of the longest drag."""
-    moved = thing_motion(points, 0.0, False, points[None, :, 0], points[None, :, 1])[:, 0].T
-    drags = points[:, 2:] - points[:, :2]
-    return bool(np.hypot(*(moved - drags).T).max() <= BENT * np.hypot(*drags.T).max())
+def is_far(points: np.ndarray) -> bool:
+    """Whether a drag of points [N, 4] is so long that what it holds shows by its shape whether it moved as it would."""
+    return bool(np.hypot(*(points[:, 2:] - points[:, :2]).T).max() > FAR_DRAG)
 
 
 def without_holes(mask: np.ndarray) -> np.ndarray:
@@ -164,6 +162,13 @@ def without_holes(mask: np.ndarray) -> np.ndarray:
     enclosed = (left > 0) & (top > 0) & (right < mask.shape[1]) & (bottom < mask.shape[0])
     enclosed[0] = False  # the mask itself
     return mask | enclosed[pieces]
+
+
+def _still(mask: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """The weight c of the part of a mask's edge that cuts what is held, float32 [H, W]."""
+    near = np.ones((2 * CUT_WIDTH + 1, 2 * CUT_WIDTH + 1), np.uint8)
+    cut = rim(mask) & (cv2.dilate(held, near) > 0.5)
+    return (np.float32(CUT_REACH) * np.maximum(_distance(~cut), 0.5)) ** -2
 
 
 def _traced(

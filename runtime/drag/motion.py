@@ -54,7 +54,7 @@ def held_in_mask(mask: np.ndarray, held: np.ndarray, at: np.ndarray, margin: flo
 
 
 def move_held(
-    points: np.ndarray, holds: np.ndarray, motion: MotionName = "auto", reach: float = BEND_REACH
+    points: np.ndarray, holds: np.ndarray, motion: MotionName = "auto", reach: float = BEND_REACH, whole: float = 0.0
 ) -> HeldMotion:
     """Move what drags hold.
 
@@ -64,6 +64,7 @@ def move_held(
         motion: "bend": what is near a handle follows it. "whole": each thing moves and turns rigidly. "stretch": each
             thing turns and changes its size; with one drag its far end stays. "auto": "bend".
         reach: of a bend: its Gaussian width, as a share of the square root of the held area.
+        whole: of a bend: the share of a drag that all of a thing follows, however far from the handle.
     """
     points, first = np.unique(points.astype(np.float32), axis=0, return_index=True)
     holds = np.stack([cv2.GaussianBlur(hold, (0, 0), SOFT) for hold in holds[first]])
@@ -72,13 +73,13 @@ def move_held(
     holds = np.clip(holds / np.maximum(at_handles, 0.2)[:, None, None], 0, 1)
     pins = (points[:, :2] == points[:, 2:]).all(1)
     stays = 1 - holds[pins].max(0, initial=0.0)
-    forward, free = _forward(points, holds, pins, motion, reach)
+    forward, free = _forward(points, holds, pins, motion, reach, whole)
     forward *= stays[..., None]
     return inverted(forward, free, holds.max(0) * stays)
 
 
 def _forward(
-    points: np.ndarray, holds: np.ndarray, pins: np.ndarray, motion: MotionName, reach: float
+    points: np.ndarray, holds: np.ndarray, pins: np.ndarray, motion: MotionName, reach: float, whole: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The forward field f, float32 [H, W, 2], and the same with h = 1."""
     x, y = grid(holds.shape[1:])
@@ -92,7 +93,7 @@ def _forward(
         carries = np.ones(holds.shape[1:], np.float32)
         if motion in ("auto", "bend"):
             field += near * np.array([tx - hx, ty - hy], np.float32)[:, None, None]
-            carries = np.exp(square * np.float32(-0.5 / (reach**2 * area)))
+            carries = whole + np.float32(1 - whole) * np.exp(square * np.float32(-0.5 / (reach**2 * area)))
         else:
             of_thing = points[things == things[number]]
             field += near * thing_motion(of_thing, area, motion == "stretch", x, y)

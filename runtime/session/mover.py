@@ -6,23 +6,23 @@ import hashlib
 import threading
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.blend import REVEAL_RANGE
 from edgedrag.runtime.drag.flow import wider
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.held_motion import HeldMotion
-from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole
+from edgedrag.runtime.drag.mask_motion import is_far, lift, move_in_mask
 from edgedrag.runtime.drag.motion import held_in_mask, move_held
 from edgedrag.runtime.drag.motion_names import BEND_REACH, BEND_REACH_IN_MASK
-from edgedrag.runtime.session.scaled_drag import ScaledDrag, goes_on, longest, moves, within_reach
+from edgedrag.runtime.drag.outline import is_compact, is_distinct
+from edgedrag.runtime.session.scaled_drag import ScaledDrag, Thing, goes_on, longest, moves, within_reach
 from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
 from edgedrag.runtime.trace import span
 
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
-LIFTED_LEAST = 0.06  # of a given mask: what is held less is not what it was painted around
-UNSURE = 3.0  # generator pixels of an outline: where that is softer, it is not clear where a thing ends
+LIFTED_LEAST = 0.02  # of a given mask: what is held less is not what it was painted around
+WHOLE_FROM, WHOLE = 0.1, 0.25  # drags, over the square root of the held area: of these lengths a thing moves whole
 HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
 HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 GROUNDS = MAX_CANDIDATES  # that are remembered
@@ -35,24 +35,25 @@ class Mover:
         self._grounds: dict[tuple[bytes, ...], Ground] = {}  # the last ones, by the window's pixels and the hole
         self._lock = threading.Lock()
 
-    def move_in_mask(self, drag: ScaledDrag, held: np.ndarray, thing: np.ndarray | None, margin: float) -> HeldMotion:
+    def move_in_mask(self, drag: ScaledDrag, held: np.ndarray, thing: Thing | None, margin: float) -> HeldMotion:
         """Move what lies in a given mask.
 
-        A thing with all of its outline in the mask that moves as a whole, further than the ground around it could give
-        way, is lifted from its ground; all else moves together.
+        A thing that is seen to end at its outline, and moves far, is lifted from its ground; all else moves together.
 
         Args:
             held: float32 [N, H, W], what each drag holds.
-            thing: float32 [H, W], what they hold of a thing that does not go on beyond the mask; None: it does.
+            thing: what they hold of a thing.
             margin: generator pixels over which a motion fades in from the mask's edge.
         """
         points, mask = drag.points, drag.mask
-        far = longest(points) > margin and moves_whole(points)
         with span("move", "prepare"):
-            if not far or thing is None or (thing > 0.5).sum() < LIFTED_LEAST * mask.sum() or not is_clear(thing):
+            least = LIFTED_LEAST * mask.sum()
+            if not is_far(points) or thing is None or (thing.held > 0.5).sum() < least:
                 return move_in_mask(points, mask, held.max(0), margin)
-            hole = wider(thing > HOLE_LEVEL, HOLE_MARGIN)
-            moved = lift(points, mask, thing, hole)
+            if not is_distinct(thing.held, drag.picture):
+                return move_in_mask(points, mask, held.max(0), margin)
+            hole = wider(thing.held > HOLE_LEVEL, HOLE_MARGIN)
+            moved = lift(points, mask, thing.held, hole, thing.goes_on)
         return replace(moved, ground=self.ground(drag.picture, hole, hole))
 
     def move(self, drag: ScaledDrag, held: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
@@ -65,7 +66,8 @@ class Mover:
                 if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
                     return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
             else:
-                moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH)
+                whole = moved_whole(points, held[moves(points)].max(0, initial=0), drag.picture)
+                moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH, whole)
         if not (moved.revealed > SHOWN).any():
             return moved
         hole = wider(held[moves(points)].max(0) > HOLE_LEVEL, HOLE_MARGIN)
@@ -86,12 +88,15 @@ class Mover:
         return ground
 
 
-def is_clear(thing: np.ndarray) -> bool:
-    """Whether it is clear where a thing ends, from its soft map, float32 [H, W]."""
-    sure = thing > 0.5
-    outline = sure & ~cv2.erode(sure.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
-    doubt = float((thing * (1 - thing)).sum())
-    return doubt <= UNSURE * outline.sum() and ((thing > HOLE_LEVEL) & ~sure).sum() <= sure.sum()
+def moved_whole(points: np.ndarray, held: np.ndarray, picture: np.ndarray) -> float:
+    """The share of drags [N, 4] that all of what they hold, float32 [H, W], follows where no mask is given.
+
+    Pulled further than it could bend, a compact thing that is seen to end at its outline moves as one.
+    """
+    far = longest(points) / np.sqrt(float((held > 0.5).sum()) + 1)
+    if far <= WHOLE_FROM or not is_compact(held) or not is_distinct(held, picture):
+        return 0.0
+    return min(float(far - WHOLE_FROM) / (WHOLE - WHOLE_FROM), 1.0)
 
 
 def digest(array: np.ndarray) -> bytes:

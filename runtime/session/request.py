@@ -25,7 +25,7 @@ from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
 from edgedrag.runtime.session.history import Entry, Start
 from edgedrag.runtime.session.mover import HOLE_MARGIN, Mover, digest
 from edgedrag.runtime.session.region import Region
-from edgedrag.runtime.session.scaled_drag import ScaledDrag, lifted, longest, within_reach
+from edgedrag.runtime.session.scaled_drag import ScaledDrag, longest, thing_of, within_reach
 from edgedrag.runtime.session.start import answers_at, find_start, is_apart
 from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span
@@ -155,7 +155,7 @@ class Preparer:
             with span("hold in window", "hold"):
                 follows = np.stack([hold.in_window(window, drag.picture) for hold in moving])
             if fade and variant.motion == "bend" and variant.reach is None:
-                thing = lifted(held.holds, drag.points, window, drag.picture)
+                thing = thing_of(held.holds, drag.points, window, drag.picture)
                 return self._mover.move_in_mask(drag, follows, thing, fade)
             return self._mover.move(drag, follows, variant, fade)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from edgedrag.runtime.drag.flow import rim
 from edgedrag.runtime.hold.hold import Hold
 from edgedrag.runtime.photo.window import Window
 from edgedrag.runtime.session.variants import ANSWER
@@ -30,6 +31,14 @@ class ScaledDrag:
     points: np.ndarray
 
 
+@dataclass(frozen=True)
+class Thing:
+    """A thing in a given mask: `held`, float32 [H, W] in 0..1, and whether it goes on beyond the mask."""
+
+    held: np.ndarray
+    goes_on: bool
+
+
 def within_reach(hole: np.ndarray, longest: float) -> np.ndarray:
     """The part of a hole, bool [H, W], that drags up to a length can reveal; the same for some range of lengths.
 
@@ -50,15 +59,16 @@ def longest(points: np.ndarray) -> float:
     return float(np.hypot(*(points[:, 2:] - points[:, :2]).T).max())
 
 
-def lifted(holds: tuple[Hold, ...], points: np.ndarray, window: Window, picture: np.ndarray) -> np.ndarray | None:
-    """What drags hold of a thing in a window, float32 [H, W]; None where it goes on beyond the mask."""
+def thing_of(holds: tuple[Hold, ...], points: np.ndarray, window: Window, picture: np.ndarray) -> Thing | None:
+    """What the drags of a window that move something hold of a thing; None where all of them are pins."""
     things = [hold.answer(ANSWER) for hold, moves in zip(holds, moves(points)) if moves]
-    if not things or any(thing.beyond > CUT for thing in things):
+    if not things:
         return None
-    return np.max([thing.in_window(window, picture) for thing in things], axis=0)
+    held = np.max([thing.in_window(window, picture) for thing in things], axis=0)
+    return Thing(held, any(thing.beyond > CUT for thing in things))
 
 
 def goes_on(held: np.ndarray, mask: np.ndarray) -> bool:
     """Whether what is held, float32 [H, W], goes on beyond a mask, bool [H, W]: it holds some of the mask's edge."""
-    edge = mask & ~cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).view(bool)
+    edge = rim(mask)
     return bool(edge.any()) and float((held[edge] > 0.5).mean()) > CUT

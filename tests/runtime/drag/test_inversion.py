@@ -53,7 +53,7 @@ def test_a_moved_thing_has_its_own_outline_and_its_ground_no_trace_of_it(way: st
     if way == "whole":
         motion = move_held(points, held[None], "whole")
     else:
-        motion = lift(points, np.ones((SIZE, SIZE), bool), held, disc(*FROM, RADIUS + 3) > 0)
+        motion = lift(points, np.ones((SIZE, SIZE), bool), held, disc(*FROM, RADIUS + 3) > 0, False)
     edited = moved_photo(motion).astype(int)
     red = (np.abs(edited - CORE).max(-1) < 60).astype(bool)
     assert red[disc(*to, RADIUS - 6, SCALE) > 0].all(), "the core is whole"

@@ -8,7 +8,7 @@ import pytest
 
 from edgedrag.runtime.drag.blend import reveal_weight
 from edgedrag.runtime.drag.flow import jacobian
-from edgedrag.runtime.drag.mask_motion import lift, move_in_mask, moves_whole, without_holes
+from edgedrag.runtime.drag.mask_motion import FAR_DRAG, lift, move_in_mask, without_holes
 
 SIZE = (160, 160)
 MARGIN = 12.0
@@ -98,7 +98,7 @@ def test_a_repeated_drag_and_the_order_of_drags_change_nothing() -> None:
 
 def test_a_lifted_thing_keeps_its_shape_over_ground_that_stays() -> None:
     thing = disc(60, 80, 16)
-    moved = lift(drags((60, 80, 105, 80)), MASK, thing.astype(np.float32), disc(60, 80, 19))
+    moved = lift(drags((60, 80, 105, 80)), MASK, thing.astype(np.float32), disc(60, 80, 19), False)
     np.testing.assert_allclose(
         moved.flow[disc(105, 80, 14)], np.broadcast_to([-45, 0], (disc(105, 80, 14).sum(), 2)), atol=0.1
     )
@@ -107,8 +107,22 @@ def test_a_lifted_thing_keeps_its_shape_over_ground_that_stays() -> None:
     assert not moved.flow[~(disc(105, 80, 22) & MASK)].any()
 
 
-def test_a_thing_moves_whole_by_one_drag_or_by_several_alike() -> None:
-    assert moves_whole(drags((60, 80, 90, 80)))
-    assert moves_whole(drags((60, 80, 90, 80), (100, 80, 130, 80)))
-    assert moves_whole(drags((60, 80, 60, 60), (100, 80, 100, 100)))
-    assert not moves_whole(SEVERAL["apart"]) and not moves_whole(SEVERAL["together"])
+def test_a_lifted_thing_that_goes_on_beyond_the_mask_stays_there() -> None:
+    thing = np.zeros(SIZE, np.float32)
+    thing[60:, 70:90] = 1
+    hole = thing > 0
+    up, moved = drags((80, 80, 80, 50)), {}
+    for goes_on in (False, True):
+        moved[goes_on] = lift(up, MASK, thing, hole & MASK, goes_on).flow
+        np.testing.assert_allclose(sources(moved[goes_on], up), up[:, :2], atol=1)
+    assert moved[True][140, 80, 1] < 15 < 29 < moved[False][100, 80, 1]
+
+
+def test_what_a_long_drag_holds_keeps_its_shape_up_to_the_masks_edge() -> None:
+    thing = disc(80, 80, 56).astype(np.float32)
+    below = (MASK & ~disc(80, 80, 57))[:60]
+    for length, keeps in ((FAR_DRAG - 1, False), (FAR_DRAG + 1, True)):
+        moved = move_in_mask(drags((80, 80, 80 - length, 80)), MASK, thing, 25.0).flow
+        rigid = np.abs(moved[disc(80 - length, 80, 54) & disc(80, 80, 54)][:, 0] - length) < 0.25 * length
+        assert rigid.all() == keeps
+        assert np.abs(moved[:60][below]).max() < length, "the ground gives way"

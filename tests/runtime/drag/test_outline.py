@@ -1,0 +1,67 @@
+"""A thing is seen to end where an edge of the photo lies on its outline."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edgedrag.runtime.drag.outline import is_compact, is_distinct
+
+SIZE = (160, 200)
+
+
+def picture(*shapes: tuple[str, tuple[int, ...], int]) -> np.ndarray:
+    """Things of one grey level on textured ground, uint8 RGB."""
+    drawn = np.random.default_rng(3).integers(90, 110, (*SIZE, 3)).astype(np.uint8)
+    for kind, (x, y, *size), level in shapes:
+        if kind == "disc":
+            cv2.circle(drawn, (x, y), size[0], (level,) * 3, -1)
+        else:
+            cv2.rectangle(drawn, (x, y), (x + size[0], y + size[1]), (level,) * 3, -1)
+    return drawn
+
+
+def box(x: int, y: int, width: int, height: int) -> np.ndarray:
+    held = np.zeros(SIZE, np.float32)
+    held[y : y + height + 1, x : x + width + 1] = 1
+    return held
+
+
+CUP = ("box", (60, 50, 60, 50), 220)
+
+
+@pytest.mark.parametrize("soft", [0.0, 1.5])
+def test_a_thing_on_other_ground_is_distinct(soft: float) -> None:
+    held = box(*CUP[1])
+    held = cv2.GaussianBlur(held, (0, 0), soft) if soft else held
+    assert is_distinct(held, picture(CUP))
+
+
+def test_a_hold_that_misses_the_edge_by_a_pixel_or_two_is_distinct() -> None:
+    for by in (-2, 2):
+        assert is_distinct(box(60 - by, 50 - by, 60 + 2 * by, 50 + 2 * by), picture(CUP))
+
+
+@pytest.mark.parametrize("width", [22, 30, 50])
+def test_a_thing_that_goes_on_is_not(width: int) -> None:
+    """An arm of the thing's own colour, which the hold cuts off."""
+    arm = ("box", (119, 60, 80, width), CUP[2])
+    assert not is_distinct(box(*CUP[1]), picture(CUP, arm))
+
+
+def test_a_part_of_a_thing_or_of_the_ground_is_not() -> None:
+    assert not is_distinct(box(80, 60, 20, 20), picture(CUP))
+    assert not is_distinct(box(10, 10, 30, 30), picture())
+    assert not is_distinct(np.zeros(SIZE, np.float32), picture(CUP))
+
+
+def test_a_thing_that_the_photo_cuts_is_seen_to_end_where_it_does() -> None:
+    cut = ("box", (150, 50, 60, 50), 220)
+    assert is_distinct(box(150, 50, 60, 50), picture(cut))
+
+
+def test_compact_things_and_limbs() -> None:
+    disc = cv2.circle(np.zeros(SIZE, np.uint8), (100, 80), 30, 1, -1).astype(np.float32)
+    assert is_compact(disc) and is_compact(box(60, 50, 60, 50)) and is_compact(box(60, 50, 40, 80))
+    assert not is_compact(box(20, 70, 150, 12)) and not is_compact(disc - cv2.erode(disc, np.ones((25, 25))))

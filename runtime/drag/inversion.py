@@ -22,7 +22,7 @@ MISSED = 1.0  # residual of the iteration above which a pixel shows nothing of t
 BEHIND = 0.8  # what is held less than this may lie behind what moves, if that is held more by MORE_HELD,
 MORE_HELD = 0.1  # so that no specks of the ground show in a soft outline, and what bends smoothly stays smooth
 UNLIKE = 1.0  # pixels between a flow and the usual one around: a speck
-STAYS, FAR = 0.5, 7.0  # pixels: what moves less stays; what moves more has an outline before it
+STAYS, LEAVES = 0.5, 7.0  # pixels: what moves less stays; what moves more has an outline before it
 EDGE = 1.8  # Gaussian blur of the edge of what is revealed
 FADING = 12.0  # pixels over which the ground fades into what lies around it
 DRAWN_OUT = (0.5, 0.25)  # smaller singular values of the sampling map between which the ground is revealed
@@ -37,35 +37,35 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
         forward: float32 [H, W, 2]. free: the same, what all would move by that is held.
         held: float32 [H, W] in 0..1.
     """
-    behind, nothing, shown = _alone(forward, free, held)
-    front, cover = _in_front(free, held, shown)
-    covered = cover > np.maximum(0.5, shown + MORE_HELD)
-    flow = np.where(covered[..., None], front, behind)
+    behind, nothing, held_behind = _alone(forward, free, held)
+    front, held_in_front = _in_front(free, held, held_behind)
+    in_front = held_in_front > np.maximum(0.5, held_behind + MORE_HELD)
+    flow = np.where(in_front[..., None], front, behind)
     usual = cv2.merge([cv2.medianBlur(each, 5) for each in cv2.split(flow)])
-    specks = (_length(flow - usual) > UNLIKE) & ~covered  # where no iteration ended well
+    specks = (_length(flow - usual) > UNLIKE) & ~in_front  # where no iteration ended well
     flow[specks] = usual[specks]
-    drawn_out = _drawn_out(flow, nothing | specks, covered)
+    drawn_out = _drawn_out(flow, nothing | specks, in_front)
 
     # Where nothing is shown, what moves goes on beyond its outline, and the ground comes in over that.
     moved_by = _length(front)
     before = moved_by > 0  # where what moves may lie
-    goes_on = (drawn_out > 0.5) & wider(covered, BESIDE) & before
+    goes_on = (drawn_out > 0.5) & wider(in_front, BESIDE) & before
     flow[goes_on] = front[goes_on]
     revealed = np.clip(cv2.GaussianBlur(drawn_out, (0, 0), EDGE), 0, 1)
-    ground = ~covered & (shown < 0.5)
+    ground = ~in_front & (held_behind < 0.5)
     revealed[ground] = np.maximum(revealed, _faded(revealed))[ground]
 
     # Before what stays it has a soft outline of its own.
     rests = _length(behind) < STAYS
     stays = rests & (revealed < REVEAL_RANGE[0])
-    outline = covered & (cover < BEHIND) & stays & (moved_by > FAR)
-    beside = wider(outline, BESIDE) & (cover < COVERS[1]) & stays & before
+    outline = in_front & (held_in_front < BEHIND) & stays & (moved_by > LEAVES)
+    beside = wider(outline, BESIDE) & (held_in_front < COVERS[1]) & stays & before
     flow[beside] = front[beside]
-    revealed[beside] = revealed_beside(cover[beside])
+    revealed[beside] = revealed_beside(held_in_front[beside])
     # Between two flows there is nothing to see.
     across = cv2.split(cv2.morphologyEx(flow, cv2.MORPH_GRADIENT, np.ones((2 * BAND + 1, 2 * BAND + 1))))
-    jumps = np.maximum(*across) > FAR
-    unseen = ground & ~(beside & (cover > COVERS[0])) & (rests | (drawn_out > 0.5))
+    jumps = np.maximum(*across) > LEAVES
+    unseen = ground & ~(beside & (held_in_front > COVERS[0])) & (rests | (drawn_out > 0.5))
     revealed[jumps & unseen] = 1
     return HeldMotion(flow, revealed[..., None])
 
@@ -83,25 +83,25 @@ def _alone(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> tuple[np.
     flow, residual = _iterated(forward, free, places(held.shape))
     lost = residual > MISSED
     # At the outline of what moves far the iteration does not end, or ends at what lies behind.
-    shown = np.where(lost, 0, warp(held, flow))
+    held_behind = np.where(lost, 0, warp(held, flow))
     at = np.nonzero(lost)
     flow[lost], missed = _iterated_at(forward, forward, at)
     nothing = np.zeros(held.shape, bool)
     nothing[tuple(index[missed > MISSED] for index in at)] = True
-    return flow, nothing, shown
+    return flow, nothing, held_behind
 
 
-def _in_front(free: np.ndarray, held: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _in_front(free: np.ndarray, held: np.ndarray, held_behind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What moves before the rest: its backward flow [H, W, 2], and how much of what that shows is held, [H, W].
 
-    Both are 0 where it cannot come to lie. `shown` is how much of what the rest shows is held.
+    Both are 0 where it cannot come to lie. `held_behind` is how much of what the rest shows is held.
     """
     reach = wider(held > 0.5, int(np.ceil(np.abs(free).max())) + 1)
-    at = np.nonzero(reach & (shown < BEHIND))
-    flow, cover = np.zeros_like(free), np.zeros_like(held)
+    at = np.nonzero(reach & (held_behind < BEHIND))
+    flow, held_in_front = np.zeros_like(free), np.zeros_like(held)
     flow[at], _ = _iterated_at(free, free, at)
-    cover[at] = sample_list(held, *(np.stack(at[::-1], 1) + flow[at]).astype(np.float32).T)[:, 0]
-    return flow, cover
+    held_in_front[at] = sample_list(held, *(np.stack(at[::-1], 1) + flow[at]).astype(np.float32).T)[:, 0]
+    return flow, held_in_front
 
 
 def _faded(revealed: np.ndarray) -> np.ndarray:
@@ -111,12 +111,12 @@ def _faded(revealed: np.ndarray) -> np.ndarray:
     return np.where(away < FADING, high - away * np.float32((high - low) / FADING), 0)
 
 
-def _drawn_out(flow: np.ndarray, nothing: np.ndarray, covered: np.ndarray) -> np.ndarray:
+def _drawn_out(flow: np.ndarray, nothing: np.ndarray, in_front: np.ndarray) -> np.ndarray:
     """How far a flow [H, W, 2] draws the source out, up to 1 where it shows nothing; float32 [H, W]."""
     low, high = DRAWN_OUT[1], DRAWN_OUT[0]
     drawn_out = np.clip((high - least_stretch(flow)) / (high - low), 0, 1)
     drawn_out[nothing] = 1
-    drawn_out[covered] = 0
+    drawn_out[in_front] = 0
     return drawn_out
 
 

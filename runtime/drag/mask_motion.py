@@ -34,7 +34,7 @@ CUT_WIDTH = 2  # around the mask's edge, within which it cuts what is held
 TURNED = 0.1  # of the mask's area: the square spread of handles from which on they turn and scale what lies between
 STEP, MOST_STEPS = 4.0, 16  # the longest drag is followed in steps of this length, at most this many
 FAR_DRAG = 16.0  # pixels; what longer drags hold keeps its shape up to the mask's edge
-FAR = 1e4  # pixels; farther than any picture
+FARTHEST = 1e4  # pixels; farther than any picture
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Velocity:
         radii = np.minimum(self.disc, INSIDE * self.inside[rows, columns])
         if len(handles) > 1:
             apart = np.linalg.norm(handles[:, None] - handles[None], axis=-1)
-            np.fill_diagonal(apart, FAR)
+            np.fill_diagonal(apart, FARTHEST)
             radii = np.minimum(radii, APART * apart.min(1))
         return np.maximum(radii, 1e-3).astype(np.float32)
 
@@ -140,7 +140,7 @@ def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarra
         goes_on: whether the thing goes on beyond the mask.
     """
     whole = without_holes(mask)
-    still = _still(whole, held) if goes_on else np.full(mask.shape, FAR**-2, np.float32)
+    still = _still(whole, held) if goes_on else np.full(mask.shape, FARTHEST**-2, np.float32)
     flow = _traced(points, whole, None, still, DISC if goes_on else 0.0)
     covers = warp(cv2.GaussianBlur(held, (0, 0), 1.0), flow) * whole
     beside = wider(covers > COVERS[0], BESIDE)
@@ -187,7 +187,7 @@ def _traced(
 
 
 def _distance(where: np.ndarray) -> np.ndarray:
-    """The distance of each pixel to the nearest one where a map, bool [H, W], is false; FAR where there is none."""
+    """The distance of each pixel to the nearest where a map, bool [H, W], is false; FARTHEST where none is."""
     if where.all():
-        return np.full(where.shape, FAR, np.float32)
+        return np.full(where.shape, FARTHEST, np.float32)
     return cv2.distanceTransform(where.astype(np.uint8), cv2.DIST_L2, 5)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.flow import rim, sample_list
+from edgedrag.runtime.drag.composite import box_of
+from edgedrag.runtime.drag.flow import rim, sample_list, wider
 
 PLACES = (-2.5, 0.0, 2.5)  # generator pixels from the outline, outward, whose colours differ at an edge
+BESIDE = 8  # generator pixels around what is held that are looked at
 SMOOTH = 2.0  # Gaussian blur of what is held, whose gradient is the outline's normal
 EDGE = 8.0  # difference in CIELAB from which on something is an edge
 OPEN = 0.08  # of an outline: with more of it on no edge, a thing goes on
@@ -20,10 +22,12 @@ COMPACT = 5.2  # outline over the square root of the area; a disc has 3.5, a squ
 
 def is_distinct(held: np.ndarray, picture: np.ndarray) -> bool:
     """Whether an edge of a picture, uint8 RGB [H, W, 3], lies on the outline of what is held, float32 [H, W]."""
+    if not rim(held > 0.5).any():
+        return False
+    box = box_of(wider(held > 0.5, BESIDE))
+    held, picture = held[box], picture[box]
     outline = rim(held > 0.5)
     rows, columns = np.nonzero(outline)
-    if not len(rows):
-        return False
     soft = cv2.GaussianBlur(held, (0, 0), SMOOTH)
     along = [cv2.Sobel(soft, cv2.CV_32F, *axis)[outline] for axis in ((1, 0), (0, 1))]
     length = np.maximum(cv2.magnitude(*along), 1e-6).ravel()

@@ -25,7 +25,7 @@ PRODUCT = 1.5e6  # targets times sources, up to which all pairs are compared
 FADING = 0.2  # of confidence, with each pixel away from the hole's rim
 SUM_OF_3 = np.ones((1, 3), np.float32)
 NOTHING = np.empty(0, np.float32)
-FAR = np.float32(1e6)  # the cost of a source that knows too little
+NO_MATCH = np.float32(1e6)  # the cost of a source that knows too little
 
 
 def nearest_index(mask: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ class Level:
         share = products(weight, self._unknown)
         np.subtract(1, share, out=share)
         cost = products(rows, self._rows)
-        np.add(cost, FAR, out=cost, where=share < LEAST_SHARE)
+        np.add(cost, NO_MATCH, out=cost, where=share < LEAST_SHARE)
         cost /= np.maximum(share, 1e-6, out=share)
         best = cost.argmin(1)
         return best, np.maximum(cost[np.arange(len(targets)), best], 0)
@@ -175,7 +175,7 @@ class Level:
             cost = np.einsum("ij,ij->i", rows[some], self._rows.take(source, axis=0))
             partial = np.flatnonzero(self._partial[source])
             share = np.einsum("ij,ij->i", weight[some][partial], self._source_known[source[partial]])
-            cost[partial] = cost[partial] / np.maximum(share, 1e-6) + FAR * (share < LEAST_SHARE)
+            cost[partial] = cost[partial] / np.maximum(share, 1e-6) + NO_MATCH * (share < LEAST_SHARE)
             return cost
 
         best = np.full(len(self._row_of), -1)

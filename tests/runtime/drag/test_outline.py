@@ -53,7 +53,8 @@ def test_a_thing_that_goes_on_is_not(width: int) -> None:
 def test_a_part_of_a_thing_or_of_the_ground_is_not() -> None:
     assert not is_distinct(box(80, 60, 20, 20), picture(CUP))
     assert not is_distinct(box(10, 10, 30, 30), picture())
-    assert not is_distinct(np.zeros(SIZE, np.float32), picture(CUP))
+    for nothing_or_all in (0, 1):
+        assert not is_distinct(np.full(SIZE, nothing_or_all, np.float32), picture(CUP))
 
 
 def test_a_thing_that_the_photo_cuts_is_seen_to_end_where_it_does() -> None:

@@ -23,8 +23,8 @@ from edgedrag.runtime.trace import span
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
 LIFTED_LEAST = 0.02  # of a given mask: what is held less is not what it was painted around
 WHOLE_FROM, WHOLE = 0.1, 0.25  # drags, over the square root of the held area: of these lengths a thing moves whole
-HOLE_LEVEL = 0.1  # of what is held; from there on it leaves a hole behind
-HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
+HOLE_LEVEL = 0.5  # of what is held; from there on it leaves a hole behind
+HOLE_MARGIN = 4  # generator pixels around it, where its outline still shows
 GROUNDS = MAX_CANDIDATES  # that are remembered
 
 

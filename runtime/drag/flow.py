@@ -26,6 +26,11 @@ def places(shape: tuple[int, ...]) -> np.ndarray:
     return cv2.merge(np.meshgrid(*(np.arange(length, dtype=np.float32) for length in shape[::-1])))
 
 
+def longest(points: np.ndarray) -> float:
+    """The length of the longest drag of points [N, 4]."""
+    return float(np.hypot(*(points[:, 2:] - points[:, :2]).T).max())
+
+
 def edge_fade(mask: np.ndarray, width: float = FADE) -> np.ndarray:
     """0 outside the mask, rising linearly to 1 at `width` pixels inside it; float32 [H, W].
 

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
-from edgedrag.runtime.drag.flow import edge_fade, places, rim, warp, wider
+from edgedrag.runtime.drag.flow import edge_fade, longest, places, rim, warp, wider
 from edgedrag.runtime.drag.held_motion import BAND, BESIDE, COVERS, HeldMotion, revealed_beside
 from edgedrag.runtime.drag.motion import HELD_MOST, SOFT
 
@@ -33,7 +33,7 @@ CUT_REACH = 4.0  # a cut edge weighs as much as a handle that is this many times
 CUT_WIDTH = 2  # around the mask's edge, within which it cuts what is held
 TURNED = 0.1  # of the mask's area: the square spread of handles from which on they turn and scale what lies between
 STEP, MOST_STEPS = 4.0, 16  # the longest drag is followed in steps of this length, at most this many
-FAR_DRAG = 16.0  # pixels; what longer drags hold keeps its shape up to the mask's edge
+FIRM_FROM = 16.0  # pixels; what longer drags hold keeps its shape up to the mask's edge
 FARTHEST = 1e4  # pixels; farther than any picture
 
 
@@ -125,7 +125,7 @@ def move_in_mask(points: np.ndarray, mask: np.ndarray, held: np.ndarray, margin:
     whole = without_holes(mask)
     follows = cv2.GaussianBlur(np.clip(held, 0, 1), (0, 0), 2 * SOFT)
     fade = edge_fade(whole, margin) * (1 - HELD_MOST + HELD_MOST * follows)
-    if is_far(points):
+    if longest(points) > FIRM_FROM:
         np.maximum(fade, edge_fade(whole) * cv2.GaussianBlur((held > 0.5).astype(np.float32), (0, 0), SOFT), out=fade)
     flow = _traced(points, whole, fade, _still(whole, held), DISC)
     return HeldMotion(flow, np.zeros((*mask.shape, 1), np.float32))
@@ -147,11 +147,6 @@ def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarra
     flow[~beside] = 0
     revealed = np.where(wider(beside, BAND) | hole, revealed_beside(covers), 0)
     return HeldMotion(flow, revealed.astype(np.float32)[..., None])
-
-
-def is_far(points: np.ndarray) -> bool:
-    """Whether a drag of points [N, 4] is so long that what it holds shows by its shape whether it moved as it would."""
-    return bool(np.hypot(*(points[:, 2:] - points[:, :2]).T).max() > FAR_DRAG)
 
 
 def without_holes(mask: np.ndarray) -> np.ndarray:

@@ -17,7 +17,6 @@ BESIDE = 8  # generator pixels around what is held that are looked at
 SMOOTH = 2.0  # Gaussian blur of what is held, whose gradient is the outline's normal
 EDGE = 8.0  # difference in CIELAB from which on something is an edge
 OPEN = 0.08  # of an outline: with more of it on no edge, a thing goes on
-COMPACT = 5.2  # outline over the square root of the area; a disc has 3.5, a square 4, a limb or a lever more
 
 
 def is_distinct(held: np.ndarray, picture: np.ndarray) -> bool:
@@ -40,7 +39,7 @@ def is_distinct(held: np.ndarray, picture: np.ndarray) -> bool:
     return bool((np.max(apart, 0) < EDGE).mean() <= OPEN)
 
 
-def is_compact(held: np.ndarray) -> bool:
-    """Whether what is held, float32 [H, W], has a short outline for its area."""
+def outline_length(held: np.ndarray) -> float:
+    """The outline of what is held, float32 [H, W], over the square root of its area: of a square 4, of a disc 4.4."""
     region = held > 0.5
-    return bool(rim(region).sum() <= COMPACT * np.sqrt(float(region.sum())))
+    return float(rim(region).sum()) / max(float(region.sum()), 1.0) ** 0.5

@@ -9,20 +9,23 @@ from dataclasses import replace
 import numpy as np
 
 from edgedrag.runtime.drag.blend import REVEAL_RANGE
-from edgedrag.runtime.drag.flow import wider
+from edgedrag.runtime.drag.flow import longest, wider
 from edgedrag.runtime.drag.ground import Ground, make_ground
 from edgedrag.runtime.drag.held_motion import HeldMotion
-from edgedrag.runtime.drag.mask_motion import is_far, lift, move_in_mask
+from edgedrag.runtime.drag.mask_motion import lift, move_in_mask
 from edgedrag.runtime.drag.motion import held_in_mask, move_held
 from edgedrag.runtime.drag.motion_names import BEND_REACH, BEND_REACH_IN_MASK
-from edgedrag.runtime.drag.outline import is_compact, is_distinct
-from edgedrag.runtime.session.scaled_drag import ScaledDrag, Thing, goes_on, longest, moves, within_reach
+from edgedrag.runtime.drag.outline import is_distinct, outline_length
+from edgedrag.runtime.session.scaled_drag import ScaledDrag, Thing, goes_on, moves, within_reach
 from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
 from edgedrag.runtime.trace import span
 
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
+LIFT_FROM = 12.0  # generator pixels; what shorter drags move in a mask is not lifted
 LIFTED_LEAST = 0.02  # of a given mask: what is held less is not what it was painted around
 WHOLE_FROM, WHOLE = 0.1, 0.25  # drags, over the square root of the held area: of these lengths a thing moves whole
+COMPACT = 5.2, 6.4  # an outline over that root: of longer ones a limb or lever may be held; where pulled further than
+LONG = 0.7  # of that root, of still longer ones
 HOLE_LEVEL = 0.5  # of what is held; from there on it leaves a hole behind
 HOLE_MARGIN = 4  # generator pixels around it, where its outline still shows
 GROUNDS = MAX_CANDIDATES  # that are remembered
@@ -48,7 +51,7 @@ class Mover:
         points, mask = drag.points, drag.mask
         with span("move", "prepare"):
             least = LIFTED_LEAST * mask.sum()
-            if not is_far(points) or thing is None or (thing.held > 0.5).sum() < least:
+            if longest(points) <= LIFT_FROM or thing is None or (thing.held > 0.5).sum() < least:
                 return move_in_mask(points, mask, held.max(0), margin)
             if not is_distinct(thing.held, drag.picture):
                 return move_in_mask(points, mask, held.max(0), margin)
@@ -93,10 +96,12 @@ def moved_whole(points: np.ndarray, held: np.ndarray, picture: np.ndarray) -> fl
 
     Pulled further than it could bend, a compact thing that is seen to end at its outline moves as one.
     """
-    far = longest(points) / np.sqrt(float((held > 0.5).sum()) + 1)
-    if far <= WHOLE_FROM or not is_compact(held) or not is_distinct(held, picture):
+    far = longest(points) / (float((held > 0.5).sum()) + 1) ** 0.5
+    if far <= WHOLE_FROM or not is_distinct(held, picture):
         return 0.0
-    return min(float(far - WHOLE_FROM) / (WHOLE - WHOLE_FROM), 1.0)
+    if outline_length(held) > COMPACT[far > LONG]:
+        return 0.0
+    return min((far - WHOLE_FROM) / (WHOLE - WHOLE_FROM), 1.0)
 
 
 def digest(array: np.ndarray) -> bytes:

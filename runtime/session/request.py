@@ -10,7 +10,7 @@ import numpy as np
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.composite import Generated
 from edgedrag.runtime.drag.drags import Drags, check_drags, check_handles_in_mask
-from edgedrag.runtime.drag.flow import wider
+from edgedrag.runtime.drag.flow import longest, wider
 from edgedrag.runtime.drag.held_motion import HeldMotion
 from edgedrag.runtime.drag.motion import MotionName, check_motion
 from edgedrag.runtime.drag.run import DragRun
@@ -25,7 +25,7 @@ from edgedrag.runtime.session.held import Held, Way, flow_from, held_after
 from edgedrag.runtime.session.history import Entry, Start
 from edgedrag.runtime.session.mover import HOLE_MARGIN, Mover, digest
 from edgedrag.runtime.session.region import Region
-from edgedrag.runtime.session.scaled_drag import ScaledDrag, longest, thing_of, within_reach
+from edgedrag.runtime.session.scaled_drag import ScaledDrag, thing_of, within_reach
 from edgedrag.runtime.session.start import answers_at, find_start, is_apart
 from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span

@@ -54,11 +54,6 @@ def moves(points: np.ndarray) -> np.ndarray:
     return (points[:, :2] != points[:, 2:]).any(1)
 
 
-def longest(points: np.ndarray) -> float:
-    """The length of the longest drag of points [N, 4]."""
-    return float(np.hypot(*(points[:, 2:] - points[:, :2]).T).max())
-
-
 def thing_of(holds: tuple[Hold, ...], points: np.ndarray, window: Window, picture: np.ndarray) -> Thing | None:
     """What the drags of a window that move something hold of a thing; None where all of them are pins."""
     things = [hold.answer(ANSWER) for hold, moves in zip(holds, moves(points)) if moves]

@@ -8,7 +8,7 @@ import pytest
 
 from edgedrag.runtime.drag.blend import reveal_weight
 from edgedrag.runtime.drag.flow import jacobian
-from edgedrag.runtime.drag.mask_motion import FAR_DRAG, lift, move_in_mask, without_holes
+from edgedrag.runtime.drag.mask_motion import FIRM_FROM, lift, move_in_mask, without_holes
 
 SIZE = (160, 160)
 MARGIN = 12.0
@@ -121,7 +121,7 @@ def test_a_lifted_thing_that_goes_on_beyond_the_mask_stays_there() -> None:
 def test_what_a_long_drag_holds_keeps_its_shape_up_to_the_masks_edge() -> None:
     thing = disc(80, 80, 56).astype(np.float32)
     below = (MASK & ~disc(80, 80, 57))[:60]
-    for length, keeps in ((FAR_DRAG - 1, False), (FAR_DRAG + 1, True)):
+    for length, keeps in ((FIRM_FROM - 1, False), (FIRM_FROM + 1, True)):
         moved = move_in_mask(drags((80, 80, 80 - length, 80)), MASK, thing, 25.0).flow
         rigid = np.abs(moved[disc(80 - length, 80, 54) & disc(80, 80, 54)][:, 0] - length) < 0.25 * length
         assert rigid.all() == keeps

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.runtime.drag.outline import is_compact, is_distinct
+from edgedrag.runtime.drag.outline import is_distinct, outline_length
 
 SIZE = (160, 200)
 
@@ -62,7 +62,8 @@ def test_a_thing_that_the_photo_cuts_is_seen_to_end_where_it_does() -> None:
     assert is_distinct(box(150, 50, 60, 50), picture(cut))
 
 
-def test_compact_things_and_limbs() -> None:
+def test_the_outline_of_limbs_is_longer_than_that_of_compact_things() -> None:
     disc = cv2.circle(np.zeros(SIZE, np.uint8), (100, 80), 30, 1, -1).astype(np.float32)
-    assert is_compact(disc) and is_compact(box(60, 50, 60, 50)) and is_compact(box(60, 50, 40, 80))
-    assert not is_compact(box(20, 70, 150, 12)) and not is_compact(disc - cv2.erode(disc, np.ones((25, 25))))
+    assert outline_length(disc) == pytest.approx(4.4, abs=0.1) and outline_length(box(60, 50, 60, 60)) < 4
+    assert outline_length(box(60, 50, 40, 80)) < 5 < 7 < outline_length(box(20, 70, 150, 12))
+    assert outline_length(disc * 0) == 0

@@ -21,7 +21,7 @@ from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
 from edgedrag.runtime.trace import span
 
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
-LIFT_FROM = 12.0  # generator pixels; what shorter drags move in a mask is not lifted
+LIFT_FROM = 12.0, 0.25  # generator pixels, and over the square root of the held area: of longer drags in a mask
 LIFTED_LEAST = 0.02  # of a given mask: what is held less is not what it was painted around
 WHOLE_FROM, WHOLE = 0.1, 0.25  # drags, over the square root of the held area: of these lengths a thing moves whole
 COMPACT = 5.2, 6.4  # an outline over that root: of longer ones a limb or lever may be held; where pulled further than
@@ -50,10 +50,7 @@ class Mover:
         """
         points, mask = drag.points, drag.mask
         with span("move", "prepare"):
-            least = LIFTED_LEAST * mask.sum()
-            if longest(points) <= LIFT_FROM or thing is None or (thing.held > 0.5).sum() < least:
-                return move_in_mask(points, mask, held.max(0), margin)
-            if not is_distinct(thing.held, drag.picture):
+            if thing is None or not is_lifted(points, thing.held, mask) or not is_distinct(thing.held, drag.picture):
                 return move_in_mask(points, mask, held.max(0), margin)
             hole = wider(thing.held > HOLE_LEVEL, HOLE_MARGIN)
             moved = lift(points, mask, thing.held, hole, thing.goes_on)
@@ -89,6 +86,12 @@ class Mover:
             with self._lock:
                 self._grounds = {key: ground, **dict(list(self._grounds.items())[: GROUNDS - 1])}
         return ground
+
+
+def is_lifted(points: np.ndarray, held: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether drags [N, 4] are so long that what they hold, [H, W], of a mask would have to leave its ground."""
+    area = float((held > 0.5).sum())
+    return area >= LIFTED_LEAST * mask.sum() and longest(points) > max(LIFT_FROM[0], LIFT_FROM[1] * area**0.5)
 
 
 def moved_whole(points: np.ndarray, held: np.ndarray, picture: np.ndarray) -> float:

@@ -1,7 +1,8 @@
-"""Whether a thing is seen to end at its outline.
+"""Whether a thing is seen to end at its outline, so that it moves as one and leaves its ground.
 
 Where a thing ends, an edge of the photo lies on its outline. Where none does, it is attached to more of the same, or
-the hold is wrong: then it must not be cut out.
+the hold is wrong: then it must not be cut out. What is pulled little may bend or give way all the same, and that is
+right more often. Lengths are in generator pixels, or where it says so in sizes: square roots of the held area.
 """
 
 from __future__ import annotations
@@ -10,13 +11,38 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
-from edgedrag.runtime.drag.flow import rim, sample_list, wider
+from edgedrag.runtime.drag.flow import longest, rim, sample_list, wider
 
-PLACES = (-2.5, 0.0, 2.5)  # generator pixels from the outline, outward, whose colours differ at an edge
-BESIDE = 8  # generator pixels around what is held that are looked at
+PLACES = (-2.5, 0.0, 2.5)  # from the outline, outward, whose colours differ at an edge
+BESIDE = 8  # around what is held that is looked at
 SMOOTH = 2.0  # Gaussian blur of what is held, whose gradient is the outline's normal
 EDGE = 8.0  # difference in CIELAB from which on something is an edge
 OPEN = 0.08  # of an outline: with more of it on no edge, a thing goes on
+
+WHOLE_FROM, WHOLE = 0.1, 0.25  # sizes: drags between which a thing moves more and more as one
+COMPACT, LESS_COMPACT = 5.2, 6.4  # sizes: the longest outline of such a thing, since limbs and levers have longer ones
+FAR = 0.7  # sizes: of drags from which on it may be LESS_COMPACT
+LIFTED_FROM = 12.0  # drags in a mask from which on a thing is lifted, if they have WHOLE sizes too
+LEAST = 0.02  # of a mask: what is held less is not what it was painted around
+
+
+def moved_whole(points: np.ndarray, held: np.ndarray, picture: np.ndarray) -> float:
+    """The share of drags that all of what they hold follows where no mask is given, 0..1.
+
+    Args:
+        points: [N, 4]. held: float32 [H, W] in 0..1. picture: uint8 RGB [H, W, 3].
+    """
+    far = longest(points) / size_of(held)
+    if far <= WHOLE_FROM or outline_length(held) > (LESS_COMPACT if far > FAR else COMPACT):
+        return 0.0
+    return min((far - WHOLE_FROM) / (WHOLE - WHOLE_FROM), 1.0) if is_distinct(held, picture) else 0.0
+
+
+def is_lifted(points: np.ndarray, held: np.ndarray, mask: np.ndarray, picture: np.ndarray) -> bool:
+    """Whether what drags hold in a given mask, bool [H, W], moves before its ground; the rest as in `moved_whole`."""
+    size = size_of(held)
+    far = longest(points) > max(LIFTED_FROM, WHOLE * size)
+    return far and size**2 >= LEAST * mask.sum() and is_distinct(held, picture)
 
 
 def is_distinct(held: np.ndarray, picture: np.ndarray) -> bool:
@@ -40,6 +66,10 @@ def is_distinct(held: np.ndarray, picture: np.ndarray) -> bool:
 
 
 def outline_length(held: np.ndarray) -> float:
-    """The outline of what is held, float32 [H, W], over the square root of its area: of a square 4, of a disc 4.4."""
-    region = held > 0.5
-    return float(rim(region).sum()) / max(float(region.sum()), 1.0) ** 0.5
+    """The outline of what is held, float32 [H, W], in sizes: of a square 4, of a disc of pixels 4.4."""
+    return float(rim(held > 0.5).sum()) / size_of(held)
+
+
+def size_of(held: np.ndarray) -> float:
+    """The square root of the held area, float32 [H, W]; 1 where nothing is held."""
+    return max(float((held > 0.5).sum()), 1.0) ** 0.5

@@ -15,17 +15,12 @@ from edgedrag.runtime.drag.held_motion import HeldMotion
 from edgedrag.runtime.drag.mask_motion import lift, move_in_mask
 from edgedrag.runtime.drag.motion import held_in_mask, move_held
 from edgedrag.runtime.drag.motion_names import BEND_REACH, BEND_REACH_IN_MASK
-from edgedrag.runtime.drag.outline import is_distinct, outline_length
+from edgedrag.runtime.drag.outline import is_lifted, moved_whole
 from edgedrag.runtime.session.scaled_drag import ScaledDrag, Thing, goes_on, moves, within_reach
 from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
 from edgedrag.runtime.trace import span
 
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
-LIFT_FROM = 12.0, 0.25  # generator pixels, and over the square root of the held area: of longer drags in a mask
-LIFTED_LEAST = 0.02  # of a given mask: what is held less is not what it was painted around
-WHOLE_FROM, WHOLE = 0.1, 0.25  # drags, over the square root of the held area: of these lengths a thing moves whole
-COMPACT = 5.2, 6.4  # an outline over that root: of longer ones a limb or lever may be held; where pulled further than
-LONG = 0.7  # of that root, of still longer ones
 HOLE_LEVEL = 0.5  # of what is held; from there on it leaves a hole behind
 HOLE_MARGIN = 4  # generator pixels around it, where its outline still shows
 GROUNDS = MAX_CANDIDATES  # that are remembered
@@ -50,7 +45,7 @@ class Mover:
         """
         points, mask = drag.points, drag.mask
         with span("move", "prepare"):
-            if thing is None or not is_lifted(points, thing.held, mask) or not is_distinct(thing.held, drag.picture):
+            if thing is None or not is_lifted(points, thing.held, mask, drag.picture):
                 return move_in_mask(points, mask, held.max(0), margin)
             hole = wider(thing.held > HOLE_LEVEL, HOLE_MARGIN)
             moved = lift(points, mask, thing.held, hole, thing.goes_on)
@@ -66,7 +61,8 @@ class Mover:
                 if goes_on(held.max(0), mask):  # then the mask cuts it, and what is drawn out there is no ground
                     return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
             else:
-                whole = moved_whole(points, held[moves(points)].max(0, initial=0), drag.picture)
+                bends = variant.motion == "bend" and variant.reach is None
+                whole = moved_whole(points, held[moves(points)].max(0), drag.picture) if bends else 0.0
                 moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH, whole)
         if not (moved.revealed > SHOWN).any():
             return moved
@@ -86,25 +82,6 @@ class Mover:
             with self._lock:
                 self._grounds = {key: ground, **dict(list(self._grounds.items())[: GROUNDS - 1])}
         return ground
-
-
-def is_lifted(points: np.ndarray, held: np.ndarray, mask: np.ndarray) -> bool:
-    """Whether drags [N, 4] are so long that what they hold, [H, W], of a mask would have to leave its ground."""
-    area = float((held > 0.5).sum())
-    return area >= LIFTED_LEAST * mask.sum() and longest(points) > max(LIFT_FROM[0], LIFT_FROM[1] * area**0.5)
-
-
-def moved_whole(points: np.ndarray, held: np.ndarray, picture: np.ndarray) -> float:
-    """The share of drags [N, 4] that all of what they hold, float32 [H, W], follows where no mask is given.
-
-    Pulled further than it could bend, a compact thing that is seen to end at its outline moves as one.
-    """
-    far = longest(points) / (float((held > 0.5).sum()) + 1) ** 0.5
-    if far <= WHOLE_FROM or not is_distinct(held, picture):
-        return 0.0
-    if outline_length(held) > COMPACT[far > LONG]:
-        return 0.0
-    return min((far - WHOLE_FROM) / (WHOLE - WHOLE_FROM), 1.0)
 
 
 def digest(array: np.ndarray) -> bytes:

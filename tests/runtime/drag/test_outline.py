@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.runtime.drag.outline import is_distinct, outline_length
+from edgedrag.runtime.drag.outline import FAR, LIFTED_FROM, WHOLE, is_distinct, is_lifted, moved_whole, outline_length
 
 SIZE = (160, 200)
 
@@ -67,3 +67,35 @@ def test_the_outline_of_limbs_is_longer_than_that_of_compact_things() -> None:
     assert outline_length(disc) == pytest.approx(4.4, abs=0.1) and outline_length(box(60, 50, 60, 60)) < 4
     assert outline_length(box(60, 50, 40, 80)) < 5 < 7 < outline_length(box(20, 70, 150, 12))
     assert outline_length(disc * 0) == 0
+
+
+def pull(length: float) -> np.ndarray:
+    return np.array([[90, 75, 90 + length, 75]], np.float32)
+
+
+def test_a_compact_thing_moves_more_and_more_as_one() -> None:
+    held, seen = box(*CUP[1]), picture(CUP)
+    size = float(held.sum()) ** 0.5
+    shares = [moved_whole(pull(sizes * size), held, seen) for sizes in (0.05, 0.12, 0.2, 1.01 * WHOLE, 1)]
+    assert shares[0] == 0 and shares == sorted(shares) and shares[-2:] == [1, 1]
+    assert moved_whole(pull(size), held, picture()) == 0, "nothing is seen to end here"
+
+
+def test_a_lever_bends_until_it_is_pulled_far() -> None:
+    lever = ("box", (30, 70, 100, 30), 220)
+    held, seen = box(*lever[1]), picture(lever)
+    size = float(held.sum()) ** 0.5
+    assert moved_whole(pull((FAR - 0.1) * size), held, seen) > 0, "compact enough"
+    limb = ("box", (30, 70, 130, 20), 220)
+    held, seen = box(*limb[1]), picture(limb)
+    size = float(held.sum()) ** 0.5
+    assert 5.2 < outline_length(held) < 6.4
+    assert moved_whole(pull((FAR - 0.1) * size), held, seen) == 0 < moved_whole(pull((FAR + 0.1) * size), held, seen)
+
+
+def test_what_is_lifted_from_a_mask() -> None:
+    held, seen, mask = box(*CUP[1]), picture(CUP), np.ones(SIZE, bool)
+    far = max(LIFTED_FROM, WHOLE * float(held.sum()) ** 0.5)
+    assert not is_lifted(pull(far - 0.5), held, mask, seen) and is_lifted(pull(far + 0.5), held, mask, seen)
+    assert not is_lifted(pull(40), box(90, 70, 12, 12), mask, picture(("box", (90, 70, 12, 12), 220))), "a speck"
+    assert not is_lifted(pull(40), held, mask, picture())

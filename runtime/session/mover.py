@@ -21,8 +21,8 @@ from edgedrag.runtime.session.variants import MAX_CANDIDATES, Variant
 from edgedrag.runtime.trace import span
 
 SHOWN = REVEAL_RANGE[0]  # of what is revealed; from there on the ground is shown
-HOLE_LEVEL = 0.5  # of what is held; from there on it leaves a hole behind
-HOLE_MARGIN = 4  # generator pixels around it, where its outline still shows
+HOLE_LEVEL = 0.3  # of what is held; from there on it leaves a hole behind
+HOLE_MARGIN = 3  # generator pixels around it, where its outline still shows
 GROUNDS = MAX_CANDIDATES  # that are remembered
 
 

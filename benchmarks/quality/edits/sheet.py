@@ -21,21 +21,25 @@ class Sheet:
         self._blind = blind
         self._rows: list[list[np.ndarray]] = []
 
-    def add(self, task: EditTask, answer: Answer, name: str | None = None) -> None:
-        """Add a row: the drag, the plain warp, the edit and its candidates; `name` instead of the task's."""
+    def add(self, task: EditTask, answer: Answer, name: str | None = None, plain_warp: bool = True) -> None:
+        """Add a row: the drag, the plain warp, the edit and its candidates; `name` instead of the task's.
+
+        Without the `plain_warp` these are two results to compare, A and B.
+        """
         drawn = as_task(task, answer)
         box = part_to_show(np.logical_or.reduce(answer.masks))
         mask = fit(drawn.mask[box].astype(np.uint8), cv2.INTER_NEAREST)
         scale = mask.shape[0] / (box[0].stop - box[0].start)
         corner = np.array([box[1].start, box[0].start] * 2)
         tiles = [draw_drag(fit(task.photo[box]), mask, (task.points - corner) * scale)]
-        tiles.append(fit(inverse_distance_warp(task.photo, task.points, drawn.mask)[box]))
+        if plain_warp:
+            tiles.append(fit(inverse_distance_warp(task.photo, task.points, drawn.mask)[box]))
         tiles += [fit(image[box]) for image in answer.images]
-        names = [str(n) for n in range(len(answer.images))]
+        names = [str(n) for n in range(len(answer.images))] if plain_warp else ["A", "B"]
         if not self._blind:
             verdicts = [answer.checked["verdict"], *answer.checked["verdicts_of_candidates"]]
             names = [f"{n}: {verdict}" for n, verdict in enumerate(verdicts)]
-        names = [name or task.name, "plain warp", *names]
+        names = [name or task.name, *(["plain warp"] if plain_warp else []), *names]
         self._rows.append([np.vstack([tile, caption(name, tile.shape[1])]) for name, tile in zip(names, tiles)])
 
     def draw(self) -> np.ndarray | None:

@@ -73,7 +73,8 @@ class Worker:
         np.savez(result, images=[e.image for e in edits], masks=[e.mask for e in edits], holds=holds)
         return {
             "verdict": edit.checks.verdict,
-            "reasons": [reason.code.value for reason in edit.checks.reasons],
+            # Up to version 6.1 a reason is its sentence.
+            "reasons": [r if isinstance(r, str) else r.code.value for r in edit.checks.reasons],
             "verdicts_of_candidates": [e.checks.verdict for e in edits[1:]],
             "ms": edit.timings["total"],
         }

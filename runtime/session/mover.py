@@ -62,7 +62,7 @@ class Mover:
                     return HeldMotion(moved.flow, np.zeros_like(moved.revealed))
             else:
                 bends = variant.motion == "bend" and variant.reach is None
-                whole = moved_whole(points, held[moves(points)].max(0), drag.picture) if bends else 0.0
+                whole = moved_whole(points, held[moves(points)].max(0, initial=0), drag.picture) if bends else 0.0
                 moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH, whole)
         if not (moved.revealed > SHOWN).any():
             return moved

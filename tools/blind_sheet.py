@@ -22,10 +22,10 @@ from tqdm import tqdm
 from edgedrag.benchmarks.quality.edits.sheet import Sheet
 from edgedrag.benchmarks.quality.edits.subject import Answer, Subject
 from edgedrag.benchmarks.quality.edits.tasks import JUDGED, read_job, read_lines
+from edgedrag.benchmarks.quality.verdicts.__main__ import write_page
 from edgedrag.runtime.errors import EdgedragError, InputError
 from edgedrag.runtime.files import scratch_folder, write_aside
 from edgedrag.runtime.options import RuntimeOptions
-from edgedrag.runtime.photo.picture import Picture, save_picture
 
 ROWS = 4  # edits on a page
 VERSIONS = ("this", "other")
@@ -45,7 +45,7 @@ def main() -> None:
 def draw(drags: Path, source: Path, folder: Path) -> None:
     """Make the edits of DRAGS by both, and pages to judge."""
     folder.mkdir(parents=True, exist_ok=True)
-    order, key, sheet, pages = SystemRandom(), dict[str, list[str]](), Sheet(blind=True), 0
+    order, key, sheet = SystemRandom(), dict[str, list[str]](), Sheet(blind=True)
     with scratch_folder() as scratch:
         places = [scratch / version for version in VERSIONS]
         for place in places:
@@ -64,20 +64,11 @@ def draw(drags: Path, source: Path, folder: Path) -> None:
                 region = np.logical_or(both[0].masks[:1], both[1].masks[:1])  # of both, so that it tells nothing
                 sheet.add(task, Answer(images, region, region, {}), plain_warp=False)
                 if len(key) % ROWS == 0:
-                    pages, sheet = write_page(sheet, folder, pages), Sheet(blind=True)
-    write_page(sheet, folder, pages)
+                    sheet = write_page(sheet, folder / f"{len(key) // ROWS:03}.png")
+    write_page(sheet, folder / f"{len(key) // ROWS + 1:03}.png")
     lines = [{"name": name, "side": side, "kept": None} for name in key for side in "AB"]
     write_aside(folder / "judged.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     write_aside(folder / "key.json", json.dumps(key, indent=1).encode())
-
-
-def write_page(sheet: Sheet, folder: Path, pages: int) -> int:
-    """Write a page if it has rows; returns how many there are then."""
-    drawn = sheet.draw()
-    if drawn is None:
-        return pages
-    save_picture(folder / f"{pages + 1:03}.png", Picture(drawn))
-    return pages + 1
 
 
 @main.command()
@@ -95,6 +86,6 @@ def count(folder: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        main(standalone_mode=True)
+        main()
     except EdgedragError as error:
         raise SystemExit(f"error: {error}") from None

@@ -60,7 +60,7 @@ class Velocity:
     def traced(self) -> np.ndarray:
         """Where each pixel comes from, a backward flow float32 [h, w, 2]."""
         handles, along = self.points[:, :2], self.points[:, 2:] - self.points[:, :2]
-        steps = int(np.clip(np.ceil(np.hypot(*along.T).max() / STEP), 1, MOST_STEPS))
+        steps = int(np.clip(np.ceil(longest(self.points) / STEP), 1, MOST_STEPS))
         start = places(self.inside.shape)
         at = start.copy()
         for step in range(steps):

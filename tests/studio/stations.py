@@ -19,7 +19,7 @@ from edgedrag.benchmarks.station.process import Kiosk
 from edgedrag.runtime.photo.picture import Picture, encode_picture
 
 PNG = (EXAMPLES / "coffee.png").read_bytes()
-PULL = [[[365, 285], [378, 303]]]
+PULL = [[[365, 285], [375, 299]]]
 
 
 @pytest.fixture(scope="module")

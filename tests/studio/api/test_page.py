@@ -33,7 +33,7 @@ def test_pull_let_go_undo_redo_a_second_round_and_save(
     assert np.abs(preview - at_first).mean() > 0.3, "and are shown"
     visitor.touch("touchEnd")
     visitor.shown()
-    assert visitor.page.is_visible("#verdict") and visitor.page.inner_text("#verdict-text").startswith("Done")
+    assert visitor.page.is_visible("#verdict") and visitor.page.inner_text("#verdict-text") == "Done."
     after = saved(visitor, tmp_path)
     changed = (after != BEFORE).any(-1)
     expected = edgedrag.open().load(BEFORE).drag([(SPOON, AWAY)])

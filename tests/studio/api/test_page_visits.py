@@ -53,7 +53,7 @@ def test_the_page_speaks_japanese(visit: Callable[..., Visitor]) -> None:
     visitor = visit(language="ja")
     assert visitor.page.inner_text("#tool-pull") == "ひっぱる"
     visitor.edit(SPOON, AWAY)
-    assert visitor.page.inner_text("#verdict-text").startswith("できました")
+    assert visitor.page.inner_text("#verdict-text") == "できました。"
     visitor.page.click("#corner .language")
     visitor.page.click("#languages [value=en]")
     visitor.page.wait_for_selector("html[lang=en]")

@@ -70,18 +70,18 @@ class HoldFinder:
     def _find(self, view: PhotoView, point: np.ndarray, mask: np.ndarray | None, answers: np.ndarray | None) -> Hold:
         with span("answers", "hold"):
             if answers is None:
-                answers = self._graph_answers(view, point)
+                answers = self._graph_answers(view, point, mask)
             if answers is None:
                 answers = grabcut_answers(view.picture, view.to_size(point, view.size))
         with span("refine", "hold"):
             return make_hold(view, point, answers, mask)
 
-    def _graph_answers(self, view: PhotoView, point: np.ndarray) -> np.ndarray | None:
+    def _graph_answers(self, view: PhotoView, point: np.ndarray, mask: np.ndarray | None) -> np.ndarray | None:
         """The graphs' answers; None where there are none, or not the engines for them."""
         if self._run is None:
             return None
         try:
-            return self._run.answers(view, point)
+            return self._run.answers(view, point, mask)
         except EngineError as error:
             warnings.warn(f"the hold's graphs do not run, GrabCut answers ({error})", RuntimeWarning, stacklevel=5)
             self._run = None

@@ -23,7 +23,8 @@ class PhotoView:
 
     def __init__(self, photo: np.ndarray):
         self.photo = photo
-        height, width = self.shape = photo.shape[:2]
+        height, width = photo.shape[:2]
+        self.shape: tuple[int, int] = height, width
         scale = min(1.0, SIDE / max(height, width))
         self.size = (max(1, round(height * scale)), max(1, round(width * scale)))
         # What networks see is made from this one: a photo of many megapixels is read once.

@@ -17,6 +17,7 @@ from edgedrag.runtime.bundle.cost import costs_as_json, describe_cost
 from edgedrag.runtime.bundle.describe import describe_bundle
 from edgedrag.runtime.bundle.manifest import open_bundle
 from edgedrag.runtime.errors import BundleError, EngineError
+from edgedrag.runtime.hold import closer
 from edgedrag.runtime.hold.grabcut import grabcut_answers
 from edgedrag.runtime.hold.hold import FOUND_NAMES, NEAR
 
@@ -84,7 +85,10 @@ def test_the_neighbourhood_reaches_around_the_group_and_gives_way_softly(bundle:
     assert follows[abs(away - NEAR) < 0.002].mean() == pytest.approx(0.5, abs=0.05)
 
 
-def test_features_are_made_once_for_a_photo_and_answers_for_each_point(bundle: Path) -> None:
+def test_features_are_made_once_for_a_photo_and_answers_for_each_point(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closer, "MOST", 0.0)  # without closer looks
     runtime = edgedrag.open(bundle)
     graphs = watch(runtime)
     photo, thing = scene()
@@ -107,6 +111,7 @@ def test_features_are_made_once_for_a_photo_and_answers_for_each_point(bundle: P
 
 def test_looking_ahead_leaves_the_point_alone_to_a_hold(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also after an edit, on what that moved, where the earlier hold goes along."""
+    monkeypatch.setattr(closer, "MOST", 0.0)
     runtime = edgedrag.open(bundle)
     graphs = watch(runtime)
     photo, _ = scene()

@@ -12,6 +12,7 @@ import numpy as np
 from edgedrag.runtime.drag.composite import Box, box_of
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.guided_filter import apply_coefficients
+from edgedrag.runtime.hold.matte import matted
 from edgedrag.runtime.hold.soft_map import SoftMap
 from edgedrag.runtime.hold.view import PhotoView
 from edgedrag.runtime.photo.window import Window
@@ -97,7 +98,11 @@ class Hold:
     def on_medium(self) -> np.ndarray:
         """`follows` on the whole photo at the size of `PhotoView.medium`, with its edges; float32 [h, w]."""
         medium = self._view.medium
-        return self.in_window(Window(0, 0, *self.photo_shape, medium.shape[:2]), medium)
+        return self.matte(Window(0, 0, *self.photo_shape, medium.shape[:2]), medium)
+
+    def matte(self, window: Window, picture: np.ndarray) -> np.ndarray:
+        """As `in_window`, with the outline where the colours change."""
+        return matted(picture, self.in_window(window, picture))
 
     @property
     def photo_shape(self) -> tuple[int, int]:

@@ -75,7 +75,9 @@ def move_held(
     stays = 1 - holds[pins].max(0, initial=0.0)
     forward, free = _forward(points, holds, pins, motion, reach, whole)
     forward *= stays[..., None]
-    return inverted(forward, free, holds.max(0) * stays)
+    held = holds.max(0) * stays
+    forward, free = (_kept_at_sides(field, points, held) for field in (forward, free))
+    return inverted(forward, free, held)
 
 
 def _forward(
@@ -103,6 +105,19 @@ def _forward(
             weight, free = np.maximum(weight, holds[number] * carries), np.maximum(free, carries)
     field /= shared
     return cv2.merge(list(field * weight)), cv2.merge(list(field * free))
+
+
+def _kept_at_sides(field: np.ndarray, points: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """A forward field [H, W, 2] that leaves at the picture's sides what is held there, since nobody sees what would
+    follow it. What lies between is drawn out, twice at most where the handles allow it: they come to their targets."""
+    kept = []
+    for axis, at, along in zip((0, 1), grid(held.shape), cv2.split(field)):
+        far, handles, shifts = at.max(), points[:, axis], points[:, axis + 2] - points[:, axis]
+        first, last = (held.take(side, 1 - axis).max() > 0.5 for side in (0, -1))
+        most = at * np.float32(max(0.5, (shifts / (handles + 0.5)).max())) if first else np.inf
+        least = (at - far) * np.float32(max(0.5, (-shifts / (far - handles + 0.5)).max())) if last else -np.inf
+        kept.append(np.clip(along, least, most))
+    return cv2.merge(kept)
 
 
 def _things(points: np.ndarray, holds: np.ndarray) -> np.ndarray:

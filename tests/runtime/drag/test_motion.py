@@ -147,3 +147,29 @@ def test_an_unknown_motion_is_refused() -> None:
 
     with pytest.raises(InputError, match="motion: 'fly' is none; there are: auto, whole, bend, stretch"):
         check_motion("fly")
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+@pytest.mark.parametrize("turned", range(4))
+def test_what_the_picture_cuts_stays_at_its_side(motion: MotionName, turned: int) -> None:
+    """Nobody sees what would follow it: no pixel of the thing comes from outside the picture."""
+    held = np.zeros(SIZE, np.float32)
+    held[60:100, :90] = 1
+    points, last = drags((70, 80, 100, 80)), SIZE[0] - 1
+    for _ in range(turned):  # by a quarter: x, y to y, last - x
+        held = np.ascontiguousarray(np.rot90(held))
+        points = points[:, [1, 0, 3, 2]] * [1, -1, 1, -1] + [0, last, 0, last]
+    moved = move_held(points, held[None], motion)
+    x, y = np.rint(points[0, 2:]).astype(int)
+    np.testing.assert_allclose(source_of(moved.flow, x, y), points[0, :2], atol=0.75)
+    shown = reveal_weight(moved.revealed)[..., 0] < 0.5
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    came = np.stack([columns, rows], -1) + moved.flow
+    assert (came[shown] > -1).all() and (came[shown] < SIZE[0]).all()
+
+
+def test_what_only_comes_near_a_side_moves_as_it_is() -> None:
+    held = disc(40, 80, 30)
+    moved = move_held(drags((40, 80, 75, 80)), held[None], "whole")
+    inside = disc(75, 80, 26) > 0
+    np.testing.assert_allclose(moved.flow[inside], np.broadcast_to([-35, 0], (int(inside.sum()), 2)), atol=2)

@@ -11,7 +11,7 @@ from edgedrag.runtime.backends.base import Array
 from edgedrag.runtime.bundle.graph_inputs import GRAPH_INPUTS
 from edgedrag.runtime.bundle.manifest import Bundle
 from edgedrag.runtime.drag.blend import deep, generated_change
-from edgedrag.runtime.drag.composite import Generated
+from edgedrag.runtime.drag.composite import Generated, in_channels
 from edgedrag.runtime.drag.held_motion import HeldMotion
 from edgedrag.runtime.drag.inputs import DragInputs, PhotoInputs
 from edgedrag.runtime.drag.stages import Stages
@@ -160,6 +160,8 @@ class DragRun:
         assert result is not None, "every bundle makes a result"
         with span("scale", "composite"):
             result = (result - options["low"]) / (options["high"] - options["low"])
+            if (self.picture == self.picture[..., :1]).all():  # black and white: so is what is added
+                result[:] = in_channels(result, 1)
         if not self._bundle.gives_flow:
             return Generated(result, None, None)
         if self._bundle.makes_flow:

@@ -34,6 +34,13 @@ def test_outside_the_mask_is_exact_and_inside_changes(runtime: edgedrag.Runtime,
     assert set(edit.timings) == {"reference", "drag", "denoise", "decode", "composite", "total"}
 
 
+def test_a_black_and_white_photo_stays_so(cat: np.ndarray) -> None:
+    grey = np.repeat(cv2.cvtColor(cat, cv2.COLOR_RGB2GRAY)[..., None], 3, -1)
+    edit = edgedrag.open().load(grey).drag([((210, 240), (235, 228))])
+    assert not np.array_equal(edit.image, grey)
+    assert (edit.image == edit.image[..., :1]).all()
+
+
 @pytest.mark.parametrize("form", ["grey", "grey_alpha", "rgba", "deep", "deep_grey"])
 def test_every_picture_form(runtime: edgedrag.Runtime, cat: np.ndarray, form: str) -> None:
     alpha = np.random.default_rng(0).integers(0, 255, (*cat.shape[:2], 1), dtype=np.uint8)

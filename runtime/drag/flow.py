@@ -102,6 +102,13 @@ def wider(region: np.ndarray, margin: int) -> np.ndarray:
     return cv2.dilate(region.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)).view(bool)
 
 
+def at_sides(mask: np.ndarray) -> np.ndarray:
+    """The pixels of a mask, bool [H, W], that lie at the sides of the picture."""
+    sides = mask.copy()
+    sides[1:-1, 1:-1] = False
+    return sides
+
+
 def rim(region: np.ndarray) -> np.ndarray:
     """The outermost pixels of a region, both bool [H, W]; where it touches the border of the array it goes on."""
     return region & ~cv2.erode(region.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).view(bool)

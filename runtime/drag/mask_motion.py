@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
-from edgedrag.runtime.drag.flow import edge_fade, longest, places, rim, warp, wider
+from edgedrag.runtime.drag.flow import at_sides, edge_fade, longest, places, rim, warp, wider
 from edgedrag.runtime.drag.held_motion import BAND, BESIDE, COVERS, HeldMotion, revealed_beside
 from edgedrag.runtime.drag.motion import HELD_MOST, SOFT
 
@@ -32,6 +32,7 @@ EPSILON = 0.1
 CUT_REACH = 4.0  # a cut edge weighs as much as a handle that is this many times as far
 CUT_WIDTH = 2  # around the mask's edge, within which it cuts what is held
 TURNED = 0.1  # of the mask's area: the square spread of handles from which on they turn and scale what lies between
+LIFTED_TURNED = 0.003  # the same of the area of a thing that is lifted: it turns as one
 STEP, MOST_STEPS = 4.0, 16  # the longest drag is followed in steps of this length, at most this many
 FIRM_FROM = 16.0  # pixels; what longer drags hold keeps its shape up to the mask's edge
 FARTHEST = 1e4  # pixels; farther than any picture
@@ -127,7 +128,7 @@ def move_in_mask(points: np.ndarray, mask: np.ndarray, held: np.ndarray, margin:
     fade = edge_fade(whole, margin) * (1 - HELD_MOST + HELD_MOST * follows)
     if longest(points) > FIRM_FROM:
         np.maximum(fade, edge_fade(whole) * cv2.GaussianBlur((held > 0.5).astype(np.float32), (0, 0), SOFT), out=fade)
-    flow = _traced(points, whole, fade, _still(whole, held), DISC)
+    flow = _traced(points, whole, fade, _still(rim(whole), held), DISC, TURNED * float(whole.sum()))
     return HeldMotion(flow, np.zeros((*mask.shape, 1), np.float32))
 
 
@@ -140,8 +141,9 @@ def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarra
         goes_on: whether the thing goes on beyond the mask.
     """
     whole = without_holes(mask)
-    still = _still(whole, held) if goes_on else np.full(mask.shape, FARTHEST**-2, np.float32)
-    flow = _traced(points, whole, None, still, DISC if goes_on else 0.0)
+    still = _still(rim(whole) | at_sides(whole), held) if goes_on else np.full(mask.shape, FARTHEST**-2, np.float32)
+    spread = LIFTED_TURNED * float((held > 0.5).sum())
+    flow = _traced(points, whole, None, still, DISC if goes_on else 0.0, spread)
     covers = warp(cv2.GaussianBlur(held, (0, 0), 1.0), flow) * whole
     beside = wider(covers > COVERS[0], BESIDE)
     flow[~beside] = 0
@@ -159,15 +161,15 @@ def without_holes(mask: np.ndarray) -> np.ndarray:
     return mask | enclosed[pieces]
 
 
-def _still(mask: np.ndarray, held: np.ndarray) -> np.ndarray:
+def _still(edge: np.ndarray, held: np.ndarray) -> np.ndarray:
     """The weight c of the part of a mask's edge that cuts what is held, float32 [H, W]."""
     near = np.ones((2 * CUT_WIDTH + 1, 2 * CUT_WIDTH + 1), np.uint8)
-    cut = rim(mask) & (cv2.dilate(held, near) > 0.5)
+    cut = edge & (cv2.dilate(held, near) > 0.5)
     return (np.float32(CUT_REACH) * np.maximum(_distance(~cut), 0.5)) ** -2
 
 
 def _traced(
-    points: np.ndarray, mask: np.ndarray, fade: np.ndarray | None, still: np.ndarray, disc: float
+    points: np.ndarray, mask: np.ndarray, fade: np.ndarray | None, still: np.ndarray, disc: float, spread: float
 ) -> np.ndarray:
     """The backward flow of drags, float32 [H, W, 2]; 0 outside the mask's box."""
     flow = np.zeros((*mask.shape, 2), np.float32)
@@ -176,7 +178,7 @@ def _traced(
     points = points - np.array([columns.start, rows.start] * 2, np.float32)
     inside = _distance(mask)[box]
     part = None if fade is None else fade[box]
-    flow[box] = Velocity(points, inside, part, still[box], disc, TURNED * float(mask.sum())).traced()
+    flow[box] = Velocity(points, inside, part, still[box], disc, spread).traced()
     np.copyto(flow[box], 0, where=~mask[box][..., None])
     return flow
 

@@ -17,12 +17,15 @@ PLACES = (-2.5, 0.0, 2.5)  # from the outline, outward, whose colours differ at 
 BESIDE = 8  # around what is held that is looked at
 SMOOTH = 2.0  # Gaussian blur of what is held, whose gradient is the outline's normal
 EDGE = 8.0  # difference in CIELAB from which on something is an edge
+CUT = 4  # around a mask's edge, within which it cuts what is held
+OWN = 0.75  # of an outline, which a mask must leave
 OPEN = 0.08  # of an outline: with more of it on no edge, a thing goes on
 
-WHOLE_FROM, WHOLE = 0.1, 0.25  # sizes: drags between which a thing moves more and more as one
-COMPACT, LESS_COMPACT = 5.2, 6.4  # sizes: the longest outline of such a thing, since limbs and levers have longer ones
+WHOLE_FROM, WHOLE = 0.1, 0.2  # sizes: drags between which a thing moves more and more as one
+COMPACT, LESS_COMPACT = 6.4, 7.5  # sizes: the longest outline of such a thing, since limbs and levers have longer ones
 FAR = 0.7  # sizes: of drags from which on it may be LESS_COMPACT
-LIFTED_FROM = 12.0  # drags in a mask from which on a thing is lifted, if they have WHOLE sizes too
+
+LIFTED_FROM = 12.0  # drags in a mask from which on a thing is lifted, if they have WHOLE_FROM sizes too
 LEAST = 0.02  # of a mask: what is held less is not what it was painted around
 
 
@@ -41,12 +44,15 @@ def moved_whole(points: np.ndarray, held: np.ndarray, picture: np.ndarray) -> fl
 def is_lifted(points: np.ndarray, held: np.ndarray, mask: np.ndarray, picture: np.ndarray) -> bool:
     """Whether what drags hold in a given mask, bool [H, W], moves before its ground; the rest as in `moved_whole`."""
     size = size_of(held)
-    far = longest(points) > max(LIFTED_FROM, WHOLE * size)
-    return far and size**2 >= LEAST * mask.sum() and is_distinct(held, picture)
+    far = longest(points) > max(LIFTED_FROM, WHOLE_FROM * size)
+    return far and size**2 >= LEAST * mask.sum() and is_distinct(held, picture, mask)
 
 
-def is_distinct(held: np.ndarray, picture: np.ndarray) -> bool:
-    """Whether an edge of a picture, uint8 RGB [H, W, 3], lies on the outline of what is held, float32 [H, W]."""
+def is_distinct(held: np.ndarray, picture: np.ndarray, mask: np.ndarray | None = None) -> bool:
+    """Whether an edge of a picture, uint8 RGB [H, W, 3], lies on the outline of what is held, float32 [H, W].
+
+    Where a mask, bool [H, W], cuts what is held, no edge is needed; most of the outline must be the thing's own.
+    """
     if not rim(held > 0.5).any():
         return False
     box = box_of(wider(held > 0.5, BESIDE))
@@ -62,7 +68,10 @@ def is_distinct(held: np.ndarray, picture: np.ndarray) -> bool:
         sample_list(colour, *(np.stack([columns, rows]) + away * across).astype(np.float32)) for away in PLACES
     )
     apart = [np.linalg.norm(one - other, axis=1) for one, other in ((inside, at), (at, outside), (inside, outside))]
-    return bool((np.max(apart, 0) < EDGE).mean() <= OPEN)
+    on_edge = np.max(apart, 0) >= EDGE
+    cut = np.zeros_like(on_edge) if mask is None else wider(rim(mask), CUT)[box][outline]
+    own = on_edge | ~cut
+    return bool(own.sum() >= OWN * len(own) and (own & ~on_edge).sum() <= OPEN * own.sum())
 
 
 def outline_length(held: np.ndarray) -> float:

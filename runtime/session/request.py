@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from weakref import ref
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from edgedrag.runtime.session.start import answers_at, find_start, is_apart
 from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span
 
+MATTES = 8  # that are remembered
 PICTURES = 2  # of windows that are remembered
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
 
@@ -109,6 +111,7 @@ class Preparer:
         self._holds = HoldFinder(bundle, stages)
         self._mover = Mover()
         self._pictures = _Pictures()
+        self._mattes = _Mattes()
 
     def look_ahead(self, photo: np.ndarray) -> None:
         """Make now what holds on a photo need of it."""
@@ -152,10 +155,17 @@ class Preparer:
             names = _names(held.start.points, variant.answer)
             # A given mask says what may move: all that is held there does.
             moving = [hold.answer(n) if fade else hold.sure_answer(n) for hold, n in zip(held.holds, names)]
+
+            def matte(hold: Hold) -> np.ndarray:
+                return self._mattes.of(hold, window, drag.picture)
+
             with span("hold in window", "hold"):
-                follows = np.stack([hold.in_window(window, drag.picture) for hold in moving])
+                if fade:  # all that is near follows too: the outline matters for what is lifted alone
+                    follows = np.stack([hold.in_window(window, drag.picture) for hold in moving])
+                else:
+                    follows = np.stack([matte(hold) for hold in moving])
             if fade and variant.motion == "bend" and variant.reach is None:
-                thing = thing_of(held.holds, drag.points, window, drag.picture)
+                thing = thing_of(held.holds, drag.points, drag.mask, matte)
                 return self._mover.move_in_mask(drag, follows, thing, fade)
             return self._mover.move(drag, follows, variant, fade)
 
@@ -244,4 +254,20 @@ class _Pictures:
         if not known:
             known = [(photo, window, to_generator_size(as_rgb8(photo[window.box]), window.size))]
         self._last = [*known, *(last for last in self._last if last is not known[0])][:PICTURES]
+        return known[0][2]
+
+
+class _Mattes:
+    """What holds hold in a window, at the generator's size; the last ones are cached, since they stay while a finger
+    moves."""
+
+    def __init__(self) -> None:
+        self._last: list[tuple[ref[Hold], Window, np.ndarray]] = []  # a hold keeps its photo in memory
+
+    def of(self, hold: Hold, window: Window, picture: np.ndarray) -> np.ndarray:
+        """float32 [H, W] in 0..1, of a window with that picture; nobody writes into it."""
+        known = [last for last in self._last if last[0]() is hold and last[1] == window]
+        if not known:
+            known = [(ref(hold), window, hold.matte(window, picture))]
+        self._last = [*known, *(last for last in self._last if last is not known[0])][:MATTES]
         return known[0][2]

@@ -126,3 +126,23 @@ def test_what_a_long_drag_holds_keeps_its_shape_up_to_the_masks_edge() -> None:
         rigid = np.abs(moved[disc(80 - length, 80, 54) & disc(80, 80, 54)][:, 0] - length) < 0.25 * length
         assert rigid.all() == keeps
         assert np.abs(moved[:60][below]).max() < length, "the ground gives way"
+
+
+def test_a_lifted_thing_turns_as_one() -> None:
+    """Two handles that turn a dial, both within a third of its radius."""
+    dial, angle = disc(80, 80, 40).astype(np.float32), np.deg2rad(20)
+    ends = [(80 + side * 12 * np.cos(a), 80 + side * 12 * np.sin(a)) for a in (0, angle) for side in (-1, 1)]
+    turn = drags((*ends[0], *ends[2]), (*ends[1], *ends[3]))
+    moved = lift(turn, MASK, dial, disc(80, 80, 43), False)
+    at = np.array([[80 + 32 * np.cos(a), 80 + 32 * np.sin(a)] for a in np.arange(0, 6.28, 0.5)])
+    expected = (at - 80) @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) + 80
+    rows, columns = np.rint(at).astype(int).T[::-1]
+    np.testing.assert_allclose(at + moved.flow[rows, columns], expected, atol=2.5)
+
+
+def test_a_lifted_thing_that_the_picture_cuts_is_drawn_out() -> None:
+    everything, thing = np.ones(SIZE, bool), np.zeros(SIZE, np.float32)
+    thing[60:100, :70] = 1
+    moved = lift(drags((50, 80, 80, 80)), everything, thing, thing > 0, True).flow
+    np.testing.assert_allclose(moved[80, 80], [-30, 0], atol=1)
+    assert (np.arange(100) + moved[80, :100, 0]).min() > -1, "nothing comes from outside the picture"

@@ -6,7 +6,18 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.runtime.drag.outline import FAR, LIFTED_FROM, WHOLE, is_distinct, is_lifted, moved_whole, outline_length
+from edgedrag.runtime.drag.outline import (
+    COMPACT,
+    FAR,
+    LESS_COMPACT,
+    LIFTED_FROM,
+    WHOLE,
+    WHOLE_FROM,
+    is_distinct,
+    is_lifted,
+    moved_whole,
+    outline_length,
+)
 
 SIZE = (160, 200)
 
@@ -86,16 +97,27 @@ def test_a_lever_bends_until_it_is_pulled_far() -> None:
     held, seen = box(*lever[1]), picture(lever)
     size = float(held.sum()) ** 0.5
     assert moved_whole(pull((FAR - 0.1) * size), held, seen) > 0, "compact enough"
-    limb = ("box", (30, 70, 130, 20), 220)
+    limb = ("box", (20, 70, 140, 14), 220)
     held, seen = box(*limb[1]), picture(limb)
     size = float(held.sum()) ** 0.5
-    assert 5.2 < outline_length(held) < 6.4
+    assert COMPACT < outline_length(held) < LESS_COMPACT
     assert moved_whole(pull((FAR - 0.1) * size), held, seen) == 0 < moved_whole(pull((FAR + 0.1) * size), held, seen)
 
 
 def test_what_is_lifted_from_a_mask() -> None:
     held, seen, mask = box(*CUP[1]), picture(CUP), np.ones(SIZE, bool)
-    far = max(LIFTED_FROM, WHOLE * float(held.sum()) ** 0.5)
+    far = max(LIFTED_FROM, WHOLE_FROM * float(held.sum()) ** 0.5)
     assert not is_lifted(pull(far - 0.5), held, mask, seen) and is_lifted(pull(far + 0.5), held, mask, seen)
     assert not is_lifted(pull(40), box(90, 70, 12, 12), mask, picture(("box", (90, 70, 12, 12), 220))), "a speck"
     assert not is_lifted(pull(40), held, mask, picture())
+
+
+def test_a_mask_may_cut_a_little_of_what_is_lifted() -> None:
+    """Where it does, no edge of the photo lies on the outline."""
+    arm = ("box", (100, 55, 99, 40), CUP[2])
+    held, seen, mask = np.maximum(box(*CUP[1]), box(*arm[1])), picture(CUP, arm), np.ones(SIZE, bool)
+    mask[:, 150:] = False
+    assert is_lifted(pull(40), held * mask, mask, seen), "an arm, cut by the mask"
+    assert not is_lifted(pull(40), held * mask, np.ones(SIZE, bool), seen), "cut by the hold"
+    mask[:, 90:] = mask[75:] = False
+    assert not is_lifted(pull(40), held * mask, mask, seen), "half of its outline is the mask's"

@@ -25,7 +25,9 @@ WHOLE_FROM, WHOLE = 0.1, 0.2  # sizes: drags between which a thing moves more an
 COMPACT, LESS_COMPACT = 6.4, 7.5  # sizes: the longest outline of such a thing, since limbs and levers have longer ones
 FAR = 0.7  # sizes: of drags from which on it may be LESS_COMPACT
 
-LIFTED_FROM = 12.0  # drags in a mask from which on a thing is lifted, if they have WHOLE_FROM sizes too
+LIFTED_FROM = (
+    12.0  # drags in a mask from which on a thing is lifted, if they have WHOLE sizes too, or WHOLE_FROM and turn it
+)
 LEAST = 0.02  # of a mask: what is held less is not what it was painted around
 
 
@@ -44,7 +46,7 @@ def moved_whole(points: np.ndarray, held: np.ndarray, picture: np.ndarray) -> fl
 def is_lifted(points: np.ndarray, held: np.ndarray, mask: np.ndarray, picture: np.ndarray) -> bool:
     """Whether what drags hold in a given mask, bool [H, W], moves before its ground; the rest as in `moved_whole`."""
     size = size_of(held)
-    far = longest(points) > max(LIFTED_FROM, WHOLE_FROM * size)
+    far = longest(points) > max(LIFTED_FROM, (WHOLE_FROM if turns(points) else WHOLE) * size)
     return far and size**2 >= LEAST * mask.sum() and is_distinct(held, picture, mask)
 
 
@@ -72,6 +74,14 @@ def is_distinct(held: np.ndarray, picture: np.ndarray, mask: np.ndarray | None =
     cut = np.zeros_like(on_edge) if mask is None else wider(rim(mask), CUT)[box][outline]
     own = on_edge | ~cut
     return bool(own.sum() >= OWN * len(own) and (own & ~on_edge).sum() <= OPEN * own.sum())
+
+
+def turns(points: np.ndarray) -> bool:
+    """Whether drags [N, 4] turn what they hold more than they change its size."""
+    around = points[:, :2] - points[:, :2].mean(0)
+    differs = points[:, 2:] - points[:, :2] - (points[:, 2:] - points[:, :2]).mean(0)
+    rotation = (around[:, 0] * differs[:, 1] - around[:, 1] * differs[:, 0]).sum()
+    return bool(abs(rotation) > abs((around * differs).sum()))
 
 
 def outline_length(held: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from edgedrag.runtime.drag.outline import (
     is_lifted,
     moved_whole,
     outline_length,
+    turns,
 )
 
 SIZE = (160, 200)
@@ -106,10 +107,26 @@ def test_a_lever_bends_until_it_is_pulled_far() -> None:
 
 def test_what_is_lifted_from_a_mask() -> None:
     held, seen, mask = box(*CUP[1]), picture(CUP), np.ones(SIZE, bool)
-    far = max(LIFTED_FROM, WHOLE_FROM * float(held.sum()) ** 0.5)
+    far = max(LIFTED_FROM, WHOLE * float(held.sum()) ** 0.5)
     assert not is_lifted(pull(far - 0.5), held, mask, seen) and is_lifted(pull(far + 0.5), held, mask, seen)
     assert not is_lifted(pull(40), box(90, 70, 12, 12), mask, picture(("box", (90, 70, 12, 12), 220))), "a speck"
     assert not is_lifted(pull(40), held, mask, picture())
+
+
+def test_what_two_drags_turn_is_lifted_by_shorter_ones() -> None:
+    thing = ("box", (50, 20, 110, 110), 220)
+    held, seen, mask = box(*thing[1]), picture(thing), np.ones(SIZE, bool)
+    length = 0.5 * (WHOLE_FROM + WHOLE) * float(held.sum()) ** 0.5
+    assert length > LIFTED_FROM
+    down, up, right, left = (0, length), (0, -length), (length, 0), (-length, 0)
+
+    def pair(one: tuple[float, float], other: tuple[float, float]) -> np.ndarray:
+        return np.array([[80, 75, 80 + one[0], 75 + one[1]], [130, 75, 130 + other[0], 75 + other[1]]], np.float32)
+
+    assert turns(pair(down, up)) and is_lifted(pair(down, up), held, mask, seen)
+    for one, other in ((left, right), (down, down), (right, right)):
+        assert not turns(pair(one, other)) and not is_lifted(pair(one, other), held, mask, seen)
+    assert not turns(pull(30))
 
 
 def test_a_mask_may_cut_a_little_of_what_is_lifted() -> None:

@@ -21,13 +21,12 @@ CUT = 4  # around a mask's edge, within which it cuts what is held
 OWN = 0.75  # of an outline, which a mask must leave
 OPEN = 0.08  # of an outline: with more of it on no edge, a thing goes on
 
-WHOLE_FROM, WHOLE = 0.1, 0.2  # sizes: drags between which a thing moves more and more as one
-COMPACT, LESS_COMPACT = 6.4, 7.5  # sizes: the longest outline of such a thing, since limbs and levers have longer ones
+WHOLE_FROM, WHOLE = 0.1, 0.25  # sizes: drags between which a thing moves more and more as one
+COMPACT, LESS_COMPACT = 5.2, 6.8  # sizes: the longest outline of such a thing, since limbs and levers have longer ones
 FAR = 0.7  # sizes: of drags from which on it may be LESS_COMPACT
 
-LIFTED_FROM = (
-    12.0  # drags in a mask from which on a thing is lifted, if they have WHOLE sizes too, or WHOLE_FROM and turn it
-)
+LIFTED_FROM = 12.0  # drags in a mask from which on a thing is lifted,
+LIFTED, TURNED = 0.2, 0.1  # sizes: if they have as many too; or as many, and turn it
 LEAST = 0.02  # of a mask: what is held less is not what it was painted around
 
 
@@ -46,7 +45,7 @@ def moved_whole(points: np.ndarray, held: np.ndarray, picture: np.ndarray) -> fl
 def is_lifted(points: np.ndarray, held: np.ndarray, mask: np.ndarray, picture: np.ndarray) -> bool:
     """Whether what drags hold in a given mask, bool [H, W], moves before its ground; the rest as in `moved_whole`."""
     size = size_of(held)
-    far = longest(points) > max(LIFTED_FROM, (WHOLE_FROM if turns(points) else WHOLE) * size)
+    far = longest(points) > max(LIFTED_FROM, (TURNED if turns(points) else LIFTED) * size)
     return far and size**2 >= LEAST * mask.sum() and is_distinct(held, picture, mask)
 
 

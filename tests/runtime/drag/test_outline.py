@@ -10,9 +10,10 @@ from edgedrag.runtime.drag.outline import (
     COMPACT,
     FAR,
     LESS_COMPACT,
+    LIFTED,
     LIFTED_FROM,
+    TURNED,
     WHOLE,
-    WHOLE_FROM,
     is_distinct,
     is_lifted,
     moved_whole,
@@ -98,7 +99,7 @@ def test_a_lever_bends_until_it_is_pulled_far() -> None:
     held, seen = box(*lever[1]), picture(lever)
     size = float(held.sum()) ** 0.5
     assert moved_whole(pull((FAR - 0.1) * size), held, seen) > 0, "compact enough"
-    limb = ("box", (20, 70, 140, 14), 220)
+    limb = ("box", (30, 70, 130, 20), 220)
     held, seen = box(*limb[1]), picture(limb)
     size = float(held.sum()) ** 0.5
     assert COMPACT < outline_length(held) < LESS_COMPACT
@@ -107,7 +108,7 @@ def test_a_lever_bends_until_it_is_pulled_far() -> None:
 
 def test_what_is_lifted_from_a_mask() -> None:
     held, seen, mask = box(*CUP[1]), picture(CUP), np.ones(SIZE, bool)
-    far = max(LIFTED_FROM, WHOLE * float(held.sum()) ** 0.5)
+    far = max(LIFTED_FROM, LIFTED * float(held.sum()) ** 0.5)
     assert not is_lifted(pull(far - 0.5), held, mask, seen) and is_lifted(pull(far + 0.5), held, mask, seen)
     assert not is_lifted(pull(40), box(90, 70, 12, 12), mask, picture(("box", (90, 70, 12, 12), 220))), "a speck"
     assert not is_lifted(pull(40), held, mask, picture())
@@ -116,7 +117,7 @@ def test_what_is_lifted_from_a_mask() -> None:
 def test_what_two_drags_turn_is_lifted_by_shorter_ones() -> None:
     thing = ("box", (50, 20, 110, 110), 220)
     held, seen, mask = box(*thing[1]), picture(thing), np.ones(SIZE, bool)
-    length = 0.5 * (WHOLE_FROM + WHOLE) * float(held.sum()) ** 0.5
+    length = 0.5 * (TURNED + LIFTED) * float(held.sum()) ** 0.5
     assert length > LIFTED_FROM
     down, up, right, left = (0, length), (0, -length), (length, 0), (-length, 0)
 

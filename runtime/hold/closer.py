@@ -15,6 +15,7 @@ MARGIN = 0.5  # of the longer side of what is held, on each side of it: what it 
 MASK_MARGIN = 0.1  # the same of a mask, which someone painted around what moves and where it goes
 LEAST = 0.2  # of the photo's longer side
 MOST = 0.6  # of the photo's area: a look at more of it is not closer
+MANY = 2**20  # pixels, which take some milliseconds to read
 FADE = 0.1  # of the look's longer side, over which it counts less towards its edge
 
 
@@ -41,8 +42,14 @@ class CloserLook:
         return self.height, self.width
 
     def picture(self, size: tuple[int, int]) -> np.ndarray:
-        """At a size (H, W), uint8 RGB."""
-        part = self.view.photo[self.top : self.top + self.height, self.left : self.left + self.width]
+        """At a size (H, W), uint8 RGB; of many pixels from the photo at medium resolution, where that has enough."""
+        rows, columns = (n / long for n, long in zip(self.view.medium.shape, self.view.shape))
+        enough = self.height * rows >= size[0] and self.width * columns >= size[1]
+        if not enough or self.height * self.width <= MANY:
+            part = self.view.photo[self.top : self.top + self.height, self.left : self.left + self.width]
+        else:
+            top, left = round(self.top * rows), round(self.left * columns)
+            part = self.view.medium[top : top + round(self.height * rows), left : left + round(self.width * columns)]
         return resized_rgb8(part, size)
 
     def to_size(self, point: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -58,6 +58,18 @@ def test_a_look_holds_the_mask_and_lies_in_the_photo() -> None:
     assert look.height == look.width == max(round((1 + 2 * MASK_MARGIN) * 200), round(closer.LEAST * 1400))
 
 
+def test_a_look_at_many_pixels_is_the_same_from_the_photo_at_medium_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (30, 40, 3)).astype(np.uint8)
+    seen = PhotoView(cv2.resize(noise, (2000, 1500), interpolation=cv2.INTER_CUBIC))
+    mask = np.zeros(seen.shape, bool)
+    mask[200:1100, 500:1400] = True
+    look = look_at_mask(seen, mask)
+    assert look is not None and look.width * look.height > closer.MANY
+    fast = look.picture((96, 96))
+    monkeypatch.setattr(closer, "MANY", 1e9)
+    assert np.abs(fast.astype(int) - look.picture((96, 96))).mean() < 4
+
+
 def test_most_of_a_photo_is_not_looked_at_again() -> None:
     assert look_at_mask(view(), mask_at(slice(50, 850), slice(100, 1300))) is None
     seen = view()

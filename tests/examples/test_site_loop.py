@@ -101,7 +101,7 @@ def test_kept_edits_become_a_release_that_is_taken_back(
     async def visit() -> None:
         station = Station(edgedrag.open("embedded"), Settings(state=tmp_path / "state"))
         try:
-            await keep_bad_edits(station, "coin", 4)
+            await keep_bad_edits(station, "helmet", 4)
             options = ("--golden", golden, "--sign", SIGNER, "--install", KEY)
             made = run("release", tmp_path / "clips", tmp_path / "state" / "kept", "-o", round_, *options)
             assert made.returncode == 0, made.stderr

@@ -26,7 +26,10 @@ def linked(tmp_path: Path) -> Path:
 
 
 def test_weights_with_several_links_are_read_and_saved(linked: Path) -> None:
-    expected = ir.load(open_bundle("embedded").folder / linked.name).graph.initializers
+    (alone := linked.parent / "alone").mkdir()  # the shipped file may have several links, of a bundle that shares it
+    for name in (linked.name, "encoder.fp16.data"):
+        (alone / name).write_bytes((linked.parent / name).read_bytes())
+    expected = ir.load(alone / linked.name).graph.initializers
     model = read_graph(linked)
     assert expected.keys() == model.graph.initializers.keys()
     for name, value in model.graph.initializers.items():

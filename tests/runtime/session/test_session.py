@@ -236,13 +236,15 @@ def test_a_bundle_without_flow_runs_the_same_path(toy: Path, cat: np.ndarray) ->
 def test_guidance_pair_runs_where_the_scale_is_off_one(toy: Path) -> None:
     """The whole loop against the toy's arithmetic, by hand: noise rows, coefficients, branches."""
     runtime = edgedrag.open(toy)
-    photo = np.full((128, 128, 3), 150, np.uint8)
+    colour = np.array([150, 140, 160], np.uint8)
+    photo = np.full((128, 128, 3), colour)
     mask = np.ones((128, 128), bool)
     table = make_table(runtime.bundle.sampler, 8)
     run = DragRun(runtime.bundle, runtime.stages, photo, mask, np.array([[60.0, 60, 70, 60]]))
     made = run.run(table, seed=3).result
     assert abs(table.guidance[-1] - 1) < 0.05 < table.guidance[-2] - 1, "both branches are used"
-    x = table.start[0] * (150 / 127.5 - 1) + table.start[2] * normal(3, 0, (1, 3, 16, 16)).astype(np.float64)
+    seen = (colour / 127.5 - 1)[:, None, None]
+    x = table.start[0] * seen + table.start[2] * normal(3, 0, (1, 3, 16, 16)).astype(np.float64)
     for i, (a, b, c) in enumerate(table.steps):
         guided = table.guidance[i] if i < 7 else 1.0
         x = a * x + b * 0.5 * guided * x + c * normal(3, i + 1, (1, 3, 16, 16))

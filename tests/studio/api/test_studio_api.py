@@ -102,7 +102,7 @@ def test_a_point_gives_the_outlines_of_what_would_move(
         assert ask(connected, "hold", 3, point=PULL[0][0], answer="part")["outlines"] == {"part": outlines["part"]}
         drawn = np.zeros(COFFEE.shape[:2], np.uint8)
         cv2.fillPoly(drawn, [np.array(polygon, np.int32) for polygon in outlines[expected.name]], 1)
-        held = expected.on_photo() > 0.5
+        held = cv2.resize(expected.on_medium(), drawn.shape[::-1]) > 0.5
         assert (held & ~(drawn > 0)).sum() < 0.03 * held.sum(), "but for holes, which outlines leave out"
         assert ask(connected, "hold", 2, point=[9999, 5])["code"] == "unusable"
         assert client.get(path).json()["undo"] == 0

@@ -26,7 +26,7 @@ COMPACT, LESS_COMPACT = 5.2, 6.8  # sizes: the longest outline of such a thing, 
 FAR = 0.7  # sizes: of drags from which on it may be LESS_COMPACT
 
 LIFTED_FROM = 12.0  # drags in a mask from which on a thing is lifted,
-LIFTED, TURNED = 0.2, 0.1  # sizes: if they have as many too; or as many, and turn it
+LIFTED, LIFTED_TURNING = 0.2, 0.1  # sizes: if they have as many too; or as many, and turn it
 LEAST = 0.02  # of a mask: what is held less is not what it was painted around
 
 
@@ -45,7 +45,7 @@ def moved_whole(points: np.ndarray, held: np.ndarray, picture: np.ndarray) -> fl
 def is_lifted(points: np.ndarray, held: np.ndarray, mask: np.ndarray, picture: np.ndarray) -> bool:
     """Whether what drags hold in a given mask, bool [H, W], moves before its ground; the rest as in `moved_whole`."""
     size = size_of(held)
-    far = longest(points) > max(LIFTED_FROM, (TURNED if turns(points) else LIFTED) * size)
+    far = longest(points) > max(LIFTED_FROM, (LIFTED_TURNING if turns(points) else LIFTED) * size)
     return far and size**2 >= LEAST * mask.sum() and is_distinct(held, picture, mask)
 
 

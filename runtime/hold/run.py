@@ -59,10 +59,10 @@ class HoldRun:
             with span("resize", "prepare"):
                 total += cv2.resize(found, view.size[::-1], interpolation=cv2.INTER_LINEAR)
         total *= np.float32(1 / len(sizes))
-        if not np.isfinite(total).all():
-            return None
         self._look_closer(total, at_mask, point, 1, MASK_SHARE)
         self._look_closer(total, look_at_held(view, point, total[..., THING] / (2 * self._level)), point, 0, SHARE)
+        if not np.isfinite(total).all():
+            return None
         # From the level on a pixel is held, from twice the level on wholly.
         return np.minimum(total.transpose(2, 0, 1) / (2 * self._level), 1)
 

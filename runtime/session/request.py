@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 from weakref import ref
 
 import numpy as np
@@ -31,8 +33,8 @@ from edgedrag.runtime.session.start import answers_at, find_start, is_apart
 from edgedrag.runtime.session.variants import ANSWER, Variant, usual_variant
 from edgedrag.runtime.trace import span
 
-MATTES = 8  # that are remembered
-PICTURES = 2  # of windows that are remembered
+MATTES = 8  # that are remembered while a finger moves
+PICTURES = 2  # the same, of the photo that a pull starts from and of the photo as it is
 MARGIN = 0.065  # of the photo's shorter side: how far from a given mask's edge a motion fades in
 
 
@@ -110,8 +112,8 @@ class Preparer:
         self._bundle, self._stages = bundle, stages
         self._holds = HoldFinder(bundle, stages)
         self._mover = Mover()
-        self._pictures = _Pictures()
-        self._mattes = _Mattes()
+        self._pictures = _Last(PICTURES)
+        self._mattes = _Last(MATTES)
 
     def look_ahead(self, photo: np.ndarray) -> None:
         """Make now what holds on a photo need of it."""
@@ -140,11 +142,15 @@ class Preparer:
             where = held.region.box, photo.shape
             window = window_around(*where, held.start.points, margin, self._stages.sizes)
             native = held.start.photo[window.box]
-            drag = _scaled(self._pictures.of(held.start.photo, window), held, window)
+            drag = _scaled(self._picture(held.start.photo, window), held, window)
         fade = 0.0 if given is None else MARGIN * min(photo.shape[:2]) / float(window.scale.mean())
         motion = self._motion(held, drag, window, variant, fade)
         run = DragRun(self._bundle, self._stages, drag.picture, drag.mask, drag.points, timings, motion)
         return Request(way, photo, window, native, held.region, points, run, held.holds, held.start)
+
+    def _picture(self, photo: np.ndarray, window: Window) -> np.ndarray:
+        """What a window shows of a photo, at the generator's size, uint8 RGB [H, W, 3]."""
+        return self._pictures.of(photo, window, lambda: to_generator_size(as_rgb8(photo[window.box]), window.size))
 
     def _motion(self, held: DragHolds, drag: ScaledDrag, window: Window, variant: Variant, fade: float) -> HeldMotion:
         """How what a drag holds moves.
@@ -157,7 +163,7 @@ class Preparer:
             moving = [hold.answer(n) if fade else hold.sure_answer(n) for hold, n in zip(held.holds, names)]
 
             def matte(hold: Hold) -> np.ndarray:
-                return self._mattes.of(hold, window, drag.picture)
+                return self._mattes.of(hold, window, lambda: hold.matte(window, drag.picture))
 
             with span("hold in window", "hold"):
                 if fade:  # all that is near follows too: the outline matters for what is lifted alone
@@ -203,7 +209,7 @@ class Preparer:
         moved, found = flow_from(held, flow, window)
         hole = wider(held.region(window, request.photo.shape), HOLE_MARGIN)
         if (hole & ~found).any():  # hidden by what is held: until the drag ends, the ground of the photo as it is
-            picture = self._pictures.of(request.photo, window)
+            picture = self._picture(request.photo, window)
             reach = longest(held.points) / held.pixel
             offsets = self._mover.ground(picture, hole, within_reach(hole, reach)).offsets * window.scale
             moved[hole & ~found] = offsets[hole & ~found]
@@ -241,33 +247,17 @@ def variant_of(asked: Asked) -> Variant:
     return usual if asked.mask is not None else replace(usual, answer=asked.answer)
 
 
-class _Pictures:
-    """What a window shows of a photo, at the generator's size; the last ones are cached for a pull's previews, which
-    need one of the photo that it starts from, and one of the photo as it is."""
+class _Last:
+    """What was made last of something in a window, cached while that is in memory: it stays while a finger moves."""
 
-    def __init__(self) -> None:
-        self._last: list[tuple[np.ndarray, Window, np.ndarray]] = []
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._made: list[tuple[ref[Any], Window, np.ndarray]] = []
 
-    def of(self, photo: np.ndarray, window: Window) -> np.ndarray:
-        """uint8 RGB [H, W, 3]; nobody writes into it."""
-        known = [last for last in self._last if last[0] is photo and last[1] == window]
+    def of(self, owner: Hold | np.ndarray, window: Window, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """What `make` gives for an owner and a window; nobody writes into it."""
+        known = [made for made in self._made if made[0]() is owner and made[1] == window]
         if not known:
-            known = [(photo, window, to_generator_size(as_rgb8(photo[window.box]), window.size))]
-        self._last = [*known, *(last for last in self._last if last is not known[0])][:PICTURES]
-        return known[0][2]
-
-
-class _Mattes:
-    """What holds hold in a window, at the generator's size; the last ones are cached, since they stay while a finger
-    moves."""
-
-    def __init__(self) -> None:
-        self._last: list[tuple[ref[Hold], Window, np.ndarray]] = []  # a hold keeps its photo in memory
-
-    def of(self, hold: Hold, window: Window, picture: np.ndarray) -> np.ndarray:
-        """float32 [H, W] in 0..1, of a window with that picture; nobody writes into it."""
-        known = [last for last in self._last if last[0]() is hold and last[1] == window]
-        if not known:
-            known = [(ref(hold), window, hold.matte(window, picture))]
-        self._last = [*known, *(last for last in self._last if last is not known[0])][:MATTES]
+            known = [(ref(owner), window, make())]
+        self._made = [*known, *(made for made in self._made if made is not known[0])][: self._most]
         return known[0][2]

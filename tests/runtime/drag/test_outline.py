@@ -12,7 +12,7 @@ from edgedrag.runtime.drag.outline import (
     LESS_COMPACT,
     LIFTED,
     LIFTED_FROM,
-    TURNED,
+    LIFTED_TURNING,
     WHOLE,
     is_distinct,
     is_lifted,
@@ -117,7 +117,7 @@ def test_what_is_lifted_from_a_mask() -> None:
 def test_what_two_drags_turn_is_lifted_by_shorter_ones() -> None:
     thing = ("box", (50, 20, 110, 110), 220)
     held, seen, mask = box(*thing[1]), picture(thing), np.ones(SIZE, bool)
-    length = 0.5 * (TURNED + LIFTED) * float(held.sum()) ** 0.5
+    length = 0.5 * (LIFTED_TURNING + LIFTED) * float(held.sum()) ** 0.5
     assert length > LIFTED_FROM
     down, up, right, left = (0, length), (0, -length), (length, 0), (-length, 0)
 

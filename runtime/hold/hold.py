@@ -98,11 +98,7 @@ class Hold:
     def on_medium(self) -> np.ndarray:
         """`follows` on the whole photo at the size of `PhotoView.medium`, with its edges; float32 [h, w]."""
         medium = self._view.medium
-        return self.matte(Window(0, 0, *self.photo_shape, medium.shape[:2]), medium)
-
-    def matte(self, window: Window, picture: np.ndarray) -> np.ndarray:
-        """As `in_window`, with the outline where the colours change."""
-        return matted(picture, self.in_window(window, picture))
+        return matted(medium, self.in_window(Window(0, 0, *self.photo_shape, medium.shape[:2]), medium))
 
     @property
     def photo_shape(self) -> tuple[int, int]:

@@ -51,9 +51,18 @@ class Mover:
             moved = lift(points, mask, thing.held, hole, thing.goes_on)
         return replace(moved, ground=self.ground(drag.picture, hole, hole))
 
-    def move(self, drag: ScaledDrag, held: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
-        """Move what is held in a window, and fill what that reveals; `margin` is 0 where the mask was not given."""
+    def move(self, drag: ScaledDrag, held: np.ndarray, soft: np.ndarray, variant: Variant, margin: float) -> HeldMotion:
+        """Move what is held in a window, and fill what that reveals.
+
+        Args:
+            held: float32 [N, H, W], what each drag holds.
+            soft: the same before its outline moved to where the colours change. The hole is made of it, so that answers
+                that differ in their outline alone share their ground.
+            margin: as in `move_in_mask`; 0 where the mask was not given.
+        """
         points, mask = drag.points, drag.mask
+        hole = wider(soft[moves(points)].max(0, initial=0) > HOLE_LEVEL, HOLE_MARGIN)
+        held = held * hole
         with span("move", "prepare"):
             if margin:
                 follows = np.stack([held_in_mask(mask, each, at, margin) for each, at in zip(held, points[:, :2])])
@@ -66,7 +75,6 @@ class Mover:
                 moved = move_held(points, held, variant.motion, variant.reach or BEND_REACH, whole)
         if not (moved.revealed > SHOWN).any():
             return moved
-        hole = wider(held[moves(points)].max(0) > HOLE_LEVEL, HOLE_MARGIN)
         wanted = within_reach(hole, longest(points))
         return replace(moved, ground=self.ground(drag.picture, hole, wanted))
 

@@ -20,6 +20,7 @@ from edgedrag.runtime.drag.run import DragRun
 from edgedrag.runtime.drag.stages import Stages
 from edgedrag.runtime.hold.finder import HoldFinder
 from edgedrag.runtime.hold.hold import Hold, check_answer
+from edgedrag.runtime.hold.matte import matted
 from edgedrag.runtime.photo.picture import Source, as_rgb8
 from edgedrag.runtime.photo.window import Window, window_around
 from edgedrag.runtime.session.arguments import checked_mask
@@ -113,7 +114,7 @@ class Preparer:
         self._holds = HoldFinder(bundle, stages)
         self._mover = Mover()
         self._pictures = _Last(PICTURES)
-        self._mattes = _Last(MATTES)
+        self._softs, self._mattes = _Last(MATTES), _Last(MATTES)
 
     def look_ahead(self, photo: np.ndarray) -> None:
         """Make now what holds on a photo need of it."""
@@ -162,18 +163,20 @@ class Preparer:
             # A given mask says what may move: all that is held there does.
             moving = [hold.answer(n) if fade else hold.sure_answer(n) for hold, n in zip(held.holds, names)]
 
+            def soft(hold: Hold) -> np.ndarray:
+                return self._softs.of(hold, window, lambda: hold.in_window(window, drag.picture))
+
             def matte(hold: Hold) -> np.ndarray:
-                return self._mattes.of(hold, window, lambda: hold.matte(window, drag.picture))
+                return self._mattes.of(hold, window, lambda: matted(drag.picture, soft(hold)))
 
             with span("hold in window", "hold"):
-                if fade:  # all that is near follows too: the outline matters for what is lifted alone
-                    follows = np.stack([hold.in_window(window, drag.picture) for hold in moving])
-                else:
-                    follows = np.stack([matte(hold) for hold in moving])
+                follows = np.stack([soft(hold) for hold in moving])
+                # All that is near follows in a mask: there the outline matters for what is lifted alone.
+                mattes = follows if fade else np.stack([matte(hold) for hold in moving])
             if fade and variant.motion == "bend" and variant.reach is None:
                 thing = thing_of(held.holds, drag.points, drag.mask, matte)
                 return self._mover.move_in_mask(drag, follows, thing, fade)
-            return self._mover.move(drag, follows, variant, fade)
+            return self._mover.move(drag, mattes, follows, variant, fade)
 
     def _find(self, here: Start, way: Way, given: np.ndarray | None, protected: np.ndarray | None) -> DragHolds:
         """What a drag goes on with, or the photo as it is; without what is protected."""

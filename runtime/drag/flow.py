@@ -102,6 +102,13 @@ def wider(region: np.ndarray, margin: int) -> np.ndarray:
     return cv2.dilate(region.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)).view(bool)
 
 
+def turn_and_growth(handles: np.ndarray, along: np.ndarray) -> tuple[np.floating, np.floating]:
+    """Rotation and growth that shifts `along` [N, 2] of handles [N, 2] have in common, each times the handles' square
+    spread; by least squares."""
+    around, differs = handles - handles.mean(0), along - along.mean(0)
+    return (around[:, 0] * differs[:, 1] - around[:, 1] * differs[:, 0]).mean(), (around * differs).sum(1).mean()
+
+
 def at_sides(mask: np.ndarray) -> np.ndarray:
     """The pixels of a mask, bool [H, W], that lie at the sides of the picture."""
     sides = mask.copy()

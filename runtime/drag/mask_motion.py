@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
-from edgedrag.runtime.drag.flow import at_sides, edge_fade, longest, places, rim, warp, wider
+from edgedrag.runtime.drag.flow import at_sides, edge_fade, longest, places, rim, turn_and_growth, warp, wider
 from edgedrag.runtime.drag.held_motion import BAND, BESIDE, COVERS, HeldMotion, revealed_beside
 from edgedrag.runtime.drag.motion import HELD_MOST, SOFT
 
@@ -107,10 +107,8 @@ class Velocity:
         """Growth and rotation that the drags have in common, by least squares, per pixel; float32 [2]."""
         if len(handles) == 1:
             return np.zeros(2, np.float32)
-        around, differs = handles - handles.mean(0), along - along.mean(0)
-        growth = (around * differs).sum(1).mean()
-        rotation = (around[:, 0] * differs[:, 1] - around[:, 1] * differs[:, 0]).mean()
-        spread = (around**2).sum(1).mean() + self.spread
+        rotation, growth = turn_and_growth(handles, along)
+        spread = ((handles - handles.mean(0)) ** 2).sum(1).mean() + self.spread
         return np.array([growth / spread, rotation / spread], np.float32)
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
-from edgedrag.runtime.drag.flow import longest, rim, sample_list, wider
+from edgedrag.runtime.drag.flow import longest, rim, sample_list, turn_and_growth, wider
 
 PLACES = (-2.5, 0.0, 2.5)  # from the outline, outward, whose colours differ at an edge
 BESIDE = 8  # around what is held that is looked at
@@ -77,10 +77,8 @@ def is_distinct(held: np.ndarray, picture: np.ndarray, mask: np.ndarray | None =
 
 def turns(points: np.ndarray) -> bool:
     """Whether drags [N, 4] turn what they hold more than they change its size."""
-    around = points[:, :2] - points[:, :2].mean(0)
-    differs = points[:, 2:] - points[:, :2] - (points[:, 2:] - points[:, :2]).mean(0)
-    rotation = (around[:, 0] * differs[:, 1] - around[:, 1] * differs[:, 0]).sum()
-    return bool(abs(rotation) > abs((around * differs).sum()))
+    rotation, growth = turn_and_growth(points[:, :2], points[:, 2:] - points[:, :2])
+    return bool(abs(rotation) > abs(growth))
 
 
 def outline_length(held: np.ndarray) -> float:

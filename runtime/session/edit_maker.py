@@ -90,35 +90,37 @@ class EditMaker:
     def candidates(self, ways: Sequence[Asked], count: int, steps: int | None, seed: int) -> list[Edit]:
         """Up to `count` edits: of the first way, and of the motion alone in the next ones that move otherwise.
 
-        These are made beside the first one's graphs.
+        These are made beside the first one's graphs, and each is finished beside the next one's motion.
         """
         from concurrent.futures import Future, ThreadPoolExecutor  # here: see candidates.py
 
-        others: list[Future[list[Edit]]] = []
+        with ThreadPoolExecutor(2) as beside:
+            others: list[Future[list[Future[Edit]]]] = []
 
-        def prepare(timings: dict[str, float]) -> Request:
-            request = self.request(ways[0], timings)
-            others.append(beside.submit(self._moved_otherwise, request, ways[1:], count - 1))
-            return request
+            def prepare(timings: dict[str, float]) -> Request:
+                request = self.request(ways[0], timings)
+                others.append(beside.submit(moved_otherwise, request))
+                return request
 
-        with ThreadPoolExecutor(1) as beside:
+            def moved_otherwise(first: Request) -> list[Future[Edit]]:
+                return [beside.submit(self._moved, other) for other in self._otherwise(first, ways[1:], count - 1)]
+
             first = run_to_end(self._run(prepare, steps, seed))()
-            return [first, *others[0].result()]
+            return [first, *(edit.result() for edit in others[0].result())]
 
-    def _moved_otherwise(self, request: Request, ways: Sequence[Asked], count: int) -> list[Edit]:
-        """Up to `count` edits of the motion alone; only of ways that differ from a request's and from each other."""
-        requests, edits = [request], list[Edit]()
+    def _otherwise(self, first: Request, ways: Sequence[Asked], count: int) -> Iterator[Request]:
+        """Up to `count` requests of ways that move otherwise than a first one and than each other."""
+        requests = [first]
         for way in ways:
-            if len(edits) == count:
-                break
+            if len(requests) > count:
+                return
             try:
                 other = self._begun(way)
             except InputError:  # all that this answer could change is protected; all else was checked with the first
                 continue
             if not any(map(other.moves_like, requests)):
                 requests.append(other)
-                edits.append(self._moved(other))
-        return edits
+                yield other
 
     def seeds(self, asked: Asked, count: int, steps: int | None, seeds: Iterable[int]) -> Iterator[Edit]:
         """An edit of each seed in turn."""

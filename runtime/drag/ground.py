@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Box, enlarge, in_channels, strips
-from edgedrag.runtime.drag.flow import grid
+from edgedrag.runtime.drag.flow import nonzero
 from edgedrag.runtime.drag.patches import Level, nearest_index
 from edgedrag.runtime.drag.seam_colour import seam_colour
 from edgedrag.runtime.drag.seams import Seams
@@ -27,6 +27,7 @@ WHOLE, HALF = 0.99, 0.6  # shares of a smaller picture's pixel that are known: o
 SWEEPS = 4  # of the seams, at each size
 MARGIN = 1.0  # of the hole's longer side, around it: where patches are taken from
 LEAST_MARGIN = 32
+CORNERS = (0, 0), (0, 1), (1, 0), (1, 1)  # of a square of generator pixels: down and right
 LEAST_SOURCES = 120  # pixels; with fewer, a larger part of the picture or a larger size of it is taken
 
 
@@ -62,24 +63,32 @@ class Ground:
     def _render_strip(self, photo: np.ndarray, box: Box, out: np.ndarray) -> None:
         """Put the ground into `out`, which holds the photo's pixels of `box`."""
         rows, columns = box
-        hole = (self.offsets != 0).any(-1)
+        hole = nonzero(self.offsets)
         weight = enlarge(hole.astype(np.float32)[..., None], photo.shape[:2], box)
         if not weight.any():
             return
         to_generator = np.array([hole.shape[1] / photo.shape[1], hole.shape[0] / photo.shape[0]], np.float32)
-        native = np.rint(self.offsets / to_generator)
-        x, y = grid(out.shape[:2])
-        x, y = x + columns.start, y + rows.start
-        at_x, at_y = (x + 0.5) * to_generator[0] - 0.5, (y + 0.5) * to_generator[1] - 0.5
-        left, top = np.floor(at_x), np.floor(at_y)
-        out[:] = 0
-        for column, row in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
-            share = (1 - np.abs(at_y - row)) * (1 - np.abs(at_x - column))
-            shift = native[row.astype(int).clip(0, hole.shape[0] - 1), column.astype(int).clip(0, hole.shape[1] - 1)]
-            copied = cv2.remap(
-                photo, shift[..., 0] + x, shift[..., 1] + y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
-            )
-            out += share[..., None] * copied.reshape(out.shape)
+        native = cv2.copyMakeBorder(np.rint(self.offsets / to_generator), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        native = native.view(np.complex64)[..., 0]  # x + iy
+        corners = [native[top : top + len(hole) + 1, left : left + hole.shape[1] + 1] for top, left in CORNERS]
+        differ = (corners[1] != corners[0]) | (corners[2] != corners[0]) | (corners[3] != corners[0])
+        x, y = (np.arange(part.start, part.stop, dtype=np.float32) for part in (columns, rows))
+        at_x, at_y = (x + 0.5) * to_generator[0] + 0.5, (y + 0.5) * to_generator[1] + 0.5  # in `native`
+        left, top = at_x.astype(int), at_y.astype(int)
+        shift = corners[0].take(top, axis=0).take(left, axis=1)
+        copied = cv2.remap(
+            photo, shift.real + x, shift.imag + y[:, None], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+        )
+        out[:] = copied.reshape(out.shape)
+        mixed = np.nonzero(differ.take(top, axis=0).take(left, axis=1))
+        out[mixed] = 0
+        down, right = (at_y - top)[mixed[0]], (at_x - left)[mixed[1]]
+        for corner, (below, beside) in zip(corners, CORNERS):
+            share = np.abs(1 - below - down) * np.abs(1 - beside - right)
+            shift = corner[top[mixed[0]], left[mixed[1]]]
+            to_x = (x[mixed[1]] + shift.real).astype(int).clip(0, photo.shape[1] - 1)
+            to_y = (y[mixed[0]] + shift.imag).astype(int).clip(0, photo.shape[0] - 1)
+            out[mixed] += share[:, None] * photo[to_y, to_x]
         largest = np.float32(np.iinfo(photo.dtype).max)
         out += weight * enlarge(in_channels(self.colour, out.shape[2]) * largest, photo.shape[:2], box)
         np.clip(out, 0, largest, out=out)
@@ -171,7 +180,7 @@ def _to_size(offsets: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
     Pixels without an offset (0, 0), at the hole's rim, take that of the nearest pixel with one.
     """
-    some = (offsets != 0).any(-1)
+    some = nonzero(offsets)
     if some.any():
         offsets = offsets.reshape(-1, 2).take(nearest_index(some), axis=0)
     sy, sx = shape[0] / offsets.shape[0], shape[1] / offsets.shape[1]

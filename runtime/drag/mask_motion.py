@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import box_of
-from edgedrag.runtime.drag.flow import at_sides, edge_fade, longest, places, rim, turn_and_growth, warp, wider
+from edgedrag.runtime.drag.flow import at_sides, edge_fade, enclosed, longest, places, rim, turn_and_growth, warp, wider
 from edgedrag.runtime.drag.held_motion import BAND, BESIDE, COVERS, HeldMotion, revealed_beside
 from edgedrag.runtime.drag.motion import HELD_MOST, SOFT
 
@@ -121,7 +121,7 @@ def move_in_mask(points: np.ndarray, mask: np.ndarray, held: np.ndarray, margin:
         held: float32 [H, W] in 0..1, what the drags hold.
         margin: pixels over which the motion falls to 0 at the mask's edge.
     """
-    whole = without_holes(mask)
+    whole = mask | enclosed(mask)  # gaps between strokes of a brush do not hinder a motion
     follows = cv2.GaussianBlur(np.clip(held, 0, 1), (0, 0), 2 * SOFT)
     fade = edge_fade(whole, margin) * (1 - HELD_MOST + HELD_MOST * follows)
     if longest(points) > FIRM_FROM:
@@ -138,7 +138,7 @@ def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarra
         hole: bool [H, W], where the thing was.
         goes_on: whether the thing goes on beyond the mask.
     """
-    whole = without_holes(mask)
+    whole = mask | enclosed(mask)
     still = _still(rim(whole) | at_sides(whole), held) if goes_on else np.full(mask.shape, FARTHEST**-2, np.float32)
     spread = LIFTED_TURNED * float((held > 0.5).sum())
     flow = _traced(points, whole, None, still, DISC if goes_on else 0.0, spread)
@@ -147,16 +147,6 @@ def lift(points: np.ndarray, mask: np.ndarray, held: np.ndarray, hole: np.ndarra
     flow[~beside] = 0
     revealed = np.where(wider(beside, BAND) | hole, revealed_beside(covers), 0)
     return HeldMotion(flow, revealed.astype(np.float32)[..., None])
-
-
-def without_holes(mask: np.ndarray) -> np.ndarray:
-    """A mask, bool [H, W], with what it encloses: gaps between strokes of a brush do not hinder a motion."""
-    _, pieces, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
-    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
-    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
-    enclosed = (left > 0) & (top > 0) & (right < mask.shape[1]) & (bottom < mask.shape[0])
-    enclosed[0] = False  # the mask itself
-    return mask | enclosed[pieces]
 
 
 def _still(edge: np.ndarray, held: np.ndarray) -> np.ndarray:

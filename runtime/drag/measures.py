@@ -15,7 +15,7 @@ import numpy as np
 
 from edgedrag.runtime.drag.blend import reveal_weight
 from edgedrag.runtime.drag.composite import Generated
-from edgedrag.runtime.drag.flow import grid, jacobian, slopes
+from edgedrag.runtime.drag.flow import grid, jacobian, nonzero, slopes
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two are excluded
 Part = tuple[slice, slice]  # rows, columns
@@ -242,7 +242,7 @@ def measure(before: np.ndarray, after: np.ndarray, mask: np.ndarray, points: np.
     }
     fields = {"detail_lost": lost, "seam": steps}
     if made.revealed is not None and made.is_finite():
-        filled = inside if made.ground is None else inside & (made.ground.offsets[part] != 0).any(-1)
+        filled = inside if made.ground is None else inside & nonzero(made.ground.offsets[part])
         fields["fill"] = fill_depth(made.revealed[part], filled)
         values["fill"] = float(fields["fill"].max())
     if made.flow is not None and made.is_finite():

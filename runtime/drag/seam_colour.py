@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Box, box_of
+from edgedrag.runtime.drag.flow import nonzero
 
 SEAM_DIFFERENCE = 32.0  # grey levels; larger differences are no seam
 LARGEST = 64.0  # grey levels, of the colour
@@ -31,7 +32,7 @@ def seam_colour(picture: np.ndarray, hole: np.ndarray, offsets: np.ndarray) -> n
         offsets: float32 [H, W, 2], whole pixels; 0 where the hole is not filled.
     """
     colour = np.zeros((*hole.shape, 3), np.float32)
-    filled = (offsets != 0).any(-1)
+    filled = nonzero(offsets)
     if filled.any():
         rows, columns = box_of(filled)
         box = slice(max(rows.start - 1, 0), rows.stop + 1), slice(max(columns.start - 1, 0), columns.stop + 1)

@@ -9,7 +9,8 @@ from itertools import accumulate
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.composite import Box, box_of
+from edgedrag.runtime.drag.composite import Box
+from edgedrag.runtime.drag.flow import enclosed
 from edgedrag.runtime.errors import InputError
 from edgedrag.runtime.hold.guided_filter import apply_coefficients
 from edgedrag.runtime.hold.matte import matted
@@ -23,6 +24,7 @@ SURE = {"thing": 0.9, "group": 0.77}  # of these answers: what is less sure is h
 DEFAULT = "group"  # the answer with the best overlap with what truly moves, docs/hold.md
 FINGER = 2  # pixels of the low resolution around the point that are held in any case
 ISLAND = 0.2  # of what is held around it; smaller islands are held too
+PIECE = 2  # the value of the piece that is connected with the point
 NEAR = 0.045  # of the photo's shorter side: how far around the group its neighbourhood is held; docs/hold.md
 AROUND = 2  # pixels of the low resolution around what is held that may follow a little
 
@@ -169,18 +171,6 @@ def around_point(answer: np.ndarray, at: np.ndarray, level: float) -> np.ndarray
     """
     held = (answer >= level).astype(np.uint8)
     cv2.circle(held, at.tolist(), FINGER, 1, -1)
-    _, pieces = cv2.connectedComponents(held)
-    piece = (pieces == pieces[at[1], at[0]]).astype(np.uint8)
-    return np.maximum(piece, enclosed(piece)).astype(np.float32)
-
-
-def enclosed(piece: np.ndarray) -> np.ndarray:
-    """Where a piece, uint8 {0, 1} [h, w], encloses islands smaller than ISLAND; uint8 {0, 1}."""
-    box, islands = box_of(piece), np.zeros_like(piece)
-    count, labels = cv2.connectedComponents(1 - piece[box], connectivity=4)
-    small = np.bincount(labels.reshape(-1), minlength=count) < ISLAND * piece.sum()
-    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        small[edge] = False  # not enclosed, or the piece itself
-    small[0] = False
-    islands[box] = small[labels]
-    return islands
+    cv2.floodFill(held, None, at.tolist(), PIECE, flags=8)
+    piece = held == PIECE
+    return (piece | enclosed(piece, ISLAND * np.count_nonzero(piece))).astype(np.float32)

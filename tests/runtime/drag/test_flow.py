@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgedrag.runtime.drag.flow import FADE, edge_fade, inverse_distance, warp
+from edgedrag.runtime.drag.flow import FADE, edge_fade, enclosed, inverse_distance, warp
 
 
 def disc(size: int, radius: int) -> np.ndarray:
@@ -36,3 +36,19 @@ def test_warp_by_whole_pixels_moves_values_unchanged(dtype: type) -> None:
     image = np.random.default_rng(0).integers(0, 200, (20, 30, 3)).astype(dtype)
     flow = np.broadcast_to(np.array([3, -2], np.float32), (20, 30, 2))
     assert np.array_equal(warp(image, flow)[2:, :-3], image[:-2, 3:])
+
+
+def test_what_a_region_encloses() -> None:
+    """Of each hole on its own: enclosed or open to the picture's edge, small or large."""
+    region = np.zeros((60, 80), bool)
+    region[10:50, 10:70] = True
+    region[12:15, 12:15] = False  # small
+    region[20:45, 20:40] = False  # large
+    region[30:34, 60:70] = False  # open to the outside
+    assert {tuple(at) for at in np.argwhere(enclosed(region, 400))} == {
+        (y, x) for y in (12, 13, 14) for x in (12, 13, 14)
+    }
+    assert enclosed(region).sum() == 9 + 500
+    region[:] = True
+    region[0:3, 5:8] = False  # open to the picture's edge
+    assert not enclosed(region).any()

@@ -68,8 +68,8 @@ class Ground:
         if not weight.any():
             return
         to_generator = np.array([hole.shape[1] / photo.shape[1], hole.shape[0] / photo.shape[0]], np.float32)
-        native = cv2.copyMakeBorder(np.rint(self.offsets / to_generator), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        native = native.view(np.complex64)[..., 0]  # x + iy
+        bordered = cv2.copyMakeBorder(np.rint(self.offsets / to_generator), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        native = bordered.view(np.complex64)[..., 0]  # x + iy
         corners = [native[top : top + len(hole) + 1, left : left + hole.shape[1] + 1] for top, left in CORNERS]
         differ = (corners[1] != corners[0]) | (corners[2] != corners[0]) | (corners[3] != corners[0])
         x, y = (np.arange(part.start, part.stop, dtype=np.float32) for part in (columns, rows))

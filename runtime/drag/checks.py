@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from edgedrag.runtime.drag.composite import Generated
-from edgedrag.runtime.drag.measures import Box, Measures, measure
+from edgedrag.runtime.drag.flow import wider
+from edgedrag.runtime.drag.measures import Box, Measures, around, measure
 from edgedrag.runtime.drag.reasons import Reason, ReasonCode
 from edgedrag.runtime.drag.verdict import load_model
 from edgedrag.runtime.photo.window import Window
@@ -24,6 +25,8 @@ Verdict = Literal["good", "doubtful", "bad"]
 DIGITS = 4  # of measures
 STILL = 0.5  # grey levels; a mean change below is none
 MISSED = (8.0, 0.5)  # generator pixels, and share of the drag, off the target; no judged edit worth keeping was so far
+
+NEAR = 2  # generator pixels
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ def check(
     missed = all(found.values.get(n, 0.0) > limit for n, limit in zip(("landing", "landing_share"), MISSED))
     if missed:
         risk = max(risk, model.doubtful if found.values["change"] > STILL else 1.0)
+    for target in outside(points[:, 2:], mask)[:1]:
+        risk = max(risk, model.doubtful)
+        reasons.append(Reason(ReasonCode.OUTSIDE_MASK, box=around(target, before.shape[1::-1])))
     verdict: Verdict = "bad" if broken or risk >= model.bad else "doubtful" if risk >= model.doubtful else "good"
     if verdict != "good":
         wrong = dict.fromkeys([*([ReasonCode.MISSED] if missed else []), *model.reasons(found.values)])
@@ -93,6 +99,12 @@ def check(
         1.0 if broken else round(risk, 3),
         {name: round(value, DIGITS) for name, value in found.values.items()},
     )
+
+
+def outside(targets: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Those of some targets [N, 2] that lie more than NEAR outside a mask, bool [H, W]."""
+    x, y = np.rint(targets).astype(int).clip(0, np.array(mask.shape[::-1]) - 1).T
+    return targets[~wider(mask, NEAR)[y, x]]
 
 
 def faults(before: np.ndarray, after: np.ndarray, mask: np.ndarray, made: Generated) -> list[ReasonCode]:

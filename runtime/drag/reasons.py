@@ -16,6 +16,7 @@ class ReasonCode(str, Enum):
     NOT_NUMBERS = "not_numbers"
     FLAT = "flat"
     NO_TEXTURE = "no_texture"
+    OUTSIDE_MASK = "outside_mask"
     MISSED = "missed"
     BLURRED = "blurred"
     TORN = "torn"
@@ -30,6 +31,7 @@ ENGLISH = {
     ReasonCode.NOT_NUMBERS: "the generator returned values that are not numbers; the photo was kept there",
     ReasonCode.FLAT: "the edited region is one flat colour",
     ReasonCode.NO_TEXTURE: "the handles lie on flat colour, so it cannot be seen where they went",
+    ReasonCode.OUTSIDE_MASK: "the target lies outside the mask, so what moves ends at the mask's edge",
     ReasonCode.MISSED: "the handle's content is {pixels} px from its target",
     ReasonCode.BLURRED: "the edited region is blurred",
     ReasonCode.TORN: "the content is torn, or has edges that the photo has not",

@@ -43,6 +43,19 @@ def test_content_that_arrived() -> None:
     assert (checks.verdict, checks.landing_error_px, checks.reasons) == ("good", 0.0, ())
 
 
+def test_targets_outside_the_mask_are_said() -> None:
+    """What arrived at the mask's edge is as it should be; beyond it nothing may change."""
+    before, mask = textured(), EVERYWHERE.copy()
+    mask[:, 128:] = False
+    after = np.where(mask[..., None], shifted(before, 30, -10), before)
+    checks = check(before, after, mask, POINTS, 1.0, SOUND)
+    assert checks.verdict != "good" and checks.reasons[0].code is ReasonCode.OUTSIDE_MASK
+    left, top, right, bottom = checks.reasons[0].box or (0, 0, 0, 0)
+    assert left <= 130 < right and top <= 110 < bottom
+    mask[:, 128:131] = True
+    assert ReasonCode.OUTSIDE_MASK not in {r.code for r in check(before, after, mask, POINTS, 1.0, SOUND).reasons}
+
+
 def test_content_that_stayed_or_stopped_short() -> None:
     before = textured()
     stayed, arrived = (landings(before, after, POINTS)[0] for after in (before, shifted(before, 30, -10)))

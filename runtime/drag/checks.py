@@ -25,7 +25,6 @@ Verdict = Literal["good", "doubtful", "bad"]
 DIGITS = 4  # of measures
 STILL = 0.5  # grey levels; a mean change below is none
 MISSED = (8.0, 0.5)  # generator pixels, and share of the drag, off the target; no judged edit worth keeping was so far
-
 NEAR = 2  # generator pixels
 
 

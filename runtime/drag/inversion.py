@@ -44,6 +44,7 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     usual = cv2.merge([cv2.medianBlur(each, 5) for each in cv2.split(flow)])
     specks = (_length(flow - usual) > UNLIKE) & ~in_front  # where no iteration ended well
     flow[specks] = usual[specks]
+    held_behind[specks] = _shown(held, flow, np.nonzero(specks))
     drawn_out = _drawn_out(flow, nothing | specks, in_front)
 
     # Where nothing is shown, what moves goes on beyond its outline, and the ground comes in over that.
@@ -54,6 +55,10 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     revealed = np.clip(cv2.GaussianBlur(drawn_out, (0, 0), EDGE), 0, 1)
     ground = ~in_front & (held_behind < 0.5)
     revealed[ground] = np.maximum(revealed, _faded(revealed))[ground]
+    # Of what is drawn out no more shows than is held: an outline ends where it ended.
+    drawn = (drawn_out > 0.5) & ~in_front
+    covers = revealed_beside(np.where(goes_on, held_in_front, held_behind))
+    revealed[drawn] = np.maximum(revealed, covers)[drawn]
 
     # Before what stays it has a soft outline of its own.
     rests = _length(behind) < STAYS
@@ -100,8 +105,13 @@ def _in_front(free: np.ndarray, held: np.ndarray, held_behind: np.ndarray) -> tu
     at = np.nonzero(reach & (held_behind < BEHIND))
     flow, held_in_front = np.zeros_like(free), np.zeros_like(held)
     flow[at], _ = _iterated_at(free, free, at)
-    held_in_front[at] = sample_list(held, *(np.stack(at[::-1], 1) + flow[at]).astype(np.float32).T)[:, 0]
+    held_in_front[at] = _shown(held, flow, at)
     return flow, held_in_front
+
+
+def _shown(held: np.ndarray, flow: np.ndarray, at: Indices) -> np.ndarray:
+    """How much of what a flow shows at some pixels is held, [n]."""
+    return sample_list(held, *(np.stack(at[::-1], 1) + flow[at]).astype(np.float32).T)[:, 0]
 
 
 def _faded(revealed: np.ndarray) -> np.ndarray:

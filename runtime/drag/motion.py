@@ -18,7 +18,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgedrag.runtime.drag.flow import SOFTENING, edge_fade, grid
+from edgedrag.runtime.drag.flow import SOFTENING, edge_fade, grid, turn_and_growth
 from edgedrag.runtime.drag.held_motion import HeldMotion
 from edgedrag.runtime.drag.inversion import inverted
 from edgedrag.runtime.drag.motion_names import BEND_REACH, MOTIONS, MotionName
@@ -136,15 +136,14 @@ def thing_motion(points: np.ndarray, area: float, scales: bool, x: np.ndarray, y
     Least squares (Umeyama 1991) of one rotation, and one scale where `scales`, about the handles' centre. Handles that
     lie close together, as measured by the thing's area (square pixels), determine a shift alone.
     """
-    centre, shift = points[:, :2].mean(0), (points[:, 2:] - points[:, :2]).mean(0)
-    from_x, from_y = (points[:, :2] - centre).T
-    to_x, to_y = (points[:, 2:] - centre - shift).T
-    spread = float((from_x**2 + from_y**2).mean())
-    along = float((from_x * to_x + from_y * to_y).mean()) + 1e-6
-    across = float((from_x * to_y - from_y * to_x).mean())
+    handles, along = points[:, :2], points[:, 2:] - points[:, :2]
+    centre, shift = handles.mean(0), along.mean(0)
+    spread = float(((handles - centre) ** 2).sum(1).mean())
+    turn, growth = (float(of_all) for of_all in turn_and_growth(handles, along))
+    grown = spread + growth + 1e-6
     share = spread / (spread + TRUSTED * area) if len(points) > 1 else 0.0
-    angle = float(np.arctan2(across, along)) * min(1.0, 2 * share)
-    scale = np.exp(share * np.log(np.hypot(along, across) / (spread + 1e-6) + 1e-3)) if scales and share else 1.0
+    angle = float(np.arctan2(turn, grown)) * min(1.0, 2 * share)
+    scale = np.exp(share * np.log(np.hypot(grown, turn) / (spread + 1e-6) + 1e-3)) if scales and share else 1.0
     cos, sin = np.float32(scale * np.cos(angle)), np.float32(scale * np.sin(angle))
     x, y = x - np.float32(centre[0]), y - np.float32(centre[1])
     moved = np.stack([cos * x - sin * y - x, sin * x + cos * y - y])

@@ -55,10 +55,11 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     revealed = np.clip(cv2.GaussianBlur(drawn_out, (0, 0), EDGE), 0, 1)
     ground = ~in_front & (held_behind < 0.5)
     revealed[ground] = np.maximum(revealed, _faded(revealed))[ground]
-    # Of what is drawn out no more shows than is held: an outline ends where it ended.
-    drawn = (drawn_out > 0.5) & ~in_front
+    # Slits in the ground, of an outline that is drawn out, show no more than is held.
+    slits = (drawn_out > 0.5) & ~in_front
     covers = revealed_beside(np.where(goes_on, held_in_front, held_behind))
-    revealed[drawn] = np.maximum(revealed, covers)[drawn]
+    closed = cv2.morphologyEx(revealed, cv2.MORPH_CLOSE, np.ones((2 * BESIDE + 1, 2 * BESIDE + 1)))
+    revealed[slits] = np.maximum(revealed, np.minimum(covers, closed))[slits]
 
     # Before what stays it has a soft outline of its own.
     rests = _length(behind) < STAYS

@@ -61,7 +61,7 @@ class Mover:
             margin: as in `move_in_mask`; 0 where the mask was not given.
         """
         points, mask = drag.points, drag.mask
-        hole = wider(soft[moves(points)].max(0, initial=0) > HOLE_LEVEL, HOLE_MARGIN)
+        hole = wider(np.maximum(soft, held)[moves(points)].max(0, initial=0) > HOLE_LEVEL, HOLE_MARGIN)
         held = held * hole
         with span("move", "prepare"):
             if margin:

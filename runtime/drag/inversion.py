@@ -44,7 +44,6 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     usual = cv2.merge([cv2.medianBlur(each, 5) for each in cv2.split(flow)])
     specks = (_length(flow - usual) > UNLIKE) & ~in_front  # where no iteration ended well
     flow[specks] = usual[specks]
-    held_behind[specks] = _shown(held, flow, np.nonzero(specks))
     drawn_out = _drawn_out(flow, nothing | specks, in_front)
 
     # Where nothing is shown, what moves goes on beyond its outline, and the ground comes in over that.
@@ -56,10 +55,10 @@ def inverted(forward: np.ndarray, free: np.ndarray, held: np.ndarray) -> HeldMot
     ground = ~in_front & (held_behind < 0.5)
     revealed[ground] = np.maximum(revealed, _faded(revealed))[ground]
     # Slits in the ground, of an outline that is drawn out, show no more than is held.
-    slits = (drawn_out > 0.5) & ~in_front
-    covers = revealed_beside(np.where(goes_on, held_in_front, held_behind))
+    slits = np.nonzero((drawn_out > 0.5) & ~in_front)
     closed = cv2.morphologyEx(revealed, cv2.MORPH_CLOSE, np.ones((2 * BESIDE + 1, 2 * BESIDE + 1)))
-    revealed[slits] = np.maximum(revealed, np.minimum(covers, closed))[slits]
+    covers = revealed_beside(_shown(held, flow, slits))
+    revealed[slits] = np.maximum(revealed[slits], np.minimum(covers, closed[slits]))
 
     # Before what stays it has a soft outline of its own.
     rests = _length(behind) < STAYS

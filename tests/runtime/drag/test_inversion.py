@@ -8,10 +8,12 @@ import pytest
 
 from edgedrag.runtime.drag.blend import deep, reveal_weight
 from edgedrag.runtime.drag.composite import Generated, compose
+from edgedrag.runtime.drag.flow import warp
 from edgedrag.runtime.drag.ground import make_ground
 from edgedrag.runtime.drag.held_motion import COVERS, HeldMotion, revealed_beside
+from edgedrag.runtime.drag.inversion import LEAVES
 from edgedrag.runtime.drag.mask_motion import lift
-from edgedrag.runtime.drag.motion import move_held
+from edgedrag.runtime.drag.motion import SOFT, move_held
 
 SIZE, SCALE = 96, 3  # the generator's, and how many times as large the photo is
 GROUND, RIM, CORE = (30, 60, 120), (160, 160, 160), (250, 40, 40)
@@ -60,6 +62,20 @@ def test_a_moved_thing_has_its_own_outline_and_its_ground_no_trace_of_it(way: st
     assert not red[disc(*to, RADIUS - 2, SCALE) == 0].any(), "the core shows nowhere else"
     far = (disc(*to, RADIUS + 3, SCALE) == 0) & (disc(*FROM, RADIUS + 6, SCALE) == 0)
     assert np.abs(edited - GROUND)[far].max() <= 1, "what is neither the thing nor its hole stays"
+
+
+@pytest.mark.parametrize("softness", [0.5, 1.5, 3.0])
+@pytest.mark.parametrize("by", [(0.0, 25.0), (-18.0, -25.0)], ids=str)
+def test_nothing_of_a_drawn_out_outline_shows_in_the_ground(by: tuple[float, float], softness: float) -> None:
+    """Of a bent hammer, whose outline is drawn out where it bends most: where the photo shows, it is of the hammer."""
+    held = np.zeros((SIZE, SIZE), np.float32)
+    held[50:68, 14:46] = held[54:62, 46:90] = 1
+    held = cv2.warpAffine(held, cv2.getRotationMatrix2D((30, 60), 30, 1), (SIZE, SIZE))
+    held = cv2.GaussianBlur(held, (0, 0), softness)
+    motion = move_held(np.array([[30, 60, 30 + by[0], 60 + by[1]]], np.float32), held[None], "bend")
+    shown = warp(cv2.GaussianBlur(held, (0, 0), SOFT), motion.flow)
+    moved = np.linalg.norm(motion.flow, axis=-1) > LEAVES
+    assert not (moved & (shown < COVERS[0]) & (reveal_weight(motion.revealed)[..., 0] < 0.6)).any()
 
 
 def test_the_ground_fades_into_what_lies_around_it() -> None:

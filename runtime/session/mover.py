@@ -56,8 +56,7 @@ class Mover:
 
         Args:
             held: float32 [N, H, W], what each drag holds.
-            soft: the same before its outline moved to where the colours change. The hole is made of it, so that answers
-                that differ in their outline alone share their ground.
+            soft: the same before its outline moved to where the colours change; the hole that is filled holds both.
             margin: as in `move_in_mask`; 0 where the mask was not given.
         """
         points, mask = drag.points, drag.mask

@@ -75,11 +75,13 @@ class Ground:
         x, y = (np.arange(part.start, part.stop, dtype=np.float32) for part in (columns, rows))
         at_x, at_y = (x + 0.5) * to_generator[0] + 0.5, (y + 0.5) * to_generator[1] + 0.5  # in `native`
         left, top = at_x.astype(int), at_y.astype(int)
+        # Most pixels lie between generator pixels with one offset.
         shift = corners[0].take(top, axis=0).take(left, axis=1)
         copied = cv2.remap(
             photo, shift.real + x, shift.imag + y[:, None], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
         )
         out[:] = copied.reshape(out.shape)
+        # At the others the copies of the four are blended.
         mixed = np.nonzero(differ.take(top, axis=0).take(left, axis=1))
         out[mixed] = 0
         down, right = (at_y - top)[mixed[0]], (at_x - left)[mixed[1]]

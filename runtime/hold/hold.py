@@ -26,6 +26,7 @@ FINGER = 2  # pixels of the low resolution around the point that are held in any
 ISLAND = 0.2  # of what is held around it; smaller islands are held too
 PIECE = 2  # the value of the piece that is connected with the point
 NEAR = 0.045  # of the photo's shorter side: how far around the group its neighbourhood is held; docs/hold.md
+SAMPLES = 4  # rows and columns of a mask that are looked at for a pixel of the low resolution
 AROUND = 2  # pixels of the low resolution around what is held that may follow a little
 
 
@@ -128,7 +129,9 @@ def make_hold(view: PhotoView, point: np.ndarray, answers: np.ndarray, mask: np.
     """
     inside = np.float32(1)
     if mask is not None:
-        inside = cv2.resize(mask.astype(np.float32), view.size[::-1], interpolation=cv2.INTER_AREA)
+        most = [min(n, SAMPLES * small) for n, small in zip(mask.shape, view.size)]
+        seen = cv2.resize(mask.view(np.uint8), most[::-1], interpolation=cv2.INTER_NEAREST).astype(np.float32)
+        inside = cv2.resize(seen, view.size[::-1], interpolation=cv2.INTER_AREA)
     at = pixel_at(view, point)
     x, y = point.tolist()
 

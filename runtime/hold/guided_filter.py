@@ -17,24 +17,22 @@ class GuidedFilter:
     """The part of the filter that depends on the guide alone: uint8 RGB [h, w, 3] at low resolution."""
 
     def __init__(self, guide: np.ndarray):
-        self._guide = guide.astype(np.float32) / 255
-        self._mean = _box_mean(self._guide)
+        colour = guide.astype(np.float32) / 255
+        self._planes, self._means = cv2.split(colour), cv2.split(_box_mean(colour))
         self._inverse = self._inverse_covariance()
 
     def coefficients(self, values: np.ndarray) -> np.ndarray:
         """For a map float32 [h, w]: a in 0..2 and b in 3, float32 [h, w, 4]; the refined map is a . colour + b."""
-        mean = _box_mean(values)
-        with_colour = _box_mean(self._guide * values[..., None]) - self._mean * mean[..., None]
+        *products, mean = cv2.split(_box_mean(cv2.merge([*(plane * values for plane in self._planes), values])))
+        r, g, b = (product - of_plane * mean for product, of_plane in zip(products, self._means))
         rr, rg, rb, gg, gb, bb = self._inverse
-        r, g, b = cv2.split(with_colour)
         slope = [rr * r + rg * g + rb * b, rg * r + gg * g + gb * b, rb * r + gb * g + bb * b]
-        offset = mean - sum(s * m for s, m in zip(slope, cv2.split(self._mean)))
+        offset = mean - sum(s * m for s, m in zip(slope, self._means))
         return _box_mean(cv2.merge([*slope, offset]))
 
     def _inverse_covariance(self) -> list[np.ndarray]:
         """Of the colours around each pixel: rr, rg, rb, gg, gb, bb of the inverse, each [h, w]."""
-        planes = cv2.split(self._guide)
-        means = cv2.split(self._mean)
+        planes, means = self._planes, self._means
 
         def covariance(i: int, j: int) -> np.ndarray:
             return _box_mean(planes[i] * planes[j]) - means[i] * means[j] + np.float32(EPSILON if i == j else 0)

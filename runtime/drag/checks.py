@@ -25,7 +25,7 @@ Verdict = Literal["good", "doubtful", "bad"]
 DIGITS = 4  # of measures
 STILL = 0.5  # grey levels; a mean change below is none
 MISSED = (8.0, 0.5)  # generator pixels, and share of the drag, off the target; no judged edit worth keeping was so far
-NEAR = 2  # generator pixels
+NEAR = 2  # generator pixels; a target that is outside the mask by no more lies at its edge
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,10 @@ def check(
     missed = all(found.values.get(n, 0.0) > limit for n, limit in zip(("landing", "landing_share"), MISSED))
     if missed:
         risk = max(risk, model.doubtful if found.values["change"] > STILL else 1.0)
-    for target in outside(points[:, 2:], mask)[:1]:
+    beyond = outside(points[:, 2:], mask)
+    if len(beyond):
         risk = max(risk, model.doubtful)
-        reasons.append(Reason(ReasonCode.OUTSIDE_MASK, box=around(target, before.shape[1::-1])))
+        reasons.append(Reason(ReasonCode.OUTSIDE_MASK, box=around(beyond[0], before.shape[1::-1])))
     verdict: Verdict = "bad" if broken or risk >= model.bad else "doubtful" if risk >= model.doubtful else "good"
     if verdict != "good":
         wrong = dict.fromkeys([*([ReasonCode.MISSED] if missed else []), *model.reasons(found.values)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgedrag.runtime.drag.blend import reveal_weight
-from edgedrag.runtime.drag.flow import jacobian
+from edgedrag.runtime.drag.flow import enclosed, jacobian
 from edgedrag.runtime.drag.mask_motion import FIRM_FROM, lift, move_in_mask
 
 SIZE = (160, 160)
@@ -72,6 +72,7 @@ def test_what_the_mask_cuts_is_drawn_out_evenly() -> None:
 
 def test_gaps_in_a_painted_mask_do_not_hinder() -> None:
     gaps = MASK & ~disc(110, 80, 3)
+    np.testing.assert_array_equal(gaps | enclosed(gaps), MASK)
     points = drags((80, 80, 120, 80))
     whole, torn = (move_in_mask(points, mask, NOTHING, MARGIN).flow for mask in (MASK, gaps))
     np.testing.assert_allclose(torn[gaps], whole[gaps], atol=0.05)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgedrag.runtime.hold.hold import FOUND_NAMES, Hold, make_hold
+from edgedrag.runtime.hold.hold import FOUND_NAMES, Hold, around_point, make_hold
 from edgedrag.runtime.hold.view import PhotoView
 
 SIZE = 120
@@ -42,3 +42,20 @@ def test_the_part_moves_as_it_is_and_lies_in_all(hold: Hold) -> None:
         assert (moved.follows[part.follows >= 0.5] >= 0.5).all() and moved.name == name
         assert moved is hold.sure_answer(name), "made once"
         assert np.array_equal(moved.on_photo(), hold.answer(name).on_photo()), "what is held is what it was"
+
+
+def test_small_islands_that_a_piece_encloses_are_held_too() -> None:
+    """Of each hole on its own: enclosed or open to the picture's edge, small or large."""
+    piece, at = np.zeros((60, 80), np.float32), np.array([50, 20])
+    piece[10:50, 10:70] = 1
+    piece[12:15, 12:15] = 0  # small
+    piece[20:45, 20:40] = 0  # large: more than a fifth of what is held
+    piece[30:34, 60:70] = 0  # open to the outside
+    piece[55:58, 70:78] = 1  # another piece
+    held = around_point(piece, at, 0.5)
+    added = {tuple(place) for place in np.argwhere((held > 0) & (piece == 0))}
+    assert added == {(y, x) for y in (12, 13, 14) for x in (12, 13, 14)}
+    assert not held[55:58, 70:78].any()
+    piece[:] = 1
+    piece[0:3, 5:8] = 0  # open to the picture's edge
+    assert np.array_equal(around_point(piece, at, 0.5), piece)
